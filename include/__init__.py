@@ -1,0 +1,1 @@
+"""Everything of Quietus that thinks. Importable without Airflow, and never imports it."""
