@@ -15,7 +15,9 @@ Ident = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 DatasetId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$")]
 CategoryId = Annotated[str, StringConstraints(pattern=r"^PI-\d{3}$")]
 RuleId = Annotated[str, StringConstraints(pattern=r"^RS-\d{2}$")]
-Iso8601Period = Annotated[str, StringConstraints(pattern=r"^P(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(\d+H)?(\d+M)?)?$")]
+Iso8601Period = Annotated[
+    str, StringConstraints(pattern=r"^P(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(\d+H)?(\d+M)?)?$")
+]
 
 
 class Declared(BaseModel):
@@ -256,6 +258,23 @@ class NotPersonal(Declared):
     reason: str
 
 
+class Measure(Declared):
+    """What restricting a person means in one store beyond hiding rows: sessions and tokens revoked,
+    certificates revoked and on the CRL, hosted keys destroyed with their record.
+
+    ``measures/<id>.sql`` is one statement over the unqualified table ``cohort(subject_no, subject_id)``
+    with psycopg parameters ``%(as_of)s`` and ``%(case_no)s``; running it twice changes nothing more.
+    ``measures/<id>.proof.sql`` is a SELECT by the prover that returns one row per violation.
+    """
+
+    id: Ident
+    store: Ident
+    title: str
+    law: str
+    # Datasets in which it makes or changes rows, so that a plan may differ from its rehearsal there.
+    touches: tuple[DatasetId, ...] = ()
+
+
 class BackupSet(Declared):
     id: Ident
     store: Ident
@@ -299,6 +318,8 @@ class Catalogue(Declared):
     datasets: tuple[Dataset, ...]
     not_personal: tuple[NotPersonal, ...]
     backups: tuple[BackupSet, ...]
+    measures: tuple[Measure, ...]
+    measure_sql: dict[str, str]  # "<id>" and "<id>.proof" -> SQL text
     controls: tuple[Control, ...]
     starting_points: dict[str, str]  # name -> SQL text; contract in docs/catalogue.md
 
