@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from enum import StrEnum
 
 # The PRC has one time zone without daylight saving; a fixed offset needs no tz database.
@@ -15,7 +15,7 @@ PRC = timezone(timedelta(hours=8), "CST")
 
 def observed_now() -> datetime:
     """The wall clock, for evidence."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def prc_date(moment: datetime) -> date:
