@@ -1,0 +1,108 @@
+"""A plan in plain words, Chinese and English: what goes, what stays, on which law, until when, and why.
+
+For support staff and for the letter. Numbers, names of datasets and laws only.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Literal
+
+from include.model.catalogue import Catalogue
+from include.model.errors import Refused
+from include.model.flow import Line, Plan
+from include.model.words import CopyKind, Disposition
+
+Language = Literal["zh", "en"]
+
+_COPY = {
+    CopyKind.LIVE: ("", ""),
+    CopyKind.REPLICA: ("副本中的", " in replicas"),
+    CopyKind.OBJECT_VERSION: ("历史版本中的", " in object versions"),
+    CopyKind.BACKUP_SET: ("备份中的", " in backups"),
+    CopyKind.WAL_ARCHIVE: ("日志归档中的", " in the WAL archive"),
+    CopyKind.RECIPIENT: ("接收方处的", " at recipients"),
+}
+
+
+def explain(plan: Plan, dataset: str, catalogue: Catalogue, language: Language = "zh") -> str:
+    """Why the items of one dataset go or stay. Raises Refused for a dataset the plan does not know."""
+    lines = plan.lines_of(dataset)
+    located = [x for x in plan.located if x.dataset == dataset]
+    if not located:
+        raise Refused(
+            "the plan does not speak of this dataset", about=f"{plan.case_no} {dataset}",
+            next_step="list the datasets with `quietus case plan`",
+        )  # fmt: skip
+    title = catalogue.dataset(dataset).title
+    if not lines:
+        nothing = "未发现任何数据。" if language == "zh" else "nothing of this person was found."
+        return f"{title} ({dataset}): {nothing}"
+    head = f"{title} ({dataset})"
+    return "\n".join([head, *("  " + sentence(line, language) for line in lines)])
+
+
+def sentence(line: Line, language: Language = "zh") -> str:
+    """One line of a plan as one sentence."""
+    return _zh(line) if language == "zh" else _en(line)
+
+
+def whole(plan: Plan, catalogue: Catalogue, language: Language = "zh") -> str:
+    """The whole plan, what goes first, then what stays."""
+    going = [x for x in plan.lines if x.disposition.changes_data]
+    staying = [x for x in plan.lines if not x.disposition.changes_data]
+    heads = ("将被处理", "将予保留") if language == "zh" else ("Will go", "Will stay")
+    parts = []
+    for head, lines in zip(heads, (going, staying), strict=True):
+        parts.append(f"{head} ({sum(x.items for x in lines)})")
+        parts += [f"  {catalogue.dataset(x.dataset).title}: {sentence(x, language)}" for x in lines]
+    return "\n".join(parts)
+
+
+def _goes_on(until: date) -> date:
+    return until + timedelta(days=1)
+
+
+_GOING_ZH = {
+    Disposition.ERASE: "将被删除",
+    Disposition.ANONYMISE: "将被匿名化",
+    Disposition.UNLINK: "属于他人或须保存,仅切断与本人的关联",
+    Disposition.TRANSFER: "将移交承接机构",
+}
+_GOING_EN = {
+    Disposition.ERASE: "will be erased",
+    Disposition.ANONYMISE: "will be anonymised",
+    Disposition.UNLINK: "belong to others or must stay: only the link to this person is cut",
+    Disposition.TRANSFER: "will be transferred to the successor",
+}
+
+
+def _zh(line: Line) -> str:
+    what = f"{_COPY[line.copy_kind][0]}{line.items} 项"
+    why = f"(规则 {line.rule};{line.law})"
+    if line.disposition in _GOING_ZH:
+        return f"{what}{_GOING_ZH[line.disposition]}{why}。"
+    if line.disposition is Disposition.HOLD:
+        return f"{what}因保全令 {line.hold} 暂不处理({line.law});解除后按原规则处理。"
+    if line.until is not None:
+        last, gone = line.until.isoformat(), _goes_on(line.until).isoformat()
+        return f"{what}停止使用,仅作存储,依法保存至 {last}{why},{gone} 删除。"
+    return f"{what}停止使用,仅作存储;保存期尚未起算,等待:{line.waits_for}{why}。"
+
+
+def _en(line: Line) -> str:
+    what = f"{line.items} {'item' if line.items == 1 else 'items'}{_COPY[line.copy_kind][1]}"
+    why = f"(rule {line.rule}; {line.law})"
+    if line.disposition in _GOING_EN:
+        return f"{what} {_GOING_EN[line.disposition]} {why}."
+    if line.disposition is Disposition.HOLD:
+        return f"{what} wait for the release of {line.hold} ({line.law}), then follow their rule."
+    if line.until is not None:
+        last, gone = line.until.isoformat(), _goes_on(line.until).isoformat()
+        return (
+            f"{what} are no longer used, only stored, until {last} as the law demands {why}; gone on {gone}."
+        )
+    return (
+        f"{what} are no longer used, only stored: their period has not started and waits for "
+        f"{line.waits_for} {why}."
+    )

@@ -1,0 +1,286 @@
+"""What the catalogue and the holds provide for each dataset, and the plan that follows from a survey.
+
+Pure: no I/O, no clock. A contradiction in what was declared becomes a :class:`Finding` that stops the case;
+it is never settled by guessing. The stores apply the provisions set-based (``model.flow.Provision``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from include.cases.periods import last_day
+from include.cases.scopes import HoldOrder
+from include.model.catalogue import Bound, Catalogue, Dataset, Measure, Period, RetentionRule
+from include.model.errors import BooksDoNotBalance, Refused
+from include.model.flow import Finding, Floor, Line, Located, Plan, Provision, Step, Survey
+from include.model.words import Disposition, Ground, Ownership
+
+ARTICLES: dict[Ground, str] = {
+    Ground.CANCELLATION: "policy 1.4, 11.3",
+    Ground.WITHDRAWN_CONSENT: "PIPL 15, 47",
+    Ground.UNLAWFUL_PROCESSING: "policy 11.2(1)",
+    Ground.NO_CONSENT: "policy 11.2(2)",
+    Ground.BREACH_OF_AGREEMENT: "policy 11.2(3)",
+    Ground.SERVICE_ENDED: "policy 11.2(5)",
+    Ground.OBJECTION: "policy 1.2(3)",
+    Ground.MINOR: "policy 8.3",
+    Ground.LIMIT_REACHED: "policy 7.2",
+    Ground.PURPOSE_ACHIEVED: "PIPL 47",
+    Ground.SHUTDOWN: "policy 5.6",
+}
+"""The sentence of the policy, or of the law where the policy omits it, that each ground rests on."""
+
+ENDS_THE_RELATION = frozenset({Ground.CANCELLATION, Ground.SERVICE_ENDED, Ground.MINOR, Ground.SHUTDOWN})
+"""Grounds that end the subjects' relation with the company, so that live certificates end too."""
+
+
+@dataclass(frozen=True)
+class Provided:
+    """Provisions per dataset, in catalogue order, and what stops the case."""
+
+    provisions: tuple[Provision, ...]
+    findings: tuple[Finding, ...]
+
+    def of_store(self, catalogue: Catalogue, store: str) -> tuple[Provision, ...]:
+        ours = {d.id for d in catalogue.of_store(store)}
+        return tuple(p for p in self.provisions if p.dataset in ours)
+
+
+def provide(
+    catalogue: Catalogue,
+    ground: Ground,
+    as_of: date,
+    *,
+    case_no: str,
+    tokens: tuple[str, ...],
+    holds: Sequence[HoldOrder] = (),
+    datasets: Collection[str] | None = None,
+) -> Provided:
+    """One provision per dataset (all, or only ``datasets`` for a rule-by-rule night).
+
+    ``tokens`` are the keyed tokens of the case's subjects, in order of subject_no.
+    """
+    provisions: list[Provision] = []
+    findings: list[Finding] = []
+    for dataset in catalogue.datasets:
+        if datasets is not None and dataset.id not in datasets:
+            continue
+        found = [*_contradictions(catalogue, dataset, as_of)]
+        findings += found
+        if found:
+            continue
+        rule = catalogue.rule(dataset.binds[0].rule)
+        provisions.append(
+            Provision(
+                dataset=dataset.id,
+                disposition=Disposition(dataset.action),
+                rule=rule.id,
+                law=citation(rule, ground),
+                floors=tuple(_floors(catalogue, dataset)),
+                holds=tuple(h for o in holds if (h := o.held(dataset, case_no, tokens)) is not None),
+                cut=dataset.cut,
+            )
+        )
+    return Provided(tuple(provisions), tuple(findings))
+
+
+def citation(rule: RetentionRule, ground: Ground) -> str:
+    """The law of a disposition: the rule's bases, then the sentence the ground rests on."""
+    cites = [b.cite for b in rule.basis]
+    cites += [a for a in (ARTICLES[ground],) if a not in cites]
+    return "; ".join(cites)
+
+
+def _floors(catalogue: Catalogue, dataset: Dataset) -> Iterable[Floor]:
+    for bound in dataset.binds:
+        period = catalogue.rule(bound.rule).floor(bound.period)
+        if period is not None:
+            yield Floor(
+                rule=bound.rule,
+                period=period.name,
+                duration=period.duration,
+                counting=period.counting,
+                start=bound.start,
+                law="; ".join(b.cite for b in period.basis if b.rank.restrains_deletion),
+            )
+
+
+def _contradictions(catalogue: Catalogue, dataset: Dataset, as_of: date) -> Iterable[Finding]:
+    """What the declaration of a dataset leaves undecidable."""
+    if not dataset.binds:
+        yield _finding("no_rule", dataset, "no retention rule binds it", "bind a rule in the catalogue")
+        return
+    unknown = [b for b in dataset.binds if _period(catalogue, b) is None]
+    for bound in unknown:
+        yield _finding(
+            "no_rule", dataset, f"it is bound to {bound.rule}/{bound.period}, which is not declared",
+            "correct the bind in the catalogue",
+        )  # fmt: skip
+    if dataset.action == "anonymise" and dataset.cut is None:
+        yield _finding("no_cut", dataset, "it is to be anonymised, but no cut says how", "declare its cut")
+    if dataset.action == "erase" and all(x.ownership is Ownership.ACCESS_ONLY for x in dataset.links):
+        yield _finding(
+            "not_theirs", dataset, "it is to be erased, but every link to it is access-only",
+            "unlink it, or correct the ownership",
+        )  # fmt: skip
+    if not unknown:
+        yield from _empty_intervals(catalogue, dataset, as_of)
+
+
+def _empty_intervals(catalogue: Catalogue, dataset: Dataset, as_of: date) -> Iterable[Finding]:
+    """A floor and a ceiling with the same start that leave no day on which to dispose lawfully."""
+    bound = [(b, p) for b in dataset.binds if (p := _period(catalogue, b)) is not None]
+    floors = [(b, p) for b, p in bound if p.restrains_deletion]
+    ceilings = [(b, p) for b, p in bound if p.kind != "floor"]
+    for fb, floor in floors:
+        for cb, ceiling in ceilings:
+            if fb.start != cb.start or (fb, floor) == (cb, ceiling):
+                continue
+            if last_day(as_of, ceiling.duration, ceiling.counting) < last_day(
+                as_of, floor.duration, floor.counting
+            ):
+                yield _finding(
+                    "empty_interval", dataset,
+                    f"{cb.rule}/{ceiling.name} must be over within {ceiling.duration}, "
+                    f"but {fb.rule}/{floor.name} forbids it before {floor.duration}",
+                    "decide which rule binds these rows; law goes before policy (policy 10)",
+                )  # fmt: skip
+
+
+def _period(catalogue: Catalogue, bound: Bound) -> Period | None:
+    try:
+        rule = catalogue.rule(bound.rule)
+    except KeyError:
+        return None
+    return next((p for p in rule.periods if p.name == bound.period), None)
+
+
+def _finding(code: str, dataset: Dataset, what: str, next_step: str) -> Finding:
+    return Finding(
+        code=code, dataset=dataset.id, place=dataset.address, items=None, what=what, next_step=next_step
+    )
+
+
+def plan(step: Step, located: Iterable[Located], lines: Iterable[Line], catalogue: str, code: str) -> Plan:
+    """The plan, in an order of its own, so that equal plans have equal fingerprints.
+
+    ``catalogue`` is its digest. Raises BooksDoNotBalance if the lines do not account for exactly what
+    was located, Refused if a line would keep something past its date or without a reason.
+    """
+    seen = sorted(located, key=lambda x: (x.dataset, x.copy_kind))
+    fates = sorted(
+        (x for x in lines if x.items),
+        key=lambda x: (
+            x.dataset,
+            x.copy_kind,
+            x.disposition,
+            x.until or date.min,
+            x.hold or "",
+            x.rule,
+            x.law,
+        ),
+    )
+    counted: Counter[tuple[str, str]] = Counter()
+    for line in fates:
+        counted[line.dataset, line.copy_kind] += line.items
+        _lawful(line, step)
+    for place in seen:
+        here = counted.pop((place.dataset, place.copy_kind), 0)
+        if here != place.items:
+            raise BooksDoNotBalance(
+                f"{place.items} located ({place.copy_kind.value}) but the plan accounts for {here}",
+                about=f"{step.case_no} {place.dataset}",
+                next_step="survey and weigh again; if it stays, the weighing is wrong",
+            )
+    for (dataset, copy_kind), items in counted.items():
+        raise BooksDoNotBalance(
+            f"0 items were located ({copy_kind}) but the plan accounts for {items}",
+            about=f"{step.case_no} {dataset}",
+            next_step="survey and weigh again",
+        )
+    return Plan(
+        step=step.id,
+        case_no=step.case_no,
+        as_of=step.as_of,
+        catalogue=catalogue,
+        code=code,
+        located=tuple(seen),
+        lines=tuple(fates),
+    )
+
+
+def _lawful(line: Line, step: Step) -> None:
+    about = f"{step.case_no} {line.dataset}"
+    if line.disposition is Disposition.HOLD and not line.hold:
+        raise Refused(
+            "a line holds items without naming a hold", about=about, next_step="survey and weigh again"
+        )
+    if line.disposition is Disposition.RETAIN and line.until is None and not line.waits_for:
+        raise Refused(
+            "a line keeps items without a date or a reason", about=about, next_step="survey and weigh again"
+        )
+    if line.disposition is Disposition.RETAIN and line.until is not None and line.until < step.as_of:
+        raise Refused(
+            f"a line keeps items past {line.until.isoformat()}",
+            about=about,
+            next_step="survey and weigh again",
+        )
+
+
+def missing(provisions: Sequence[Provision], surveys: Sequence[Survey]) -> tuple[Finding, ...]:
+    """Datasets that were provided for but that no survey looked at: silence is not zero."""
+    seen = {x.dataset for s in surveys for x in s.located}
+    return tuple(
+        Finding(
+            code="not_surveyed", dataset=p.dataset, place=p.dataset, items=None,
+            what="no survey reported on it", next_step="check the store's preflight, then survey again",
+        )
+        for p in provisions
+        if p.dataset not in seen
+    )  # fmt: skip
+
+
+def compare(rehearsal: Plan, plan: Plan, measures: Sequence[Measure] = ()) -> tuple[Finding, ...]:
+    """Where the plan differs from the one that was approved, other than by declared effects of restricting.
+
+    Numbers per dataset x copy x disposition; an approval covers only what it saw.
+    """
+    if rehearsal.catalogue != plan.catalogue or rehearsal.code != plan.code:
+        return (
+            Finding(
+                code="other_catalogue", dataset=None, place="plan", items=None,
+                what="the catalogue or the code changed after the approval",
+                next_step="rehearse and approve again",
+            ),
+        )  # fmt: skip
+    declared = {dataset for m in measures for dataset in m.touches}
+    before, after = _sums(rehearsal), _sums(plan)
+    found = []
+    for key in sorted(before.keys() | after.keys()):
+        dataset, copy_kind, disposition = key
+        if before[key] == after[key] or dataset in declared:
+            continue
+        found.append(
+            Finding(
+                code="differs_from_rehearsal", dataset=dataset, place=f"{dataset} ({copy_kind})",
+                items=abs(after[key] - before[key]),
+                what=f"to be {Disposition(disposition).past}: {before[key]} when approved, {after[key]} now",
+                next_step="see what wrote to it between approval and restriction, then approve again",
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _sums(plan: Plan) -> Counter[tuple[str, str, str]]:
+    sums: Counter[tuple[str, str, str]] = Counter()
+    for line in plan.lines:
+        sums[line.dataset, line.copy_kind.value, line.disposition.value] += line.items
+    return sums
+
+
+def restricting(ground: Ground) -> bool:
+    """Whether a case on this ground ends the relation (``Step.restricting``)."""
+    return ground in ENDS_THE_RELATION

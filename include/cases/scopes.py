@@ -1,0 +1,107 @@
+"""What a hold covers, and that it never covers more than it says (law.md E, "never widens").
+
+A scope has two sides: *whom* (all subjects of some cases, or single subjects) and *what* (categories,
+datasets, or everything these people have). A row is the smallest thing that can be held, so a hold on a
+category holds every row that carries it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from include.model.catalogue import Dataset
+from include.model.errors import Refused
+from include.model.flow import Held
+
+
+class HoldBasis(StrEnum):
+    """Policy 5.2(1)-(3), and a dispute of our own (policy 10; only its dated, disputed scope)."""
+
+    COURT = "court"
+    AUTHORITY = "authority"
+    STATUTE = "statute"
+    DISPUTE = "dispute"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The items of a hold. An empty side means: not narrowed on that side.
+
+    ``subjects`` are keyed tokens of account ids, never the ids; ``cases`` are case numbers.
+    """
+
+    cases: frozenset[str] = frozenset()
+    subjects: frozenset[str] = field(default=frozenset(), repr=False)
+    categories: frozenset[str] = frozenset()
+    datasets: frozenset[str] = frozenset()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.cases or self.subjects or self.categories or self.datasets)
+
+    @property
+    def over_everything(self) -> bool:
+        """Whether it holds all that its people have."""
+        return not (self.categories or self.datasets)
+
+    def covers(self, dataset: Dataset) -> bool:
+        """Whether rows of this dataset are among its items (whoever they belong to)."""
+        if self.over_everything:
+            return True
+        return dataset.id in self.datasets or not self.categories.isdisjoint(dataset.all_categories)
+
+    def subject_nos(self, case_no: str, tokens: tuple[str, ...]) -> tuple[int, ...]:
+        """Which subjects of a case it covers, by position; ``tokens`` are the case's, in order."""
+        if not (self.cases or self.subjects) or case_no in self.cases:
+            return tuple(range(len(tokens)))
+        return tuple(no for no, token in enumerate(tokens) if token in self.subjects)
+
+    def within(self, wider: Scope) -> bool:
+        """Whether it covers nothing that ``wider`` does not: each side is a part of the other's."""
+        return _whom_within(self, wider) and _what_within(self, wider)
+
+
+def _whom_within(a: Scope, b: Scope) -> bool:
+    if not (b.cases or b.subjects):
+        return True
+    return bool(a.cases or a.subjects) and a.cases <= b.cases and a.subjects <= b.subjects
+
+
+def _what_within(a: Scope, b: Scope) -> bool:
+    if b.over_everything:
+        return True
+    return not a.over_everything and a.categories <= b.categories and a.datasets <= b.datasets
+
+
+@dataclass(frozen=True)
+class HoldOrder:
+    """An open hold as the planner needs it. ``law`` is printed on plan and certificate."""
+
+    number: str
+    basis: HoldBasis
+    law: str
+    scope: Scope
+    confidential: bool = False  # clause 123: the requester may not be told
+
+    def held(self, dataset: Dataset, case_no: str, tokens: tuple[str, ...]) -> Held | None:
+        """This hold, resolved to one dataset and the subjects of one case; None if it covers neither."""
+        if not self.scope.covers(dataset):
+            return None
+        nos = self.scope.subject_nos(case_no, tokens)
+        return Held(hold=self.number, subject_nos=nos, law=self.law) if nos else None
+
+
+def narrowed(hold: HoldOrder, to: Scope) -> Scope:
+    """A smaller scope for an open hold. Raises Refused if it would cover anything new."""
+    if to.empty:
+        raise Refused(
+            "an empty scope would hold everybody", about=hold.number, next_step="release the hold instead"
+        )
+    if not to.within(hold.scope):
+        raise Refused(
+            "a hold never widens beyond its items",
+            about=hold.number,
+            next_step="open a hold of its own for the new items, with its own document",
+        )
+    return to
