@@ -6,7 +6,7 @@ A checkpoint names the log (origin), how many entries it has, and the root over 
     20852163
     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
 
-    — authority.example/quietus Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=
+    — authority.example/quietus <base64 of four bytes of key hash and the signature>
 
 The key's name in the signature line is the origin, as the specification advises. A key is succeeded
 by a note that both the old and the new key sign (:class:`Succession`).

@@ -21,6 +21,7 @@ from typing import Any
 
 import psycopg
 import rfc8785
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
@@ -30,7 +31,7 @@ from include.model.errors import LedgerError, NotReachable, Refused
 from include.model.flow import Evidence
 
 DDL = Path(__file__).with_name("ledger.sql")
-TIMEOUT = "60s"  # for any one statement on the ledger
+_OPTIONS = "-c statement_timeout=60s -c lock_timeout=20s -c idle_in_transaction_session_timeout=120s"
 _CHECKS = 120  # checks in one evidence entry: some 250 bytes each, so half of what an entry may hold
 _INSTALL_LOCK = 0x5175_6965_7475  # any constant of ours
 _KEY = re.compile(r"[!-~]{1,200}")
@@ -52,7 +53,7 @@ def connect(conninfo: str, *, application: str = "quietus-ledger") -> Conn:
             autocommit=True,
             connect_timeout=10,
             application_name=application,
-            options=f"-c statement_timeout={TIMEOUT} -c lock_timeout=20s -c idle_in_transaction_session_timeout=120s",
+            options=_OPTIONS,
         )
     except psycopg.OperationalError:
         raise NotReachable(
@@ -208,22 +209,19 @@ class Entry:
         return body
 
 
-_COLUMNS = "e.index, e.kind, e.case_no, e.leaf, e.leaf_hash, e.sequenced_at"
+_SELECT = sql.SQL(
+    "SELECT e.index, e.kind, e.case_no, e.leaf, e.leaf_hash, e.sequenced_at FROM ledger.entry e "
+)
 
 
-def _entries(conn: Conn, query: str, parameters: Sequence[Any]) -> list[Entry]:
+def _entries(conn: Conn, condition: sql.SQL, parameters: Sequence[Any]) -> list[Entry]:
     with conn.cursor(row_factory=tuple_row) as cursor:
-        rows = cursor.execute(query, parameters).fetchall()
-    return [Entry(*row) for row in rows]
+        return [Entry(*row) for row in cursor.execute(_SELECT + condition, parameters)]
 
 
 def entries(conn: Conn, indexes: Sequence[int]) -> list[Entry]:
     """These entries, in order of index. Raises LedgerError if one is not in the log."""
-    found = _entries(
-        conn,
-        f"SELECT {_COLUMNS} FROM ledger.entry e WHERE e.index = ANY(%s) ORDER BY e.index",
-        [list(indexes)],
-    )
+    found = _entries(conn, sql.SQL("WHERE e.index = ANY(%s) ORDER BY e.index"), [list(indexes)])
     missing = set(indexes) - {e.index for e in found}
     if missing:
         raise LedgerError(
@@ -234,14 +232,12 @@ def entries(conn: Conn, indexes: Sequence[int]) -> list[Entry]:
 
 def entries_of_case(conn: Conn, case_no: str) -> list[Entry]:
     """Everything the log says about one case, in order."""
-    return _entries(
-        conn, f"SELECT {_COLUMNS} FROM ledger.entry e WHERE e.case_no = %s ORDER BY e.index", [case_no]
-    )
+    return _entries(conn, sql.SQL("WHERE e.case_no = %s ORDER BY e.index"), [case_no])
 
 
 def entry_by_key(conn: Conn, key: str) -> Entry | None:
     """The entry that was appended under this key, once the sequencer has taken it."""
-    found = _entries(conn, f"SELECT {_COLUMNS} FROM ledger.entry e WHERE e.key = %s", [key])
+    found = _entries(conn, sql.SQL("WHERE e.key = %s"), [key])
     return found[0] if found else None
 
 
@@ -325,11 +321,7 @@ def stream(conn: Conn, *, batch: int = 2000) -> Iterator[Entry]:
     """Every entry in order, without holding them all: for an audit of the whole log."""
     after = -1
     while True:
-        page = _entries(
-            conn,
-            f"SELECT {_COLUMNS} FROM ledger.entry e WHERE e.index > %s ORDER BY e.index LIMIT %s",
-            [after, batch],
-        )
+        page = _entries(conn, sql.SQL("WHERE e.index > %s ORDER BY e.index LIMIT %s"), [after, batch])
         yield from page
         if len(page) < batch:
             return

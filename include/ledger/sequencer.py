@@ -184,7 +184,8 @@ def publish(conn: log.Conn, signer: HeadSigner, *, progress: Progress = _silent)
             )
         progress("signed")
         conn.execute(
-            "INSERT INTO ledger.checkpoint (size, root, note) VALUES (%s, %s, %s) ON CONFLICT (size) DO NOTHING",
+            """INSERT INTO ledger.checkpoint (size, root, note) VALUES (%s, %s, %s)
+               ON CONFLICT (size) DO NOTHING""",
             (size, log.root_at(conn, size), note),
         )
         progress("stored")

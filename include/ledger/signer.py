@@ -106,7 +106,7 @@ def _make_key(path: Path, public: Path) -> Ed25519PrivateKey:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(pem)
             file.flush()
             os.fsync(file.fileno())
@@ -199,7 +199,7 @@ class Signer:
                 raise Refused(f"fork: another tree of {size} entries was signed")
             if not consistency_holds(head.size, size, head.root, root, proof):
                 raise Refused(
-                    f"the tree of {size} entries is not shown to extend the one of {head.size} that was signed"
+                    f"the tree of {size} entries is not shown to extend the signed one of {head.size}"
                 )
             if size > head.size or self._state.note is None:
                 note = Checkpoint(head.origin, size, root).sign(self._key)

@@ -21,7 +21,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -41,6 +41,8 @@ PAST = {
     "unlink": "unlinked", "retain": "retained", "hold": "held",
 }  # fmt: skip
 STAYS = ("retain", "hold")
+# Kinds of ledger entries that bear out a rung: in full, and without counts for a person's edition.
+EVIDENCE = ("evidence", "evidence.person")
 # What a certificate says beside its groups and its proofs; hashed together into the log.
 NOT_FACTS = ("groups", "entries", "completeness", "checkpoint", "successions")
 
@@ -287,57 +289,54 @@ def facts_commitment(edition: str, salt: bytes, payload: dict[str, Any]) -> str:
 
 # --- what a certificate may say ---------------------------------------------------------------
 
+# Field: kinds it may have. "?" after a kind: it may be null.
 _PAYLOAD = (
-    "format case_no ground kind edition serial catalogue code plans as_of observed_at simulated statement "
-    "groups balance pending entries completeness checkpoint successions"
+    "format:str case_no:str ground:str kind:str edition:str serial:int catalogue:str code:str plans:list "
+    "as_of:str observed_at:str simulated:bool statement:str groups:list balance:list pending:list "
+    "entries:list completeness:dict checkpoint:str successions:list"
 )
 _GROUP = (
-    "dataset category copy_kind disposition items rung_required rung_reached verdict evidence law until "
-    "waits_for hold pending confidential unverified why"
+    "dataset:str category:str copy_kind:str disposition:str items:int rung_required:int rung_reached:int? "
+    "verdict:str evidence:list law:str until:str? waits_for:str? hold:str? pending:bool confidential:bool "
+    "unverified:list why:str"
 )
-_PENDING = "track dataset category copy_kind rung name due what"
+_BALANCE = "dataset:str copy_kind:str located:int " + " ".join(f"{word}:int" for word in PAST.values())
+_PENDING = "track:str dataset:str? category:str? copy_kind:str? rung:int? name:str due:str? what:str"
+_KINDS: dict[str, type] = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
 
 
-def check_shape(p: dict[str, Any]) -> None:
+def has_shape(value: Any, shape: str, what: str) -> dict[str, Any]:
+    """The value, if it is an object of exactly these fields and kinds."""
+    fields = [pair.split(":") for pair in shape.split()]
+    found = keys_are(value, " ".join(name for name, _ in fields), what)
+    for name, kind in fields:
+        if not (kind.endswith("?") and found[name] is None):
+            need(found[name], _KINDS[kind.rstrip("?")], f"{name} of {what}")
+    return found
+
+
+def check_shape(p: Any) -> None:
     """Every field is there and of its kind; the checks after this need not ask again."""
-    keys_are(p, _PAYLOAD, "the certificate")
-    for name in ("case_no", "ground", "catalogue", "code", "statement", "checkpoint"):
-        need(p[name], str, name)
+    has_shape(p, _PAYLOAD, "the certificate")
+    has_shape(p["completeness"], "entry:int salt:str", "the completeness proof")
     if p["format"] != FORMAT:
         bad(f"this verifier reads {FORMAT}; the certificate says it is something else")
     if p["kind"] not in ("interim", "final") or p["edition"] not in ("person", "auditor"):
         bad("the certificate's kind or edition is not a known one")
-    need(p["serial"], int, "serial")
-    need(p["simulated"], bool, "simulated")
-    for name in ("groups", "balance", "pending", "entries", "successions", "plans"):
-        need(p[name], list, name)
-    keys_are(p["completeness"], "entry salt", "completeness")
-    need(p["completeness"]["entry"], int, "the entry of the completeness proof")
     for n, g in enumerate(p["groups"]):
-        what = f"item group {n}"
-        keys_are(g, _GROUP, what)
-        for name in ("dataset", "category", "copy_kind", "disposition", "verdict", "law", "why"):
-            need(g[name], str, f"{name} of {what}")
-        for name in ("items", "rung_required"):
-            need(g[name], int, f"{name} of {what}")
-        for name in ("pending", "confidential"):
-            need(g[name], bool, f"{name} of {what}")
-        for name, kind in (("rung_reached", int), ("waits_for", str), ("hold", str), ("until", str)):
-            if g[name] is not None:
-                need(g[name], kind, f"{name} of {what}")
-        for number in need(g["evidence"], list, f"evidence of {what}"):
-            need(number, int, f"evidence of {what}")
-        for note in need(g["unverified"], list, f"unverified rungs of {what}"):
-            need(keys_are(note, "rung why", f"an unverified rung of {what}")["rung"], int, "rung")
+        has_shape(g, _GROUP, f"item group {n}")
+        for number in g["evidence"]:
+            need(number, int, f"evidence of item group {n}")
+        for note in g["unverified"]:
+            has_shape(note, "rung:int why:str", f"an unverified rung of item group {n}")
         if g["items"] < 1 or g["disposition"] not in PAST:
-            bad(f"{what} has no items or an unknown disposition")
+            bad(f"item group {n} has no items or an unknown disposition")
     for n, b in enumerate(p["balance"]):
-        keys_are(b, f"dataset copy_kind located {' '.join(PAST.values())}", f"line {n} of the balance")
-        if any(need(b[name], int, f"{name} of the balance") < 0 for name in ("located", *PAST.values())):
+        has_shape(b, _BALANCE, f"line {n} of the balance")
+        if min(b[name] for name in ("located", *PAST.values())) < 0:
             bad(f"line {n} of the balance has a negative count")
     for n, w in enumerate(p["pending"]):
-        keys_are(w, _PENDING, f"pending track {n}")
-        need(w["what"], str, f"what of pending track {n}")
+        has_shape(w, _PENDING, f"pending track {n}")
 
 
 def check_log(p: dict[str, Any], key: Ed25519PublicKey, problems: list[str]) -> dict[int, dict[str, Any]]:
@@ -378,12 +377,11 @@ def check_completeness(p: dict[str, Any], entries: dict[int, dict[str, Any]], pr
         return
     if recorded.get("groups") != groups_commitment(edition, salt, p["groups"]):
         problems.append(
-            "the list of item groups is not the one the ledger recorded: an item was dropped, added or changed"
+            "the list of item groups is not the one the ledger recorded: "
+            "an item was dropped, added or changed"
         )
     if recorded.get("facts") != facts_commitment(edition, salt, p):
-        problems.append(
-            "the balance, pending tracks, dates or headings are not those the ledger recorded: something was changed"
-        )
+        problems.append("the balance, pending tracks, dates or headings are not those the ledger recorded")
 
 
 def check_balance(p: dict[str, Any], problems: list[str]) -> None:
@@ -395,7 +393,7 @@ def check_balance(p: dict[str, Any], problems: list[str]) -> None:
         total = sum(b[word] for word in PAST.values())
         if b["located"] != total:
             problems.append(
-                f"the books do not balance for {dataset} ({copy}): {b['located']} located, {total} accounted for"
+                f"the books do not balance for {dataset} ({copy}): {b['located']} located, {total} accounted"
             )
     sums: dict[tuple[str, str, str], dict[str, int]] = {}
     for g in p["groups"]:
@@ -412,10 +410,56 @@ def check_balance(p: dict[str, Any], problems: list[str]) -> None:
             problems.append(f"{dataset} ({copy}) has items located but no item group")
 
 
-def checks_of(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """The checks in an evidence entry; an entry that is no evidence has none."""
-    checks = entry["body"].get("checks")
-    return [c for c in checks if isinstance(c, dict)] if isinstance(checks, list) else []
+Seen = list[tuple[Any, Any]]  # (rung, verdict) of each check about an item group
+
+
+def evidence_of(g: dict[str, Any], p: dict[str, Any], entries: dict[int, dict[str, Any]]) -> Seen:
+    """What the evidence that a group names says about its dataset and copy: entries of this case only."""
+    seen: Seen = []
+    for index in g["evidence"]:
+        entry = entries.get(index)
+        if entry is None or entry["case_no"] != p["case_no"] or entry["kind"] not in EVIDENCE:
+            continue
+        for c in need(entry["body"].get("checks"), list, f"the checks of ledger entry {index}"):
+            if (c["dataset"], c["copy_kind"]) == (g["dataset"], g["copy_kind"]):
+                seen.append((need(c["rung"], int, f"a rung in ledger entry {index}"), c["verdict"]))
+    return seen
+
+
+def rung_problems(g: dict[str, Any], seen: Seen) -> Iterator[str]:
+    """Rungs are ordered, but each is proved by itself: the one claimed, and the one required."""
+    reached, required = g["rung_reached"], g["rung_required"]
+    if not g["pending"] and (reached is None or reached < required):
+        yield f"R{required} is required and was not reached"
+    if reached is None:
+        return
+    claimed = {reached} if g["pending"] else {reached, required}
+    if g["verdict"] != "passed":
+        yield f"claims R{reached} as reached with the verdict {g['verdict']!r}"
+    for rung in sorted(claimed):
+        verdicts = {v for r, v in seen if r == rung}
+        if verdicts != {"passed"}:
+            found = ", ".join(sorted(map(str, verdicts))) or "no check of it"
+            yield f"claims R{rung}, but its evidence says: {found}"
+        if any(note["rung"] == rung for note in g["unverified"]):
+            yield f"R{rung} is both claimed and UNVERIFIED"
+    below = [r for r, v in seen if r < reached and r not in claimed and v != "passed"]
+    if below:
+        yield f"claims R{reached}, but its evidence did not pass R{min(below)}"
+
+
+def duty_problems(g: dict[str, Any], p: dict[str, Any], waiting: set[tuple[Any, ...]]) -> Iterator[str]:
+    """What a group must say for its disposition, and may not say in this kind and edition."""
+    if g["pending"] and p["kind"] == "final":
+        yield "still pending, but the certificate says it is final"
+    if g["pending"] and (g["dataset"], g["category"], g["copy_kind"]) not in waiting:
+        yield "pending, but no pending track says what it waits for"
+    if not g["law"]:
+        yield "no law is named"
+    if g["disposition"] == "retain" and not (g["until"] or g["waits_for"]):
+        yield "retained without a date or what the date waits for"
+    if g["confidential"] and (p["edition"] == "person" or g["disposition"] != "hold"):
+        yield "confidential where it cannot be"
 
 
 def check_claims(p: dict[str, Any], entries: dict[int, dict[str, Any]], problems: list[str]) -> None:
@@ -423,47 +467,11 @@ def check_claims(p: dict[str, Any], entries: dict[int, dict[str, Any]], problems
     waiting = {(w["dataset"], w["category"], w["copy_kind"]) for w in p["pending"] if w["track"] == "rung"}
     for g in p["groups"]:
         place = f"{g['category']} in {g['dataset']} ({g['copy_kind']}), {g['disposition']}"
-        absent = [i for i in g["evidence"] if i not in entries]
-        if absent:
-            problems.append(f"{place}: the evidence it names, ledger entry {absent[0]}, is not included")
-        seen = [
-            (c.get("rung"), c.get("verdict"))
-            for i in g["evidence"] if i in entries and entries[i]["case_no"] == p["case_no"]
-            for c in checks_of(entries[i]) if (c.get("dataset"), c.get("copy_kind")) == (g["dataset"], g["copy_kind"])
-        ]  # fmt: skip
-        reached, required = g["rung_reached"], g["rung_required"]
-        claimed = {reached} if g["pending"] else {reached, required}
-        if reached is not None:
-            if g["verdict"] != "passed":
-                problems.append(f"{place}: claims R{reached} as reached with the verdict {g['verdict']!r}")
-            for rung in sorted(r for r in claimed if r is not None):
-                verdicts = {v for r, v in seen if r == rung}
-                if verdicts != {"passed"}:
-                    found = ", ".join(sorted(map(str, verdicts))) or "no check"
-                    problems.append(f"{place}: claims R{rung}, but its evidence says: {found}")
-            worse = [
-                r
-                for r, v in seen
-                if isinstance(r, int) and r <= reached and v != "passed" and r not in claimed
-            ]
-            if worse:
-                problems.append(f"{place}: claims R{reached}, but its evidence did not pass R{min(worse)}")
-            for note in g["unverified"]:
-                if note["rung"] in claimed:
-                    problems.append(f"{place}: R{note['rung']} is both claimed and UNVERIFIED")
-        if g["pending"]:
-            if p["kind"] == "final":
-                problems.append(f"{place}: still pending, but the certificate says it is final")
-            if (g["dataset"], g["category"], g["copy_kind"]) not in waiting:
-                problems.append(f"{place}: pending, but no pending track says what it waits for")
-        elif reached is None or reached < required:
-            problems.append(f"{place}: R{required} is required and was not reached")
-        if not g["law"]:
-            problems.append(f"{place}: no law is named")
-        if g["disposition"] == "retain" and not (g["until"] or g["waits_for"]):
-            problems.append(f"{place}: retained without a date or what the date waits for")
-        if g["confidential"] and (p["edition"] == "person" or g["disposition"] != "hold"):
-            problems.append(f"{place}: confidential where it cannot be")
+        for index in g["evidence"]:
+            if index not in entries:
+                problems.append(f"{place}: the evidence it names, ledger entry {index}, is not included")
+        problems += [f"{place}: {what}" for what in rung_problems(g, evidence_of(g, p, entries))]
+        problems += [f"{place}: {what}" for what in duty_problems(g, p, waiting)]
     if p["kind"] == "final" and p["pending"]:
         problems.append("the certificate says it is final and still lists pending tracks")
 
@@ -563,7 +571,8 @@ def check_extension(envelope: bytes, pem: bytes, previous: str, proof: bytes) ->
             for h in need(json.loads(proof), list, "the consistency proof")
         ]
         return None if extends(old, size, old_root, root, path) else (
-            "the log of the certificate does not extend the older checkpoint: its past was rewritten, or the proof is another's"
+            "the log of the certificate does not extend the older checkpoint: "
+            "its past was rewritten, or the proof is another's"
         )  # fmt: skip
     except Bad as e:
         return str(e)

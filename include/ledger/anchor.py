@@ -1,0 +1,214 @@
+"""Signed heads kept outside, where even the holder of the key and the database cannot reach back.
+
+Each head is an object in a bucket with Object Lock, in COMPLIANCE mode: until the date nobody, the
+bucket's owner included, can remove or replace that version. A delete marker or a newer version can
+hide it from a plain GET, so the audit reads every *version*. An insider who rewrites the log and signs
+a new history cannot make the old heads go away, and :func:`audit_anchors` names the difference.
+
+The S3 client is passed in, with its time-outs; nothing here knows where the bucket is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from include.ledger import log, merkle
+from include.ledger.checkpoint import Checkpoint, open_checkpoint
+from include.model.errors import LedgerError, NotReachable
+from include.model.times import observed_now
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+RETAIN = timedelta(days=3653)  # ten years: longer than the longest statutory period of a case (five)
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """One version of one anchored head, as found in the bucket."""
+
+    place: str  # "key@version"
+    note: str
+
+
+@dataclass(frozen=True)
+class AnchorFinding:
+    """Something that an honest log would not show. ``code`` is stable."""
+
+    code: str
+    place: str
+    what: str
+
+
+class Anchor:
+    """Heads of one log in one bucket. Errors name the bucket and the S3 error code, nothing else."""
+
+    def __init__(
+        self, client: S3Client, bucket: str, prefix: str = "heads/", retain: timedelta = RETAIN
+    ) -> None:
+        self._s3 = client
+        self._bucket = bucket
+        self._prefix = prefix
+        self._retain = retain
+
+    def _failed(self, what: str, error: Exception) -> Exception:
+        code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
+        if code in ("InvalidRequest", "ObjectLockConfigurationNotFoundError", "NoSuchBucket", "AccessDenied"):
+            return LedgerError(
+                f"{what} was refused ({code})",
+                about=f"anchor bucket {self._bucket}",
+                next_step="the bucket must exist with Object Lock enabled, and we may put and read locks in it",
+            )
+        return NotReachable(
+            f"{what} failed ({code or type(error).__name__})",
+            about=f"anchor bucket {self._bucket}",
+            next_step="try again: a head that is anchored already is left as it is",
+        )
+
+    def put(self, note: str) -> str:
+        """Anchor a signed head; the object's key. Anchoring it again writes nothing.
+
+        Raises LedgerError if the bucket did not lock it: an anchor without a lock is none.
+        """
+        head = Checkpoint.of_text(note.rpartition("\n\n")[0] + "\n")
+        key = f"{self._prefix}{head.size:016d}-{head.root.hex()[:16]}"
+        if any(found.note == note for found in self._versions(key)):
+            return key
+        try:
+            done = self._s3.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=note.encode(),
+                ContentType="text/plain; charset=utf-8",
+                ChecksumAlgorithm="SHA256",
+                ObjectLockMode="COMPLIANCE",
+                ObjectLockRetainUntilDate=observed_now() + self._retain,
+            )
+            version = done.get("VersionId")
+            if not version or version == "null":
+                raise LedgerError(
+                    "the anchor bucket keeps no versions, so it cannot lock", about=self._bucket
+                )
+            lock = self._s3.get_object_retention(Bucket=self._bucket, Key=key, VersionId=version)["Retention"]
+        except (ClientError, BotoCoreError) as e:
+            raise self._failed("anchoring a head", e) from None
+        if lock.get("Mode") != "COMPLIANCE" or lock["RetainUntilDate"] <= observed_now():
+            raise LedgerError("the bucket took the head but did not lock it", about=self._bucket)
+        return key
+
+    def heads(self) -> list[Anchored]:
+        """Every version of every anchored head, hidden ones too."""
+        return list(self._versions(self._prefix))
+
+    def _versions(self, prefix: str) -> Iterator[Anchored]:
+        try:
+            for page in self._s3.get_paginator("list_object_versions").paginate(
+                Bucket=self._bucket, Prefix=prefix
+            ):
+                for version in page.get("Versions", []):
+                    found = self._s3.get_object(
+                        Bucket=self._bucket, Key=version["Key"], VersionId=version["VersionId"]
+                    )
+                    body = found["Body"].read(65536)
+                    yield Anchored(
+                        f"{version['Key']}@{version['VersionId']}", body.decode("utf-8", "replace")
+                    )
+        except (ClientError, BotoCoreError) as e:
+            raise self._failed("reading the anchored heads", e) from None
+
+
+def _roots(conn: log.Conn, sizes: Iterable[int]) -> tuple[dict[int, bytes], int, list[AnchorFinding]]:
+    """(size -> root, entries read, findings), computed from the entries' own bytes in one pass.
+
+    Neither the stored leaf hashes nor the stored nodes are believed; they are compared.
+    """
+    wanted = set(sizes)
+    roots: dict[int, bytes] = {}
+    findings: list[AnchorFinding] = []
+    peaks: list[tuple[int, bytes]] = []  # (level, hash) of the perfect subtrees so far, largest first
+    read = 0
+    for entry in log.stream(conn):
+        if entry.index != read:
+            findings.append(AnchorFinding("gap", f"entry {read}", "the log has a gap: an entry was removed"))
+            break
+        level, node = 0, merkle.leaf_hash(entry.leaf)
+        if node != entry.leaf_hash:
+            findings.append(
+                AnchorFinding("entry_changed", f"entry {read}", "the entry is not what its hash says")
+            )
+        while peaks and peaks[-1][0] == level:
+            level, node = level + 1, merkle.node_hash(peaks.pop()[1], node)
+        peaks.append((level, node))
+        read += 1
+        if read in wanted:
+            root = peaks[-1][1]
+            for _, left in reversed(peaks[:-1]):
+                root = merkle.node_hash(left, root)
+            roots[read] = root
+    return roots, read, findings
+
+
+def audit_anchors(
+    conn: log.Conn, anchored: Iterable[Anchored], origin: str, keys: Iterable[Ed25519PublicKey]
+) -> list[AnchorFinding]:
+    """Compare the whole log, recomputed from its entries, with every head kept outside.
+
+    ``keys`` are the log's present key and those before it. An empty list means that the log is still,
+    entry by entry, the one whose heads were anchored. Raises NotReachable.
+    """
+    known = list(keys)
+    findings: list[AnchorFinding] = []
+    heads: list[tuple[Anchored, Checkpoint]] = []
+    for found in anchored:
+        head = _opened(found.note, origin, known)
+        if head is None:
+            findings.append(
+                AnchorFinding("bad_signature", found.place, "an anchored head is not signed by the log's key")
+            )
+        else:
+            heads.append((found, head))
+
+    stored = conn.execute("SELECT size, root, note FROM ledger.checkpoint ORDER BY size").fetchall()
+    roots, entries, damage = _roots(conn, {head.size for _, head in heads} | {row[0] for row in stored})
+    findings += damage
+    first: dict[int, tuple[str, bytes]] = {}
+    for found, head in sorted(heads, key=lambda pair: pair[1].size):
+        place, root = first.setdefault(head.size, (found.place, head.root))
+        if root != head.root:
+            what = f"fork: two different logs of {head.size} entries were signed (the other: {place})"
+            findings.append(AnchorFinding("fork", found.place, what))
+        if head.size > entries:
+            what = (
+                f"the log has {entries} entries, but a head of {head.size} was signed: entries were removed"
+            )
+            findings.append(AnchorFinding("shorter", found.place, what))
+        elif roots.get(head.size) != head.root:
+            what = f"the log was rewritten: its first {head.size} entries are not those that were signed"
+            findings.append(AnchorFinding("rewritten", found.place, what))
+    outside = {(head.size, head.root) for _, head in heads}
+    for size, root, note in stored:
+        place = f"checkpoint {size}"
+        if _opened(note, origin, known) is None:
+            findings.append(
+                AnchorFinding("bad_signature", place, "a stored head is not signed by the log's key")
+            )
+        if roots.get(size) != root:
+            findings.append(AnchorFinding("rewritten", place, "a stored head is not that of the log"))
+        if (size, root) not in outside:
+            findings.append(AnchorFinding("not_anchored", place, "a signed head is not kept outside"))
+    return findings
+
+
+def _opened(note: str, origin: str, keys: Iterable[Ed25519PublicKey]) -> Checkpoint | None:
+    for key in keys:
+        try:
+            return open_checkpoint(note, origin, key)
+        except LedgerError:
+            continue
+    return None
