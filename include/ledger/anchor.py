@@ -26,6 +26,7 @@ from include.model.times import observed_now
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_NOT_SET_UP = ("InvalidRequest", "ObjectLockConfigurationNotFoundError", "NoSuchBucket", "AccessDenied")
 RETAIN = timedelta(days=3653)  # ten years: longer than the longest statutory period of a case (five)
 
 
@@ -59,11 +60,11 @@ class Anchor:
 
     def _failed(self, what: str, error: Exception) -> Exception:
         code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
-        if code in ("InvalidRequest", "ObjectLockConfigurationNotFoundError", "NoSuchBucket", "AccessDenied"):
+        if code in _NOT_SET_UP:
             return LedgerError(
                 f"{what} was refused ({code})",
                 about=f"anchor bucket {self._bucket}",
-                next_step="the bucket must exist with Object Lock enabled, and we may put and read locks in it",
+                next_step="make the bucket with Object Lock, and let us put objects and read their locks",
             )
         return NotReachable(
             f"{what} failed ({code or type(error).__name__})",

@@ -22,7 +22,7 @@ _DIGEST = re.compile(r"(?<![0-9a-zA-Z])[0-9a-f]{32,128}(?![0-9a-zA-Z])")
 _SHAPES = (
     ("a mobile number", re.compile(r"(?<!\d)(?:\+?86[ -]?)?1[3-9]\d[ -]?\d{4}[ -]?\d{4}(?!\d)")),
     ("a resident identity number", re.compile(r"(?<!\d)[1-9]\d{16}[\dXx](?!\d)")),
-    ("an e-mail address", re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+")),
+    ("an e-mail address", re.compile(r"[\w.%+-]@[\w-]{1,63}(?:\.[\w-]{1,63})+")),
 )
 
 

@@ -177,23 +177,35 @@ def signed_text(note: Any, name: str, key: Ed25519PublicKey, what: str) -> str:
     bad(f"{what} is not signed by the key of this log")
 
 
+def succession(note: Any, origin: str) -> tuple[Ed25519PublicKey, Ed25519PublicKey]:
+    """(old, new) keys of a statement of succession that both have signed."""
+    what = "a statement of key succession"
+    form = r"quietus key succession v1\n(\S+)\nold (\S+)\nnew (\S+)\nhead \d+ \S+\n\n"
+    head = re.match(form, need(note, str, what))
+    raw = [unbase64(head[i], f"a key in {what}") for i in (2, 3)] if head else []
+    if not head or head[1] != origin or any(len(key) != 32 for key in raw):
+        bad(f"{what} is malformed")
+    keys = [Ed25519PublicKey.from_public_bytes(key) for key in raw]
+    for key in keys:
+        signed_text(note, origin, key, what)
+    return keys[0], keys[1]
+
+
 def succeeded(key: Ed25519PublicKey, origin: str, notes: list[Any]) -> Ed25519PublicKey:
-    """The key that our key, by a chain of signed successions, handed the log to."""
-    for note in notes:
-        head = re.match(
-            r"quietus key succession v1\n(\S+)\nold (\S+)\nnew (\S+)\nhead ", need(note, str, "a succession")
-        )
-        if not head or head[1] != origin:
-            bad("a statement of key succession is malformed")
-        old, new = unbase64(head[2], "a key in the succession"), unbase64(head[3], "a key in the succession")
-        if old != key.public_bytes_raw():
-            continue  # an older hand-over: the key we were given came after it
-        if len(new) != 32:
-            bad("a statement of key succession is malformed")
-        signed_text(note, origin, key, "a statement of key succession")
-        key = Ed25519PublicKey.from_public_bytes(new)
-        signed_text(note, origin, key, "a statement of key succession")
+    """The key to which ours, by the chain of these statements, handed the log; ours if by none."""
+    for old, new in (succession(note, origin) for note in notes):
+        if old.public_bytes_raw() == key.public_bytes_raw():
+            key = new
     return key
+
+
+def check_successions(p: dict[str, Any], key: Ed25519PublicKey) -> None:
+    """The statements that a certificate carries are a chain, and it ends with the key that signed."""
+    chain = [succession(note, origin_of(p["checkpoint"])) for note in p["successions"]]
+    signers = [old for old, _ in chain[1:]] + [key]
+    for n, (_, new) in enumerate(chain):
+        if new.public_bytes_raw() != signers[n].public_bytes_raw():
+            bad("the statements of key succession do not lead to the key that signed")
 
 
 def checkpoint(note: Any, key: Ed25519PublicKey, origin: str) -> tuple[int, bytes]:
@@ -506,6 +518,7 @@ def check_payload(data: bytes, key: Ed25519PublicKey) -> Report:
             name: str(p[name]) for name in ("case_no", "kind", "edition", "ground", "as_of", "observed_at")
         }
         report.said |= {"item groups": str(len(p["groups"])), "simulated": "yes" if p["simulated"] else "no"}
+        check_successions(p, key)
         entries = check_log(p, key, report.problems)
         for check in (check_completeness, check_claims, check_dates):
             check(p, entries, report.problems)

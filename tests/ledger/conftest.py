@@ -99,6 +99,7 @@ class RunningSigner:
 
     home: Path
     process: subprocess.Popen[bytes] | None = None
+    generation: int = 0
 
     @property
     def client(self) -> SignerClient:
@@ -106,19 +107,36 @@ class RunningSigner:
 
     @property
     def public_pem(self) -> bytes:
-        return (self.home / "pub.pem").read_bytes()
+        return (self.home / self.named("pub.pem")).read_bytes()
+
+    def named(self, file: str) -> str:
+        return f"{self.generation}-{file}" if self.generation else file
 
     def command(self, *more: str) -> list[str]:
-        files = ["--socket", "s", "--key-file", "key.pem", "--state", "state.json"]
-        return [sys.executable, "-m", "include.ledger.signer", *[
-            str(self.home / f) if not f.startswith("-") else f for f in files
-        ], *more]  # fmt: skip
+        return [
+            sys.executable, "-m", "include.ledger.signer", "--socket", str(self.home / "s"),
+            "--key-file", str(self.home / self.named("key.pem")),
+            "--state", str(self.home / self.named("state.json")), *more,
+        ]  # fmt: skip
 
     def init(self) -> None:
         subprocess.run(
             self.command("--init", "--origin", ORIGIN, "--public", str(self.home / "pub.pem")),
             check=True, capture_output=True, timeout=60, cwd=ROOT,
         )  # fmt: skip
+
+    def succeed(self) -> str:
+        """Stop this signer, have its key succeeded, and start the successor. Returns the statement."""
+        self.stop()
+        after = RunningSigner(self.home, generation=self.generation + 1)
+        new = [str(self.home / after.named(name)) for name in ("key.pem", "state.json", "pub.pem")]
+        said = subprocess.run(
+            self.command("--succeed", "--new-key-file", new[0], "--new-state", new[1], "--public", new[2]),
+            check=True, capture_output=True, timeout=60, cwd=ROOT,
+        )  # fmt: skip
+        self.generation += 1
+        self.start()
+        return said.stdout.decode()
 
     def start(self) -> None:
         self.process = subprocess.Popen(self.command(), stdout=subprocess.PIPE, cwd=ROOT)
