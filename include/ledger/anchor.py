@@ -96,10 +96,11 @@ class Anchor:
                 raise LedgerError(
                     "the anchor bucket keeps no versions, so it cannot lock", about=self._bucket
                 )
-            lock = self._s3.get_object_retention(Bucket=self._bucket, Key=key, VersionId=version)["Retention"]
+            lock = self._s3.head_object(Bucket=self._bucket, Key=key, VersionId=version)
         except (ClientError, BotoCoreError) as e:
             raise self._failed("anchoring a head", e) from None
-        if lock.get("Mode") != "COMPLIANCE" or lock["RetainUntilDate"] <= observed_now():
+        until = lock.get("ObjectLockRetainUntilDate")
+        if lock.get("ObjectLockMode") != "COMPLIANCE" or until is None or until <= observed_now():
             raise LedgerError("the bucket took the head but did not lock it", about=self._bucket)
         return key
 

@@ -196,7 +196,7 @@ def test_after_a_succession_both_keys_are_known(
 def test_a_bucket_that_does_not_lock_is_no_anchor(signer: RunningSigner, s3: S3Client) -> None:
     s3.create_bucket(Bucket="plain")
     note = Log.of().checkpoint(KEY)
-    with pytest.raises(LedgerError, match="anchor bucket plain|plain"):
+    with pytest.raises(LedgerError, match="plain"):
         Anchor(s3, "plain").put(note)
     with pytest.raises(LedgerError, match="NoSuchBucket"):
         Anchor(s3, "absent", retain=timedelta(days=1)).put(note)
