@@ -1,0 +1,114 @@
+"""Fetching one version of a record file to local disk, and reading the cohort's records in it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import numpy as np
+from botocore.exceptions import ClientError
+
+from include.model.catalogue import Dataset
+from include.model.errors import CatalogueError, QuietusError
+from include.stores.s3.formats import RecordFormat, format_of, lost
+from include.stores.s3.items import Item
+from include.stores.s3.server import ABSENT, code_of, reaching
+from include.stores.s3.site import Owners
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from numpy.typing import NDArray
+
+IN_MEMORY = 8 << 20  # larger files are held on disk
+# Of an object's own headers, those that a rewritten file takes over.
+HEADERS = (
+    "ContentType", "ContentEncoding", "ContentDisposition", "ContentLanguage", "CacheControl", "Metadata",
+    "StorageClass", "ServerSideEncryption", "SSEKMSKeyId", "WebsiteRedirectLocation",
+)  # fmt: skip
+
+
+@dataclass
+class File:
+    entry: Item
+    body: IO[bytes]
+    headers: dict[str, Any]
+
+    def close(self) -> None:
+        self.body.close()
+
+
+class Files:
+    """The record files of one dataset."""
+
+    def __init__(self, client: S3Client, dataset: Dataset) -> None:
+        if dataset.format is None:
+            raise CatalogueError("records need a format", about=dataset.id)
+        self.client, self.dataset, self.bucket = client, dataset, dataset.address
+        self.format: RecordFormat = format_of(dataset.format)
+        self.fields = sorted(
+            {b.start.column for b in dataset.binds if b.start and b.start.column}
+            | {mine for b in dataset.binds if b.start for mine in b.start.on}
+        )
+
+    def fetch(self, entry: Item) -> File | None:
+        """One version, streamed to a temporary file. None if it is gone."""
+        version = {} if entry.version == "null" else {"VersionId": entry.version}
+        sink = cast("IO[bytes]", tempfile.SpooledTemporaryFile(IN_MEMORY))  # noqa: SIM115 (File closes it)
+        with reaching(self.dataset.id):
+            try:
+                answer = self.client.get_object(Bucket=self.bucket, Key=entry.key, **version)  # type: ignore[arg-type]
+            except ClientError as error:
+                if code_of(error) not in ABSENT:
+                    raise
+                return None
+            with answer["Body"] as body:
+                shutil.copyfileobj(cast("IO[bytes]", body), sink, 1 << 20)
+        sink.seek(0)
+        return File(entry, sink, {h: answer[h] for h in HEADERS if answer.get(h)})  # type: ignore[literal-required]
+
+    def records(
+        self, file: File, field: str, wanted: frozenset[str], known: Owners
+    ) -> tuple[list[Item], int]:
+        """The cohort's records in a version, in order, and how many could not be read."""
+        entry, rows, unreadable = file.entry, list[Item](), 0
+        try:
+            for hit in self.format.scan(file.body, field, wanted, self.fields):
+                if hit.subject is None:
+                    unreadable += 1
+                    continue
+                subjects, only = known[(hit.subject,)]
+                rows.append(
+                    Item("record", entry.key, entry.version, entry.current, entry.etag, 0, entry.modified,
+                         subjects, only, hit.values, hit.row, hit.content)
+                )  # fmt: skip
+        except QuietusError:
+            return rows, unreadable + 1
+        return rows, unreadable
+
+    def prints(self, file: File, without: list[Item]) -> NDArray[np.uint64]:
+        """Prints of a version's records but those."""
+        return self.format.prints(file.body, frozenset(row.row for row in without))
+
+    def nothing(self) -> NDArray[np.uint64]:
+        return np.empty(0, dtype=np.uint64)
+
+    def lost(self, old: NDArray[np.uint64], new: NDArray[np.uint64]) -> int:
+        return lost(old, new)
+
+    def versions(self, key: str) -> list[Item]:
+        """All versions and markers of one key, the newest first."""
+        from include.stores.s3.listing import Walk
+
+        walk = Walk(self.client, self.bucket, leaps=False, about=self.dataset.id)
+        for group in walk.versions(key, [key]):
+            if group[0].key == key:
+                return group[::-1]
+        return []
+
+    def tagging(self, entry: Item) -> list[tuple[str, str]]:
+        version = {} if entry.version == "null" else {"VersionId": entry.version}
+        with reaching(self.dataset.id):
+            found = self.client.get_object_tagging(Bucket=self.bucket, Key=entry.key, **version)  # type: ignore[arg-type]
+        return [(t["Key"], t["Value"]) for t in found["TagSet"]]

@@ -1,0 +1,177 @@
+"""Putting a record file over itself without the due records, against concurrent writers and crashes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from typing import IO, cast
+from urllib.parse import urlencode
+
+from include.model.catalogue import Cut
+from include.model.errors import BooksDoNotBalance, Drifted
+from include.model.words import Disposition
+from include.stores.s3.files import IN_MEMORY, File, Files
+from include.stores.s3.formats import Changes
+from include.stores.s3.items import Item
+from include.stores.s3.server import Superseded, put_over
+from include.stores.s3.site import Owners
+
+ATTEMPTS = 8
+
+
+def rewrite_current(
+    files: Files, key: str, planned: list[Item], field: str, known: Owners, cut: Cut | None
+) -> list[str]:
+    """Make the current version clean; return the older versions that may now go.
+
+    ``planned``: the weighed records of this key in all its versions. Works from what is there, so it
+    may be called again after a crash. Raises Drifted if the cohort's records are no longer those
+    planned, BooksDoNotBalance if the copy is not exactly the file without the due records.
+    """
+    live = [i for i in planned if i.current]
+    due = Counter(i.content for i in live if _changes(i))
+    may_go = {i.version for i in planned if not i.current and i.disposition is Disposition.ERASE}
+    superseded = {i.version for i in live if _changes(i)}
+    source: Item | None = None  # a version that somebody wrote between our reading and our writing
+    for _ in range(ATTEMPTS):
+        there = files.versions(key)
+        now = next((v for v in there if v.current), None)
+        if now is None:
+            if live:
+                raise _drifted(files)
+            return _old(files, there, None, may_go, planned, field, known)
+        if not due:
+            return _old(files, there, now, may_go, planned, field, known)
+        file = files.fetch(source or now)
+        if file is None:
+            continue
+        try:
+            changes = _due_rows(files, file, live, due, field, known, cut)
+            if source is None and not changes:  # an earlier run got this far
+                superseded -= {now.version}
+                return _old(files, there, now, may_go | superseded, planned, field, known)
+            try:
+                version, how = _replace(files, file, now, changes)
+            except Superseded:
+                superseded |= {now.version}
+                continue
+        finally:
+            file.close()
+        superseded |= {(source or now).version, now.version}
+        after = files.versions(key)
+        # Without a precondition somebody may have written in between: theirs now lies right below ours.
+        if how == "compared" and version != "null":
+            newer = _between(after, version, now.version)
+            if newer is not None:
+                source, may_go = newer, may_go | {version}
+                superseded |= {newer.version, version}
+                continue
+        newest = next((v for v in after if v.current), None)
+        if newest is None or newest.version != version:
+            raise _drifted(files)
+        may_go = (may_go | superseded) - {version}
+        return _old(files, after, newest, may_go, planned, field, known, read=(source or now).version)
+    raise Drifted(
+        "a record file is written faster than it can be rewritten",
+        about=files.dataset.id,
+        next_step="stop its writer, then run the step again",
+    )
+
+
+def _changes(item: Item) -> bool:
+    return item.disposition is not None and item.disposition.changes_data
+
+
+def _drifted(files: Files) -> Drifted:
+    return Drifted(
+        "a record file no longer holds the records that were weighed",
+        about=files.dataset.id,
+        next_step="survey and plan again",
+    )
+
+
+def _between(after: list[Item], ours: str, read: str) -> Item | None:
+    """The newest version right below ours, if it is not the one that we read."""
+    order = [v for v in after if v.kind == "version"]
+    at = next((i for i, v in enumerate(order) if v.version == ours), None)
+    if at is None or at + 1 >= len(order) or order[at + 1].version == read:
+        return None
+    return order[at + 1]
+
+
+def _due_rows(
+    files: Files, file: File, live: list[Item], due: Counter[str], field: str, known: Owners, cut: Cut | None
+) -> dict[int, Cut | None]:
+    """Which rows of this version to change. The version that was surveyed tells by row; another one is
+    scanned, and each record of the cohort must be one that was weighed."""
+    if live and file.entry.version == live[0].version and file.entry.etag == live[0].etag:
+        return {i.row: cut if i.disposition is not Disposition.ERASE else None for i in live if _changes(i)}
+    found, unreadable = files.records(file, field, frozenset(v[0] for v in known), known)
+    weighed = Counter(i.content for i in live)
+    stay = weighed - due
+    there = Counter(i.content for i in found)
+    if unreadable or there - weighed or stay - there:
+        raise _drifted(files)
+    fate = {i.content: i for i in live if _changes(i)}
+    rows: dict[int, Cut | None] = {}
+    left = Counter(due)
+    for item in found:
+        if left[item.content] > 0:
+            left[item.content] -= 1
+            erase = fate[item.content].disposition is Disposition.ERASE
+            rows[item.row] = None if erase else cut
+    return rows
+
+
+def _replace(files: Files, file: File, now: Item, changes: Changes) -> tuple[str, str]:
+    """Write the copy to local disk, read it back against the source, put it over ``now``."""
+    with cast("IO[bytes]", tempfile.SpooledTemporaryFile(IN_MEMORY)) as copy:
+        done = files.format.rewrite(file.body, copy, changes)
+        copy.seek(0)
+        if done.dropped + done.cut != len(changes) or not files.format.verify(file.body, copy, changes):
+            raise BooksDoNotBalance(
+                f"a rewritten file would differ by more than its {len(changes)} due records; not written",
+                about=files.dataset.id,
+                next_step="report this with the file's format",
+            )
+        tags = files.tagging(file.entry)
+        extra = {**file.headers, **({"Tagging": urlencode(tags)} if tags else {})}
+        version, _, how = put_over(
+            files.client, files.bucket, now.key, copy, now.etag, about=files.dataset.id, extra=extra
+        )
+    return version, how
+
+
+def _old(
+    files: Files, there: list[Item], now: Item | None, may_go: set[str], planned: list[Item], field: str,
+    known: Owners, *, read: str = "",
+) -> list[str]:  # fmt: skip
+    """Of the old versions that may go, those that are there and whose other records are all current.
+
+    ``read``: the version that the current one was just made from and verified against; it needs no
+    second look. Raises Drifted for one that alone holds somebody else's record (the survey had seen none)."""
+    doomed = [v for v in there if v.version in may_go and v.kind == "version" and not v.current]
+    if all(v.version == read for v in doomed):
+        return [v.version for v in doomed]
+    wanted = frozenset(v[0] for v in known)
+    prints = files.nothing()
+    stays: Counter[str] = Counter()
+    if now is not None and (file := files.fetch(now)) is not None:
+        with file.body:
+            rows, _ = files.records(file, field, wanted, known)
+            prints, stays = files.prints(file, rows), Counter(r.content for r in rows)
+    due = {i.content for i in planned if _changes(i)}
+    for version in doomed:
+        file = files.fetch(version) if version.version != read else None
+        if file is None:
+            continue
+        with file.body:
+            rows, _ = files.records(file, field, wanted, known)
+            kept = Counter(r.content for r in rows if r.content not in due)
+            if files.lost(files.prints(file, rows), prints) or kept - stays:
+                raise Drifted(
+                    "an old version of a record file holds records that the current file lacks",
+                    about=files.dataset.id,
+                    next_step="survey and plan again; the version was not deleted",
+                )
+    return [v.version for v in reversed(doomed)]
