@@ -8,6 +8,7 @@ number, a resident identity number) and e-mail addresses. It cannot know a name.
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import rfc8785
 
@@ -75,8 +76,9 @@ def _walk(value: object, place: str, depth: int) -> None:
 
 
 def _scan(text: str, place: str) -> None:
+    seen = _DIGEST.sub("", unicodedata.normalize("NFKC", text))  # full-width digits are digits
     for what, shape in _SHAPES:
-        if shape.search(_DIGEST.sub("", text)):
+        if shape.search(seen):
             raise Refused(
                 f"{place} looks like it holds {what}; the ledger may hold no personal value",
                 about="ledger entry",

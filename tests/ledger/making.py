@@ -96,10 +96,10 @@ def draft(**more: Any) -> Draft:
         for d, n in ((PROFILE, 3), (FACE, 2), (CONTRACT, 5), (LOGIN, 4), (LETTER, 0))
     )
     return Draft(**{
-        "case_no": CASE, "ground": Ground.CANCELLATION, "kind": Kind.INTERIM, "serial": 1, "catalogue": "c" * 64,
-        "code": "0.1.0", "plans": ("ab" * 32,), "as_of": AS_OF, "observed_at": OBSERVED,
-        "statement": "注销后，我们将删除或匿名化处理您的个人信息。", "located": located, "groups": groups,
-        "pending": pending, **more,
+        "case_no": CASE, "ground": Ground.CANCELLATION, "kind": Kind.INTERIM, "serial": 1,
+        "catalogue": "c" * 64, "code": "0.1.0", "plans": ("ab" * 32,), "as_of": AS_OF,
+        "observed_at": OBSERVED, "statement": "注销后，我们将删除或匿名化处理您的个人信息。",
+        "located": located, "groups": groups, "pending": pending, **more,
     })  # fmt: skip
 
 

@@ -34,7 +34,8 @@ GO_NOTE = (
     "If you think cryptography is the answer to your problem,\n"
     "then you don't know what your problem is.\n"
     "\n"
-    "— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+    "— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNX"
+    "gKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
 )
 
 
@@ -80,7 +81,8 @@ def test_any_changed_byte_is_noticed_by_both_readers(data: st.DataObject) -> Non
     "text",
     [
         "", "one line\n", f"{ORIGIN}\n012\n{base64.b64encode(bytes(32)).decode()}\n",
-        f"{ORIGIN}\n-1\n{base64.b64encode(bytes(32)).decode()}\n", f"{ORIGIN}\n12\n{base64.b64encode(bytes(31)).decode()}\n",
+        f"{ORIGIN}\n-1\n{base64.b64encode(bytes(32)).decode()}\n",
+        f"{ORIGIN}\n12\n{base64.b64encode(bytes(31)).decode()}\n",
         f"{ORIGIN}\n12\nAAAA=\n", f"two words\n12\n{base64.b64encode(bytes(32)).decode()}\n",
         f"{ORIGIN}\n12\n{base64.b64encode(bytes(32)).decode()}\nextension\n",
     ],

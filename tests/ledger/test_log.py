@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import rfc8785
 
 from include.ledger import log, merkle
 from include.ledger.sequencer import publish, sequence
@@ -60,18 +61,19 @@ def test_installing_again_changes_nothing(ledger: Ledger) -> None:
 
 def test_what_is_appended_is_in_the_log_once_it_is_sequenced(ledger: Ledger) -> None:
     with log.connect(ledger.writer) as conn:
-        assert log.append(conn, "plan", "CASE-000001", {"items": 3}, key="plan:1")
+        assert log.append(conn, "plan", "CASE-000001", {"items": 3, "说": "é\n"}, key="plan:1")
     with log.connect(ledger.sequencer) as conn:
         assert sequence(conn) == 1
         assert sequence(conn) == 0
     with log.connect(ledger.reader) as conn:
         (entry,) = log.entries_of_case(conn, "CASE-000001")
-        assert (entry.index, entry.kind, entry.body) == (0, "plan", {"items": 3})
+        assert (entry.index, entry.kind, entry.body) == (0, "plan", {"items": 3, "说": "é\n"})
         assert log.entry_by_key(conn, "plan:1") == entry
         assert log.indexes_of_keys(conn, ["plan:1", "plan:2"]) == {"plan:1": 0}
         said = json.loads(entry.leaf)
         assert said["case_no"] == "CASE-000001"
         assert len(said["nonce"]) == 24
+        assert rfc8785.dumps(said) == entry.leaf
         with pytest.raises(LedgerError, match="no entry 1"):
             log.entries(conn, [0, 1])
 

@@ -19,19 +19,15 @@ MOBILE, ID_NO, MAIL = "13912345678", "11010519491231002X", "somebody@example.com
 @pytest.mark.parametrize(
     "value",
     [
-        MOBILE, f"+86{MOBILE}", f"+86 {MOBILE}", "139 1234 5678", "139-1234-5678", f"tel{MOBILE}x", f"电话{MOBILE}。",
-        int(MOBILE), [{"a": [MOBILE]}], {MOBILE: 1}, ID_NO, ID_NO.lower(), "身份证" + ID_NO, int(ID_NO[:17] + "1") // 100,
-        MAIL, f"<{MAIL}>", "某人@example.com.cn",
+        MOBILE, f"+86{MOBILE}", f"+86 {MOBILE}", "139 1234 5678", "139-1234-5678", f"tel{MOBILE}x",
+        f"电话{MOBILE}。", "１３９１２３４５６７８", int(MOBILE), [{"a": [MOBILE]}], {MOBILE: 1},
+        ID_NO, ID_NO.lower(), "身份证" + ID_NO, MAIL, f"<{MAIL}>", "某人@example.com.cn",
     ],
 )  # fmt: skip
 def test_identifiers_of_people_are_refused_and_not_echoed(value: Any) -> None:
-    body = {"n": value}
-    if value == int(ID_NO[:17] + "1") // 100:  # sixteen digits are nobody's number
-        assert screened(body)
-        return
     with pytest.raises(Refused, match="personal value") as caught:
-        screened(body)
-    for secret in (MOBILE, "1234 5678", "1234-5678", ID_NO, ID_NO.lower(), "somebody", "某人"):
+        screened({"n": value})
+    for secret in (MOBILE, "1234 5678", "1234-5678", "３９", ID_NO, ID_NO.lower(), "somebody", "某人"):
         assert secret not in str(caught.value)
 
 
@@ -39,7 +35,8 @@ def test_identifiers_of_people_are_refused_and_not_echoed(value: Any) -> None:
     ("body", "reason"),
     [
         ({"a": 1.5}, "a float may not"), ({"a": b"x"}, "a bytes may not"), ({"a": {1}}, "a set may not"),
-        ({1: "a"}, "a key is not a string"), ({"a": 2**53}, "too large"), ({"a": "x" * MAX_BYTES}, "more than 65536"),
+        ({1: "a"}, "a key is not a string"), ({"a": 2**53}, "too large"),
+        ({"a": "x" * MAX_BYTES}, "more than 65536"),
         ({"a": "\ud800"}, "canonical JSON"),
     ],
 )  # fmt: skip
