@@ -1,6 +1,6 @@
 """What the ledger costs: appends and sequencing per second, size and time of proofs, by size of log.
 
-    python bench/ledger.py [--sizes 1000 10000 100000] [--conninfo "host=… dbname=…"]
+    python bench/ledger.py [--sizes 1000 100000 1000000] [--conninfo "host=… dbname=…"]
 
 Without a conninfo it starts a PostgreSQL of its own, durable as in service (fsync on), and removes it.
 Prints a Markdown table; times are medians. The floor of a proof is the tree itself: ceil(log2 n) hashes.
@@ -140,7 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 100_000, 1_000_000])
     parser.add_argument("--conninfo", help="owner of an empty database; else a throwaway server")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -159,9 +159,8 @@ def main() -> None:
 def run(conninfo: str, sizes: list[int], signer: LocalSigner) -> list[dict[str, str]]:
     log.install(conninfo)
     with psycopg.connect(conninfo) as conn:
-        print(
-            f"PostgreSQL {conn.info.server_version // 10000}, {os.cpu_count()} cores, Python {sys.version.split()[0]}\n"
-        )
+        python = sys.version.split()[0]
+        print(f"PostgreSQL {conn.info.server_version // 10000}, {os.cpu_count()} cores, Python {python}\n")
     rows, have = [], 0
     for size in sizes:
         rows.append(measure(conninfo, size, have, signer))

