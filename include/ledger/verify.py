@@ -593,6 +593,11 @@ def check_extension(envelope: bytes, pem: bytes, previous: str, proof: bytes) ->
         return "the older checkpoint or the consistency proof is malformed"
 
 
+def plain(text: str) -> str:
+    """The text without anything that a terminal would act on."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+
+
 def main(arguments: list[str] | None = None, out: Callable[[str], Any] = print) -> int:
     parser = argparse.ArgumentParser(description="Verify a Quietus certificate offline.")
     parser.add_argument("certificate", type=Path)
@@ -614,13 +619,14 @@ def main(arguments: list[str] | None = None, out: Callable[[str], Any] = print) 
     if report.ok and older and (problem := check_extension(data, pem, *older)):
         report.problems.append(problem)
     for name, value in report.said.items():
-        out(f"{name}: {value}")
+        out(plain(f"{name}: {value}"))
     for problem in report.problems:
-        out(f"NOT VALID: {problem}")
+        out(plain(f"NOT VALID: {problem}"))
     if report.ok:
         out("VALID: signed, complete, in the log, balanced, and borne out by its evidence")
     return 0 if report.ok else 1
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # any locale will do
     sys.exit(main())

@@ -422,6 +422,20 @@ def test_it_runs_as_one_file_and_exits_by_its_finding(files: Path) -> None:
     assert run(files) == (2, "cannot read certificate.json\n")
 
 
+def test_what_it_prints_cannot_drive_a_terminal_and_needs_no_locale(files: Path) -> None:
+    made = payload()
+    made["groups"][0]["category"] = "\x1b[2J类"
+    (files / "certificate.json").write_bytes(sign(made))
+    done = subprocess.run(
+        [sys.executable, str(VERIFIER), "certificate.json", "--key", "pub.pem"],
+        cwd=files, capture_output=True, timeout=60, check=False, env={"PYTHONIOENCODING": "ascii:strict"},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert b"\x1b" not in done.stdout
+    assert b"\\u001b[2J\\u7c7b" in done.stdout
+    assert done.stderr == b""
+
+
 def test_it_checks_that_the_log_extends_a_checkpoint_that_was_kept(files: Path) -> None:
     book = Log.of()
     old = book.checkpoint()
