@@ -13,6 +13,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -117,14 +118,9 @@ def _ensure(desk: Desk, key: str, kind: str, case_no: str, make: Callable[[], di
     """The entry under this key, made now if it is not there; then as the ledger has it."""
     found = log.entry_by_key(desk.reader, key)
     if found is None:
-        try:
+        # Another run may put its own under this key at the same moment; then the ledger's is the one.
+        with suppress(log.KeyTaken):
             log.append(desk.writer, kind, case_no, make(), key=key)
-        except Refused:
-            # Another run put its own under this key just now; if not, the refusal stands.
-            found = _taken(desk, key)
-            if found is None:
-                raise
-            return found
         found = _taken(desk, key)
     if found is None:
         raise NotReachable(

@@ -80,6 +80,10 @@ def install(conninfo: str | Mapping[str, Any]) -> None:
 # --- writing ----------------------------------------------------------------------------------
 
 
+class KeyTaken(Refused):
+    """The key was used before, for an entry that says something else."""
+
+
 @dataclass(frozen=True)
 class NewEntry:
     """Something to be logged. ``key`` is stable over retries: the same deed, the same key."""
@@ -116,7 +120,7 @@ def _row(entry: NewEntry) -> dict[str, Any]:
 def _refusal(error: psycopg.Error, about: str) -> Exception:
     """What a database error on append means, in words, without the values that it quotes."""
     if error.sqlstate == "QL002":
-        return Refused(
+        return KeyTaken(
             "this key was already used for an entry that says something else",
             about=about,
             next_step="one key for one deed: use another key, or find out what changed between tries",
@@ -145,8 +149,8 @@ def append(conn: Conn, kind: str, case_no: str | None, body: dict[str, Any], *, 
     """Queue one entry in the caller's transaction. True if it is new, False if it was there already.
 
     It is committed when the caller commits, so it can ride with the deed that it records. Raises
-    Refused for a body with anything personal or unsuitable in it, for a key that was used for
-    something else, and for a role that may not write; NotReachable otherwise. Then nothing was queued,
+    Refused for a body with anything personal or unsuitable in it and for a role that may not write,
+    KeyTaken for a key that was used for something else, NotReachable otherwise. Then nothing was queued,
     and the caller's transaction is still good.
     """
     row = _row(NewEntry(key, kind, case_no, body))

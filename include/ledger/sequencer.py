@@ -19,7 +19,7 @@ from psycopg.rows import tuple_row
 
 from include.ledger import log, merkle
 from include.ledger.checkpoint import Checkpoint
-from include.model.errors import LedgerError, NotReachable
+from include.model.errors import LedgerError, NotReachable, Refused
 
 _LOCK = int.from_bytes(hashlib.sha256(b"quietus.ledger.sequencer").digest()[:8], "big", signed=True)
 
@@ -158,30 +158,7 @@ def publish(conn: log.Conn, signer: HeadSigner, *, progress: Progress = _silent)
     the signer finds that the log was rewritten, NotReachable.
     """
     try:
-        size = log.size(conn)
-        if size == 0:
-            raise LedgerError(
-                "the log is empty; there is no head to sign", next_step="append something first"
-            )
-        signed_size, signed = signer.head()
-        if signed_size > size:
-            raise LedgerError(
-                f"the log has {size} entries, but a head of {signed_size} was signed: entries were lost",
-                about="ledger",
-                next_step="stop writing; restore the ledger's database to a later point",
-            )
-        if signed is not None and signed_size == size:
-            note = signed
-            if Checkpoint.of_text(note.partition("\n\n")[0] + "\n").root != log.root_at(conn, size):
-                raise LedgerError(
-                    "the log was rewritten: its root is not the one that was signed at this size",
-                    about="ledger",
-                    next_step="audit the log against its anchors",
-                )
-        else:
-            note = signer.extend(
-                size, log.root_at(conn, size), log.consistency_proof(conn, signed_size, size)
-            )
+        size, note = _signed(conn, signer)
         progress("signed")
         conn.execute(
             """INSERT INTO ledger.checkpoint (size, root, note) VALUES (%s, %s, %s)
@@ -196,3 +173,36 @@ def publish(conn: log.Conn, signer: HeadSigner, *, progress: Progress = _silent)
             next_step="try again",
         ) from None
     return size, note
+
+
+def _signed(conn: log.Conn, signer: HeadSigner) -> tuple[int, str]:
+    while True:
+        # First what was signed, then what there is: the log only grows, so the other way round another
+        # publisher in between would look like lost entries.
+        signed_size, signed = signer.head()
+        size = log.size(conn)
+        if size == 0 and signed is None:
+            raise LedgerError(
+                "the log is empty; there is no head to sign", next_step="append something first"
+            )
+        if signed_size > size:
+            raise LedgerError(
+                f"the log has {size} entries, but a head of {signed_size} was signed: entries were lost",
+                about="ledger",
+                next_step="stop writing; restore the ledger's database to a later point",
+            )
+        root = log.root_at(conn, size)
+        if signed is not None and signed_size == size:
+            if Checkpoint.of_text(signed.rpartition("\n\n")[0] + "\n").root != root:
+                raise LedgerError(
+                    "the log was rewritten: its root is not the one that was signed at this size",
+                    about="ledger",
+                    next_step="audit the log against its anchors",
+                )
+            return size, signed
+        try:
+            return size, signer.extend(size, root, log.consistency_proof(conn, signed_size, size))
+        except Refused:
+            if signer.head()[0] == signed_size:
+                raise
+            # Another publisher was quicker, and our proof is from a head that is no longer the last.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,32 @@ def test_a_run_that_dies_before_the_head_is_signed_is_taken_up_again(
     done = issue(draft(), desk)
     assert log.size(desk.reader) == size
     assert verify.verify(done.person, signer.public_pem).ok
+
+
+def test_two_runs_that_issue_at_once_agree(desk: Desk, ledger: Ledger, signer: RunningSigner) -> None:
+    logged(desk)
+    done: list[Issued] = []
+
+    def run() -> None:
+        with (
+            log.connect(ledger.writer) as writer,
+            log.connect(ledger.sequencer) as sequencer,
+            log.connect(ledger.reader) as reader,
+        ):
+            done.append(issue(draft(), Desk(writer, sequencer, reader, signer.client)))
+
+    runs = [threading.Thread(target=run) for _ in range(3)]
+    for each in runs:
+        each.start()
+    for each in runs:
+        each.join(60)
+    assert len(done) == 3
+    assert len({d.entry for d in done}) == 1
+    for one in done:
+        assert verify.verify(one.person, signer.public_pem).problems == []
+        assert verify.verify(one.auditor, signer.public_pem).problems == []
+    kinds = [e.kind for e in log.entries_of_case(desk.reader, CASE)]
+    assert sorted(kinds) == ["dispositions", "evidence", "evidence", "evidence.person", "salts"]
 
 
 def test_a_serial_cannot_be_used_for_another_content(desk: Desk) -> None:

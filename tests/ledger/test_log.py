@@ -16,6 +16,7 @@ import rfc8785
 
 from include.ledger import log, merkle
 from include.ledger.sequencer import publish, sequence
+from include.ledger.signer import SignerClient
 from include.model.errors import LedgerError, NotReachable, Refused
 from tests.ledger.conftest import ROOT, Ledger, RunningSigner
 
@@ -87,7 +88,7 @@ def test_a_retried_task_appends_once_and_another_body_under_its_key_is_refused(l
             ("else", None, {"n": 1}),
             ("test", "CASE-000002", {"n": 1}),
         ):
-            with pytest.raises(Refused, match="already used"):
+            with pytest.raises(log.KeyTaken, match="already used"):
                 log.append(conn, kind, case_no, body, key="k")
     with log.connect(ledger.sequencer) as conn:
         assert sequence(conn) == 1
@@ -349,6 +350,32 @@ def test_publishing_twice_gives_the_same_head(ledger: Ledger, signer: RunningSig
         put(ledger, 1, 2, 3)
         sequence(conn)
         assert publish(conn, signer.client) == publish(conn, signer.client)
+
+
+def test_a_publisher_that_was_overtaken_tries_again(ledger: Ledger, signer: RunningSigner) -> None:
+    put(ledger, 1, 2)
+
+    class Overtaken(SignerClient):
+        asked = 0
+
+        def extend(self, size: int, root: bytes, proof: list[bytes]) -> str:
+            self.asked += 1
+            if self.asked == 1:
+                put(ledger, 3)
+                with log.connect(ledger.sequencer) as other:
+                    sequence(other)
+                    publish(other, signer.client)
+            return super().extend(size, root, proof)
+
+    with log.connect(ledger.sequencer) as conn:
+        sequence(conn)
+        assert publish(conn, Overtaken(signer.home / "s"))[0] == 3
+
+
+def test_a_log_that_lost_everything_is_not_called_empty(ledger: Ledger, signer: RunningSigner) -> None:
+    signer.client.extend(2, bytes(32), [])
+    with log.connect(ledger.sequencer) as conn, pytest.raises(LedgerError, match="entries were lost"):
+        publish(conn, signer.client)
 
 
 def test_a_log_shorter_than_its_signed_head_is_not_published(ledger: Ledger, signer: RunningSigner) -> None:
