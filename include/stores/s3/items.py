@@ -57,11 +57,11 @@ class Item:
         return CopyKind.LIVE if self.current else CopyKind.OBJECT_VERSION
 
     def identity(self, bucket: str) -> bytes:
-        """32 bytes that name the item. A version id names immutable bytes; ``null`` and uploads do not,
-        so ETag and time join in."""
+        """32 bytes that name the item. A version id names immutable bytes; ``null`` does not, so the ETag
+        joins in (not the time: on Ceph our own tagging moves it)."""
         parts = [bucket, self.key, self.version, self.kind, str(self.row)]
         if self.version == "null":
-            parts += [self.etag, self.modified]
+            parts.append(self.etag)
         return hashlib.sha256("\x00".join(parts).encode()).digest()
 
     def line(self) -> bytes:

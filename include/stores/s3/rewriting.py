@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from typing import IO, cast
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from include.model.catalogue import Cut
 from include.model.errors import BooksDoNotBalance, Drifted
@@ -135,7 +135,7 @@ def _replace(files: Files, file: File, now: Item, changes: Changes) -> tuple[str
                 next_step="report this with the file's format",
             )
         tags = files.tagging(file.entry)
-        extra = {**file.headers, **({"Tagging": urlencode(tags)} if tags else {})}
+        extra = {**file.headers, **({"Tagging": urlencode(tags, quote_via=quote)} if tags else {})}
         version, _, how = put_over(
             files.client, files.bucket, now.key, copy, now.etag, about=files.dataset.id, extra=extra
         )

@@ -1,0 +1,195 @@
+"""What the S3 store costs: against the fewest possible requests, a bare boto3 loop, and a plain rewrite.
+
+    python -m bench.s3 [--objects 5000] [--rounds 5] [--mib 64]
+
+Uses the server at S3_ENDPOINT (S3_ACCESS_KEY, S3_SECRET_KEY), else starts moto, whose own slowness hides
+our cost: then only requests and client CPU mean something. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import json
+import os
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from include.stores.s3.jsonl import JsonLines
+from include.stores.s3.parquet import Parquet
+from tests.stores.s3.world import Server, World, planned, provide
+
+PER_PERSON = 10
+
+
+@contextmanager
+def server() -> Iterator[Server]:
+    endpoint = os.environ.get("S3_ENDPOINT")
+    if endpoint:
+        name = os.environ.get("S3_NAME", "S3 server")
+        yield Server(name, endpoint, os.environ["S3_ACCESS_KEY"], os.environ["S3_SECRET_KEY"])
+        return
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    moto = subprocess.Popen(
+        [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        time.sleep(5)
+        yield Server("moto", f"http://127.0.0.1:{port}")
+    finally:
+        moto.terminate()
+        moto.wait(10)
+
+
+def clocked(work: Callable[[], Any]) -> tuple[float, float]:
+    """(wall seconds, CPU seconds of this process)."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def fill(world: World, bucket: str, objects: int) -> list[str]:
+    """Two versions per object; as many people again whom nobody deletes."""
+    people = [f"p{n:05d}" for n in range(2 * objects // PER_PERSON)]
+    keys = [f"id/{who}/{n}" for who in people for n in range(PER_PERSON)]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(2):
+            list(pool.map(lambda key: world.s3.put_object(Bucket=bucket, Key=key, Body=b"x"), keys))
+    return people[: objects // PER_PERSON]
+
+
+def bare(world: World, bucket: str, last: str) -> None:
+    """The loop anybody would write who knows that the cohort stands in front."""
+    doomed: list[dict[str, str]] = []
+    for page in world.eraser.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix="id/"):
+        versions = [v for v in page.get("Versions", []) if v["Key"].split("/")[1] <= last]
+        doomed += [{"Key": v["Key"], "VersionId": v["VersionId"]} for v in versions]
+        if not versions:
+            break
+    for at in range(0, len(doomed), 1000):
+        world.eraser.delete_objects(Bucket=bucket, Delete={"Objects": doomed[at : at + 1000], "Quiet": True})
+
+
+def objects_round(where: Server, objects: int) -> dict[str, float]:
+    world = World(where)
+    bucket = world.bucket("bench")
+    people = fill(world, bucket, objects)
+    dataset = world.objects(bucket, "id/{account_id}/")
+    store, step = world.store(), world.step(*people)
+    plans: list[Any] = []
+    world.requests.clear()
+    once = clocked(lambda: plans.append(planned(store, step, provide(dataset), restrict=False)))
+    surveyed = len(world.requests)
+    then = clocked(lambda: store.dispose(step, plans[0]))
+    requests = len(world.requests)
+    left = sum(1 for _ in world.s3.get_paginator("list_object_versions").paginate(Bucket=bucket).search("Versions[]"))
+    assert left == 2 * objects, (left, objects)
+    other = World(where)
+    bucket = other.bucket("bare")
+    fill(other, bucket, objects)
+    wall, cpu = clocked(lambda: bare(other, bucket, people[-1]))
+    pages = ceil(2 * objects / 1000)
+    return {
+        "requests": requests, "survey requests": surveyed, "least": 2 * pages,
+        "requests ratio": requests / (2 * pages), "cpu ratio": (once[1] + then[1]) / cpu,
+        "wall ratio": (once[0] + then[0]) / wall, "dispose wall ratio": then[0] / wall,
+        "dispose cpu ratio": then[1] / cpu, "bare wall s": wall, "bare cpu s": cpu,
+    }  # fmt: skip
+
+
+def rows(mib: float) -> list[dict[str, Any]]:
+    n = int(mib * 2**20 / 160)
+    return [
+        {"account_id": f"acct_{i * 7919 % 5000:012d}", "at": f"2026-01-05T10:{i // 60 % 60:02d}:{i % 60:02d}+08:00",
+         "ip": f"10.{i % 251}.{i % 241}.{i % 239}", "path": f"/page/{i * 31 % 9973}", "ms": i * 17 % 997}
+        for i in range(n)
+    ]  # fmt: skip
+
+
+def records_round(mib: float) -> dict[str, float]:
+    data = rows(mib)
+    body = b"".join(json.dumps(r).encode() + b"\n" for r in data)
+    packed, wanted, out = gzip.compress(body, 6, mtime=0), frozenset({"acct_000000000042", "acct_000000004711"}), {}
+    ours, form = io.BytesIO(), JsonLines()
+    found: list[Any] = []
+    scan = clocked(lambda: found.extend(form.scan(io.BytesIO(packed), "account_id", wanted, ["at"])))[0]
+    changes = {f.row: None for f in found}
+    write = clocked(lambda: form.rewrite(io.BytesIO(packed), ours, changes))[0]
+    check = clocked(lambda: form.verify(io.BytesIO(packed), ours, changes))[0]
+
+    def plain_gzip() -> None:
+        with gzip.open(io.BytesIO(packed)) as source, gzip.open(io.BytesIO(), "wb", 6) as sink:
+            for line in source:
+                if json.loads(line)["account_id"] not in wanted:
+                    sink.write(line)
+
+    plain = clocked(plain_gzip)[0]
+    size = len(body) / 2**20
+    out |= {"jsonl scan MB/s": size / scan, "jsonl rewrite MB/s": size / (write + check),
+            "jsonl plain MB/s": size / plain, "jsonl ratio": (scan + write + check) / plain}  # fmt: skip
+    source = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(data), source, compression="zstd", row_group_size=100_000)
+    pform, sink = Parquet(), io.BytesIO()
+    pfound: list[Any] = []
+    pscan = clocked(lambda: pfound.extend(pform.scan(source, "account_id", wanted, ["at"])))[0]
+    pchanges = {f.row: None for f in pfound}
+    pwrite = clocked(lambda: pform.rewrite(source, sink, pchanges))[0]
+    pcheck = clocked(lambda: pform.verify(source, sink, pchanges))[0]
+
+    def plain_parquet() -> None:
+        file = pq.ParquetFile(source)
+        with pq.ParquetWriter(io.BytesIO(), file.schema_arrow, compression="zstd") as writer:
+            for g in range(file.num_row_groups):
+                table = file.read_row_group(g)
+                hit = pc.is_in(table["account_id"], value_set=pa.array(sorted(wanted)))
+                writer.write_table(table.filter(pc.invert(hit)))
+
+    pplain = clocked(plain_parquet)[0]
+    assert len(pfound) == len(found) > 0
+    out |= {"parquet scan MB/s": size / pscan, "parquet rewrite MB/s": size / (pwrite + pcheck),
+            "parquet plain MB/s": size / pplain, "parquet ratio": (pscan + pwrite + pcheck) / pplain}  # fmt: skip
+    return out
+
+
+def table(title: str, rounds: list[dict[str, float]]) -> str:
+    lines = [f"### {title}", "", "| | median | least | most |", "|---|---|---|---|"]
+    for name in rounds[0]:
+        values = [r[name] for r in rounds]
+        lines.append(f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} | {max(values):.2f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--objects", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--mib", type=float, default=64)
+    args = parser.parse_args()
+    with server() as where:
+        found = [objects_round(where, args.objects) for _ in range(args.rounds)]
+        print(table(f"S3 objects on {where.name}: {args.objects} objects, {2 * args.objects} versions", found))
+    print()
+    print(table(f"Record files of {args.mib:g} MiB", [records_round(args.mib) for _ in range(args.rounds)]))
+    print(f"\nPeak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
+
+
+if __name__ == "__main__":
+    main()

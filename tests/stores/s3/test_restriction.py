@@ -1,0 +1,114 @@
+"""Restricting: business roles cannot read, or the receipt says that this server does not stop them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from include.model.errors import CatalogueError
+from include.stores.s3.restriction import BLUNT, ENFORCED, NOBODY, SID, Restriction
+from tests.stores.s3.world import Server, World, planned, provide
+
+pytestmark = pytest.mark.s3
+
+
+def business(server: Server) -> Any:
+    """A client of the company's own application."""
+    if not server.config:
+        pytest.skip("needs QUIETUS_TEST_CEPH_CONF to make a user")
+    subprocess.run(
+        ["radosgw-admin", "-c", server.config, "user", "create", "--uid=kycapp", "--display-name=kycapp",
+         "--access-key=kycapp", "--secret-key=kycapp-secret"],
+        capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    return server.client("kycapp", "kycapp-secret")
+
+
+def refused(call: Any, **how: Any) -> bool:
+    try:
+        call(**how)
+    except ClientError as error:
+        return error.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    return False
+
+
+def test_a_business_role_reads_no_version_of_the_cohort_and_everything_of_the_others(ceph_here: Server) -> None:
+    world, app = World(ceph_here, roles=("kycapp",)), business(ceph_here)
+    bucket = world.bucket("photos")
+    dataset = world.objects(bucket, "id/{account_id}/")
+    theirs = {"Sid": "App", "Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/kycapp"]},
+              "Action": ["s3:GetObject", "s3:GetObjectVersion"], "Resource": f"arn:aws:s3:::{bucket}/*"}  # fmt: skip
+    world.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [theirs]}))
+    ids = [
+        (f"id/{who}/1", world.s3.put_object(Bucket=bucket, Key=f"id/{who}/1", Body=b"x", Tagging="keep=me")["VersionId"])
+        for who in "aabb"
+    ]
+    store, step = world.store(), world.step("a")
+    planned(store, step, provide(dataset))
+    (receipt,) = store.receipts(step)
+    assert receipt.position["enforcement"] == ENFORCED
+    assert receipt.counts == {dataset.id: {"restricted": 2, "gone": 0}}
+    for key, version in ids:
+        hidden = key.startswith("id/a/")
+        assert refused(app.head_object, Bucket=bucket, Key=key) is hidden
+        assert refused(app.get_object, Bucket=bucket, Key=key) is hidden
+        assert refused(app.get_object, Bucket=bucket, Key=key, VersionId=version) is hidden
+        tags = world.s3.get_object_tagging(Bucket=bucket, Key=key, VersionId=version)["TagSet"]
+        assert {"Key": "keep", "Value": "me"} in tags
+    assert store.restrict(step) == receipt
+    found = json.loads(world.s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+    assert [s["Sid"] for s in found] == ["App", SID]
+    assert found[0] == theirs
+    assert b"acct" not in world.s3.get_bucket_policy(Bucket=bucket)["Policy"].encode()
+
+
+def test_a_server_that_ignores_conditions_is_not_given_a_deny_and_nothing_is_claimed(on_moto: World) -> None:
+    on_moto.roles = ("kycapp",)
+    bucket = on_moto.bucket("photos")
+    dataset = on_moto.objects(bucket, "id/{account_id}/")
+    on_moto.s3.put_object(Bucket=bucket, Key="id/a/1", Body=b"x")
+    store, step = on_moto.store(), on_moto.step("a")
+    planned(store, step, provide(dataset))
+    (receipt,) = store.receipts(step)
+    assert receipt.position["enforcement"] == BLUNT
+    assert receipt.position["enforcement"].startswith("UNVERIFIED")
+    assert receipt.counts == {dataset.id: {"marked": 1, "gone": 0}}
+    with pytest.raises(ClientError):
+        on_moto.s3.get_bucket_policy(Bucket=bucket)
+    assert on_moto.s3.get_object(Bucket=bucket, Key="id/a/1")["Body"].read() == b"x"
+
+
+def test_without_business_roles_nothing_is_claimed(world: World) -> None:
+    bucket = world.bucket("photos")
+    dataset = world.objects(bucket, "id/{account_id}/")
+    store, step = world.store(), world.step("a")
+    planned(store, step, provide(dataset))
+    assert store.receipts(step)[0].position["enforcement"] == NOBODY
+
+
+def test_a_policy_without_room_is_told_and_left_as_it_is(world: World) -> None:
+    bucket = world.bucket("photos")
+    full = {"Version": "2012-10-17", "Statement": [
+        {"Sid": f"S{n}", "Effect": "Allow", "Principal": {"AWS": [f"arn:aws:iam:::user/app{n}"]},
+         "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/{n:0140d}/*"} for n in range(75)
+    ]}  # fmt: skip
+    text = json.dumps(full, separators=(",", ":"))
+    world.s3.put_bucket_policy(Bucket=bucket, Policy=text)
+    store = world.store()
+    store.install()
+    with pytest.raises(CatalogueError, match="no room"):
+        Restriction(store._site, ["kycapp"]).deny(bucket)
+    assert json.loads(world.s3.get_bucket_policy(Bucket=bucket)["Policy"]) == full
+
+
+def test_the_canary_leaves_no_policy_behind(world: World) -> None:
+    world.roles = ("kycapp",)
+    store = world.store()
+    store.install()
+    Restriction(store._site, ["kycapp"]).enforcement()
+    with pytest.raises(ClientError):
+        world.s3.get_bucket_policy(Bucket=f"quietus-work-{world.tag}")
