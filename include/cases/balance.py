@@ -48,7 +48,7 @@ def accounts(
 
     ``earlier``: fingerprints of plans of the same step that this one replaced after a partial run; their
     receipts count. A receipt of any other plan is somebody else's deed and raises BooksDoNotBalance.
-    Copies are told apart in receipts by ``dataset@copy``; a bare dataset is the live copy.
+    A receipt's word may carry a copy (``erased@object_version``); a bare word counts the live copy.
     """
     known = {plan.fingerprint(), *earlier}
     changed: Counter[tuple[str, str, str]] = Counter()
@@ -62,10 +62,10 @@ def accounts(
                 next_step="find out who disposed, before anything else",
             )
         for place, what in receipt.counts.items():
-            dataset, _, copy_kind = place.partition("@")
             for done, items in what.items():
-                if (deed := _deed(done)) is not None:
-                    changed[dataset, copy_kind or CopyKind.LIVE.value, deed.value] += items
+                word, _, copy_kind = done.partition("@")
+                if (deed := _deed(word)) is not None:
+                    changed[place, copy_kind or CopyKind.LIVE.value, deed.value] += items
     books = []
     for place_ in plan.located:
         key = (place_.dataset, place_.copy_kind.value)

@@ -43,6 +43,7 @@ class Facts:
     # roll-up
     units: tuple[UnitState, ...] = ()
     due: bool | None = None  # whether a unit is past its date and still there
+    findings_open: bool | None = None  # whether a person still has to settle something
     books_balance: bool = False
     letter_sent: bool = False
     resurfaced: bool = False  # probe hit, restore, re-ingestion, late "not deleted"
@@ -186,6 +187,10 @@ ALL_HELD = _guard(
 ONLY_DATES = _guard(
     "only_dates", "there is still something to do today", "finish and prove the disposal first",
     lambda f: f.due is False and bool(f.units) and all(s in WAITS_FOR_DATES for s in f.units),
+)  # fmt: skip
+SETTLED = _guard(
+    "settled", "a finding is still open", "settle it; `quietus case show` lists it",
+    lambda f: f.findings_open is False,
 )  # fmt: skip
 SOMETHING_DUE = _guard(
     "something_due", "no item of it is due", "wait for the next date", lambda f: f.due is True

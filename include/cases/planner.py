@@ -37,6 +37,10 @@ ENDS_THE_RELATION = frozenset({Ground.CANCELLATION, Ground.SERVICE_ENDED, Ground
 """Grounds that end the subjects' relation with the company, so that live certificates end too."""
 
 
+TOLERANCE_ITEMS = 20
+TOLERANCE_SHARE = 0.2
+
+
 @dataclass(frozen=True)
 class Provided:
     """Provisions per dataset, in catalogue order, and what stops the case."""
@@ -271,6 +275,30 @@ def compare(rehearsal: Plan, plan: Plan, measures: Sequence[Measure] = ()) -> tu
                 next_step="see what wrote to it between approval and restriction, then approve again",
             )
         )  # fmt: skip
+    return tuple(found)
+
+
+def grave(rehearsal: Plan, plan: Plan, differences: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Those differences that need a new approval; the others are noted on the timeline.
+
+    A person's data goes on growing until restriction commits, so a few more items of a kind that was
+    approved anyway are no surprise. Grave are: another catalogue or code, items that were to stay and now
+    are to go, and a growth beyond ``TOLERANCE_ITEMS`` and ``TOLERANCE_SHARE``.
+    """
+    before, after = _sums(rehearsal), _sums(plan)
+    found = []
+    for difference in differences:
+        if difference.dataset is None:
+            found.append(difference)
+            continue
+        keys = [k for k in before.keys() | after.keys() if k[0] == difference.dataset]
+        stayed_less = any(after[k] < before[k] for k in keys if not Disposition(k[2]).changes_data)
+        more = {
+            k: after[k] - before[k] for k in keys if Disposition(k[2]).changes_data and after[k] > before[k]
+        }
+        beyond = any(n > max(TOLERANCE_ITEMS, TOLERANCE_SHARE * before[k]) for k, n in more.items())
+        if beyond or (more and stayed_less):
+            found.append(difference)
     return tuple(found)
 
 

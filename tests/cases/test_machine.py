@@ -127,15 +127,26 @@ def test_the_last_day_still_keeps_and_the_day_after_deletes() -> None:
 def test_a_case_never_closes_with_a_silent_recipient_an_open_unit_or_unbalanced_books(
     units, balance, told
 ) -> None:
-    facts = Facts(as_of=TODAY, units=tuple(units), books_balance=balance, letter_sent=told)
+    facts = Facts(
+        as_of=TODAY, units=tuple(units), books_balance=balance, letter_sent=told, findings_open=False
+    )
     if may(C.WAITING, C.CLOSED, facts):
         assert U.TP_NOTIFIED not in units
         assert set(units) <= BEYOND_RECALL
         assert units and balance and told
 
 
+def test_an_open_or_unknown_finding_keeps_a_case_from_resting_and_from_closing() -> None:
+    for findings in (True, None):
+        facts = Facts(as_of=TODAY, units=(U.LIVE_DELETED,), due=False, books_balance=True, letter_sent=True,
+                      findings_open=findings)  # fmt: skip
+        assert not may(C.ACTING, C.WAITING, facts)
+        assert not may(C.WAITING, C.CLOSED, facts)
+
+
 def test_a_silent_recipient_is_named_as_the_reason() -> None:
-    facts = Facts(as_of=TODAY, units=(U.LIVE_DELETED, U.TP_NOTIFIED), books_balance=True, letter_sent=True)
+    facts = Facts(as_of=TODAY, units=(U.LIVE_DELETED, U.TP_NOTIFIED), books_balance=True,
+                  letter_sent=True, findings_open=False)  # fmt: skip
     with pytest.raises(Refused, match="CASE-000001: a recipient is silent and not escalated"):
         move(C.WAITING, C.CLOSED, facts, about="CASE-000001")
 
@@ -153,13 +164,15 @@ def test_a_hold_reaches_only_the_items_it_names() -> None:
 
 
 def test_a_case_held_over_everything_parks_as_held() -> None:
-    facts = Facts(as_of=TODAY, hold_checked=True, units=(U.HELD, U.HELD, U.TP_NOTIFIED), due=False)
+    facts = Facts(
+        as_of=TODAY, hold_checked=True, units=(U.HELD, U.HELD, U.TP_NOTIFIED), due=False, findings_open=False
+    )
     assert roll_up(C.ACTING, facts) is C.HELD or roll_up(C.ACTING, facts) is C.WAITING
     assert roll_up(C.ACTING, facts) is C.HELD
 
 
 def test_a_case_with_an_item_past_its_date_does_not_rest() -> None:
-    waiting = Facts(as_of=TODAY, units=(U.RESTRICTED, U.LIVE_DELETED), due=False)
+    waiting = Facts(as_of=TODAY, units=(U.RESTRICTED, U.LIVE_DELETED), due=False, findings_open=False)
     assert roll_up(C.ACTING, waiting) is C.WAITING
     overdue = Facts(as_of=TODAY, units=(U.RESTRICTED, U.LIVE_DELETED), due=True)
     assert roll_up(C.WAITING, overdue) is C.ACTING
@@ -244,6 +257,7 @@ class Walk(RuleBasedStateMachine):
             "as_of": self.as_of, "ground": self.ground, "identity_matched": self.matched,
             "proof_within_registration": True, "approved": self.approved, "refusal_complete": self.refused,
             "units": (*self.units, self.recipient), "books_balance": self.balanced, "letter_sent": self.told,
+            "findings_open": False,
             "hold_checked": True, "period_checked": True, "notice_written": True,
             "due": any(s is U.RESTRICTED and not h and (u is None or u < self.as_of)
                        for s, u, h in zip(self.units, self.until, self.holds, strict=True)),

@@ -7,7 +7,6 @@ import pytest
 
 from include.cases.migrate import main, migrate
 from include.model.errors import NotReachable, Refused
-from tests.cases.conftest import as_role
 
 pytestmark = pytest.mark.postgres
 
@@ -38,11 +37,9 @@ def test_a_wrong_call_and_a_dead_server_are_said_plainly(capsys) -> None:
         migrate("host=127.0.0.1 port=1")
 
 
-def test_a_role_that_may_not_migrate_is_refused_without_quoting_anything(cluster: str) -> None:
-    from tests.cases.conftest import new_database
-
+def test_a_role_that_may_not_migrate_is_refused_without_quoting_anything(pg18, reader: str) -> None:
     with pytest.raises(Refused, match="run as the database's owner"):
-        migrate(as_role(new_database(cluster), "reader"))
+        migrate(pg18.conninfo(pg18.fresh_database(), "reader"))
 
 
 @pytest.mark.parametrize("table", ["event", "approval", "plan", "receipt", "evidence_ref"])
@@ -89,8 +86,8 @@ def test_a_hold_is_not_widened_by_sql_either(database: str) -> None:
             conn.execute("UPDATE casebook.hold_scope SET removed_on = NULL")
 
 
-def test_the_reader_sees_no_sealed_column_and_no_token_and_writes_nothing(database: str) -> None:
-    with psycopg.connect(as_role(database, "reader"), autocommit=True) as conn:
+def test_the_reader_sees_no_sealed_column_and_no_token_and_writes_nothing(database: str, reader: str) -> None:
+    with psycopg.connect(reader, autocommit=True) as conn:
         sealed = psycopg.connect(database).execute(
             "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'casebook' "
             "AND (column_name LIKE 'sealed%' OR column_name = 'token')"
@@ -105,8 +102,8 @@ def test_the_reader_sees_no_sealed_column_and_no_token_and_writes_nothing(databa
             conn.execute("UPDATE casebook.case_ SET state = 'closed'")
 
 
-def test_the_writer_cannot_delete_cases_or_change_the_schema(database: str) -> None:
-    with psycopg.connect(as_role(database, "case_writer"), autocommit=True) as conn:
+def test_the_writer_cannot_delete_cases_or_change_the_schema(writer: str) -> None:
+    with psycopg.connect(writer, autocommit=True) as conn:
         for deed in ("DELETE FROM casebook.case_", "DELETE FROM casebook.event", "DROP TABLE casebook.event",
                      "UPDATE casebook.event SET actor = 'x'", "CREATE TABLE casebook.x (i int)"):  # fmt: skip
             with pytest.raises(psycopg.errors.InsufficientPrivilege):

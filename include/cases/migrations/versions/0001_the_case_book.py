@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from alembic import op
 
@@ -14,5 +15,5 @@ depends_on = None
 
 def upgrade() -> None:
     # The driver's own connection: SQLAlchemy would take colons and percent signs for bind parameters.
-    connection = op.get_bind().connection.driver_connection
+    connection: Any = op.get_bind().connection.driver_connection
     connection.execute(Path(__file__).with_suffix(".sql").read_bytes())
