@@ -107,6 +107,8 @@ def test_a_checkpoint_of_another_log_is_refused() -> None:
     note = sign_note(Checkpoint("other.example", 12, bytes(32)).text(), ORIGIN, KEY)
     with pytest.raises(LedgerError, match="another log"):
         open_checkpoint(note, ORIGIN, PUBLIC)
+    with pytest.raises(verify.Bad, match="malformed"):
+        verify.checkpoint(note, PUBLIC, ORIGIN)
 
 
 def test_a_key_hash_depends_on_name_and_key() -> None:

@@ -192,6 +192,29 @@ def test_the_verifiers_tree_is_the_ledgers_tree(size: int, data: st.DataObject) 
     assert not verify.extends(old, size, merkle.root_of(hashes[:old]), top, [*path, top])
 
 
+def test_the_same_meaning_in_other_bytes_is_rejected() -> None:
+    """Otherwise a byte could be changed unnoticed: spaces, order, doubled keys, idle bits of base64."""
+    file = sign(payload(Edition.PERSON)).strip()
+    said = json.loads(file)
+    sig = said["signatures"][0]["sig"]
+    idle = sig[:-3] + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".index(sig[-3]) ^ 1
+    ] + "=="  # fmt: skip
+    assert base64.b64decode(idle) == base64.b64decode(sig)
+    assert only(problems(file.replace(sig.encode(), idle.encode()))) == (
+        "the signature is not base64 as an encoder writes it"
+    )
+    payload_type = b',"payloadType":"application/vnd.quietus.certificate+json"'
+    for other in (
+        json.dumps(said).encode(),
+        file.replace(b'"payloadType"', b' "payloadType"'),
+        file.replace(payload_type, payload_type * 2),
+        file.replace(b"payloadType", rb"payload\u0054ype"),
+    ):
+        assert json.loads(other) == said
+        assert "not in canonical form" in only(problems(other))
+
+
 # --- lies, signed with the real key -------------------------------------------------------------
 
 
@@ -246,6 +269,10 @@ LIES: list[tuple[str, Change]] = [
      lambda p: p["groups"][next_of(p, FACE)].update(confidential=True)),
     ("PI-019 in face.image (live), erase: pending, but no pending track says what it waits for",
      lambda p: p["groups"][next_of(p, FACE)].update(pending=True)),
+    ("face.image (live) has items located but no item group",
+     lambda p: p["groups"].pop(next_of(p, FACE))),
+    ("PI-019 in face.image (live), erase: claims R3, but its evidence says: no check of it",
+     lambda p: p["groups"][next_of(p, FACE)].update(rung_required=3)),
     ("PI-030 in contract.file (live), retain: retained without a date or what the date waits for",
      lambda p: kept(p).update(until=None)),
     ("PI-030 in contract.file is kept until 2026-11-23, which is over",
@@ -337,6 +364,19 @@ def test_an_entry_that_is_not_in_the_log_is_named() -> None:
     made = payload()
     made["entries"] = [e for e in made["entries"] if e["index"] != made["completeness"]["entry"]]
     assert "the ledger entry that lists this case's item groups is not among" in only(problems(made))
+
+
+def test_the_list_of_another_case_is_not_taken_for_this_cases() -> None:
+    made = payload()
+    book = Log([base64.b64decode(e["leaf"]) for e in made["entries"]])
+    last = json.loads(book.leaves.pop())
+    assert last["kind"] == "dispositions"
+    at = book.add("dispositions", last["body"], "CASE-000043")
+    book = Log([*book.leaves])
+    made["completeness"]["entry"] = at
+    made["entries"] = book.included(list(range(at + 1)))
+    made["checkpoint"] = book.checkpoint()
+    assert "the ledger entry that lists this case's item groups is not among" in problems(made)[0]
 
 
 # --- keys ---------------------------------------------------------------------------------------
