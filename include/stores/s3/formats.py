@@ -23,7 +23,7 @@ _KEY = secrets.token_bytes(16)
 
 @dataclass(slots=True)
 class Found:
-    """One record of the cohort. ``subject`` of None: the record looks like one of theirs but cannot be read."""
+    """One record of the cohort. ``subject`` of None: it looks like one but cannot be read."""
 
     row: int
     subject: str | None

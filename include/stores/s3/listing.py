@@ -103,8 +103,8 @@ class Walk:
         for m in answer.get("DeleteMarkers", []):
             # A marker is never a live object, even when it is the newest version.
             found.append(
-                Item("marker", m["Key"], m.get("VersionId") or "null", False, modified=stamp(m["LastModified"]),
-                     newest=m["IsLatest"])
+                Item("marker", m["Key"], m.get("VersionId") or "null", False,
+                     modified=stamp(m["LastModified"]), newest=m["IsLatest"])
             )  # fmt: skip
         if not answer.get("IsTruncated"):
             return _Page(_group(found), None, None)

@@ -236,8 +236,7 @@ class Records:
                 if changes(item):
                     done.add(item)
             doomed += [
-                (key, version)
-                for version in rewrite_current(self.files, key, records, field, known, self.dataset.cut)
+                (key, version) for version in rewrite_current(self.files, key, records, (field, known))
             ]
         result = delete_versions(self.site.client, self.bucket, doomed, self.site.patience, self.dataset.id)
         done.stayed, done.requests = result.stayed, result.requests
@@ -268,8 +267,8 @@ def _weigh_old(records: list[Item]) -> None:
     elif blocked:
         last = max(blocked, key=lambda i: (i.until is None, str(i.until)))
         for item in due:
-            settle(item, Disposition.RETAIN, item.rule, last.law, until=last.until,
-                   waits_for=None if last.until else "records in the same old version that must stay")  # fmt: skip
+            wait = None if last.until else "records in the same old version that must stay"
+            settle(item, Disposition.RETAIN, item.rule, last.law, until=last.until, waits_for=wait)
     else:
         # What must stay stays in the current file; this copy of it goes with the version.
         for item in records:

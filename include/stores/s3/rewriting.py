@@ -19,11 +19,10 @@ from include.stores.s3.site import Owners
 ATTEMPTS = 8
 
 
-def rewrite_current(
-    files: Files, key: str, planned: list[Item], field: str, known: Owners, cut: Cut | None
-) -> list[str]:
+def rewrite_current(files: Files, key: str, planned: list[Item], link: tuple[str, Owners]) -> list[str]:
     """Make the current version clean; return the older versions that may now go.
 
+    ``link``: the field that leads to the subject, and the cohort's values of it.
     ``planned``: the weighed records of this key in all its versions. Works from what is there, so it
     may be called again after a crash. Raises Drifted if the cohort's records are no longer those
     planned, BooksDoNotBalance if the copy is not exactly the file without the due records.
@@ -39,17 +38,17 @@ def rewrite_current(
         if now is None:
             if live:
                 raise _drifted(files)
-            return _old(files, there, None, may_go, planned, field, known)
+            return _old(files, there, None, may_go, planned, link=link)
         if not due:
-            return _old(files, there, now, may_go, planned, field, known)
+            return _old(files, there, now, may_go, planned, link=link)
         file = files.fetch(source or now)
         if file is None:
             continue
         try:
-            changes = _due_rows(files, file, live, due, field, known, cut)
+            changes = _due_rows(files, file, live, due, link)
             if source is None and not changes:  # an earlier run got this far
                 superseded -= {now.version}
-                return _old(files, there, now, may_go | superseded, planned, field, known)
+                return _old(files, there, now, may_go | superseded, planned, link=link)
             try:
                 version, how = _replace(files, file, now, changes)
             except Superseded:
@@ -70,7 +69,7 @@ def rewrite_current(
         if newest is None or newest.version != version:
             raise _drifted(files)
         may_go = (may_go | superseded) - {version}
-        return _old(files, after, newest, may_go, planned, field, known, read=(source or now).version)
+        return _old(files, after, newest, may_go, planned, link=link, read=(source or now).version)
     raise Drifted(
         "a record file is written faster than it can be rewritten",
         about=files.dataset.id,
@@ -100,13 +99,14 @@ def _between(after: list[Item], ours: str, read: str) -> Item | None:
 
 
 def _due_rows(
-    files: Files, file: File, live: list[Item], due: Counter[str], field: str, known: Owners, cut: Cut | None
+    files: Files, file: File, live: list[Item], due: Counter[str], link: tuple[str, Owners]
 ) -> dict[int, Cut | None]:
     """Which rows of this version to change. The version that was surveyed tells by row; another one is
     scanned, and each record of the cohort must be one that was weighed."""
+    cut = files.dataset.cut
     if live and file.entry.version == live[0].version and file.entry.etag == live[0].etag:
         return {i.row: cut if i.disposition is not Disposition.ERASE else None for i in live if _changes(i)}
-    found, unreadable = files.records(file, field, frozenset(v[0] for v in known), known)
+    found, unreadable = files.records(file, link[0], frozenset(v[0] for v in link[1]), link[1])
     weighed = Counter(i.content for i in live)
     stay = weighed - due
     there = Counter(i.content for i in found)
@@ -143,8 +143,8 @@ def _replace(files: Files, file: File, now: Item, changes: Changes) -> tuple[str
 
 
 def _old(
-    files: Files, there: list[Item], now: Item | None, may_go: set[str], planned: list[Item], field: str,
-    known: Owners, *, read: str = "",
+    files: Files, there: list[Item], now: Item | None, may_go: set[str], planned: list[Item],
+    *, link: tuple[str, Owners], read: str = "",
 ) -> list[str]:  # fmt: skip
     """Of the old versions that may go, those that are there and whose other records are all current.
 
@@ -153,12 +153,12 @@ def _old(
     doomed = [v for v in there if v.version in may_go and v.kind == "version" and not v.current]
     if all(v.version == read for v in doomed):
         return [v.version for v in doomed]
-    wanted = frozenset(v[0] for v in known)
+    wanted = frozenset(v[0] for v in link[1])
     prints = files.nothing()
     stays: Counter[str] = Counter()
     if now is not None and (file := files.fetch(now)) is not None:
         with file.body:
-            rows, _ = files.records(file, field, wanted, known)
+            rows, _ = files.records(file, link[0], wanted, link[1])
             prints, stays = files.prints(file, rows), Counter(r.content for r in rows)
     due = {i.content for i in planned if _changes(i)}
     for version in doomed:
@@ -166,7 +166,7 @@ def _old(
         if file is None:
             continue
         with file.body:
-            rows, _ = files.records(file, field, wanted, known)
+            rows, _ = files.records(file, link[0], wanted, link[1])
             kept = Counter(r.content for r in rows if r.content not in due)
             if files.lost(files.prints(file, rows), prints) or kept - stays:
                 raise Drifted(

@@ -91,17 +91,11 @@ class S3Store:
             return "it is linked through another dataset, and the store was given no keys_of"
         if any(b.start and b.start.query for b in dataset.binds) and not self._wired[1]:
             return "a rule of it starts by a query, and the store was given no starts_of"
-        if dataset.kind is DatasetKind.OBJECTS:
-            names = Template(dataset.prefix).variables
-            linked = [v for link in dataset.links for v in ((link.column,) if link.column else link.on)]
-            missing = sorted(set(linked) - set(names))
-            return f"its key template has no variable {missing[0]!r}" if missing else None
-        if dataset.format is None:
-            return "records need a format"
         fields = {v for link in dataset.links for v in ((link.column,) if link.column else link.on)}
-        if dataset.action != "erase" and not fields <= set(dataset.cut.set if dataset.cut else ()):
-            return "its cut leaves the link to the subject in place"
-        return None if len(fields) == 1 else "records need one link by one field"
+        if dataset.kind is DatasetKind.RECORDS:
+            return _problem_of_records(dataset, fields)
+        missing = sorted(fields - set(Template(dataset.prefix).variables))
+        return f"its key template has no variable {missing[0]!r}" if missing else None
 
     def open(self, step: Step) -> None:
         self.install()
@@ -338,6 +332,14 @@ def _grouping(items: Iterable[Item], groups: Lines) -> Iterator[Item]:
                 raise QuietusError("an item was not weighed", about=groups.dataset, next_step="weigh again")
             groups.add(item)
         yield item
+
+
+def _problem_of_records(dataset: Dataset, fields: set[str]) -> str | None:
+    if dataset.format is None:
+        return "records need a format"
+    if dataset.action != "erase" and not fields <= set(dataset.cut.set if dataset.cut else ()):
+        return "its cut leaves the link to the subject in place"
+    return None if len(fields) == 1 else "records need one link by one field"
 
 
 def _copy(located: Located) -> str:

@@ -91,7 +91,9 @@ def test_record_files_survive_a_kill_before_and_after_every_write(
     dataset = world.records(bucket)
     for n in range(4):
         for more in range(2):
-            world.put_log(bucket, f"access/{n}.jsonl.gz", [entry("a", n), entry("b", n), entry("c", 9)][: 2 + more])
+            world.put_log(
+                bucket, f"access/{n}.jsonl.gz", [entry("a", n), entry("b", n), entry("c", 9)][: 2 + more]
+            )
     store, step = world.store(), world.step("a")
     plan = planned(store, step, provide(dataset))
     original, calls = getattr(world.eraser, verb), []

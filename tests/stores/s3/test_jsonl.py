@@ -29,7 +29,9 @@ records = st.dictionaries(st.sampled_from(["account_id", "path", "n", "user"]), 
 def lines(draw: Any) -> bytes:
     kind = draw(st.integers(0, 9))
     if kind == 0:
-        return draw(st.sampled_from([b"", b"  ", b"not json", b'{"account_id": "acct_1"', b"\xff\xfe", b"[]"]))
+        return draw(
+            st.sampled_from([b"", b"  ", b"not json", b'{"account_id": "acct_1"', b"\xff\xfe", b"[]"])
+        )
     record = draw(records)
     if kind == 1:
         record["pad"] = "x" * 3000
@@ -131,7 +133,9 @@ def test_a_nested_link_is_found_by_its_path() -> None:
 
 def test_a_record_that_names_a_subject_and_cannot_be_read_is_told() -> None:
     source = packed(b'{"account_id": "a", broken\n{"account_id": "b", broken\n')
-    assert [(f.row, f.subject) for f in JsonLines().scan(source, "account_id", frozenset({"a"}), [])] == [(0, None)]
+    assert [(f.row, f.subject) for f in JsonLines().scan(source, "account_id", frozenset({"a"}), [])] == [
+        (0, None)
+    ]
 
 
 def test_a_truncated_file_is_an_error_that_quotes_nothing() -> None:

@@ -18,7 +18,9 @@ from tests.stores.s3.world import World
 @pytest.mark.s3
 @pytest.mark.parametrize("people", [0, 1, 3, 40, 400])
 @pytest.mark.parametrize("spread", ["dense", "sparse", "random"])
-def test_the_walk_finds_what_a_full_listing_finds(estate: tuple[World, str], people: int, spread: str) -> None:
+def test_the_walk_finds_what_a_full_listing_finds(
+    estate: tuple[World, str], people: int, spread: str
+) -> None:
     world, bucket = estate
     everyone = range(400)
     chosen = {

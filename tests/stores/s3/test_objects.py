@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -39,14 +40,12 @@ def test_every_version_marker_and_open_upload_of_the_cohort_goes_and_nobody_else
     assert receipt.counts == {dataset.id: {"erased": 1, "erased@object_version": 5}}
     assert world.versions(bucket) == others
     uploads = world.s3.list_multipart_uploads(Bucket=bucket)["Uploads"]
-    assert sorted(u["Key"].split("/")[1] for u in uploads) == sorted(
-        f"acct_{n}" for n in range(12) if n != 1
-    )
+    assert sorted(u["Key"].split("/")[1] for u in uploads) == sorted(f"acct_{n}" for n in range(12) if n != 1)
     assert store.survey(world.step("acct_1", id="again")).located[0].items == 0
 
 
 def test_a_second_disposal_finds_nothing_to_do(world: World) -> None:
-    bucket, dataset = photos(world)
+    _, dataset = photos(world)
     store, step = world.store(), world.step("acct_1", "acct_2")
     plan = planned(store, step, provide(dataset))
     first = store.dispose(step, plan)
@@ -130,7 +129,8 @@ def test_an_object_younger_than_its_floor_is_retained_until_the_floor_is_over(wo
     store.dispose(step, plan)
     assert world.versions(bucket) == before
     later = world.step("acct_1", id="later", as_of=today + timedelta(days=200))
-    assert count(planned(world.store(), later, provide(dataset, six_months(Start(column="last_modified")))).lines,
+    floor = six_months(Start(column="last_modified"))
+    assert count(planned(world.store(), later, provide(dataset, floor)).lines,
                  disposition=Disposition.ERASE) == 5  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def test_a_via_link_that_nobody_answers_for_is_found_in_preflight(on_moto: World
 def test_a_starting_point_from_the_database_decides(
     on_moto: World, started: date | None, disposition: Disposition, until: date | None
 ) -> None:
-    bucket, dataset = photos(on_moto)
+    _, dataset = photos(on_moto)
     start = Start(query="certificate_ended", on={"application_id": "application"})
     floor = six_months(start).model_copy(update={"duration": "P5Y", "law": "ESL 24"})
     store = on_moto.store(starts_of=lambda step, query: [{"application": "app", "started_at": started}])
@@ -203,12 +203,16 @@ def test_a_lock_that_came_after_the_plan_leaves_the_books_unbalanced_and_a_later
     ids = [world.s3.put_object(Bucket=bucket, Key=f"seal/a/{n}", Body=b"x")["VersionId"] for n in range(3)]
     store, step = world.store(), world.step("a")
     plan = planned(store, step, provide(dataset))
-    world.s3.put_object_legal_hold(Bucket=bucket, Key="seal/a/1", VersionId=ids[1], LegalHold={"Status": "ON"})
+    world.s3.put_object_legal_hold(
+        Bucket=bucket, Key="seal/a/1", VersionId=ids[1], LegalHold={"Status": "ON"}
+    )
     with pytest.raises(BooksDoNotBalance, match="1 in"):
         store.dispose(step, plan)
     assert [v[0] for v in world.versions(bucket)] == ["seal/a/1"]
     assert [r.verb for r in store.receipts(step)] == ["restrict"]
-    world.s3.put_object_legal_hold(Bucket=bucket, Key="seal/a/1", VersionId=ids[1], LegalHold={"Status": "OFF"})
+    world.s3.put_object_legal_hold(
+        Bucket=bucket, Key="seal/a/1", VersionId=ids[1], LegalHold={"Status": "OFF"}
+    )
     assert store.dispose(step, plan).counts == {dataset.id: {"erased": 3}}
     assert world.versions(bucket) == []
 
@@ -254,3 +258,21 @@ def test_closing_leaves_receipts_and_nothing_that_names_a_person(world: World) -
     assert not [key for key, _, _ in left if key.startswith("steps/")]
     assert not [key for key, _, body in left if b"acct_" in (body or b"")]
     assert {r.verb for r in store.receipts(step)} == {"restrict", "dispose"}
+
+
+@pytest.mark.slow
+def test_requests_stay_near_the_least_possible(world: World) -> None:
+    bucket = world.bucket("many")
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(2):
+            keys = [f"id/p{n:04d}/{i}" for n in range(250) for i in range(10)]
+            list(pool.map(lambda key: world.s3.put_object(Bucket=bucket, Key=key, Body=b"x"), keys))
+    dataset = world.objects(bucket, "id/{account_id}/")
+    store, step = world.store(), world.step(*[f"p{n:04d}" for n in range(250)])
+    plan = planned(store, step, provide(dataset), restrict=False)
+    assert store.dispose(step, plan).counts == {dataset.id: {"erased": 2500, "erased@object_version": 2500}}
+    company = [r for r in world.requests if f"/{bucket}" in r]
+    assert len([r for r in company if "versions" in r]) <= 2 * 6  # five pages, twice: survey and re-survey
+    assert len([r for r in company if "?delete" in r]) == 5
+    assert len(company) <= 2 * 6 + 5 + 3  # and the uploads twice, the lock configuration once
+    assert world.versions(bucket) == []

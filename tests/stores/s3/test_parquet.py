@@ -76,7 +76,9 @@ def test_rewriting_is_filtering(rows: list[dict[str, Any]], group: int, codec: s
 
 
 def test_the_file_keeps_how_it_was_written() -> None:
-    rows = [{"account_id": f"a{n % 5}", "at": datetime(2026, 1, 1, tzinfo=UTC), "score": n / 3} for n in range(50)]
+    rows = [
+        {"account_id": f"a{n % 5}", "at": datetime(2026, 1, 1, tzinfo=UTC), "score": n / 3} for n in range(50)
+    ]
     source = written(
         rows, row_group_size=20, compression={"account_id": "zstd", "at": "none"}, use_dictionary=["account_id"],
         version="1.0", store_schema=False, sorting_columns=[pq.SortingColumn(1)],

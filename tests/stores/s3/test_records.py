@@ -30,7 +30,11 @@ def entry(who: str, n: int = 0, at: str = OLD) -> dict[str, Any]:
 def test_only_the_persons_lines_go_and_the_file_keeps_its_traits(world: World) -> None:
     bucket, key = world.bucket("logs"), "access/2026-01-05.jsonl.gz"
     dataset = world.records(bucket)
-    traits = {"ContentType": "application/x-ndjson", "Metadata": {"origin": "web-3"}, "Tagging": "team=web&k=v%20%2Bw"}
+    traits = {
+        "ContentType": "application/x-ndjson",
+        "Metadata": {"origin": "web-3"},
+        "Tagging": "team=web&k=v%20%2Bw",
+    }
     rows: list[Any] = [entry("a", 1), entry("b", 2), b"", entry("a", 3), b"{odd", entry("ab", 4)]
     world.put_log(bucket, key, rows, **traits)
     world.put_log(bucket, "access/2026-01-06.jsonl.gz", [entry("b", 5)])
@@ -56,17 +60,24 @@ def test_old_versions_that_hold_the_persons_records_go_too_and_clean_ones_stay(w
     world.put_log(bucket, key, [entry("b", 0)])  # before the person: not touched
     world.put_log(bucket, key, [entry("b", 0), entry("a", 1)])
     world.put_log(bucket, key, [entry("b", 0), entry("a", 1), entry("c", 2), entry("a", 3)])
-    clean = min(world.s3.list_object_versions(Bucket=bucket)["Versions"], key=lambda v: v["Size"])["VersionId"]
+    clean = min(world.s3.list_object_versions(Bucket=bucket)["Versions"], key=lambda v: v["Size"])[
+        "VersionId"
+    ]
     store, step = world.store(), world.step("a")
     plan = planned(store, step, provide(dataset))
-    assert [(e.copy_kind, e.items) for e in plan.located] == [(CopyKind.LIVE, 2), (CopyKind.OBJECT_VERSION, 1)]
+    assert [(e.copy_kind, e.items) for e in plan.located] == [
+        (CopyKind.LIVE, 2),
+        (CopyKind.OBJECT_VERSION, 1),
+    ]
     store.dispose(step, plan)
     left = {v: gzip.decompress(body or b"") for _, v, body in world.versions(bucket)}
     assert left.pop(clean) == jsonl([entry("b", 0)])
     assert list(left.values()) == [jsonl([entry("b", 0), entry("c", 2)])]
 
 
-def test_an_old_version_that_alone_holds_anothers_record_is_a_finding_and_not_a_deletion(world: World) -> None:
+def test_an_old_version_that_alone_holds_anothers_record_is_a_finding_and_not_a_deletion(
+    world: World,
+) -> None:
     bucket, key = world.bucket("logs"), "access/x.jsonl.gz"
     dataset = world.records(bucket)
     world.put_log(bucket, key, [entry("a", 1), entry("b", 2), entry("b", 2)])
@@ -124,7 +135,9 @@ def test_a_held_record_keeps_the_old_version_it_is_in(world: World) -> None:
     assert count(plan.lines, copy_kind=CopyKind.OBJECT_VERSION, disposition=Disposition.RETAIN) == 1
     store.dispose(step, plan)
     bodies = [gzip.decompress(b or b"") for _, _, b in world.versions(bucket)]
-    assert sorted(bodies) == sorted([jsonl([entry("a", 1), entry("b", 2)]), jsonl([entry("b", 2), entry("c", 3)])])
+    assert sorted(bodies) == sorted(
+        [jsonl([entry("a", 1), entry("b", 2)]), jsonl([entry("b", 2), entry("c", 3)])]
+    )
 
 
 def test_a_locked_record_file_waits_for_its_lock(world: World) -> None:
@@ -166,7 +179,9 @@ def test_cutting_fields_leaves_the_record_and_unlinks_the_person(world: World) -
     world.put_log(bucket, key, [entry("a", 1), entry("b", 2)])
     store, step = world.store(), world.step("a")
     assert store.preflight() == []
-    assert store.dispose(step, planned(store, step, provide(dataset))).counts == {dataset.id: {"anonymised": 1}}
+    assert store.dispose(step, planned(store, step, provide(dataset))).counts == {
+        dataset.id: {"anonymised": 1}
+    }
     assert [json.loads(x)["account_id"] for x in world.log(bucket, key).splitlines()] == [None, "b"]
     assert len(world.versions(bucket)) == 1
 
@@ -253,7 +268,9 @@ def test_what_cannot_be_read_is_found_and_not_passed_over(world: World) -> None:
     ]  # fmt: skip
 
 
-def test_a_copy_that_fails_its_own_check_is_not_written(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_fails_its_own_check_is_not_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bucket = world.bucket("logs")
     dataset = world.records(bucket)
     world.put_log(bucket, "access/x.jsonl.gz", [entry("a", 1), entry("b", 2)])

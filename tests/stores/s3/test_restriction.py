@@ -19,7 +19,7 @@ pytestmark = pytest.mark.s3
 def business(server: Server) -> Any:
     """A client of the company's own application."""
     if not server.config:
-        pytest.skip("needs QUIETUS_TEST_CEPH_CONF to make a user")
+        pytest.skip("needs the cluster's configuration to make a user")
     subprocess.run(
         ["radosgw-admin", "-c", server.config, "user", "create", "--uid=kycapp", "--display-name=kycapp",
          "--access-key=kycapp", "--secret-key=kycapp-secret"],
@@ -36,15 +36,22 @@ def refused(call: Any, **how: Any) -> bool:
     return False
 
 
-def test_a_business_role_reads_no_version_of_the_cohort_and_everything_of_the_others(ceph_here: Server) -> None:
+def test_a_business_role_reads_no_version_of_the_cohort_and_everything_of_the_others(
+    ceph_here: Server,
+) -> None:
     world, app = World(ceph_here, roles=("kycapp",)), business(ceph_here)
     bucket = world.bucket("photos")
     dataset = world.objects(bucket, "id/{account_id}/")
     theirs = {"Sid": "App", "Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/kycapp"]},
               "Action": ["s3:GetObject", "s3:GetObjectVersion"], "Resource": f"arn:aws:s3:::{bucket}/*"}  # fmt: skip
-    world.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [theirs]}))
+    world.s3.put_bucket_policy(
+        Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [theirs]})
+    )
     ids = [
-        (f"id/{who}/1", world.s3.put_object(Bucket=bucket, Key=f"id/{who}/1", Body=b"x", Tagging="keep=me")["VersionId"])
+        (
+            f"id/{who}/1",
+            world.s3.put_object(Bucket=bucket, Key=f"id/{who}/1", Body=b"x", Tagging="keep=me")["VersionId"],
+        )
         for who in "aabb"
     ]
     store, step = world.store(), world.step("a")

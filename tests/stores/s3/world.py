@@ -124,7 +124,9 @@ class World:
         out: list[tuple[str, str, bytes | None]] = []
         for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
             for v in page.get("Versions", []):
-                body = self.s3.get_object(Bucket=bucket, Key=v["Key"], VersionId=v["VersionId"])["Body"].read()
+                body = self.s3.get_object(Bucket=bucket, Key=v["Key"], VersionId=v["VersionId"])[
+                    "Body"
+                ].read()
                 out.append((v["Key"], v["VersionId"], body))
             out += [(m["Key"], m["VersionId"], None) for m in page.get("DeleteMarkers", [])]
         return sorted(out, key=str)
