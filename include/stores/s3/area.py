@@ -99,7 +99,7 @@ class Area:
                 raise Drifted(
                     f"the step area has no {kind} manifest", about=dataset, next_step="survey and weigh again"
                 ) from None
-        with body:
+        with body, reaching(self.about):
             yield from unspool(cast("IO[bytes]", io.BufferedReader(_Raw(body), 1 << 18)))
 
     def keep_findings(self, step: str, dataset: str, findings: Iterable[Finding]) -> None:

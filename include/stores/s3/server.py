@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from include.model.errors import BooksDoNotBalance, CatalogueError, NotReachable, QuietusError, Refused
@@ -61,7 +62,7 @@ def reaching(about: str) -> Iterator[None]:
         raise QuietusError(
             f"the S3 server answered {code}", about=about, next_step="see the server's log"
         ) from None
-    except BotoCoreError as error:
+    except (BotoCoreError, Boto3Error) as error:  # Boto3Error: the managed upload of a large manifest
         raise NotReachable(
             f"the S3 server did not answer ({type(error).__name__})", about=about, next_step="run again"
         ) from None

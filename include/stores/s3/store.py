@@ -102,17 +102,17 @@ class S3Store:
         self._area.open(step)
 
     def survey(self, step: Step) -> Survey:
-        """Locate the cohort's items. Once disposing has begun the manifests are left as weighed."""
+        """Locate the cohort's items. Once disposing has begun, what was located before it (the same step
+        makes the same plan again); to see what is left, survey another step."""
         located: list[Located] = []
         begun = bool(self._area.intents(step.id))
         for dataset in self.datasets:
             handler, tally = self._handler(dataset), Tally(dataset.id, dataset.address)
-            items = tally.add_all(handler.survey(step))
             if begun:
-                for _ in items:
-                    pass
+                for item in self._area.items(step.id, "weighed", dataset.id):
+                    tally.add(item)
             else:
-                self._area.keep(step.id, "located", dataset.id, items)
+                self._area.keep(step.id, "located", dataset.id, tally.add_all(handler.survey(step)))
                 self._area.keep_findings(step.id, dataset.id, handler.findings)
             located += tally.located()
         return Survey(step=step.id, store=self.id, located=tuple(located), observed_at=observed_now())

@@ -80,7 +80,8 @@ def test_the_file_keeps_how_it_was_written() -> None:
         {"account_id": f"a{n % 5}", "at": datetime(2026, 1, 1, tzinfo=UTC), "score": n / 3} for n in range(50)
     ]
     source = written(
-        rows, row_group_size=20, compression={"account_id": "zstd", "at": "none"}, use_dictionary=["account_id"],
+        rows, row_group_size=20, compression={"account_id": "zstd", "at": "none"},
+        use_dictionary=["account_id"],
         version="1.0", store_schema=False, sorting_columns=[pq.SortingColumn(1)],
         use_deprecated_int96_timestamps=True,
     )  # fmt: skip

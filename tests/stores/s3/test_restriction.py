@@ -43,7 +43,8 @@ def test_a_business_role_reads_no_version_of_the_cohort_and_everything_of_the_ot
     bucket = world.bucket("photos")
     dataset = world.objects(bucket, "id/{account_id}/")
     theirs = {"Sid": "App", "Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/kycapp"]},
-              "Action": ["s3:GetObject", "s3:GetObjectVersion"], "Resource": f"arn:aws:s3:::{bucket}/*"}  # fmt: skip
+              "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+              "Resource": f"arn:aws:s3:::{bucket}/*"}  # fmt: skip
     world.s3.put_bucket_policy(
         Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [theirs]})
     )
@@ -119,3 +120,23 @@ def test_the_canary_leaves_no_policy_behind(world: World) -> None:
     Restriction(store._site, ["kycapp"]).enforcement()
     with pytest.raises(ClientError):
         world.s3.get_bucket_policy(Bucket=f"quietus-work-{world.tag}")
+
+
+def test_a_record_file_of_a_restricted_person_is_closed_and_the_other_files_are_not(
+    ceph_here: Server,
+) -> None:
+    world, app = World(ceph_here, roles=("kycapp",)), business(ceph_here)
+    bucket = world.bucket("logs")
+    dataset = world.records(bucket)
+    allow = {"Sid": "App", "Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/kycapp"]},
+             "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}  # fmt: skip
+    policy = json.dumps({"Version": "2012-10-17", "Statement": allow})  # one statement, without a list
+    world.s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+    world.put_log(bucket, "access/1.jsonl.gz", [{"account_id": "a"}, {"account_id": "b"}])
+    world.put_log(bucket, "access/2.jsonl.gz", [{"account_id": "b"}])
+    store, step = world.store(), world.step("a")
+    plan = planned(store, step, provide(dataset))
+    assert refused(app.get_object, Bucket=bucket, Key="access/1.jsonl.gz")
+    assert not refused(app.get_object, Bucket=bucket, Key="access/2.jsonl.gz")
+    store.dispose(step, plan)
+    assert refused(app.get_object, Bucket=bucket, Key="access/1.jsonl.gz")

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from include.model.errors import CatalogueError, NotReachable, QuietusError, Refused
 from include.stores.s3.server import Patience, delete_versions, reaching
+from tests.stores.s3.world import World, planned, provide
 
 
 class Scripted:
@@ -76,3 +77,33 @@ def test_silence_is_not_reachable() -> None:
     with pytest.raises(NotReachable) as caught, reaching("kyc.photo"):
         raise EndpointConnectionError(endpoint_url="http://u:secret@h")
     assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_is_down_is_not_reachable_at_any_verb_and_a_later_run_goes_on(on_moto: World) -> None:
+    """The connection breaks at the n-th request, for every n; the same verbs are then run again."""
+    bucket = on_moto.bucket("photos")
+    dataset = on_moto.objects(bucket, "id/{account_id}/")
+    for who in "ab":
+        on_moto.s3.put_object(Bucket=bucket, Key=f"id/{who}/1", Body=b"x")
+    left, failures = [0], 0
+
+    def broken(**_: Any) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise EndpointConnectionError(endpoint_url="http://gone")
+
+    on_moto.eraser.meta.events.register("before-send.s3", broken)
+    for n in range(200):
+        left[0] = n
+        store, step = on_moto.store(), on_moto.step("a")
+        try:
+            plan = planned(store, step, provide(dataset))
+            store.dispose(step, plan)
+        except NotReachable:
+            failures += 1
+            continue
+        break
+    left[0] = 1000
+    assert failures > 10
+    assert [v[0] for v in on_moto.versions(bucket)] == ["id/b/1"]
+    assert store.receipts(step)[-1].counts == {dataset.id: {"erased": 1}}
