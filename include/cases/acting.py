@@ -18,6 +18,7 @@ from include.cases.units import Unit
 from include.model.doors import Store
 from include.model.errors import Drifted, Refused
 from include.model.flow import Line, Located, Plan, Receipt, Step, Survey
+from include.model.times import observed_now
 from include.model.words import CaseState, Disposition, UnitState
 
 _TRIES = 3  # a survey may be overtaken by an upload that was under way; then it is made again
@@ -95,16 +96,15 @@ def _restrict_units(conn: Conn, case: Case, as_of: date, actor: str) -> None:
 def settle_and_plan(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
     """Wait until nothing older than the restriction is open, survey again, and make the plan in force.
 
-    A plan that was begun is finished, never replaced. Raises Refused with findings in the book if the new
-    plan goes beyond what was approved; :func:`accept_plan` then takes another person's word for it.
+    A store that has begun to dispose keeps its part of the plan it was begun with; the others are planned
+    anew, so that a run which died half-way, or met a drift in its second store, goes on. Raises Refused
+    with findings in the book if the new plan goes beyond what was approved; :func:`accept_plan` then takes
+    another person's word for it.
     """
     with desk.book() as conn:
         case = book.case(conn, case_no)
         step, row = _live(desk, conn, case)
-        begun = papers.plans(conn, case, "live")
-        if begun and papers.receipts(conn, row.step_id, "dispose"):
-            return begun[-1]
-        plan = _settled(desk, conn, case, step)
+        plan = _settled(desk, conn, case, step, papers.plans(conn, case, "live"))
         approved = _approved(conn, case)
         with book.deed(conn, case_no):
             case = book.case(conn, case_no, lock=True)
@@ -155,7 +155,7 @@ def _live(desk: Desk, conn: Conn, case: Case) -> tuple[Step, papers.StepRow]:
     return row.step(case, subjects.ids(conn, desk.keys, case)), row
 
 
-def _settled(desk: Desk, conn: Conn, case: Case, step: Step) -> Plan:
+def _settled(desk: Desk, conn: Conn, case: Case, step: Step, earlier: Sequence[Plan]) -> Plan:
     provided = provisions(desk, conn, case, step.as_of)
     if provided.findings:
         with book.deed(conn, case.case_no):
@@ -166,6 +166,13 @@ def _settled(desk: Desk, conn: Conn, case: Case, step: Step) -> Plan:
     lines: list[Line] = []
     surveys: list[Survey] = []
     for store in reachable(desk.stores()):
+        if (begun := _begun_with(store, step, earlier)) is not None:
+            ours = {d.id for d in desk.catalogue.of_store(store.id)}
+            mine = tuple(x for x in begun.located if x.dataset in ours)
+            surveys.append(Survey(step=step.id, store=store.id, located=mine, observed_at=observed_now()))
+            located += mine
+            lines += [x for x in begun.lines if x.dataset in ours]
+            continue
         surveys.append(_survey_settled(store, step))
         located += surveys[-1].located
         lines += store.weigh(step, provided.of_store(desk.catalogue, store.id))
@@ -176,6 +183,18 @@ def _settled(desk: Desk, conn: Conn, case: Case, step: Step) -> Plan:
             unseen[0].what, about=f"{case.case_no} {unseen[0].place}", next_step=unseen[0].next_step
         )
     return planner.plan(step, located, lines, desk.catalogue.digest, desk.code)
+
+
+def _begun_with(store: Store, step: Step, plans: Sequence[Plan]) -> Plan | None:
+    """The plan that a store was begun with, by its receipts; None if it was not begun."""
+    begun = {r.plan for r in store.receipts(step) if r.verb == "dispose"}
+    found = [p for p in plans if p.fingerprint() in begun]
+    if begun and not found:
+        raise Drifted(
+            "the store was begun under a plan that is not this case's", about=f"{step.case_no} {store.id}",
+            next_step="find out who disposed, before anything else",
+        )  # fmt: skip
+    return found[-1] if found else None
 
 
 def _survey_settled(store: Store, step: Step) -> Survey:
@@ -258,20 +277,14 @@ def _begin_units(conn: Conn, case: Case, as_of: date, actor: str) -> None:
 def _dispose_store(desk: Desk, store: Store, step: Step, plans: Sequence[Plan]) -> None:
     """Dispose in one store, by the plan it was begun with if it was begun before."""
     ours = {d.id for d in desk.catalogue.of_store(store.id)}
-    begun = {r.plan for r in store.receipts(step) if r.verb == "dispose"}
-    by_begun = [p for p in plans if p.fingerprint() in begun]
-    if begun and not by_begun:
-        raise Drifted(
-            "the store was begun under a plan that is not this case's", about=f"{step.case_no} {store.id}",
-            next_step="find out who disposed, before anything else",
-        )  # fmt: skip
-    plan = by_begun[-1] if by_begun else plans[-1]
+    begun = _begun_with(store, step, plans)
+    plan = begun or plans[-1]
     if not any(x.disposition.changes_data for x in plan.lines if x.dataset in ours):
         return
     try:
         store.dispose(step, plan)
     except Drifted:
         # A store without transactions may have begun under the plan before and left no receipt yet.
-        if by_begun or len(plans) == 1:
+        if begun is not None or len(plans) == 1:
             raise
         store.dispose(step, plans[-2])

@@ -228,7 +228,7 @@ def close(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Case:
 
 
 def reopen(desk: Desk, case_no: str, *, because: str, as_of: date, actor: str) -> Case:
-    """Reopen a closed case: data resurfaced, a restore, a late "not deleted"; ``because``: a finding's code."""
+    """Reopen a closed case: data resurfaced, a restore, a late "not deleted". ``because`` is a code."""
     with desk.book() as conn, book.deed(conn, case_no):
         case = book.case(conn, case_no, lock=True)
         book.move(

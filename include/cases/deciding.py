@@ -234,8 +234,8 @@ def refuse(
         part = _scope(desk, case_no, scope)
         hold = holds.open_hold(
             conn, basis=_REFUSAL_BASIS.get(refusal.ground, HoldBasis.DISPUTE),
-            document_no=f"refusal {case_no}", issuing_body="two reviewers", law=f"policy {refusal.ground.value}; {refusal.article}", scope=part,
-            as_of=as_of, actor=reviewer,
+            document_no=f"refusal {case_no}", issuing_body="two reviewers", scope=part,
+            law=f"policy {refusal.ground.value}; {refusal.article}", as_of=as_of, actor=reviewer,
         )  # fmt: skip
         decisions.refuse(conn, case, named, desk.seal(case))
         book.note(conn, case_no, as_of, reviewer, "refused in part",

@@ -1,0 +1,354 @@
+"""A small policy, a store in memory that really keeps rows, and a desk over both."""
+# ruff: noqa: E501  (the policy reads as a table)
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from include.cases.accounts import Standing
+from include.cases.outbox import Given
+from include.cases.periods import last_day
+from include.cases.rooms import Desk
+from include.model.catalogue import (
+    BackupSet,
+    Basis,
+    Bound,
+    Catalogue,
+    Category,
+    Column,
+    Cut,
+    Dataset,
+    Link,
+    Period,
+    Recipient,
+    RecipientRole,
+    RetentionRule,
+    Start,
+    StoreDeclared,
+)
+from include.model.errors import Drifted, NotReachable
+from include.model.flow import Check, Evidence, Finding, Line, Located, Plan, Provision, Receipt, Step, Survey
+from include.model.times import observed_now
+from include.model.words import (
+    CopyKind,
+    DatasetKind,
+    Disposition,
+    LegalRank,
+    Role,
+    Rung,
+    StoreKind,
+    Verdict,
+)
+
+LI = "acct_0123456789ab"
+WANG = "acct_zzzzzzzzzzzz"
+GHOST = "acct_000000000000"
+GONE = "acct_111111111111"
+TODAY = date(2026, 11, 24)
+RECEIVED = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
+
+
+def rule(
+    id_: str, duration: str, kind: str, rank: LegalRank, cite: str, at_end: str = "erase"
+) -> RetentionRule:
+    basis = (Basis(cite=cite, rank=rank),)
+    return RetentionRule(
+        id=id_, title=id_, starts="as told", basis=basis, at_end=at_end, stays="nothing",
+        periods=(Period(duration=duration, kind=kind, basis=basis),),
+    )  # fmt: skip
+
+
+def table(id_: str, title: str, rules: tuple[Bound, ...], categories: tuple[str, ...], **more) -> Dataset:
+    columns = {"account_id": Column()} | {f"c{n}": Column(category=c) for n, c in enumerate(categories)}
+    return Dataset(
+        id=id_, store="main", kind=DatasetKind.TABLE, title=title, address=id_,
+        key=more.pop("key", ("id",)), links=more.pop("links", (Link(column="account_id"),)), binds=rules,
+        columns=columns, **more,
+    )  # fmt: skip
+
+
+def catalogue(**changes) -> Catalogue:
+    law = LegalRank.LAW
+    base = {
+        "name": "small", "digest": "d" * 64, "clauses": (), "not_personal": (), "measures": (), "measure_sql": {},
+        "controls": (), "starting_points": {},
+        "categories": tuple(
+            Category(id=i, service=s, zh=i, en=i, sensitive=False, rules=(r,))
+            for i, s, r in [("PI-001", "reg", "RS-01"), ("PI-004", "reg", "RS-01"), ("PI-008", "reg", "RS-02"),
+                            ("PI-028", "cert", "RS-03"), ("PI-029", "cert", "RS-04"), ("PI-060", "log", "RS-12")]
+        ),
+        "rules": (
+            rule("RS-01", "P0D", "ceiling", law, "PIPL 47"),
+            rule("RS-02", "P0D", "ceiling", law, "PIPL 19"),
+            rule("RS-03", "P5Y", "both", law, "ESL 24"),
+            rule("RS-04", "P5Y", "both", law, "ESL 21", "anonymise"),
+            rule("RS-12", "P6M", "floor", law, "CSL 23(3)"),
+            rule("RS-25", "P35D", "ceiling", LegalRank.COMPANY, "policy 11.2"),
+        ),
+        "recipients": tuple(
+            Recipient(id=i, row=str(n), name=i, phone=None, service="s", fields="姓名、手机号", categories=c, purpose="p",
+                      role=RecipientRole.ENTRUSTED, channel="opendsr", notice="delete", expected=("DELETED",))
+            for n, (i, c) in enumerate([("sms", ("PI-001",)), ("vetting", ("PI-028",)), ("insurer", ("PI-099",))])
+        ),
+        "stores": (
+            StoreDeclared(id="main", kind=StoreKind.POSTGRES, connection="company", description="m"),
+            StoreDeclared(id="files", kind=StoreKind.POSTGRES, connection="files", description="f"),
+        ),
+        "datasets": (
+            table("account.account", "账户", (Bound(rule="RS-01"),), ("PI-001", "PI-004"), key=("account_id",)),
+            table("account.session", "会话", (Bound(rule="RS-02"),), ("PI-008",)),
+            table("ra.application", "证书申请", (Bound(rule="RS-03", start=Start(column="ended_on")),), ("PI-028",)),
+            table("ca.certificate", "证书", (Bound(rule="RS-04", start=Start(column="ended_on")),), ("PI-029",),
+                  action="anonymise", cut=Cut(set={"c0": None})),
+            table("web.log", "日志", (Bound(rule="RS-12", start=Start(column="at")),), ("PI-060",)),
+            table("scan.image", "影像", (Bound(rule="RS-01"),), ("PI-004",)).model_copy(update={"store": "files"}),
+        ),
+        "backups": (
+            BackupSet(id="nightly", store="main", tool="basebackup", location="x", keep="P35D", description="n"),
+            BackupSet(id="files", store="files", tool="dump", location="y", keep="P7D", description="f"),
+        ),
+    }  # fmt: skip
+    return Catalogue(**(base | changes))
+
+
+@dataclass
+class Row:
+    """One row: whose, and the date its statutory period starts (None: not started, "-": under none)."""
+
+    owner: str
+    started: date | str | None = "-"
+    text: str = "value"
+
+
+@dataclass
+class MemoryStore:
+    """A store whose rows live in a dict. It keeps the Protocol's promises, and breaks where it is told to."""
+
+    id: str
+    rows: dict[str, dict[int, Row]]
+    catalogue: Catalogue
+    down_at: set[str] = field(default_factory=set)
+    dies_after: set[str] = field(default_factory=set)  # does the deed, then dies before answering
+    ignores: set[str] = field(default_factory=set)  # datasets that silently ignore a delete
+    findings: tuple[Finding, ...] = ()
+    calls: list[str] = field(default_factory=list)
+    areas: dict[str, dict[str, dict[int, Line | None]]] = field(default_factory=dict)
+    kept: list[Receipt] = field(default_factory=list)
+    restricted: set[str] = field(default_factory=set)
+
+    def _call(self, verb: str) -> None:
+        self.calls.append(verb)
+        if verb in self.down_at:
+            raise NotReachable("the store does not answer", about=self.id, next_step="try again")
+
+    def _after(self, verb: str) -> None:
+        if verb in self.dies_after:
+            self.dies_after.discard(verb)
+            raise KeyboardInterrupt(verb)
+
+    def preflight(self) -> Sequence[Finding]:
+        self._call("preflight")
+        return self.findings
+
+    def open(self, step: Step) -> None:
+        self._call("open")
+        self.areas.setdefault(step.id, {})
+
+    def _located(self, step: Step) -> dict[str, list[int]]:
+        return {
+            name: [k for k, r in rows.items() if r.owner in step.subjects] for name, rows in self.rows.items()
+        }
+
+    def survey(self, step: Step) -> Survey:
+        self._call("survey")
+        found = self._located(step)
+        self.areas[step.id] = {name: dict.fromkeys(keys) for name, keys in found.items()}
+        located = tuple(
+            Located(dataset=n, items=len(ks), digest=hashlib.sha256(repr(sorted(ks)).encode()).hexdigest())
+            for n, ks in found.items()
+        )
+        return Survey(step=step.id, store=self.id, located=located, observed_at=observed_now())
+
+    def weigh(self, step: Step, provisions: Sequence[Provision]) -> Sequence[Line]:
+        self._call("weigh")
+        lines: dict[Line, int] = {}
+        for p in provisions:
+            for key in self.areas[step.id].get(p.dataset, {}):
+                line = self._fate(step, p, self.rows[p.dataset][key])
+                self.areas[step.id][p.dataset][key] = line
+                lines[line] = lines.get(line, 0) + 1
+        return [line.model_copy(update={"items": n}) for line, n in lines.items()]
+
+    @staticmethod
+    def _fate(step: Step, p: Provision, row: Row) -> Line:
+        def line(disposition: Disposition, law: str = p.law, **more) -> Line:
+            return Line(dataset=p.dataset, disposition=disposition, items=0, rule=p.rule, law=law, **more)
+
+        for held in p.holds:
+            if step.subjects.index(row.owner) in held.subject_nos:
+                return line(Disposition.HOLD, held.law, hold=held.hold)
+        for floor in p.floors:
+            start = step.as_of if floor.start is None else row.started
+            if start == "-":
+                continue
+            if start is None:
+                return line(Disposition.RETAIN, floor.law, waits_for="the certificate's end")
+            until = last_day(start, floor.duration, floor.counting)
+            if step.as_of <= until:
+                return line(Disposition.RETAIN, floor.law, until=until)
+        return line(p.disposition)
+
+    def restrict(self, step: Step) -> Receipt:
+        self._call("restrict")
+        self.restricted |= set(step.subjects)
+        counts = {n: {"restricted": len(ks)} for n, ks in self._located(step).items()}
+        receipt = Receipt(step=step.id, store=self.id, verb="restrict", plan="-", counts=counts, position={},
+                          done_at=observed_now())  # fmt: skip
+        if not any(r.step == step.id and r.verb == "restrict" for r in self.kept):
+            self.kept.append(receipt)
+        self._after("restrict")
+        return receipt
+
+    def settle(self, step: Step) -> None:
+        self._call("settle")
+
+    def dispose(self, step: Step, plan: Plan) -> Receipt:
+        self._call("dispose")
+        for receipt in self.kept:
+            if receipt.step == step.id and receipt.verb == "dispose":
+                return receipt
+        area = self.areas[step.id]
+        if {n: sorted(ks) for n, ks in self._located(step).items()} != {
+            n: sorted(ks) for n, ks in area.items()
+        }:
+            raise Drifted("the items changed", about=self.id, next_step="plan again")
+        counts: dict[str, dict[str, int]] = {}
+        for name, keys in area.items():
+            for key, line in keys.items():
+                assert line is not None
+                if not line.disposition.changes_data:
+                    continue
+                said = counts.setdefault(name, {})
+                said[line.disposition.past] = said.get(line.disposition.past, 0) + 1
+                if name in self.ignores:
+                    continue
+                if line.disposition is Disposition.ERASE:
+                    del self.rows[name][key]
+                else:
+                    self.rows[name][key].owner, self.rows[name][key].text = "", ""
+        receipt = Receipt(step=step.id, store=self.id, verb="dispose", plan=plan.fingerprint(), counts=counts,
+                          position={"xid": "7"}, done_at=observed_now())  # fmt: skip
+        self.kept.append(receipt)
+        self._after("dispose")
+        return receipt
+
+    def receipts(self, step: Step) -> Sequence[Receipt]:
+        return [r for r in self.kept if r.step == step.id]
+
+    def close(self, step: Step) -> None:
+        self._call("close")
+        self.areas.pop(step.id, None)
+
+
+@dataclass
+class People:
+    """Accounts by id."""
+
+    known: Mapping[str, Standing]
+    asked: list[str] = field(default_factory=list)
+
+    def standing(self, account_id: str) -> Standing:
+        self.asked.append(account_id)
+        return self.known.get(account_id, Standing.UNKNOWN)
+
+
+@dataclass
+class Places:
+    """Connections to the case book alone."""
+
+    writer: str
+
+    def postgres(self, connection: str, role: Role) -> str:
+        assert (connection, role) == ("records", Role.CASE_WRITER)
+        return self.writer
+
+    def s3(self, connection: str, role: Role):
+        raise AssertionError
+
+    def text(self, name: str) -> str:
+        raise AssertionError
+
+
+@dataclass
+class World:
+    """A desk, its stores and its ledger, to look at."""
+
+    desk: Desk
+    main: MemoryStore
+    files: MemoryStore
+    logged: dict[str, Evidence]
+
+    def prove(self, case_no: str, step_id: str, as_of: date = TODAY) -> list[Evidence]:
+        """What an independent prover sees: how many rows of each dataset that was to go are still there."""
+        plan = self.main_plan(case_no)
+        found = []
+        for store in (self.main, self.files):
+            checks = []
+            for name, rows in store.rows.items():
+                keep = sum(x.items for x in plan.lines_of(name) if not x.disposition.changes_data)
+                left = sum(1 for r in rows.values() if r.owner == LI)
+                gone = left == keep
+                checks.append(
+                    Check(name=f"gone.{name}", dataset=name, rung=Rung.R2, expected=keep, observed=left,
+                          verdict=Verdict.PASSED if gone else Verdict.FAILED, why="" if gone else "rows are left")
+                )  # fmt: skip
+            found.append(
+                Evidence(kind="gone", step=step_id, case_no=case_no, store=store.id, as_of=as_of,
+                         observed_at=observed_now(), plan=plan.fingerprint(), checks=tuple(checks))
+            )  # fmt: skip
+        return found
+
+    def main_plan(self, case_no: str) -> Plan:
+        from include.cases import book, papers
+
+        with self.desk.book() as conn:
+            return papers.latest_plan(conn, book.case(conn, case_no))
+
+
+def rows() -> tuple[dict[str, dict[int, Row]], dict[str, dict[int, Row]]]:
+    main = {
+        "account.account": {1: Row(LI), 2: Row(WANG)},
+        "account.session": {1: Row(LI), 2: Row(LI), 3: Row(WANG)},
+        "ra.application": {1: Row(LI, date(2020, 1, 1)), 2: Row(LI, date(2024, 6, 30)), 3: Row(WANG, None)},
+        "ca.certificate": {1: Row(LI, date(2020, 1, 1)), 2: Row(WANG, None)},
+        "web.log": {1: Row(LI, date(2026, 11, 1)), 2: Row(LI, date(2026, 1, 1)), 3: Row(WANG, TODAY)},
+    }
+    return main, {"scan.image": {1: Row(LI), 2: Row(WANG)}}
+
+
+def world(writer: str, keys, make_catalogue: Callable[..., Catalogue] = catalogue, **desk) -> World:
+    cat = make_catalogue()
+    main_rows, file_rows = rows()
+    main, files = MemoryStore("main", main_rows, cat), MemoryStore("files", file_rows, cat)
+    logged: dict[str, Evidence] = {}
+
+    def append(evidence: Evidence, key: str) -> Sequence[str]:
+        assert logged.setdefault(key, evidence) == evidence
+        return [key]
+
+    people = People({LI: Standing.LIVE, WANG: Standing.LIVE, GONE: Standing.CANCELLED})
+    made = {
+        "catalogue": cat, "connections": Places(writer), "keys": keys, "stores": lambda: (main, files),
+        "accounts": people, "append": append, "code": "test",
+    } | desk  # fmt: skip
+    return World(Desk(**made), main, files, logged)
+
+
+def transfers(case, subjects) -> Mapping[str, Given]:
+    return {"sms": Given("sms", 3, ("txn-1", "txn-2"), ("手机号",))}
+
+
+__all__ = ["CopyKind"]
