@@ -1,4 +1,4 @@
-"""The servers of the sandbox, on loopback, without root or Docker. ``Stack`` is the front door.
+"""The servers of the sandbox, on loopback, without root or Docker. ``stack.Stack`` is the front door.
 
 * ``places``     where state lives, and as whom servers run
 * ``vault``      the secrets, one for each role, made once

@@ -11,10 +11,10 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from pathlib import Path
 
 from include.sandbox.stack.places import CHECKOUT, Places
-from include.sandbox.stack.process import Process, Spec
+from include.sandbox.stack.process import AMBIENT, Process, Spec
 
 REGION = "us-east-1"
 
@@ -35,9 +35,13 @@ def process(places: Places, port: int, name: str = "objects") -> Process:
 
 def plain_environment() -> dict[str, str]:
     """What a Python server needs of ours, and nothing more: no secrets, no cloud credentials."""
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
-    environment: Mapping[str, str] = {name: os.environ[name] for name in kept if name in os.environ}
-    return {**environment, "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1", "TZ": "UTC"}
+    return {
+        **{name: os.environ[name] for name in AMBIENT if name in os.environ},
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "PYTHONPATH": str(CHECKOUT),
+        "PYTHONUNBUFFERED": "1",
+        "TZ": "UTC",
+    }
 
 
 def endpoint(port: int) -> str:

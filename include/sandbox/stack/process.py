@@ -14,13 +14,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from include.model.errors import NotReachable
 from include.sandbox.stack.places import Account, Places, unprivileged
 
 MARK = "QUIETUS_STACK"
+# What a process takes over from whoever starts it. Another shell's values are no reason for a restart.
+AMBIENT = ("HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _children: dict[int, subprocess.Popen[bytes]] = {}  # so that our own dead children are reaped
 
 
@@ -40,7 +42,8 @@ class Spec:
 
     @property
     def fingerprint(self) -> str:
-        said = json.dumps([self.argv, sorted(self.env.items()), str(self.cwd), self.also])
+        environment = sorted((name, value) for name, value in self.env.items() if name not in AMBIENT)
+        said = json.dumps([self.argv, environment, str(self.cwd), self.also])
         return hashlib.sha256(said.encode()).hexdigest()
 
 
@@ -114,13 +117,27 @@ def marked(mark: str, name: str) -> list[Identity]:
     return found
 
 
+def read_record(path: Path) -> tuple[Identity, str] | None:
+    """Whom we started under that name, and with which fingerprint."""
+    try:
+        said = json.loads(path.read_text("utf-8"))
+        return Identity(said["pid"], said["started"], said["boot"]), said["fingerprint"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def is_running(places: Places, name: str) -> bool:
+    """True if a process that we started under that name runs, whatever its spec."""
+    recorded = read_record(places.run / f"{name}.json")
+    return recorded is not None and recorded[0].alive()
+
+
 @dataclass
 class Process:
     """One server: its spec, its record on disk, its log."""
 
     spec: Spec
     places: Places
-    _identity: Identity | None = field(default=None, init=False)
 
     @property
     def record(self) -> Path:
@@ -130,17 +147,10 @@ class Process:
     def log(self) -> Path:
         return self.places.logs / f"{self.spec.name}.log"
 
-    def _recorded(self) -> tuple[Identity, str] | None:
-        try:
-            said = json.loads(self.record.read_text("utf-8"))
-            return Identity(said["pid"], said["started"], said["boot"]), said["fingerprint"]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None
-
     @property
     def identity(self) -> Identity | None:
         """Who it is, if it runs and we started it."""
-        recorded = self._recorded()
+        recorded = read_record(self.record)
         return recorded[0] if recorded and recorded[0].alive() else None
 
     @property
@@ -150,7 +160,7 @@ class Process:
     @property
     def up_to_date(self) -> bool:
         """Running, and just as the spec wants it."""
-        recorded = self._recorded()
+        recorded = read_record(self.record)
         return bool(recorded and recorded[1] == self.spec.fingerprint and recorded[0].alive())
 
     def start(self) -> bool:

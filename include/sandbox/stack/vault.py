@@ -6,9 +6,11 @@ asks for the wrong role's secret fails on a laptop too.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,27 +18,33 @@ from include.model.errors import Refused
 
 
 class Vault:
-    """Named secrets. Asking for one that does not exist yet makes it."""
+    """Named secrets. Asking for one that does not exist yet makes it, once for all threads and processes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._secrets: dict[str, str] = {}
-        if path.exists():
-            if path.stat().st_mode & 0o077:
-                raise Refused(
-                    "the file of secrets is open to others", about=str(path), next_step=f"chmod 600 {path}"
-                )
-            try:
-                self._secrets = dict(json.loads(path.read_text("utf-8")))
-            except ValueError:
-                raise Refused(
-                    "the file of secrets is damaged",
-                    about=str(path),
-                    next_step="start anew: quietus sandbox down --purge",
-                ) from None
+        self._turn = threading.Lock()
+        self._secrets = self._read()
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._secrets
+    def _read(self) -> dict[str, str]:
+        try:
+            open_to_others = self._path.stat().st_mode & 0o077
+            said = self._path.read_text("utf-8")
+        except FileNotFoundError:
+            return {}
+        if open_to_others:
+            raise Refused(
+                "the file of secrets is open to others",
+                about=str(self._path),
+                next_step=f"chmod 600 {self._path}",
+            )
+        try:
+            return dict(json.loads(said))
+        except ValueError:
+            raise Refused(
+                "the file of secrets is damaged",
+                about=str(self._path),
+                next_step="start anew: quietus sandbox down --purge",
+            ) from None
 
     def get(self, name: str, length: int = 24) -> str:
         """The secret of that name: URL-safe text with ``length`` random bytes in it."""
@@ -44,10 +52,20 @@ class Vault:
 
     def keep(self, name: str, make: Callable[[], str]) -> str:
         """The secret of that name; ``make()`` gives its value if there is none yet."""
-        if name not in self._secrets:
-            self._secrets[name] = make()
-            self._save()
-        return self._secrets[name]
+        with self._turn:
+            if name not in self._secrets:
+                lock = os.open(
+                    self._path.with_name(self._path.name + ".lock"), os.O_WRONLY | os.O_CREAT, 0o600
+                )
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                    self._secrets = self._read()  # another process may have been here
+                    if name not in self._secrets:
+                        self._secrets[name] = make()
+                        self._save()
+                finally:
+                    os.close(lock)
+            return self._secrets[name]
 
     def _save(self) -> None:
         fresh = self._path.with_name(self._path.name + ".new")

@@ -1,0 +1,5 @@
+"""``python -m include.commands`` is ``quietus``."""
+
+from include.commands import main
+
+main()

@@ -1,0 +1,94 @@
+"""``quietus sandbox``: a whole small certification authority on this machine, on loopback."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from include.model.errors import Refused
+
+app = typer.Typer(help="A whole small certification authority to run against.", no_args_is_help=True)
+
+
+def _progress() -> Callable[[str], None]:
+    """A progress line with the seconds since the start."""
+    console, begun = Console(stderr=True, highlight=False), time.monotonic()
+    return lambda line: console.print(f"[dim]{time.monotonic() - begun:6.1f} s[/dim]  {line}", soft_wrap=True)
+
+
+@app.command()
+def up(
+    airflow: Annotated[bool, typer.Option(help="Start Airflow too.")] = True,
+) -> None:
+    """Start the servers that do not run yet. Twice is once."""
+    from include.sandbox.stack.stack import Stack
+
+    stack = Stack()
+    stack.up(_progress(), airflow=airflow)
+    if airflow:
+        console = Console(highlight=False)
+        console.print(f"\nAirflow is at [bold]{stack.airflow.url}[/bold]; log in as")
+        for user, role in stack.airflow.users.items():
+            console.print(f"  {user:9} {stack.airflow.password(user)}   ({role})")
+        console.print('\nShell variables for psql and the command line:  eval "$(quietus sandbox env)"')
+
+
+@app.command()
+def down(
+    purge: Annotated[bool, typer.Option(help="Remove databases, secrets, keys and logs too.")] = False,
+) -> None:
+    """Stop what was started here, and nothing else."""
+    from include.sandbox.stack.stack import Stack
+
+    Stack().down(_progress(), purge=purge)
+
+
+@app.command()
+def status() -> None:
+    """What runs, where, and with how much memory. Exit code 1 if anything does not run."""
+    from include.sandbox.stack.stack import Stack
+
+    lines = Stack().status()
+    table = Table("server", "state", "process", "where", "MiB", box=None, pad_edge=False)
+    for line in lines:
+        state = "[green]running[/green]" if line.running else "[red]stopped[/red]"
+        table.add_row(line.name, state, str(line.pid or ""), line.where, str(line.rss or ""))
+    if lines:
+        Console().print(table)
+    else:
+        Console().print("Nothing was started here yet: quietus sandbox up")
+    if not lines or not all(line.running for line in lines):
+        raise typer.Exit(1)
+
+
+@app.command()
+def env(
+    airflow: Annotated[bool, typer.Option(help="Airflow's variables too, for its command line.")] = False,
+) -> None:
+    """Shell exports by which psql (psql service=company_prover) and quietus reach the sandbox."""
+    from include.sandbox.stack.stack import Stack
+
+    stack = Stack()
+    if not any(line.running for line in stack.status()):
+        raise Refused("it does not run", about="sandbox", next_step="quietus sandbox up")
+    for name, value in stack.shell(airflow=airflow).items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def demo() -> None:
+    """Cancel one person's account through the real scheduler, and show what went and what stayed."""
+    try:
+        script = import_module("include.sandbox.demo")
+    except ModuleNotFoundError as missing:
+        if missing.name != "include.sandbox.demo":
+            raise
+        raise Refused("the demonstration is not there yet", about="sandbox") from None
+    script.run()
