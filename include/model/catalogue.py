@@ -256,6 +256,17 @@ class NotPersonal(Declared):
     store: Ident
     address: str
     reason: str
+    categories: tuple[CategoryId, ...] = ()  # kinds of data that no longer lead to anybody, such as statistics
+
+
+class Derived(Declared):
+    """A copy that the database keeps of other datasets: a materialised view, refreshed after a disposal."""
+
+    store: Ident
+    address: str
+    kind: Literal["matview"]
+    of: tuple[DatasetId, ...]
+    subject_column: str | None = None  # where a prover can look for the subject
 
 
 class Measure(Declared):
@@ -317,6 +328,7 @@ class Catalogue(Declared):
     stores: tuple[StoreDeclared, ...]
     datasets: tuple[Dataset, ...]
     not_personal: tuple[NotPersonal, ...]
+    derived: tuple[Derived, ...] = ()
     backups: tuple[BackupSet, ...]
     measures: tuple[Measure, ...]
     measure_sql: dict[str, str]  # "<id>" and "<id>.proof" -> SQL text
