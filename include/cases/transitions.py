@@ -3,7 +3,7 @@
 ``row`` is the row of section E; the edges that it draws but does not number carry the row they belong to
 and say so in ``note``.
 """
-# ruff: noqa: E501, PLR0917  (a table reads better as lines than as columns of words)
+# ruff: noqa: E501  (a table reads better as lines than as columns of words)
 
 from __future__ import annotations
 

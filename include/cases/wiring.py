@@ -30,7 +30,8 @@ def make(
     if declared.kind is StoreKind.POSTGRES:
         from include.stores.postgres import PostgresStore
 
-        return PostgresStore(catalogue, declared.id, connections)
+        store: Store = PostgresStore(catalogue, declared.id, connections)
+        return store
     from include.stores.s3 import S3Store
 
     wired: dict[str, Any] = {"until_of": until}

@@ -256,7 +256,8 @@ class NotPersonal(Declared):
     store: Ident
     address: str
     reason: str
-    categories: tuple[CategoryId, ...] = ()  # kinds of data that no longer lead to anybody, such as statistics
+    # Kinds of data that no longer lead to anybody, such as statistics.
+    categories: tuple[CategoryId, ...] = ()
 
 
 class Derived(Declared):

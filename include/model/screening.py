@@ -26,7 +26,7 @@ RESIDENT_ID = re.compile(
     + r"[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx]"
     + _EDGE_AFTER
 )
-EMAIL = re.compile(r"[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
+EMAIL = re.compile(r"[\w.+-]@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
 CREDIT_CODE = re.compile(_EDGE_BEFORE + r"[0-9A-HJ-NPQRTUWXY]{2}\d{6}[0-9A-HJ-NPQRTUWXY]{10}" + _EDGE_AFTER)
 CARD = re.compile(_EDGE_BEFORE + r"\d{4}[-\s]?\d{4}[-\s]?\d{4}[-\s]?\d{4,7}" + _EDGE_AFTER)
 
@@ -45,16 +45,15 @@ def kind_of_identifier(text: str, *, account_ids: bool = False) -> str | None:
     ``account_ids``: also report opaque account ids, for places that must know case numbers only.
     """
     seen = plain(text)
-    if EMAIL.search(seen):
-        return "an e-mail address"
-    if RESIDENT_ID.search(seen):
-        return "a resident ID number"
-    if MOBILE.search(seen):
-        return "a mobile number"
-    if any(uscc.is_valid(m.group()) for m in CREDIT_CODE.finditer(seen.upper())):
-        return "a credit code"
-    if any(luhn.is_valid(re.sub(r"\D", "", m.group())) for m in CARD.finditer(seen)):
-        return "a bank card number"
-    if account_ids and ACCOUNT_ID.search(seen):
-        return "an account id"
-    return None
+    found = (
+        ("an e-mail address", lambda: EMAIL.search(seen)),
+        ("a resident ID number", lambda: RESIDENT_ID.search(seen)),
+        ("a mobile number", lambda: MOBILE.search(seen)),
+        ("a credit code", lambda: any(uscc.is_valid(m.group()) for m in CREDIT_CODE.finditer(seen.upper()))),
+        (
+            "a bank card number",
+            lambda: any(luhn.is_valid(re.sub(r"\D", "", m.group())) for m in CARD.finditer(seen)),
+        ),
+        ("an account id", lambda: account_ids and ACCOUNT_ID.search(seen)),
+    )
+    return next((kind for kind, is_there in found if is_there()), None)

@@ -1,5 +1,4 @@
 """A small policy, a store in memory that really keeps rows, and a desk over both."""
-# ruff: noqa: E501  (the policy reads as a table)
 
 from __future__ import annotations
 

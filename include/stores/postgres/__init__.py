@@ -1,0 +1,18 @@
+"""Company data in PostgreSQL: the five verbs, set-based.
+
+* ``store``        :class:`PostgresStore`, the door
+* ``install``      what is put into the company's database, once and after every schema change
+* ``preflight``    what would make a step fail, found before it starts
+* ``area``         the step's own schema: cohort and key tables
+* ``survey``       from the cohort along the links to the keys of every row
+* ``weigh``        one disposition per item; ``periods`` when a floor ends; ``closure`` what references keep
+* ``restrict``     the restriction list, the measures, and waiting for older transactions; ``restriction`` its DDL
+* ``dispose``      one transaction per chunk; ``order``, ``chunks``, ``changes``, ``books``, ``receipts``
+* ``live``         the schema as it is; ``server`` connections, time-outs and errors without values
+"""
+
+from include.stores.postgres.install import install
+from include.stores.postgres.server import Patience
+from include.stores.postgres.store import PostgresStore
+
+__all__ = ["Patience", "PostgresStore", "install"]

@@ -1,0 +1,195 @@
+"""``PostgresStore``: the five verbs over one company database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from psycopg import sql
+
+from include.model.catalogue import Catalogue, Dataset
+from include.model.doors import Connections
+from include.model.errors import CatalogueError, Drifted
+from include.model.flow import Finding, Line, Located, Plan, Provision, Receipt, Step, Survey
+from include.model.times import observed_now
+from include.model.words import DatasetKind, Role
+from include.stores.postgres import receipts
+from include.stores.postgres.area import Area, close_area, keep_provisions, open_area, sweep_areas
+from include.stores.postgres.dispose import Disposing, judging_of, locate, needed, weigh_all
+from include.stores.postgres.install import PROVER
+from include.stores.postgres.live import Live
+from include.stores.postgres.preflight import preflight
+from include.stores.postgres.restrict import restrict, settle
+from include.stores.postgres.server import Connection, Patience, Server
+from include.stores.postgres.survey import digests, finish, parents_first
+from include.stores.postgres.weigh import SHARED_LAW, lines
+
+
+def _nowhere(_point: str) -> None:
+    """The default for ``at``: nothing happens at the named points."""
+
+
+class PostgresStore:
+    """Implements ``include.model.doors.Store``. Each verb opens its own connection as the eraser.
+
+    ``chunk_subjects``: how many subjects one disposing transaction takes (None: all, as for one case).
+    ``at`` is called with the name of each point of no return, so that tests can kill the process there.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        id: str,
+        connections: Connections,
+        *,
+        prover: str | None = PROVER,
+        chunk_subjects: int | None = None,
+        patience: Patience | None = None,
+        shared_law: str = SHARED_LAW,
+        at: Callable[[str], None] = _nowhere,
+    ) -> None:
+        self.id = id
+        self._catalogue = catalogue
+        self._declared = catalogue.store(id)
+        self._prover = prover
+        self._chunk_subjects = chunk_subjects
+        self._shared_law = shared_law
+        self._at = at
+        connection = self._declared.connection
+        self._server = Server(lambda: connections.postgres(connection, Role.ERASER), id, patience)
+
+    @property
+    def datasets(self) -> tuple[Dataset, ...]:
+        return self._catalogue.of_store(self.id, DatasetKind.TABLE)
+
+    def preflight(self) -> Sequence[Finding]:
+        """What would make a step fail or be unsafe."""
+        with self._server.connect() as connection, self._server.reaching():
+            return preflight(connection, self._catalogue, self._declared, self._prover)
+
+    def open(self, step: Step) -> None:
+        """Make ``q_<step>`` with the cohort. Raises Refused if the step is open with another one."""
+        with self._server.connect() as connection, self._server.reaching():
+            open_area(connection, step, self._prover)
+
+    def survey(self, step: Step) -> Survey:
+        """Locate every dataset's items in one transaction with one snapshot. Again replaces the earlier survey."""
+        area = Area.of(step.id)
+        with self._server.connect() as connection, self._server.reaching(self._about(step)):
+            self._opened(connection, step)
+            datasets = parents_first(self.datasets)
+            with connection.transaction():
+                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                live = Live.read(connection)
+                locate(connection, area, self._catalogue, live, datasets)
+                for dataset in datasets:
+                    finish(connection, area, dataset)
+                connection.execute(sql.SQL("UPDATE {} SET provisions = NULL, plan = NULL").format(area.step))
+                found = digests(connection, area, datasets)
+        self._at("survey.after_commit")
+        return Survey(
+            step=step.id,
+            store=self.id,
+            located=tuple(
+                Located(dataset=d.id, items=found[d.id][0], digest=found[d.id][1]) for d in self.datasets
+            ),
+            observed_at=observed_now(),
+        )
+
+    def weigh(self, step: Step, provisions: Sequence[Provision]) -> Sequence[Line]:
+        """Give each surveyed item one disposition. ``provisions``: one for each of this store's tables.
+
+        A night that works on some datasets only gives provisions for these; the rest are not in the lines.
+        """
+        area = Area.of(step.id)
+        ours = {d.id for d in self.datasets}
+        mine = [p for p in provisions if p.dataset in ours]
+        if len({p.dataset for p in mine}) != len(mine):
+            raise CatalogueError(
+                "a dataset is provided for twice",
+                about=self._about(step),
+                next_step="give one provision each",
+            )
+        with (
+            self._server.connect(search_path=f'"{area.schema}"') as connection,
+            self._server.reaching(self._about(step)),
+        ):
+            self._opened(connection, step)
+            with connection.transaction():
+                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                live = Live.read(connection)
+                datasets = parents_first(needed(self.datasets, {p.dataset for p in mine}, live))
+                self._surveyed(connection, area, datasets, step)
+                judging = judging_of(step, mine, datasets, self.datasets, self._shared_law)
+                rewritten = weigh_all(connection, area, self._catalogue, live, datasets, judging)
+                for dataset in datasets:
+                    if dataset.id in rewritten:
+                        finish(connection, area, dataset)
+                weighed = [d for d in datasets if d.id not in judging.idle]
+                keep_provisions(connection, area, mine)
+                found = lines(connection, area, weighed, self._about(step))
+        self._at("weigh.after_commit")
+        return found
+
+    def restrict(self, step: Step) -> Receipt:
+        """Onto the restriction list, and the catalogue's measures; one transaction with its receipt."""
+        with self._server.connect(search_path=f'"{Area.of(step.id).schema}"') as connection:
+            with self._server.reaching(self._about(step)):
+                self._opened(connection, step)
+            return restrict(self._server, connection, self._catalogue, step, self._at)
+
+    def settle(self, step: Step) -> None:
+        """Return when every transaction older than the restriction has ended; NotReachable after a while."""
+        with self._server.connect() as connection, self._server.reaching(self._about(step)):
+            settle(self._server, connection, step)
+
+    def dispose(self, step: Step, plan: Plan) -> Receipt:
+        """Carry out the plan, chunk by chunk. Chunks that have their receipt are passed over."""
+        with (
+            self._server.connect(search_path=f'"{Area.of(step.id).schema}"') as connection,
+            self._server.reaching(self._about(step)),
+        ):
+            self._opened(connection, step)
+            return Disposing(
+                self._server,
+                self._catalogue,
+                self.datasets,
+                step,
+                plan,
+                self._shared_law,
+                self._at,
+                self._chunk_subjects,
+            ).run(connection)
+
+    def receipts(self, step: Step) -> Sequence[Receipt]:
+        """What was done for this step so far, by the store's own account."""
+        with self._server.connect() as connection, self._server.reaching(self._about(step)):
+            receipts.stamp(connection, step.id)
+            return receipts.read(connection, step.id, self.id)
+
+    def close(self, step: Step) -> None:
+        """Drop the step area. Receipts and restriction stay."""
+        with self._server.connect() as connection, self._server.reaching(self._about(step)):
+            close_area(connection, step.id)
+
+    def sweep(self, open_steps: Collection[str]) -> tuple[str, ...]:
+        """Drop the areas of all steps but these; returns the steps dropped."""
+        with self._server.connect() as connection, self._server.reaching():
+            return sweep_areas(connection, open_steps)
+
+    # --- guards ---------------------------------------------------------------------------------
+
+    def _about(self, step: Step) -> str:
+        return f"step {step.id} of {step.case_no} in store {self.id}"
+
+    def _opened(self, connection: Connection, step: Step) -> None:
+        row = connection.execute("SELECT to_regclass(%s)", [f'"{Area.of(step.id).schema}".cohort']).fetchone()
+        if row is None or row[0] is None:
+            raise Drifted("the step is not open", about=self._about(step), next_step="open it first")
+
+    def _surveyed(self, connection: Connection, area: Area, datasets: Sequence[Dataset], step: Step) -> None:
+        rows = connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = %s", [area.schema]
+        ).fetchall()
+        missing = [d.id for d in datasets if (d.id,) not in rows]
+        if missing:
+            raise Drifted(f"{missing[0]} was not surveyed", about=self._about(step), next_step="survey first")

@@ -1,0 +1,364 @@
+"""Giving every located item exactly one disposition, set-based.
+
+In order: a hold; the latest floor that is not over on ``as_of``; another owner's interest in a shared row;
+access only; else what the provision says. Then referential closure (``closure.py``). The order and its words
+are those of :class:`include.model.flow.Provision`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from include.model.catalogue import Catalogue, Dataset, Start
+from include.model.errors import BooksDoNotBalance, CatalogueError
+from include.model.flow import Floor, Line, Provision
+from include.model.words import Disposition, Ownership
+from include.stores.postgres import periods
+from include.stores.postgres.area import Area, same_key
+from include.stores.postgres.live import Live
+from include.stores.postgres.server import Connection, name
+from include.stores.postgres.survey import column_of
+
+SHARED_LAW = "policy 11.4(7): another owner's lawful interest"
+LAST_OWNER = "its last owner"
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What a weighing is done by: the business date, and what the catalogue provides per dataset."""
+
+    case_no: str
+    as_of: object  # a date, bound as a literal
+    restricting: bool
+    provisions: Mapping[str, Provision]
+    shared_law: str = SHARED_LAW
+    idle: frozenset[str] = frozenset()  # datasets that are only looked through
+    partial: bool = False  # some dataset of the store is not provided for
+
+
+def run_starting_points(
+    connection: Connection, catalogue: Catalogue, judging: Judging
+) -> dict[str, dict[str, str]]:
+    """Run each starting-point query that a floor needs, once, into ``pg_temp."start <query>"``.
+
+    The queries see the cohort and the key tables unqualified, through the connection's search_path.
+    Returns query -> column -> type name. Raises CatalogueError for a query that does not exist.
+    """
+    wanted = sorted(
+        {f.start.query for p in judging.provisions.values() for f in p.floors if f.start and f.start.query}
+    )
+    types: dict[str, dict[str, str]] = {}
+    for query in wanted:
+        if query not in catalogue.starting_points:
+            raise CatalogueError(
+                f"the starting point {query} has no SQL",
+                about="starting points",
+                next_step=f"write starting_points/{query}.sql",
+            )
+        table = sql.Identifier("pg_temp", f"start {query}")
+        body = catalogue.starting_points[query].strip().rstrip(";")
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
+        connection.execute(
+            # The text is the catalogue's own, pinned by the plan's digest; values are bound.
+            sql.SQL("CREATE TABLE {} AS {}").format(table, sql.SQL(body)),
+            {"as_of": judging.as_of, "restricting": judging.restricting},
+        )
+        connection.execute(sql.SQL("ANALYZE {}").format(table))
+        types[query] = dict(
+            connection.execute(
+                "SELECT a.attname, t.typname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
+                " WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0",
+                [f'pg_temp."start {query}"'],
+            ).fetchall()
+        )
+        if "started_at" not in types[query]:
+            raise CatalogueError(
+                "it returns no column started_at",
+                about=f"starting_points/{query}.sql",
+                next_step="name the starting point started_at",
+            )
+    return types
+
+
+def weigh_dataset(
+    connection: Connection,
+    area: Area,
+    live: Live,
+    dataset: Dataset,
+    judging: Judging,
+    starts: Mapping[str, Mapping[str, str]],
+) -> int | None:
+    """Give the rows of the dataset's key table their fates. Returns how many rows it wrote into a table that
+    replaces the surveyed one, or None if it could leave that in place."""
+    provision = judging.provisions[dataset.id]
+    table = area.table(dataset.id)
+    if _simple(dataset, provision, live):
+        # Every row has one and the same fate: constant defaults add it without rewriting the table.
+        values = [provision.disposition.value, provision.rule, provision.law, None, _waits(provision), None]
+        connection.execute(
+            sql.SQL("ALTER TABLE {} {}, {}").format(
+                table,
+                sql.SQL(", ").join(sql.SQL("DROP COLUMN IF EXISTS {}").format(name(c)) for c in FATE),
+                sql.SQL(", ").join(
+                    sql.SQL("ADD COLUMN {} {} DEFAULT {}").format(
+                        name(column), sql.SQL("date" if column == "until" else "text"), sql.Literal(value)
+                    )
+                    for column, value in zip(FATE, values, strict=True)
+                ),
+            )
+        )
+        return None
+    weighed = f"{dataset.id} *"
+    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(area.schema, weighed)))
+    rows = connection.execute(
+        sql.SQL("CREATE TABLE {} AS {}").format(
+            sql.Identifier(area.schema, weighed), _fates(area, live, dataset, provision, judging, starts)
+        )
+    ).rowcount
+    connection.execute(sql.SQL("DROP TABLE {}").format(table))
+    connection.execute(
+        sql.SQL("ALTER TABLE {} RENAME TO {}").format(
+            sql.Identifier(area.schema, weighed), sql.Identifier(dataset.id)
+        )
+    )
+    return rows
+
+
+FATE = ("disposition", "rule", "law", "until", "waits_for", "hold")
+
+
+def can_be_outside(dataset: Dataset) -> bool:
+    """Whether a row can be shared or somebody else's: any link that is not a sole column of its own."""
+    return any(link.via is not None or link.ownership is not Ownership.SOLE for link in dataset.links)
+
+
+def _waits(provision: Provision) -> str | None:
+    return "another step" if provision.disposition is Disposition.RETAIN else None
+
+
+def _simple(dataset: Dataset, provision: Provision, live: Live) -> bool:
+    return not provision.floors and not provision.holds and not can_be_outside(dataset)
+
+
+def _fates(
+    area: Area,
+    live: Live,
+    dataset: Dataset,
+    provision: Provision,
+    judging: Judging,
+    starts: Mapping[str, Mapping[str, str]],
+) -> sql.Composed:
+    columns: list[sql.Composable] = []
+    source: sql.Composable = sql.SQL("{} AS k").format(area.table(dataset.id))
+    if any(f.start is not None for f in provision.floors):
+        source = sql.SQL("{} LEFT JOIN {} AS t ON {}").format(
+            source, name(dataset.address), same_key("t", "k", dataset)
+        )
+    ends, rules, laws, waits = [], [], [], []
+    for i, floor in enumerate(provision.floors):
+        if floor.start is None:
+            start = sql.SQL("{}::date").format(sql.Literal(judging.as_of))
+            end: sql.Composable = periods.until(floor, start, "date")
+            wait = "the case"
+        elif floor.start.column is not None:
+            column = column_of(live, dataset, floor.start.column)
+            # A row without its date is under the rule and its clock has not started: no licence to delete.
+            end = sql.SQL("coalesce({}, 'infinity'::date)").format(
+                periods.until(floor, name("t", floor.start.column), column.kind)
+            )
+            wait = f"{dataset.id}.{floor.start.column}"
+        else:
+            source = sql.SQL("{} LEFT JOIN {}").format(
+                source, _started(live, dataset, i, floor.start, floor, starts)
+            )
+            end = name(f"s{i}", "ends")
+            wait = str(floor.start.query)
+        columns.append(sql.SQL("{} AS {}").format(end, _u(i)))
+        ends.append(
+            sql.SQL("CASE WHEN w.{u} >= {as_of}::date THEN w.{u} END").format(
+                u=_u(i), as_of=sql.Literal(judging.as_of)
+            )
+        )
+        rules.append(sql.Literal(floor.rule))
+        laws.append(sql.Literal(floor.law))
+        waits.append(sql.Literal(wait))
+    latest: sql.Composable = (
+        sql.SQL("greatest({})").format(sql.SQL(", ").join(ends)) if ends else sql.SQL("NULL::date")
+    )
+    inner = sql.SQL("SELECT k.*{} FROM {}").format(
+        sql.SQL("").join(sql.SQL(", ") + c for c in columns), source
+    )
+    held = _held(provision)
+    outside = sql.SQL("f.ownership = 'shared' AND f.outsiders")
+    p = provision
+
+    def pick(of: Sequence[sql.Composable]) -> sql.Composable:
+        """The value of the floor that ends latest; the first declared of equals."""
+        if not of:
+            return sql.SQL("NULL")
+        whens = [
+            sql.SQL("WHEN f.{} = f.{} THEN {}").format(LATEST, _u(i), value) for i, value in enumerate(of)
+        ]
+        return sql.SQL("CASE {} END").format(sql.SQL(" ").join(whens))
+
+    def choose(
+        hold: sql.Composable, floor: sql.Composable, shared: object, access: object, else_: object
+    ) -> sql.Composed:
+        return sql.SQL(
+            'CASE WHEN f."#held" IS NOT NULL THEN {} WHEN f."#latest" IS NOT NULL THEN {}'
+            " WHEN {} THEN {} WHEN f.ownership = 'access_only' THEN {} ELSE {} END"
+        ).format(hold, floor, outside, sql.Literal(shared), sql.Literal(access), sql.Literal(else_))
+
+    keep = sql.Literal(Disposition.RETAIN.value)
+    fates = [
+        choose(sql.Literal(Disposition.HOLD.value), keep, "retain", "unlink", p.disposition.value),
+        choose(sql.Literal(p.rule), pick(rules), p.rule, p.rule, p.rule),
+        choose(_of_hold(provision, "law"), pick(laws), judging.shared_law, p.law, p.law),
+        choose(
+            sql.SQL("NULL"),
+            sql.SQL('CASE WHEN f."#latest" < \'infinity\' THEN f."#latest" END'),
+            None,
+            None,
+            None,
+        ),
+        choose(
+            sql.SQL("NULL"),
+            sql.SQL("CASE WHEN f.\"#latest\" = 'infinity' THEN {} END").format(pick(waits)),
+            LAST_OWNER,
+            None,
+            _waits(p),
+        ),
+        choose(_of_hold(provision, "hold"), sql.SQL("NULL"), None, None, None),
+    ]
+    kept = [*_SURVEYED_BEFORE, *dataset.key, *_SURVEYED_AFTER]
+    return sql.SQL(
+        'SELECT {kept}, {fates} FROM (SELECT w.*, {latest} AS "#latest", {held} AS "#held" FROM ({inner}) AS w) AS f'
+    ).format(
+        kept=sql.SQL(", ").join(name("f", c) for c in kept),
+        fates=sql.SQL(", ").join(
+            sql.SQL("({})::{} AS {}").format(value, sql.SQL("date" if c == "until" else "text"), name(c))
+            for c, value in zip(FATE, fates, strict=True)
+        ),
+        latest=latest,
+        held=held,
+        inner=inner,
+    )
+
+
+_SURVEYED_BEFORE = ("subject_no", "subject_nos")
+_SURVEYED_AFTER = ("ownership", "link", "outsiders")
+
+
+LATEST = sql.Identifier("#latest")
+
+
+def _u(i: int) -> sql.Identifier:
+    """Where floor ``i`` ends; no column of a company begins with ``#``."""
+    return sql.Identifier(f"#u{i}")
+
+
+def _held(provision: Provision) -> sql.Composable:
+    """Which hold, by its position, holds the item: the first that names one of its owners in the cohort."""
+    if not provision.holds:
+        return sql.SQL("NULL::int")
+    whens = [
+        sql.SQL("WHEN w.subject_nos && {}::int[] THEN {}").format(
+            sql.Literal(list(h.subject_nos)), sql.Literal(i)
+        )
+        for i, h in enumerate(provision.holds)
+    ]
+    return sql.SQL("CASE {} END").format(sql.SQL(" ").join(whens))
+
+
+def _of_hold(provision: Provision, what: str) -> sql.Composable:
+    if not provision.holds:
+        return sql.SQL("NULL")
+    whens = [
+        sql.SQL("WHEN {} THEN {}").format(sql.Literal(i), sql.Literal(getattr(h, what)))
+        for i, h in enumerate(provision.holds)
+    ]
+    return sql.SQL('CASE f."#held" {} END').format(sql.SQL(" ").join(whens))
+
+
+def _started(
+    live: Live,
+    dataset: Dataset,
+    i: int,
+    start: Start,
+    floor: Floor,
+    starts: Mapping[str, Mapping[str, str]],
+) -> sql.Composed:
+    """The starting-point rows by their join columns. Of several the latest counts; an open one outweighs all."""
+    kinds = starts[start.query or ""]
+    for mine, theirs in start.on.items():
+        column_of(live, dataset, mine)
+        if theirs not in kinds:
+            raise CatalogueError(
+                f"it returns no column {theirs}, which {dataset.id} joins on",
+                about=f"starting_points/{start.query}.sql",
+                next_step="correct the query or the bind",
+            )
+    if not start.on:
+        raise CatalogueError(
+            f"the bind to {floor.rule} names a query but not what it is joined on",
+            about=dataset.id,
+            next_step="add `on`",
+        )
+    theirs_ = sql.SQL(", ").join(name("q", b) for b in start.on.values())
+    return sql.SQL(
+        "(SELECT {theirs}, max(coalesce({ends}, 'infinity'::date)) AS ends FROM {table} AS q GROUP BY {theirs}) AS {s}"
+        " ON {match}"
+    ).format(
+        theirs=theirs_,
+        ends=periods.until(floor, name("q", "started_at"), kinds["started_at"]),
+        table=sql.Identifier("pg_temp", f"start {start.query}"),
+        s=name(f"s{i}"),
+        match=sql.SQL(" AND ").join(
+            sql.SQL("{} = {}").format(name("t", a), name(f"s{i}", b)) for a, b in start.on.items()
+        ),
+    )
+
+
+def lines(connection: Connection, area: Area, datasets: Sequence[Dataset], about: str) -> tuple[Line, ...]:
+    """The groups of equal fate. Raises BooksDoNotBalance if an item has no disposition or not a whole one."""
+    if not datasets:
+        return ()
+    parts = [
+        sql.SQL(
+            "SELECT {id}, k.disposition, k.rule, k.law, k.until, k.waits_for, k.hold, count(*) FROM {table} AS k"
+            " GROUP BY 2, 3, 4, 5, 6, 7"
+        ).format(id=sql.Literal(d.id), table=area.table(d.id))
+        for d in datasets
+    ]
+    found = []
+    for dataset, disposition, rule, law, until, waits_for, hold, items in connection.execute(
+        sql.SQL(" UNION ALL ").join(parts)
+    ):
+        if (
+            disposition is None
+            or rule is None
+            or law is None
+            or (disposition == "hold") != (hold is not None)
+            or (disposition == "retain") != (until is not None or waits_for is not None)
+        ):
+            raise BooksDoNotBalance(
+                f"{items} items were weighed without a whole disposition",
+                about=f"{about} {dataset}",
+                next_step="this is a fault of the weighing; keep the step area and report it",
+            )
+        found.append(
+            Line(
+                dataset=dataset,
+                disposition=Disposition(disposition),
+                items=items,
+                rule=rule,
+                law=law,
+                until=until,
+                waits_for=waits_for,
+                hold=hold,
+            )
+        )
+    return tuple(sorted(found, key=lambda line: line.canonical()))
