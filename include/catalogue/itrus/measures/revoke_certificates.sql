@@ -1,0 +1,3 @@
+-- An expired certificate is over by itself; revoking it would move its end.
+UPDATE cert.certificate SET status = 'revoked', revoked_at = least(now(), (%(as_of)s::date + 1)::timestamp AT TIME ZONE 'Asia/Shanghai' - interval '1 second')
+ WHERE account_id IN (SELECT subject_id FROM cohort) AND revoked_at IS NULL AND not_after > least(now(), (%(as_of)s::date + 1)::timestamp AT TIME ZONE 'Asia/Shanghai' - interval '1 second')

@@ -1,0 +1,173 @@
+"""A directory of YAML and SQL, made into a frozen catalogue; or every error in it, by file, line and key.
+
+    clauses.yaml categories.yaml retention.yaml recipients.yaml controls.yaml   what is promised
+    stores.yaml datasets/*.yaml not_personal.yaml derived.yaml backups.yaml     where the data is
+    measures.yaml measures/*.sql starting_points/*.sql                          what only SQL can say
+
+Each YAML file is a list of things of one kind (``include.model.catalogue``), YAML 1.2, no key unknown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from include.model.catalogue import (
+    BackupSet,
+    Catalogue,
+    Category,
+    Clause,
+    Control,
+    Dataset,
+    Declared,
+    Derived,
+    Measure,
+    NotPersonal,
+    Recipient,
+    RetentionRule,
+    StoreDeclared,
+)
+from include.model.errors import CatalogueError
+
+ITRUS = Path(__file__).parent / "itrus"
+
+LISTS: Mapping[str, tuple[str, type[Declared]]] = {
+    "clauses": ("clauses.yaml", Clause),
+    "categories": ("categories.yaml", Category),
+    "rules": ("retention.yaml", RetentionRule),
+    "recipients": ("recipients.yaml", Recipient),
+    "controls": ("controls.yaml", Control),
+    "stores": ("stores.yaml", StoreDeclared),
+    "datasets": ("datasets/*.yaml", Dataset),
+    "not_personal": ("not_personal.yaml", NotPersonal),
+    "derived": ("derived.yaml", Derived),
+    "backups": ("backups.yaml", BackupSet),
+    "measures": ("measures.yaml", Measure),
+}
+"""Field of the catalogue -> its file or files, and what each entry is."""
+
+SHOWN = 20  # errors in one message; more would hide the first
+
+
+def load(path: Path | None = None) -> Catalogue:
+    """The catalogue in a directory (default: the first policy). Kept in memory, by the files' digest.
+
+    Raises CatalogueError naming file, line and key of everything that does not fit its model.
+    """
+    root = path or ITRUS
+    if not root.is_dir():
+        raise CatalogueError(
+            "there is no such directory", about=str(root), next_step="name a catalogue's directory"
+        )
+    return _load(root, _digest(root))
+
+
+def sources(root: Path) -> tuple[Path, ...]:
+    """Every file that the catalogue is made of, in a fixed order."""
+    return tuple(sorted(p for p in root.rglob("*") if p.suffix in (".yaml", ".sql") and p.is_file()))
+
+
+def files_of(root: Path, field: str) -> tuple[Path, ...]:
+    """The YAML files of one field of the catalogue; a missing one is missing here too."""
+    return tuple(sorted(root.glob(LISTS[field][0])))
+
+
+def _digest(root: Path) -> str:
+    """SHA-256 over names and contents. A plan is pinned to it."""
+    digest = hashlib.sha256()
+    for file in sources(root):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(root).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _load(root: Path, digest: str) -> Catalogue:
+    errors: list[str] = []
+    parts: dict[str, tuple[Any, ...]] = {}
+    for field, (_, model) in LISTS.items():
+        found: list[Any] = []
+        files = files_of(root, field)
+        if not files:
+            errors.append(f"{LISTS[field][0]}: the file is missing")
+        for file in files:
+            found += _entries(root, file, model, errors)
+        parts[field] = tuple(found)
+    if errors:
+        more = f"\n  … and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
+        raise CatalogueError(
+            f"{len(errors)} error{'s' if len(errors) > 1 else ''}:\n  " + "\n  ".join(errors[:SHOWN]) + more,
+            about=f"catalogue {root.name}",
+            next_step="correct the files; `quietus catalogue lint` checks them again",
+        )
+    return Catalogue(
+        name=root.name,
+        digest=digest,
+        starting_points=_sql(root / "starting_points"),
+        measure_sql=_sql(root / "measures"),
+        **parts,
+    )
+
+
+def _sql(directory: Path) -> dict[str, str]:
+    """``<id>.sql`` -> its text, under ``<id>``; ``<id>.proof.sql`` under ``<id>.proof``."""
+    return {p.name.removesuffix(".sql"): p.read_text("utf-8") for p in sorted(directory.glob("*.sql"))}
+
+
+def _entries(root: Path, file: Path, model: type[Declared], errors: list[str]) -> list[Declared]:
+    name = file.relative_to(root).as_posix()
+    try:
+        said = YAML(typ="safe").load(file.read_text("utf-8"))
+    except MarkedYAMLError as broken:
+        mark = broken.problem_mark or broken.context_mark
+        errors.append(f"{name}:{mark.line + 1 if mark else 1}: {broken.problem or 'is not YAML'}")
+        return []
+    except (YAMLError, UnicodeDecodeError):
+        errors.append(f"{name}:1: is not YAML in UTF-8")
+        return []
+    if not isinstance(said, list):
+        errors.append(f"{name}:1: must be a list")
+        return []
+    made: list[Declared] = []
+    for number, entry in enumerate(said):
+        try:
+            made.append(model.model_validate(entry))
+        except ValidationError as wrong:
+            for problem in wrong.errors(include_url=False, include_context=False):
+                where = (number, *problem["loc"])
+                key = ".".join(str(part) for part in problem["loc"]) or "entry"
+                errors.append(
+                    f"{name}:{line_of(file, where)}: {_label(entry, number)}{key}: {problem['msg']}"
+                )
+    return made
+
+
+def _label(entry: Any, number: int) -> str:
+    """Which entry of the list is meant, as a person would call it."""
+    if isinstance(entry, Mapping):
+        for key in ("id", "no", "address"):
+            if key in entry:
+                return f"{entry[key]}: "
+    return f"entry {number + 1}: "
+
+
+def line_of(file: Path, where: Sequence[str | int]) -> int:
+    """The line (from 1) of a place in a YAML file; of the nearest thing around it, if it is missing."""
+    node = YAML(typ="rt").load(file.read_text("utf-8"))
+    line = 1
+    for part in where:
+        try:
+            at = node.lc.item(part) if isinstance(node, list) else node.lc.key(part)
+            line = at[0] + 1
+            node = node[part]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            break
+    return line
