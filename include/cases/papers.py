@@ -96,6 +96,16 @@ def plans(conn: Conn, case: Case, kind: str) -> tuple[Plan, ...]:
     return tuple(Plan.model_validate(r["body"]) for r in rows)
 
 
+def carried_out(conn: Conn, case: Case) -> tuple[Plan, ...]:
+    """The plan in force of every live step that disposed of anything, in the steps' order; the last step's too."""
+    rows = conn.execute(
+        "SELECT DISTINCT ON (s.step_no) p.body FROM casebook.step s JOIN casebook.plan p USING (step_id)"
+        " WHERE s.case_no = %s AND s.kind = 'live' ORDER BY s.step_no, p.plan_id DESC",
+        (case.case_no,),
+    ).fetchall()
+    return tuple(Plan.model_validate(r["body"]) for r in rows)
+
+
 def latest_plan(conn: Conn, case: Case) -> Plan:
     """The plan in force, or the rehearsal if there is none yet. Raises Refused if there is neither."""
     for kind in ("live", "rehearsal"):
@@ -148,14 +158,14 @@ def keep_evidence(conn: Conn, evidence: Evidence, ledger_keys: Sequence[str]) ->
         )  # fmt: skip
 
 
-def evidence(conn: Conn, case_no: str) -> tuple[tuple[str, Evidence], ...]:
-    """(ledger key, evidence) of a case, oldest first; long evidence spread over entries is given once."""
+def evidence(conn: Conn, case_no: str) -> tuple[tuple[tuple[str, ...], Evidence], ...]:
+    """(ledger keys, evidence) of a case, oldest first. Long evidence is spread over several entries."""
     rows = conn.execute(
-        "SELECT DISTINCT ON (observed_at, fingerprint) ledger_key, body FROM casebook.evidence_ref"
-        " WHERE case_no = %s ORDER BY observed_at, fingerprint, ledger_key",
+        "SELECT array_agg(ledger_key ORDER BY ledger_key) AS keys, min(body::text)::jsonb AS body"
+        " FROM casebook.evidence_ref WHERE case_no = %s GROUP BY fingerprint ORDER BY min(observed_at)",
         (case_no,),
     ).fetchall()
-    return tuple((str(r["ledger_key"]), Evidence.model_validate(r["body"])) for r in rows)
+    return tuple((tuple(r["keys"]), Evidence.model_validate(r["body"])) for r in rows)
 
 
 def latest_verdict(conn: Conn, case_no: str, kind: str, step_id: str) -> Verdict | None:

@@ -3,10 +3,11 @@
 In the order of a cancellation: :func:`open_case`, :func:`ask_identity`, :func:`record_identity`,
 :func:`rehearse`, :func:`approve` (or :func:`refuse`), :func:`restrict`, :func:`settle_and_plan`,
 :func:`dispose`, :func:`record_evidence`, :func:`balance`, :func:`open_backup_track`, :func:`rest`,
-:func:`told`, :func:`close`. Every one may be called again after a crash.
+:func:`certify`, :func:`told`, :func:`close`. Every one may be called again after a crash.
 """
 
 from include.cases.acting import accept_plan, dispose, restrict, settle_and_plan
+from include.cases.certifying import certify
 from include.cases.closing import (
     backup_purged,
     close,
@@ -43,6 +44,7 @@ __all__ = [
     "assess",
     "backup_purged",
     "balance",
+    "certify",
     "close",
     "desk",
     "destroy_key",

@@ -161,11 +161,12 @@ def _label(entry: Any, number: int) -> str:
 
 def line_of(file: Path, where: Sequence[str | int]) -> int:
     """The line (from 1) of a place in a YAML file; of the nearest thing around it, if it is missing."""
-    node = YAML(typ="rt").load(file.read_text("utf-8"))
+    node: Any = YAML(typ="rt").load(file.read_text("utf-8"))
     line = 1
     for part in where:
+        marks = getattr(node, "lc", None)  # only lists and mappings of YAML have lines
         try:
-            at = node.lc.item(part) if isinstance(node, list) else node.lc.key(part)
+            at = marks.key(part) if isinstance(node, dict) else marks.item(part)  # type: ignore[union-attr]
             line = at[0] + 1
             node = node[part]
         except (KeyError, IndexError, TypeError, AttributeError):

@@ -159,9 +159,11 @@ def show(case_no: CaseNo, units: Annotated[bool, typer.Option(help="The units' m
         _print(tracks.listing(conn, case_no), ("backup_set", "state", "expected_horizon", "purged_on"), False)
         events = book.timeline(conn, case_no, units=units)
     for e in events:
-        e["observed_at"] = e["observed_at"].strftime("%Y-%m-%d %H:%M:%S")
-        e["detail"] = json.dumps(e["detail"], ensure_ascii=False) if e["detail"] else ""
-    _print(events, ("observed_at", "as_of", "actor", "what", "from_state", "to_state", "detail"), False)
+        moved = f"  {e['from_state'] or '·'} → {e['to_state']}" if e["to_state"] else ""
+        detail = "".join(f"  {k}={_cell(v)}" for k, v in (e["detail"] or {}).items())
+        # One line per event, whatever the terminal's width: it is read, searched and copied.
+        line = f"{e['observed_at']:%Y-%m-%d %H:%M:%S}  {e['as_of']}  {e['actor']}  {e['what']}{moved}{detail}"
+        console.print(line, soft_wrap=True, markup=False)
 
 
 @app.command()
