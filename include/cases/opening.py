@@ -9,7 +9,7 @@ from datetime import date, datetime
 from include.cases import book, clocks, decisions, subjects
 from include.cases.accounts import Standing
 from include.cases.book import Case, Conn
-from include.cases.decisions import Outcome
+from include.cases.decisions import Method, Outcome
 from include.cases.keys import Purpose
 from include.cases.rooms import Desk
 from include.cases.situation import facts
@@ -121,6 +121,28 @@ def ask_identity(
         )  # fmt: skip
         decisions.ask(conn, case, how, tuple(fields), as_of=as_of, actor=actor)
         return moved
+
+
+_METHOD_OF = {
+    Channel.APP: Method.SIGNED_IN_SESSION,
+    Channel.WEBSITE: Method.SIGNED_IN_SESSION,
+    Channel.EMAIL: Method.LINK_TO_REGISTERED_EMAIL,
+    Channel.PHONE: Method.CODE_TO_REGISTERED_MOBILE,
+    Channel.LETTER: Method.WRITTEN_REQUEST_COMPARED,
+}
+"""How proof is asked for by default, by the way a request came in; what was done is recorded with the answer."""
+
+ASKED_FIELDS = ("PI-001", "PI-004")  # name and document number, as registration has them
+
+
+def ask_identity_if_due(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Case:
+    """Ask for proof in the channel's usual way, unless it was asked for already or no proof is needed."""
+    with desk.book() as conn:
+        case = book.case(conn, case_no)
+    if case.state is not CaseState.RECEIVED:
+        return case
+    method = _METHOD_OF.get(case.channel, Method.WRITTEN_REQUEST_COMPARED)
+    return ask_identity(desk, case_no, method=method.value, fields=ASKED_FIELDS, as_of=as_of, actor=actor)
 
 
 def record_identity(

@@ -27,6 +27,7 @@ from include.cases.deciding import approve, assess, refuse, rehearse, write_noti
 from include.cases.opening import (
     Opened,
     ask_identity,
+    ask_identity_if_due,
     expire_identity,
     open_case,
     open_own_initiative,
@@ -41,6 +42,7 @@ __all__ = [
     "accept_plan",
     "approve",
     "ask_identity",
+    "ask_identity_if_due",
     "assess",
     "backup_purged",
     "balance",

@@ -1,0 +1,117 @@
+"""The verbs that have somebody else look: each asks the proofs room, logs what it says, and lets the book follow.
+
+Looking is done over the prover's own connection, by queries that the deleter did not write. Each may be
+called again: a later look replaces an earlier one, and settles its findings where they are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from include import proofs
+from include.cases import book, papers, subjects
+from include.cases.book import Case, Conn
+from include.cases.proving import record_evidence
+from include.cases.rooms import Desk
+from include.model.errors import NotProved, Refused
+from include.model.flow import Evidence, Plan, Step
+from include.model.words import Verdict
+
+
+def prove_restricted(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
+    """As each business role: not one row or object of the person, no write, no session, no certificate."""
+    step, _ = _step_and_plan(desk, case_no, planned=False)
+    return _record(desk, proofs.restricted(desk.catalogue, desk.connections, step), as_of, actor)
+
+
+def prove_baseline(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
+    """Before anything goes: the prover sees exactly what was located. What scans will look for is sealed."""
+    step, plan = _step_and_plan(desk, case_no)
+    _seal_values(desk, case_no, step)
+    return _record(desk, proofs.baseline(desk.catalogue, desk.connections, step, plan), as_of, actor)
+
+
+def prove_gone(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
+    """What went is gone, rows and objects and versions; what was cut is cut; what stays is all there."""
+    step, plan = _step_and_plan(desk, case_no)
+    found = [
+        *proofs.gone(desk.catalogue, desk.connections, step, plan),
+        *proofs.objects_gone(desk.catalogue, desk.connections, step, plan),
+    ]
+    return _record(desk, found, as_of, actor)
+
+
+def prove_undeclared(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
+    """The person's own values, looked for in every column and object, declared or not."""
+    step, plan = _step_and_plan(desk, case_no)
+    values = proofs.Values.from_text(_opened(desk, case_no))
+    return _record(
+        desk, proofs.dragnet(desk.catalogue, desk.connections, step, plan, values), as_of, actor
+    )
+
+
+def _step_and_plan(desk: Desk, case_no: str, *, planned: bool = True) -> tuple[Step, Plan]:
+    with desk.book() as conn:
+        case = book.case(conn, case_no)
+        row = papers.current_step(conn, case, "live")
+        if row is None:
+            raise Refused("the case is not restricted", about=case_no, next_step="restrict it first")
+        plans = papers.plans(conn, case, "live" if planned else "rehearsal")
+        if not plans:
+            raise Refused("there is no plan in force", about=case_no, next_step="settle and plan first")
+        return row.step(case, subjects.ids(conn, desk.keys, case)), plans[-1]
+
+
+def _record(desk: Desk, found: Sequence[Evidence], as_of: date, actor: str) -> str:
+    """Record everything that was seen, then raise NotProved on the first that is not as it must be."""
+    failed: NotProved | None = None
+    counts = {verdict: 0 for verdict in Verdict}
+    for evidence in found:
+        for check in evidence.checks:
+            counts[check.verdict] += 1
+        try:
+            record_evidence(desk, evidence, as_of=as_of, actor=actor)
+        except NotProved as not_proved:
+            failed = failed or not_proved
+    if failed is not None:
+        raise failed
+    return ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n) or "nothing to look at"
+
+
+# --- what scans look for ------------------------------------------------------------------------
+
+_FIELD = "sought.sealed_values"
+
+
+def _seal_values(desk: Desk, case_no: str, step: Step) -> None:
+    """Read the person's own values once, as the prover, and keep them sealed with the case's key."""
+    with desk.book() as conn:
+        case = book.case(conn, case_no)
+        if _sealed(conn, case) is not None:
+            return
+        text = proofs.collect_values(desk.catalogue, desk.connections, step).to_text()
+        with book.deed(conn, case_no):
+            conn.execute(
+                "INSERT INTO casebook.sought (case_no, sealed_values) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                (case_no, desk.seal(case).seal(_FIELD, text)),
+            )
+
+
+def _opened(desk: Desk, case_no: str) -> str:
+    with desk.book() as conn:
+        case = book.case(conn, case_no)
+        sealed = _sealed(conn, case)
+        if sealed is None:
+            raise NotProved(
+                "nothing is known that a scan could look for", about=case_no,
+                next_step="prove the baseline again, before anything is disposed",
+            )  # fmt: skip
+        return desk.seal(case).open(_FIELD, sealed)
+
+
+def _sealed(conn: Conn, case: Case) -> bytes | None:
+    row = conn.execute(
+        "SELECT sealed_values FROM casebook.sought WHERE case_no = %s", (case.case_no,)
+    ).fetchone()
+    return None if row is None else bytes(row["sealed_values"])
