@@ -12,7 +12,9 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
+import hashlib
 import json
 import shutil
 import subprocess
@@ -142,6 +144,17 @@ class Stack:
         )  # fmt: skip
 
     @property
+    def certificates(self) -> Path:
+        """Where the sandbox's certificates are laid out."""
+        return self.places.home / "certificates"
+
+    @property
+    def _wrapping_key(self) -> str:
+        """32 bytes in base64, as a KMS would hold them; here a secret of the sandbox, made once."""
+        secret = self.vault.get("key_store/kek", 48)
+        return base64.b64encode(hashlib.sha256(secret.encode()).digest()).decode()
+
+    @property
     def ledger_home(self) -> Path:
         """The signer's key (0600), its state, and the public key ``pub.pem`` that verifiers use."""
         return self.places.home / "ledger"
@@ -186,6 +199,9 @@ class Stack:
     def _known_connections(self) -> dict[str, dict[str, Any]]:
         known: dict[str, dict[str, Any]] = {
             "ledger_signer": {"extra": {"text": str(self.places.socket("signer"))}},
+            "key_store": {"extra": {"text": str(self.places.home / "keys")}},
+            "key_store_kek": {"extra": {"text": self._wrapping_key}},
+            "certificates": {"extra": {"text": str(self.certificates)}},
             "recipients": {
                 "host": "127.0.0.1",
                 "port": self._port("recipients"),
