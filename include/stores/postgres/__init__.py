@@ -8,6 +8,7 @@
 * ``weigh``        one disposition per item; ``periods`` when a floor ends; ``closure`` what references keep
 * ``restrict``     the restriction list, the measures, and waiting for older transactions; ``restriction`` its DDL
 * ``dispose``      one transaction per chunk; ``order``, ``chunks``, ``changes``, ``books``, ``receipts``
+* ``answers``      what other stores ask: whose an object is, when a clock began
 * ``live``         the schema as it is; ``server`` connections, time-outs and errors without values
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from psycopg import sql
 
@@ -13,6 +13,7 @@ from include.model.flow import Finding, Line, Located, Plan, Provision, Receipt,
 from include.model.times import observed_now
 from include.model.words import DatasetKind, Role
 from include.stores.postgres import receipts
+from include.stores.postgres.answers import Key, keep_starts, keys_of, starts_of
 from include.stores.postgres.area import Area, close_area, keep_provisions, open_area, sweep_areas
 from include.stores.postgres.dispose import Disposing, judging_of, locate, needed, weigh_all
 from include.stores.postgres.install import PROVER
@@ -126,6 +127,7 @@ class PostgresStore:
                         finish(connection, area, dataset)
                 weighed = [d for d in datasets if d.id not in judging.idle]
                 keep_provisions(connection, area, mine)
+                keep_starts(connection, area, self._catalogue, self.id, step)
                 found = lines(connection, area, weighed, self._about(step))
         self._at("weigh.after_commit")
         return found
@@ -175,6 +177,21 @@ class PostgresStore:
         """Drop the areas of all steps but these; returns the steps dropped."""
         with self._server.connect() as connection, self._server.reaching():
             return sweep_areas(connection, open_steps)
+
+    # --- what other stores ask ---------------------------------------------------------------------
+
+    def keys_of(self, step: Step, dataset: Dataset) -> Sequence[Key]:
+        """Whose items of another store's dataset are, by its ``via`` links into this database."""
+        with self._server.connect() as connection, self._server.reaching(self._about(step)):
+            self._opened(connection, step)
+            return tuple(
+                keys_of(connection, Area.of(step.id), self._catalogue, Live.read(connection), dataset)
+            )
+
+    def starts_of(self, step: Step, query: str) -> Sequence[Mapping[str, object]]:
+        """The rows of a starting point as they were when this database was weighed in this step."""
+        with self._server.connect() as connection, self._server.reaching(self._about(step)):
+            return starts_of(connection, Area.of(step.id), step, query)
 
     # --- guards ---------------------------------------------------------------------------------
 

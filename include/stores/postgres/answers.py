@@ -1,0 +1,111 @@
+"""What the database answers for other stores: whose their items are, and when a rule's clock began.
+
+Objects and record files often belong to a row here, and often outlive it by a moment: a database is disposed of
+first. So neither answer depends on rows that the same step deletes. Owners are read from the step's key tables,
+and starting points are kept in the step area when the database is weighed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from include.model.catalogue import Catalogue, Dataset
+from include.model.errors import CatalogueError, Drifted
+from include.model.flow import Step
+from include.model.words import Ownership
+from include.stores.postgres.area import Area
+from include.stores.postgres.live import Live
+from include.stores.postgres.server import Connection, name
+from include.stores.postgres.survey import owned_outside
+
+Key = tuple[int, Mapping[str, str], bool]
+
+
+def keys_of(
+    connection: Connection, area: Area, catalogue: Catalogue, live: Live, dataset: Dataset
+) -> Iterator[Key]:
+    """(subject_no, {the dataset's own variable: value}, whether somebody outside the cohort owns it too).
+
+    One for each ``via`` link's row that the survey located. Raises CatalogueError for a link that joins a
+    column outside the parent's key: once the parent's row is gone, nobody could follow it.
+    """
+    for link in dataset.links:
+        if link.via is None:
+            continue
+        parent = catalogue.dataset(link.via)
+        if not set(link.on.values()) <= set(parent.key):
+            raise CatalogueError(
+                f"its link joins a column that is not in the key of {parent.id}",
+                about=dataset.id,
+                next_step="link through a dataset whose key holds that column",
+            )
+        shared: sql.Composable = sql.SQL("p.outsiders")
+        if link.ownership is Ownership.SHARED:
+            same = sql.SQL(" AND ").join(
+                sql.SQL("{} = {}").format(name("o", c), name("p", c)) for c in link.on.values()
+            )
+            shared = sql.SQL("EXISTS (SELECT FROM {} AS o WHERE {} AND {})").format(
+                name(parent.address), same, owned_outside(area, catalogue, live, parent, "o")
+            )
+        query = sql.SQL(
+            "SELECT s.no, {outside}, {values} FROM {located} AS p CROSS JOIN LATERAL unnest(p.subject_nos) AS s(no)"
+        ).format(
+            outside=shared,
+            values=sql.SQL(", ").join(sql.SQL("{}::text").format(name("p", c)) for c in link.on.values()),
+            located=area.table(parent.id),
+        )
+        for no, outside, *values in connection.execute(query):
+            yield no, dict(zip(link.on, values, strict=True)), outside
+
+
+def wanted_elsewhere(catalogue: Catalogue, store: str) -> tuple[str, ...]:
+    """The starting-point queries that datasets of other stores are bound by."""
+    return tuple(
+        sorted(
+            {
+                bound.start.query
+                for d in catalogue.datasets
+                if d.store != store
+                for bound in d.binds
+                if bound.start is not None and bound.start.query is not None
+            }
+        )
+    )
+
+
+def keep_starts(connection: Connection, area: Area, catalogue: Catalogue, store: str, step: Step) -> None:
+    """Keep the starting points that other stores ask for. Run before anything of this database is disposed of.
+
+    The connection's search_path is the step area, where the queries find the cohort.
+    """
+    for query in wanted_elsewhere(catalogue, store):
+        table = area.table(_kept(query))
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
+        connection.execute(
+            sql.SQL("CREATE TABLE {} AS {}").format(
+                table, sql.SQL(catalogue.starting_points[query].strip().rstrip(";"))
+            ),
+            {"as_of": step.as_of, "restricting": step.restricting},
+        )
+
+
+def starts_of(connection: Connection, area: Area, step: Step, query: str) -> list[dict[str, object]]:
+    """The kept rows of a starting point: its columns as text, and ``started_at``. Drifted before a weighing."""
+    there = connection.execute(
+        "SELECT FROM pg_tables WHERE schemaname = %s AND tablename = %s", [area.schema, _kept(query)]
+    ).fetchone()
+    if there is None:
+        raise Drifted(
+            "the database has not been weighed in this step", about=f"step {step.id} of {step.case_no}",
+            next_step="weigh the database first, then the stores that ask it",
+        )  # fmt: skip
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(sql.SQL("SELECT * FROM {}").format(area.table(_kept(query)))).fetchall()
+    return [{c: v if c == "started_at" or v is None else str(v) for c, v in row.items()} for row in rows]
+
+
+def _kept(query: str) -> str:
+    return f"start {query}"
