@@ -125,7 +125,7 @@ def _sql(directory: Path) -> dict[str, str]:
 def _entries(root: Path, file: Path, model: type[Declared], errors: list[str]) -> list[Declared]:
     name = file.relative_to(root).as_posix()
     try:
-        said = YAML(typ="safe").load(file.read_text("utf-8"))
+        said = _said(file.read_text("utf-8"))
     except MarkedYAMLError as broken:
         mark = broken.problem_mark or broken.context_mark
         errors.append(f"{name}:{mark.line + 1 if mark else 1}: {broken.problem or 'is not YAML'}")
@@ -159,9 +159,21 @@ def _label(entry: Any, number: int) -> str:
     return f"entry {number + 1}: "
 
 
+@lru_cache(maxsize=64)
+def _said(text: str) -> Any:
+    """What a file says. Kept, for most files are as they were when one of them changes. Not to be changed."""
+    return YAML(typ="safe").load(text)
+
+
+@lru_cache(maxsize=64)
+def marked(text: str) -> Any:
+    """What a file says, and on which line. Not to be changed."""
+    return YAML(typ="rt").load(text)
+
+
 def line_of(file: Path, where: Sequence[str | int]) -> int:
     """The line (from 1) of a place in a YAML file; of the nearest thing around it, if it is missing."""
-    node: Any = YAML(typ="rt").load(file.read_text("utf-8"))
+    node = marked(file.read_text("utf-8"))
     line = 1
     for part in where:
         marks = getattr(node, "lc", None)  # only lists and mappings of YAML have lines

@@ -106,6 +106,7 @@ class RetentionRule(Declared):
     basis: tuple[Basis, ...]
     at_end: Literal["erase", "anonymise", "unlink", "transfer", "expire"]
     stays: str
+    unbound: str | None = None  # why no dataset and no backup set is bound to it
 
     def floor(self, period: str = "main") -> Period | None:
         """The named period if it restrains deletion, else None."""

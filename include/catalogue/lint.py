@@ -1,0 +1,313 @@
+"""What a schema cannot say: names that lead nowhere, data without a home, promises without an answer.
+
+``lint`` reports everything that it finds, each with file, line and key. What one entry looks like is the
+model's business (the loader reports it), and whether code and tests of a control exist is ``coverage``'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from include.catalogue import maps
+from include.catalogue.loader import ITRUS, load
+from include.catalogue.problems import Problem, Report, mentions
+from include.model.catalogue import Catalogue, Period, RecipientRole
+from include.model.times import Counting
+
+HOME = "CN"  # policy 7.1: stored on domestic servers
+
+_DURATION = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?")
+_DAYS = (366.0, 31.0, 7.0, 1.0, 1 / 24, 1 / 1440)  # the longest each part can be
+
+
+def lint(path: Path | None = None) -> tuple[Problem, ...]:
+    """Every problem of the catalogue in a directory (default: the first policy), in order of place.
+
+    Raises CatalogueError if it does not even load.
+    """
+    root = path or ITRUS
+    return check(root, load(root))
+
+
+def check(root: Path, catalogue: Catalogue) -> tuple[Problem, ...]:
+    """Every problem of a catalogue that was loaded from ``root``, which must have its entries in this order."""
+    report = Report(root, catalogue)
+    for part in (
+        _twice, _clauses, _categories, _rules, _recipients, _controls, _stores, _not_personal, _derived,
+        _backups, _measures, _queries, maps.check,
+    ):  # fmt: skip
+        part(report)
+    return tuple(sorted(set(report.problems)))
+
+
+def _ids(things: Iterable[Any]) -> set[str]:
+    return {thing.id for thing in things}
+
+
+def _twice(report: Report) -> None:
+    """One id, one thing."""
+    for of in ("clauses", "categories", "rules", "recipients", "controls", "stores", "datasets", "backups",
+               "measures"):  # fmt: skip
+        key = "no" if of == "clauses" else "id"
+        seen: set[Any] = set()
+        for index, entry in enumerate(getattr(report.catalogue, of)):
+            name = getattr(entry, key)
+            if name in seen:
+                report.add(of, index, (key,), f"'{name}' is declared twice", "give it another, or drop one")
+            seen.add(name)
+
+
+def _clauses(report: Report) -> None:
+    controls = _ids(report.catalogue.controls)
+    numbers = {clause.no for clause in report.catalogue.clauses}
+    for index, clause in enumerate(report.catalogue.clauses):
+        if clause.no > 1 and clause.no - 1 not in numbers:
+            report.add(
+                "clauses", index, ("no",), f"clause {clause.no - 1} is missing", "add it, with its answer"
+            )
+        for n, name in enumerate(clause.controls):
+            if name not in controls:
+                report.unknown("clauses", index, ("controls", n), "controls", name)
+        if clause.no_control and (clause.controls or clause.open):
+            report.add(
+                "clauses", index, ("no_control",), "no system control applies, and yet one is named or missing",
+                "keep either the reason, or the controls and what is open",
+            )  # fmt: skip
+        if bool(clause.no_control) != bool(clause.reason):
+            report.add(
+                "clauses", index, ("reason" if clause.reason else "no_control",),
+                "a reason from the closed list and its words belong together", "give both `no_control` and `reason`",
+            )  # fmt: skip
+        if not (clause.controls or clause.no_control or clause.open):
+            report.add(
+                "clauses", index, ("no",), "nothing honours this sentence and nothing says why",
+                "name its controls, or `no_control` with a reason, or what is `open`",
+            )  # fmt: skip
+
+
+def _categories(report: Report) -> None:
+    catalogue = report.catalogue
+    rules = _ids(catalogue.rules)
+    impersonal = {c for place in catalogue.not_personal for c in place.categories}
+    for index, category in enumerate(catalogue.categories):
+        for n, rule in enumerate(category.rules):
+            if rule not in rules:
+                report.unknown("categories", index, ("rules", n), "rules", rule)
+        homes = [d for d in catalogue.datasets if category.id in d.all_categories]
+        if not homes and category.id not in impersonal:
+            report.add(
+                "categories", index, ("id",), "no dataset holds it",
+                "map a column, or declare in not_personal.yaml where it leads to nobody",
+            )  # fmt: skip
+        bound = {b.rule for d in homes for b in d.binds}
+        if homes and not bound & set(category.rules):
+            report.add(
+                "categories", index, ("rules",),
+                f"no dataset that holds it ({', '.join(d.id for d in homes)}) is bound to any of its rules",
+                "bind one there, or correct the category's rules",
+            )  # fmt: skip
+
+
+def _rules(report: Report) -> None:
+    bound = {b.rule for d in report.catalogue.datasets for b in d.binds}
+    bound |= {b.rule for b in report.catalogue.backups}
+    for index, rule in enumerate(report.catalogue.rules):
+        if rule.id not in bound and not rule.unbound:
+            report.add(
+                "rules", index, ("id",), "nothing is bound to it",
+                "bind a dataset or a backup set, or say in `unbound` why there is none",
+            )  # fmt: skip
+        if rule.id in bound and rule.unbound:
+            report.add("rules", index, ("unbound",), "it is bound, and says why it is not", "drop the reason")
+        if not rule.basis:
+            report.add(
+                "rules", index, ("basis",), "it rests on no law", "cite what it rests on, with its rank"
+            )
+        names = Counter(p.name for p in rule.periods)
+        for n, period in enumerate(rule.periods):
+            at = ("periods", n)
+            if names[period.name] > 1:
+                report.add(
+                    "rules", index, (*at, "name"), f"two periods are named '{period.name}'", "rename one"
+                )
+            for what, next_step in _period(period):
+                report.add("rules", index, (*at, "duration"), what, next_step)
+
+
+def _period(period: Period) -> Iterable[tuple[str, str]]:
+    parts = _DURATION.fullmatch(period.duration)
+    said = [i for i, n in enumerate(parts.groups()) if n is not None] if parts else []
+    if not said:
+        yield f"'{period.duration}' names no time", "write it like P5Y, P6M, P15D or PT24H"
+    if period.counting is Counting.PRC_WORKING_DAYS and set(said) - {2, 3}:
+        yield f"'{period.duration}' cannot be counted in working days", "use days, as P15D"
+    if period.counting is Counting.FISCAL_YEARS and set(said) - {0, 1}:
+        yield f"'{period.duration}' cannot be counted in fiscal years", "use years, as P10Y"
+    if not period.basis:
+        yield "the period rests on no law", "cite what it rests on, with its rank"
+    elif period.kind != "ceiling" and not period.proposal and not period.restrains_deletion:
+        yield (
+            "a floor that no statute sets restrains nothing (PIPL 47 para. 2)",
+            "cite the law, make it a ceiling, or mark it as a proposal",
+        )
+
+
+def days(duration: str) -> float:
+    """At most how many days an ISO 8601 duration lasts."""
+    parts = _DURATION.fullmatch(duration)
+    return sum(int(n or 0) * d for n, d in zip(parts.groups(), _DAYS, strict=True)) if parts else 0.0
+
+
+def _recipients(report: Report) -> None:
+    categories = _ids(report.catalogue.categories)
+    for index, recipient in enumerate(report.catalogue.recipients):
+        for n, name in enumerate(recipient.categories):
+            if name not in categories:
+                report.unknown("recipients", index, ("categories", n), "categories", name)
+        if (recipient.role is RecipientRole.LEDGER) != (recipient.channel == "ledger"):
+            report.add(
+                "recipients", index, ("channel",), "a ledger is told by the ledger's channel, and nobody else is",
+                "correct the role or the channel",
+            )  # fmt: skip
+        if recipient.role is RecipientRole.INDEPENDENT and recipient.channel != "information":
+            report.add(
+                "recipients", index, ("channel",), "an independent handler is informed, not instructed",
+                "use the channel `information`, or correct the role",
+            )  # fmt: skip
+        if not recipient.expected:
+            report.add(
+                "recipients", index, ("expected",), "no answer is expected of it", "name at least one code"
+            )
+
+
+def _controls(report: Report) -> None:
+    used = {name for clause in report.catalogue.clauses for name in clause.controls}
+    for index, control in enumerate(report.catalogue.controls):
+        if control.id not in used:
+            report.add("controls", index, ("id",), "it honours no clause", "name it in a clause, or drop it")
+
+
+def _stores(report: Report) -> None:
+    inhabited = {d.store for d in report.catalogue.datasets}
+    for index, store in enumerate(report.catalogue.stores):
+        if store.id not in inhabited:
+            report.add("stores", index, ("id",), "no dataset lives in it", "map what it holds, or drop it")
+        if store.region != HOME:
+            _abroad(report, "stores", index, store.region)
+    for index, dataset in enumerate(report.catalogue.datasets):
+        if dataset.region != HOME:
+            _abroad(report, "datasets", index, dataset.region)
+
+
+def _abroad(report: Report, of: str, index: int, region: str) -> None:
+    report.add(
+        of, index, ("region",), f"'{region}' is outside China (policy 7.1)",
+        "bring it home; nothing may be stored abroad without notice, consent and agreement",
+    )  # fmt: skip
+
+
+def _not_personal(report: Report) -> None:
+    known, categories = _ids(report.catalogue.stores), _ids(report.catalogue.categories)
+    mapped = {(d.store, d.address): d.id for d in report.catalogue.datasets}
+    seen: set[tuple[str, str]] = set()
+    for index, place in enumerate(report.catalogue.not_personal):
+        if place.store not in known:
+            report.unknown("not_personal", index, ("store",), "stores", place.store)
+        for n, name in enumerate(place.categories):
+            if name not in categories:
+                report.unknown("not_personal", index, ("categories", n), "categories", name)
+        here = (place.store, place.address)
+        if here in mapped or here in seen:
+            report.add(
+                "not_personal", index, ("address",),
+                f"it is dataset {mapped[here]} too" if here in mapped else "it is declared twice",
+                "it leads to people or it does not: keep one",
+            )  # fmt: skip
+        seen.add(here)
+
+
+def _derived(report: Report) -> None:
+    catalogue = report.catalogue
+    known = {d.id: d for d in catalogue.datasets}
+    for index, copy in enumerate(catalogue.derived):
+        if copy.store not in _ids(catalogue.stores):
+            report.unknown("derived", index, ("store",), "stores", copy.store)
+        for n, name in enumerate(copy.of):
+            if name not in known:
+                report.unknown("derived", index, ("of", n), "datasets", name)
+            elif known[name].store != copy.store:
+                report.add(
+                    "derived", index, ("of", n), f"'{name}' is in another store, so no view can be made of it",
+                    "correct the store or the dataset",
+                )  # fmt: skip
+        if any((d.store, d.address) == (copy.store, copy.address) for d in catalogue.datasets):
+            report.add(
+                "derived",
+                index,
+                ("address",),
+                "a dataset has the same address",
+                "a copy is no dataset: keep one",
+            )
+
+
+def _backups(report: Report) -> None:
+    rules = {r.id: r for r in report.catalogue.rules}
+    for index, backup in enumerate(report.catalogue.backups):
+        if backup.store not in _ids(report.catalogue.stores):
+            report.unknown("backups", index, ("store",), "stores", backup.store)
+        if backup.rule not in rules:
+            report.unknown("backups", index, ("rule",), "rules", backup.rule)
+            continue
+        ceilings = [p for p in rules[backup.rule].periods if p.kind != "floor"]
+        longest = max((days(p.duration) for p in ceilings), default=0.0)
+        if days(backup.keep) > longest:
+            report.add(
+                "backups", index, ("keep",),
+                f"it keeps for {backup.keep}, longer than {backup.rule} allows",
+                "keep it shorter: no deletion is complete before its last backup has gone",
+            )  # fmt: skip
+
+
+def _measures(report: Report) -> None:
+    catalogue = report.catalogue
+    known = {d.id: d for d in catalogue.datasets}
+    for index, measure in enumerate(catalogue.measures):
+        if measure.store not in _ids(catalogue.stores):
+            report.unknown("measures", index, ("store",), "stores", measure.store)
+        for name, what in (
+            (measure.id, "nothing says how to do it"),
+            (f"{measure.id}.proof", "it has no proof"),
+        ):
+            if name not in catalogue.measure_sql:
+                report.add("measures", index, ("id",), what, f"write measures/{name}.sql")
+            elif not mentions(catalogue.measure_sql[name], "cohort"):
+                report.add(
+                    "measures", index, ("id",), f"measures/{name}.sql does not read `cohort`",
+                    "join the cohort: a measure that ignores it reaches everybody",
+                )  # fmt: skip
+        for n, touched in enumerate(measure.touches):
+            if touched not in known:
+                report.unknown("measures", index, ("touches", n), "datasets", touched)
+            elif known[touched].store != measure.store:
+                report.add(
+                    "measures", index, ("touches", n), f"'{touched}' is in another store",
+                    "a measure works in its own store: correct one of them",
+                )  # fmt: skip
+    _unasked(report, "measures", catalogue.measure_sql, {m.id for m in catalogue.measures}, ".proof")
+
+
+def _queries(report: Report) -> None:
+    asked = {b.start.query for d in report.catalogue.datasets for b in d.binds if b.start and b.start.query}
+    _unasked(report, "starting_points", report.catalogue.starting_points, asked)
+
+
+def _unasked(report: Report, where: str, files: Iterable[str], asked: set[str], ending: str = "") -> None:
+    for name in files:
+        if name.removesuffix(ending) not in asked:
+            report.add_file(
+                f"{where}/{name}.sql", "nothing asks for it", "name it in the catalogue, or drop it"
+            )

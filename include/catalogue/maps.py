@@ -1,0 +1,364 @@
+"""The part of lint that is about datasets: where each lives, whom it leads to, what binds it, what is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from include.catalogue.problems import Report, mentions
+from include.model.catalogue import Bound, Dataset, Link
+from include.model.words import DatasetKind, Ownership, StoreKind
+
+_STRENGTH = {"unlink": 0, "anonymise": 1, "erase": 2}
+_AT_LEAST = {"erase": 2, "expire": 2, "transfer": 2, "anonymise": 1, "unlink": 0}
+
+
+def check(report: Report) -> None:
+    """Report every problem of every dataset."""
+    catalogue = report.catalogue
+    known = {d.id: d for d in catalogue.datasets}
+    leads = leading(catalogue.datasets)
+    circles = _circles(known)
+    for index, dataset in enumerate(catalogue.datasets):
+        _home(report, index, dataset)
+        _path(report, index, dataset)
+        _key(report, index, dataset)
+        for n, link in enumerate(dataset.links):
+            _link(report, index, dataset, n, link, known)
+            if link.via in known and (dataset.id, link.via) in circles:
+                report.add("datasets", index, ("links", n, "via"), f"'{link.via}' leads back to '{dataset.id}'",
+                           "break the circle: name the account's column in one of them")  # fmt: skip
+        _ownership(report, index, dataset)
+        if dataset.id not in leads:
+            report.add("datasets", index, ("links",), "it leads to nobody",
+                       "link a column that holds the account id, here or further on")  # fmt: skip
+        _binds(report, index, dataset)
+        _cut(report, index, dataset, known)
+        _columns(report, index, dataset, known)
+        _effects(report, index, dataset)
+    _addresses(report)
+
+
+def leading(datasets: Sequence[Dataset]) -> set[str]:
+    """The datasets from which a way leads to an account id."""
+    found = {d.id for d in datasets if any(link.column for link in d.links)}
+    while True:
+        more = {d.id for d in datasets if any(link.via in found for link in d.links)} - found
+        if not more:
+            return found
+        found |= more
+
+
+def _circles(known: Mapping[str, Dataset]) -> set[tuple[str, str]]:
+    """The links, as (from, to), that lie on a circle of ``via``."""
+    ways = {d.id: {link.via for link in d.links if link.via in known} for d in known.values()}
+
+    def reached(start: str) -> set[str]:
+        found: set[str] = set()
+        ahead = [start]
+        while ahead:
+            for via in ways[ahead.pop()]:
+                if via is not None and via not in found:
+                    found.add(via)
+                    ahead.append(via)
+        return found
+
+    return {
+        (d, via) for d, vias in ways.items() for via in vias if via is not None and d in reached(via) | {via}
+    }
+
+
+def _home(report: Report, index: int, dataset: Dataset) -> None:
+    """The store, and that the address is what its kind needs."""
+
+    def add(key: str, what: str, next_step: str) -> None:
+        report.add("datasets", index, (key,), what, next_step)
+
+    stores = {s.id: s for s in report.catalogue.stores}
+    table = dataset.kind is DatasetKind.TABLE
+    store = stores.get(dataset.store)
+    if store is None:
+        report.unknown("datasets", index, ("store",), "stores", dataset.store)
+    elif table != (store.kind is StoreKind.POSTGRES):
+        add(
+            "kind",
+            f"a store of kind {store.kind.value} holds no {dataset.kind.value}",
+            "correct kind or store",
+        )
+    elif store.region != dataset.region:
+        add("region", f"its store is in {store.region}, and it in {dataset.region}", "correct one of them")
+    if table:
+        if dataset.address.count(".") != 1:
+            add("address", f"'{dataset.address}' is no schema.table", "write it like account.person")
+        if dataset.categories:
+            add("categories", "a table's categories are those of its columns", "name them at the columns")
+    elif "." in dataset.address and "/" in dataset.address:
+        add("address", f"'{dataset.address}' is no bucket", "write the bucket here and the path in `prefix`")
+    if (dataset.kind is DatasetKind.RECORDS) != (dataset.format is not None):
+        add(
+            "format",
+            "record files have a format, and nothing else has",
+            "use jsonl.gz or parquet, for records",
+        )
+    if not dataset.all_categories:
+        add(
+            "columns",
+            "no column holds personal data",
+            "give a column its category, or move it to not_personal.yaml",
+        )
+
+
+def _path(report: Report, index: int, dataset: Dataset) -> None:
+    """The variables in the path of objects are their columns, and the other way round."""
+    if dataset.kind is not DatasetKind.OBJECTS:
+        return
+    variables = set(_variables(dataset.prefix))
+    if not variables:
+        report.add(
+            "datasets",
+            index,
+            ("prefix",),
+            "nothing in the path leads to a person",
+            "write it like face/{account_id}/",
+        )
+    for name in sorted(variables - dataset.columns.keys()):
+        report.add(
+            "datasets",
+            index,
+            ("prefix",),
+            f"the variable '{name}' is not among the columns",
+            "add it to the columns",
+        )
+    for name in sorted(dataset.columns.keys() - variables):
+        report.add("datasets", index, ("columns", name), "the path has no such variable",
+                   "add it to the prefix, or drop it")  # fmt: skip
+
+
+def _variables(prefix: str) -> list[str]:
+    return [part.split("}")[0] for part in prefix.split("{")[1:]]
+
+
+def _key(report: Report, index: int, dataset: Dataset) -> None:
+    if dataset.kind is not DatasetKind.TABLE:
+        if dataset.key:
+            report.add("datasets", index, ("key",), "only a table has a key", "drop it")
+        return
+    if not dataset.key:
+        report.add("datasets", index, ("key",), "a table needs its primary key", "name its columns in order")
+    for n, name in enumerate(dataset.key):
+        if name not in dataset.columns:
+            _no_column(report, index, ("key", n), dataset, name)
+        if name in dataset.key[:n]:
+            report.add("datasets", index, ("key", n), f"'{name}' is in the key twice", "drop one")
+
+
+def _no_column(report: Report, index: int, key: tuple[str | int, ...], dataset: Dataset, name: str) -> None:
+    report.add("datasets", index, key, f"'{name}' is not among the columns of {dataset.id}",
+               "add it to the columns, or correct the name")  # fmt: skip
+
+
+def _link(
+    report: Report, index: int, dataset: Dataset, n: int, link: Link, known: Mapping[str, Dataset]
+) -> None:
+    at: tuple[str | int, ...] = ("links", n)
+    if (link.column is None) == (link.via is None):
+        report.add("datasets", index, at, "a link is a column or a way via another dataset",
+                   "give exactly one of `column` and `via`")  # fmt: skip
+    if link.column is not None:
+        if link.column not in dataset.columns:
+            _no_column(report, index, (*at, "column"), dataset, link.column)
+        if link.on and link.via is None:
+            report.add(
+                "datasets", index, (*at, "on"), "a column leads by itself and joins nothing", "drop `on`"
+            )
+    if link.via is None:
+        return
+    if not link.on:
+        report.add("datasets", index, at, f"nothing says which columns join '{link.via}'", "give `on`")
+    for mine in link.on:
+        if mine not in dataset.columns:
+            _no_column(report, index, (*at, "on", mine), dataset, mine)
+    target = known.get(link.via)
+    if target is None:
+        report.unknown("datasets", index, (*at, "via"), "datasets", link.via)
+        return
+    if target.kind is not DatasetKind.TABLE:
+        report.add("datasets", index, (*at, "via"), f"'{link.via}' is no table, so nothing can be joined to it",
+                   "lead via a table")  # fmt: skip
+    for mine, theirs in link.on.items():
+        if theirs not in target.columns:
+            _no_column(report, index, (*at, "on", mine), target, theirs)
+
+
+def _ownership(report: Report, index: int, dataset: Dataset) -> None:
+    """Whose it is must have one answer for each of its links."""
+    kinds = [link.ownership for link in dataset.links]
+    if Ownership.SHARED in kinds and Ownership.SOLE in kinds:
+        report.add("datasets", index, ("links", kinds.index(Ownership.SHARED), "ownership"),
+                   "it is shared by this link and goes with one person by another",
+                   "make them all shared, or the other people's access_only")  # fmt: skip
+    if kinds and set(kinds) == {Ownership.ACCESS_ONLY} and dataset.action == "erase":
+        report.add("datasets", index, ("action",), "it is to be erased, but by every link it is somebody else's",
+                   "unlink it, or correct the ownership")  # fmt: skip
+    seen: list[tuple[str | None, str | None, dict[str, str]]] = []
+    for n, link in enumerate(dataset.links):
+        way = (link.column, link.via, link.on)
+        if way in seen:
+            report.add("datasets", index, ("links", n), "the same link is declared twice", "drop one")
+        seen.append(way)
+        cut = dataset.cut.set if dataset.cut else {}
+        if link.ownership is Ownership.ACCESS_ONLY and link.column is not None and link.column not in cut:
+            report.add("datasets", index, ("links", n, "column"),
+                           f"'{link.column}' leads to somebody it does not belong to, and nothing cuts it",
+                           "set it in `cut`")  # fmt: skip
+
+
+def _binds(report: Report, index: int, dataset: Dataset) -> None:
+    rules = {r.id: r for r in report.catalogue.rules}
+    if not dataset.binds:
+        report.add("datasets", index, ("binds",), "no retention rule binds it", "name at least its own rule")
+    for n, bound in enumerate(dataset.binds):
+        at: tuple[str | int, ...] = ("binds", n)
+        if any(
+            (b.rule, b.period, b.start) == (bound.rule, bound.period, bound.start) for b in dataset.binds[:n]
+        ):
+            report.add("datasets", index, at, f"{bound.rule}/{bound.period} binds it twice", "drop one")
+        _start(report, index, dataset, at, bound)
+        rule = rules.get(bound.rule)
+        if rule is None:
+            report.unknown("datasets", index, (*at, "rule"), "rules", bound.rule)
+            continue
+        if bound.period not in {p.name for p in rule.periods}:
+            has = ", ".join(p.name for p in rule.periods)
+            report.add("datasets", index, (*at, "rule" if bound.period == "main" else "period"),
+                       f"{rule.id} has no period '{bound.period}'", f"use one of: {has}")  # fmt: skip
+        if n == 0 and _STRENGTH[dataset.action] < _AT_LEAST[rule.at_end]:
+            report.add("datasets", index, ("action",),
+                       f"it only {dataset.action}s, but {rule.id} ends in: {rule.at_end}",
+                       "do what the rule says, or bind the rule that allows less")  # fmt: skip
+
+
+def _start(report: Report, index: int, dataset: Dataset, at: tuple[str | int, ...], bound: Bound) -> None:
+    start = bound.start
+    if start is None:
+        return
+    at = (*at, "start")
+    if (start.column is None) == (start.query is None):
+        report.add("datasets", index, at, "a starting point is a column or a query",
+                   "give exactly one of `column` and `query`")  # fmt: skip
+    if start.column is not None and start.column not in dataset.columns:
+        _no_column(report, index, (*at, "column"), dataset, start.column)
+    if bool(start.on) != bool(start.query):
+        report.add("datasets", index, at, "a query is joined `on` columns, and a column is not",
+                   "give `on` with `query`, and only there")  # fmt: skip
+    for mine in start.on:
+        if mine not in dataset.columns:
+            _no_column(report, index, (*at, "on", mine), dataset, mine)
+    if start.query is None:
+        return
+    text = report.catalogue.starting_points.get(start.query)
+    if text is None:
+        report.add("datasets", index, (*at, "query"), f"there is no starting_points/{start.query}.sql",
+                   "write it (docs/catalogue.md says what it returns), or correct the name")  # fmt: skip
+        return
+    for name in ("cohort", "started_at", *start.on.values()):
+        if not mentions(text, name):
+            report.add("datasets", index, (*at, "query"), f"starting_points/{start.query}.sql has no '{name}'",
+                       "read `cohort`, return `started_at` and the columns of `on`")  # fmt: skip
+
+
+def _cut(report: Report, index: int, dataset: Dataset, known: Mapping[str, Dataset]) -> None:
+    if dataset.cut is None:
+        if dataset.action != "erase":
+            report.add(
+                "datasets", index, ("action",), f"nothing says how to {dataset.action} it", "give its `cut`"
+            )
+        return
+    if not dataset.cut.set:
+        report.add("datasets", index, ("cut",), "it cuts nothing", "name the columns to set, or drop it")
+    for name in dataset.cut.set:
+        at = ("cut", "set", name)
+        if name not in dataset.columns:
+            _no_column(report, index, at, dataset, name)
+        if name in dataset.key:
+            report.add("datasets", index, at, f"'{name}' is in the key, and a key is not cut",
+                       "cut the other columns, or erase the rows")  # fmt: skip
+    if dataset.action == "erase" and not _may_stay(dataset, known):
+        report.add("datasets", index, ("cut",), "its rows are erased and nothing can make one stay",
+                   "drop the cut; it serves rows that others own, see or point at")  # fmt: skip
+
+
+def _may_stay(dataset: Dataset, known: Mapping[str, Dataset]) -> bool:
+    """Whether a row that is to be erased may have to stay without its personal data.
+
+    It may if others own or see it too, or if rows that the law keeps can point at it.
+    """
+    shared = any(link.ownership is not Ownership.SOLE for link in dataset.links)
+    pointed_at = any(
+        set(dataset.key) <= set(link.on.values())
+        for d in known.values()
+        for link in d.links
+        if link.via == dataset.id
+    )
+    owns_the_id = any(dataset.key == (link.column,) for link in dataset.links)
+    leads_to_shared = any(
+        link.ownership is Ownership.SHARED
+        for d in known.values()
+        for link in d.links
+        if link.via == dataset.id
+    )
+    return shared or pointed_at or owns_the_id or leads_to_shared
+
+
+def _columns(report: Report, index: int, dataset: Dataset, known: Mapping[str, Dataset]) -> None:
+    categories = {c.id for c in report.catalogue.categories}
+    for n, name in enumerate(dataset.categories):
+        if name not in categories:
+            report.unknown("datasets", index, ("categories", n), "categories", name)
+    for name, column in dataset.columns.items():
+        at = ("columns", name)
+        for category in column.all_categories:
+            if category not in categories:
+                report.unknown("datasets", index, at, "categories", category)
+        if len(set(column.all_categories)) < len(column.all_categories):
+            report.add("datasets", index, at, "a category is named twice", "drop one")
+        for source in column.derived_from:
+            of, _, its = source.partition(":")
+            if of not in known or its not in known[of].columns:
+                report.add("datasets", index, (*at, "derived_from"), f"'{source}' is no dataset:column that is mapped",
+                           "write it like ra.id_card:birth_date")  # fmt: skip
+            elif (of, its) == (dataset.id, name):
+                report.add(
+                    "datasets", index, (*at, "derived_from"), "a column is not derived from itself", "drop it"
+                )
+
+
+def _effects(report: Report, index: int, dataset: Dataset) -> None:
+    catalogue = report.catalogue
+    there = {d.address for d in catalogue.datasets if d.store == dataset.store}
+    there |= {p.address for p in catalogue.not_personal if p.store == dataset.store}
+    there |= {d.address for d in catalogue.derived if d.store == dataset.store}
+    for n, effect in enumerate(dataset.effects):
+        if effect.table not in there:
+            report.add("datasets", index, ("effects", n, "table"), f"'{effect.table}' is no table that is declared",
+                       "map it, or name it in not_personal.yaml")  # fmt: skip
+
+
+def _addresses(report: Report) -> None:
+    """No two datasets at one place: an item would be located, and balanced, twice."""
+    datasets = report.catalogue.datasets
+    for index, dataset in enumerate(datasets):
+        for other in datasets[:index]:
+            if (dataset.store, dataset.address) == (other.store, other.address) and _overlap(dataset, other):
+                report.add("datasets", index, ("address",), f"dataset {other.id} is at the same place",
+                           "keep one, or tell them apart by their prefix")  # fmt: skip
+
+
+def _overlap(one: Dataset, other: Dataset) -> bool:
+    """Whether an object may belong to both: the parts of their paths agree as far as the shorter goes."""
+
+    def parts(prefix: str) -> Iterable[str]:
+        return (part for part in prefix.split("/") if part)
+
+    return all(
+        a == b or "{" in a or "{" in b for a, b in zip(parts(one.prefix), parts(other.prefix), strict=False)
+    )
