@@ -114,7 +114,7 @@ def account_cancellation() -> None:
                     Method.SIGNED_IN_SESSION.value, enum=[m.value for m in Method], title="方式 Method"
                 ),
                 "fields": Param(
-                    [], type="array", minItems=1, title="核对项目 Fields compared",
+                    [], type="array", title="核对项目 Fields compared",
                     items={"type": "string", "enum": list(registration_fields())},
                     examples=list(registration_fields()), values_display=registration_fields(),
                 ),

@@ -2,6 +2,8 @@
 
 Looking is done over the prover's own connection, by queries that the deleter did not write. Each may be
 called again: a later look replaces an earlier one, and settles its findings where they are gone.
+
+The proofs room stands on Great Expectations, which takes seconds to import: only a task that proves pays.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from include import proofs
 from include.cases import book, papers, subjects
 from include.cases.book import Case, Conn
 from include.cases.proving import record_evidence
@@ -21,12 +22,16 @@ from include.model.words import Verdict
 
 def prove_restricted(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
     """As each business role: not one row or object of the person, no write, no session, no certificate."""
+    from include import proofs
+
     step, _ = _step_and_plan(desk, case_no, planned=False)
     return _record(desk, proofs.restricted(desk.catalogue, desk.connections, step), as_of, actor)
 
 
 def prove_baseline(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
     """Before anything goes: the prover sees exactly what was located. What scans will look for is sealed."""
+    from include import proofs
+
     step, plan = _step_and_plan(desk, case_no)
     _seal_values(desk, case_no, step)
     return _record(desk, proofs.baseline(desk.catalogue, desk.connections, step, plan), as_of, actor)
@@ -34,6 +39,8 @@ def prove_baseline(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
 
 def prove_gone(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
     """What went is gone, rows and objects and versions; what was cut is cut; what stays is all there."""
+    from include import proofs
+
     step, plan = _step_and_plan(desk, case_no)
     found = [
         *proofs.gone(desk.catalogue, desk.connections, step, plan),
@@ -44,6 +51,8 @@ def prove_gone(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
 
 def prove_undeclared(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
     """The person's own values, looked for in every column and object, declared or not."""
+    from include import proofs
+
     step, plan = _step_and_plan(desk, case_no)
     values = proofs.Values.from_text(_opened(desk, case_no))
     return _record(
@@ -86,6 +95,8 @@ _FIELD = "sought.sealed_values"
 
 def _seal_values(desk: Desk, case_no: str, step: Step) -> None:
     """Read the person's own values once, as the prover, and keep them sealed with the case's key."""
+    from include import proofs
+
     with desk.book() as conn:
         case = book.case(conn, case_no)
         if _sealed(conn, case) is not None:

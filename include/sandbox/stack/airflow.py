@@ -97,7 +97,7 @@ class Airflow:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.passwords_file),
             # No personal data belongs here at all; these only shorten the life of a mistake.
             "AIRFLOW__CORE__NUM_DAG_RUNS_TO_RETAIN_RENDERED_FIELDS": "3",
-            "AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES": "account,account_id,email,phone,id_number,name",
+            "AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES": "account_id,email,phone,mobile,id_number,full_name",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata,
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(self.port),
