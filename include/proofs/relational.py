@@ -1,0 +1,90 @@
+"""Proofs over PostgreSQL stores: before a disposal that the prover is not blind, after it that it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from include.model.catalogue import Catalogue, StoreDeclared
+from include.model.doors import Connections
+from include.model.flow import Check, Evidence, Plan, Step
+from include.model.times import observed_now
+from include.model.words import DatasetKind, StoreKind
+from include.proofs import suites
+from include.proofs.asking import Questionnaire
+from include.proofs.run import ask
+from include.proofs.server import Reader
+from include.proofs.tables import Tables, types_of
+
+
+def baseline(catalogue: Catalogue, connections: Connections, step: Step, plan: Plan) -> list[Evidence]:
+    """Before anything is disposed: the prover sees exactly the located items, by its own way and by their keys.
+
+    Raises NotReachable if a store does not answer.
+    """
+    return [
+        _evidence("baseline", step, plan, reader.store, ask(suites.baseline(tables, plan), reader))
+        for reader, tables in _stores(catalogue, connections, step)
+    ]
+
+
+def gone(catalogue: Catalogue, connections: Connections, step: Step, plan: Plan) -> list[Evidence]:
+    """After the disposal: R0 and R2 per dataset, and what is beyond a query's sight as UNVERIFIED.
+
+    Raises NotReachable if a store does not answer.
+    """
+    found = []
+    for reader, tables in _stores(catalogue, connections, step):
+        questionnaire = suites.gone(tables, plan, _definitions(reader, tables))
+        found.append(
+            _evidence(
+                "gone", step, plan, reader.store, ask(questionnaire, reader) + suites.beyond(tables, plan)
+            )
+        )
+    return found
+
+
+def _stores(catalogue: Catalogue, connections: Connections, step: Step) -> Iterator[tuple[Reader, Tables]]:
+    for store in catalogue.stores:
+        if store.kind is StoreKind.POSTGRES and catalogue.of_store(store.id, DatasetKind.TABLE):
+            yield opened(catalogue, connections, step, store)
+
+
+def opened(
+    catalogue: Catalogue, connections: Connections, step: Step, store: StoreDeclared
+) -> tuple[Reader, Tables]:
+    """A store's prover, and its tables with the types of their columns."""
+    reader = Reader.of(connections, store.id, store.connection)
+    with reader.connect() as connection, reader.reaching():
+        types = types_of(connection, catalogue.of_store(store.id, DatasetKind.TABLE))
+    return reader, Tables(catalogue, store.id, step, types)
+
+
+def _definitions(reader: Reader, tables: Tables) -> dict[str, str]:
+    """What each declared materialised view is defined as, by the database itself."""
+    wanted = [d.address for d in tables.catalogue.derived if d.store == tables.store]
+    if not wanted:
+        return {}
+    with reader.connect() as connection, reader.reaching():
+        return dict(
+            connection.execute(
+                "SELECT schemaname || '.' || matviewname, definition FROM pg_catalog.pg_matviews"
+                " WHERE schemaname || '.' || matviewname = ANY(%s)",
+                [wanted],
+            ).fetchall()
+        )
+
+
+def _evidence(kind: str, step: Step, plan: Plan | None, store: str, checks: tuple[Check, ...]) -> Evidence:
+    return Evidence(
+        kind=kind,
+        step=step.id,
+        case_no=step.case_no,
+        store=store,
+        as_of=step.as_of,
+        observed_at=observed_now(),
+        plan=plan.fingerprint() if plan else None,
+        checks=checks,
+    )
+
+
+__all__ = ["Callable", "Questionnaire", "baseline", "gone", "opened"]

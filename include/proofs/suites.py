@@ -1,0 +1,279 @@
+"""What is asked of a PostgreSQL store, made from the plan. One suite per kind and store.
+
+Names of checks are stable, ``<what>.<dataset>``:
+
+    seen        by the links, from the cohort down, exactly as many rows as were located     baseline
+    there       by the survey's keys, the same                                               baseline
+    planned     the step area still says of each item what the plan says                     R0
+    anew        no row of the person that the survey did not know: nothing written since     R0
+    kept        what stays in some form is still there, all of it                            R0
+    frozen      what stays untouched was not written since the restriction                   R0
+    gone        not one of the rows that were to go is there                                 R2
+    cut         what was anonymised or unlinked holds the declared constants, no link        R2
+    fresh       no materialised view still shows what its tables no longer hold              R2
+    beyond      a rung that its categories ask for and that no query can see: UNVERIFIED
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from include.model.catalogue import Dataset
+from include.model.flow import Check, Line, Plan
+from include.model.words import Disposition, Ownership, Rung, Verdict
+from include.proofs.asking import Question, Questionnaire
+from include.proofs.tables import Tables, equal, part_name, quoted
+
+STAYS = (Disposition.RETAIN, Disposition.HOLD, Disposition.ANONYMISE, Disposition.UNLINK)
+UNTOUCHED = (Disposition.RETAIN, Disposition.HOLD)
+QUERY_CAN_SEE = Rung.R2
+"""The highest rung that a query can prove on PostgreSQL: dead tuples, WAL and backups are out of its sight."""
+
+
+def baseline(tables: Tables, plan: Plan) -> Questionnaire:
+    """Before anything is disposed: is the prover blind? It must see what the survey located, item for item."""
+    questions: list[Question] = []
+    for dataset in _planned(tables, plan):
+        located = next((x.items for x in plan.located if x.dataset == dataset.id), 0)
+        part = part_name(dataset)
+        questions.append(
+            Question(
+                f"seen.{dataset.id}",
+                dataset.id,
+                Rung.R0,
+                located,
+                _all_of(part),
+                "the prover, following the links by itself, does not see what was located",
+                (part,),
+            )
+        )
+        if located:
+            questions.append(
+                Question(
+                    f"there.{dataset.id}",
+                    dataset.id,
+                    Rung.R0,
+                    located,
+                    sql.SQL("{} WHERE {}").format(
+                        _joined(tables, dataset), _among(part, dataset, found=True)
+                    ),
+                    "the rows that the prover sees are not those that were located",
+                    (part,),
+                )
+            )
+    return Questionnaire("baseline", tables.store, tuple(questions), tables.reached(since=False))
+
+
+def gone(tables: Tables, plan: Plan, definitions: dict[str, str]) -> Questionnaire:
+    """After the disposal, per dataset. ``definitions``: of the declared materialised views, by address."""
+    questions: list[Question] = []
+    for dataset in _planned(tables, plan):
+        questions += _of(tables, plan, dataset)
+    questions += _views(tables, plan, definitions)
+    return Questionnaire("gone", tables.store, tuple(questions), tables.reached(since=True))
+
+
+def beyond(tables: Tables, plan: Plan) -> tuple[Check, ...]:
+    """The rungs above that a category asks for. Not looked at here, so UNVERIFIED, and the certificate says so."""
+    return tuple(
+        Check(
+            name=f"beyond.{dataset.id}",
+            dataset=dataset.id,
+            rung=rung,
+            verdict=Verdict.UNVERIFIED,
+            why="dead rows, statistics and files are not seen by queries; the scan of the live bytes was not made yet",
+        )
+        for dataset in _planned(tables, plan)
+        if any(x.items and x.disposition.changes_data for x in plan.lines_of(dataset.id))
+        for rung in sorted({tables.catalogue.category(c).rung for c in dataset.all_categories})
+        if rung > QUERY_CAN_SEE
+    )
+
+
+def _planned(tables: Tables, plan: Plan) -> tuple[Dataset, ...]:
+    """The datasets that the plan is about: a night may plan some of a store only."""
+    about = {x.dataset for x in plan.located} | {x.dataset for x in plan.lines}
+    return tuple(d for d in tables.datasets if d.id in about)
+
+
+# --- one dataset ----------------------------------------------------------------------------------
+
+
+def _of(tables: Tables, plan: Plan, dataset: Dataset) -> Iterator[Question]:
+    lines = plan.lines_of(dataset.id)
+    part = part_name(dataset)
+
+    def ask(what: str, rung: Rung, expected: int, source: sql.Composable, otherwise: str) -> Question:
+        parts = (part,) if what == "anew" else ()
+        return Question(f"{what}.{dataset.id}", dataset.id, rung, expected, source, otherwise, parts)
+
+    yield ask(
+        "anew", Rung.R0, 0,
+        sql.SQL("SELECT FROM {} AS r WHERE NOT EXISTS (SELECT FROM {} AS k WHERE {})").format(
+            sql.Identifier(part), tables.items(dataset.id), equal("k", "r", dataset.key)
+        ),
+        "rows lead to the person that the plan does not know: written since, or left behind",
+    )  # fmt: skip
+    for disposition in Disposition:
+        if items := _items(lines, disposition):
+            yield Question(
+                f"planned.{dataset.id}.{disposition.value}", dataset.id, Rung.R0, items,
+                sql.SQL("SELECT FROM {} AS k WHERE {}").format(
+                    tables.items(dataset.id), _disposed(disposition)
+                ),
+                "the step area no longer says what the plan says",
+            )  # fmt: skip
+    if _items(lines, Disposition.ERASE):
+        yield ask(
+            "gone", Rung.R2, 0,
+            sql.SQL("{} WHERE {}").format(_joined(tables, dataset), _disposed(Disposition.ERASE)),
+            "rows that were to be erased are still there",
+        )  # fmt: skip
+    if staying := _items(lines, *STAYS):
+        yield ask(
+            "kept", Rung.R0, staying,
+            sql.SQL("{} WHERE {}").format(_joined(tables, dataset), _disposed(*STAYS)),
+            "rows that must stay are gone",
+        )  # fmt: skip
+    if _items(lines, *UNTOUCHED) and tables.step.restricting and not _written_by_others(tables, dataset):
+        yield ask(
+            "frozen", Rung.R0, 0, _written_since(tables, dataset),
+            "rows that must stay as they are were written after the restriction",
+        )  # fmt: skip
+    if _items(lines, Disposition.ANONYMISE, Disposition.UNLINK):
+        yield ask(
+            "cut", Rung.R2, 0, _uncut(tables, dataset),
+            "rows that were to be cut still hold what was to go from them",
+        )  # fmt: skip
+
+
+def _items(lines: Sequence[Line], *dispositions: Disposition) -> int:
+    return sum(x.items for x in lines if x.disposition in dispositions)
+
+
+def _disposed(*dispositions: Disposition) -> sql.Composed:
+    return sql.SQL("k.disposition IN ({})").format(
+        sql.SQL(", ").join(sql.Literal(d.value) for d in dispositions)
+    )
+
+
+def _joined(tables: Tables, dataset: Dataset) -> sql.Composed:
+    """The surveyed items that are in the table now."""
+    return sql.SQL("SELECT FROM {} AS k JOIN {} AS t ON {}").format(
+        tables.items(dataset.id), quoted(dataset.address), equal("t", "k", dataset.key)
+    )
+
+
+def _all_of(part: str) -> sql.Composed:
+    return sql.SQL("SELECT FROM {} AS r").format(sql.Identifier(part))
+
+
+def _among(part: str, dataset: Dataset, *, found: bool) -> sql.Composed:
+    return sql.SQL("{}EXISTS (SELECT FROM {} AS r WHERE {})").format(
+        sql.SQL("" if found else "NOT "), sql.Identifier(part), equal("r", "t", dataset.key)
+    )
+
+
+def _written_by_others(tables: Tables, dataset: Dataset) -> bool:
+    """Whether disposing of other rows is declared to update this table."""
+    return any(
+        e.table == dataset.address and e.operation == "update" for d in tables.datasets for e in d.effects
+    )
+
+
+def _written_since(tables: Tables, dataset: Dataset) -> sql.Composed:
+    """Rows of the person's own that a later transaction than the restriction's has written. A row shared with
+    others is open to them. ``age`` is that of a transaction id, so it counts what VACUUM froze as old."""
+    return sql.SQL(
+        "{} JOIN quietus.receipt AS x ON x.step = {} AND x.verb = 'restrict'"
+        " WHERE {} AND k.ownership = 'sole' AND pg_catalog.age(t.xmin) < pg_catalog.age(x.xid::xid)"
+    ).format(_joined(tables, dataset), sql.Literal(tables.step.id), _disposed(*UNTOUCHED))
+
+
+def _uncut(tables: Tables, dataset: Dataset) -> sql.Composed:
+    """Anonymised and unlinked rows that are not as declared: a constant is not there, or a link still is."""
+    links = [x.column for x in dataset.links if x.ownership is Ownership.ACCESS_ONLY and x.column]
+    owned = any(x.ownership is not Ownership.ACCESS_ONLY for x in dataset.links)
+    uncut: sql.Composable = sql.SQL("false")
+    if dataset.cut and dataset.cut.set:
+        uncut = sql.SQL("({})").format(
+            sql.SQL(" OR ").join(
+                sql.SQL("t.{} IS DISTINCT FROM {}").format(sql.Identifier(c), sql.Literal(v))
+                for c, v in dataset.cut.set.items()
+            )
+        )
+    wrong = [
+        sql.SQL(
+            "({} AND {})"
+            if owned or links
+            # Nobody here owns anything, and no column is a link: the cut is what takes the person out.
+            else "({} OR k.ownership = 'access_only') AND {}"
+        ).format(
+            sql.SQL(
+                "(k.disposition = 'anonymise' OR (k.disposition = 'unlink' AND k.ownership <> 'access_only'))"
+            ),
+            uncut,
+        )
+    ]
+    for column in links:
+        named = tables.of_subject(dataset, "t", column, sql.Identifier("c", "subject_id"))
+        wrong.append(
+            sql.SQL(
+                "(k.disposition = 'unlink' AND k.ownership = 'access_only'"
+                " AND EXISTS (SELECT FROM {} AS c WHERE {}))"
+            ).format(tables.cohort, named)
+        )
+    return sql.SQL("{} WHERE {} AND ({})").format(
+        _joined(tables, dataset),
+        _disposed(Disposition.ANONYMISE, Disposition.UNLINK),
+        sql.SQL(" OR ").join(wrong),
+    )
+
+
+# --- materialised views -----------------------------------------------------------------------------
+
+
+def _views(tables: Tables, plan: Plan, definitions: dict[str, str]) -> Iterator[Question]:
+    """One question per view and dataset that it copies: a stale view keeps each of them from being gone."""
+    for derived in tables.catalogue.derived:
+        if derived.store != tables.store:
+            continue
+        for id in derived.of:
+            if not any(x.items and x.disposition.changes_data for x in plan.lines_of(id)):
+                continue
+            definition = definitions.get(derived.address)
+            source: sql.Composable = sql.SQL("SELECT FROM {} AS v").format(quoted(derived.address))
+            if definition is not None:
+                source = _stale(tables, derived.address, definition, derived.subject_column)
+            yield Question(
+                f"fresh.{derived.address}.{id}", id, Rung.R2, 0, source,
+                "the view still shows rows that its tables no longer hold: refresh it",
+            )  # fmt: skip
+
+
+def _stale(tables: Tables, address: str, definition: str, subject: str | None) -> sql.Composed:
+    """Rows of the view that its own definition does not give now; of the cohort only, where it names people."""
+    of: sql.Composable = sql.SQL("")
+    if subject:
+        of = sql.SQL(" WHERE v.{}::text IN (SELECT c.subject_id FROM {} AS c)").format(
+            sql.Identifier(subject), tables.cohort
+        )
+    # The definition is the database's own text (pg_get_viewdef): names in it are qualified already.
+    now = sql.SQL(definition.strip().rstrip(";"))
+    return sql.SQL("SELECT v::text FROM {} AS v{} EXCEPT ALL SELECT v::text FROM ({}) AS v{}").format(
+        quoted(address), of, now, of
+    )
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A kind of proof and how its questions are made, for whoever lists them."""
+
+    kind: str
+    make: Callable[..., Questionnaire]
+
+
+SUITES = (Suite("baseline", baseline), Suite("gone", gone))
