@@ -1,0 +1,156 @@
+"""The first policy's map held against the sandbox's database, and against one that drifted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from include.catalogue import buckets
+from include.catalogue.database import differences
+from include.catalogue.loader import ITRUS, load
+from include.catalogue.problems import Problem
+from include.model.errors import NotReachable
+
+if TYPE_CHECKING:
+    from tests.conftest import PgServer, S3Server
+
+SCHEMA = Path("include/sandbox/schema")
+
+
+@pytest.fixture
+def company(pg18: PgServer) -> tuple[PgServer, str]:
+    """The company's database, empty, made once for all tests of this session."""
+
+    def build(conninfo: str) -> None:
+        with psycopg.connect(conninfo) as conn:
+            for file in sorted(SCHEMA.glob("*.sql")):
+                conn.execute(file.read_text("utf-8").encode())
+
+    return pg18, pg18.fresh_database("catalogue_company", build)
+
+
+def found(company: tuple[PgServer, str], change: str = "") -> tuple[Problem, ...]:
+    server, name = company
+    if change:
+        with psycopg.connect(server.conninfo(name)) as conn:
+            conn.execute(change.encode())
+    return differences(ITRUS, load(), "company", server.conninfo(name, "prover"))
+
+
+def said(problems: tuple[Problem, ...]) -> list[str]:
+    return [f"{p.file}: {p.key}: {p.what}" for p in problems]
+
+
+def test_the_map_is_that_of_the_sandbox(company: tuple[PgServer, str]) -> None:
+    assert said(found(company)) == []
+
+
+def test_a_table_that_nobody_mapped_is_named(company: tuple[PgServer, str]) -> None:
+    (problem,) = found(company, "CREATE TABLE support.side_list (who text)")
+    assert problem.file == "datasets/support.yaml"
+    assert "support.side_list is a table that nobody mapped" in problem.what
+
+
+def test_a_new_schema_is_named_too(company: tuple[PgServer, str]) -> None:
+    (problem,) = found(company, "CREATE SCHEMA crm; CREATE TABLE crm.lead (who text)")
+    assert (problem.file, problem.what) == ("not_personal.yaml", "crm.lead is a table that nobody mapped")
+
+
+def test_a_detached_partition_is_an_unmapped_table(company: tuple[PgServer, str]) -> None:
+    server, name = company
+    with psycopg.connect(server.conninfo(name)) as conn:
+        row = conn.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'usage.access_log'::regclass LIMIT 1"
+        ).fetchone()
+    assert row is not None
+    problems = found(company, f"ALTER TABLE usage.access_log DETACH PARTITION {row[0]}")
+    assert any(f"{row[0]} is a table that nobody mapped" in p.what for p in problems)
+
+
+def test_an_unmapped_materialised_view_is_named(company: tuple[PgServer, str]) -> None:
+    problems = found(company, "CREATE MATERIALIZED VIEW support.copy AS SELECT * FROM support.ticket")
+    assert any("support.copy is a materialised view that nobody mapped" in p.what for p in problems)
+
+
+def test_a_column_that_nobody_mapped_is_named(company: tuple[PgServer, str]) -> None:
+    (problem,) = found(company, "ALTER TABLE account.person ADD COLUMN nickname text")
+    assert (problem.file, problem.key) == ("datasets/account.yaml", "account.person.columns")
+    assert "account.person.nickname is not mapped" in problem.what
+
+
+def test_a_mapped_column_that_is_gone_is_named_on_its_line(company: tuple[PgServer, str]) -> None:
+    (problem,) = found(company, "ALTER TABLE usage.location DROP COLUMN map_tile")
+    line = (ITRUS / problem.file).read_text("utf-8").splitlines()[problem.line - 1]
+    assert "map_tile" in line
+
+
+def test_a_mapped_table_that_was_renamed_is_named(company: tuple[PgServer, str]) -> None:
+    problems = found(company, "ALTER TABLE usage.cookie RENAME TO biscuit")
+    assert {p.what for p in problems} == {
+        "there is no table usage.cookie in the database",
+        "usage.biscuit is a table that nobody mapped",
+    }
+
+
+def test_another_primary_key_is_named(company: tuple[PgServer, str]) -> None:
+    problems = found(
+        company, "ALTER TABLE usage.location DROP CONSTRAINT location_pkey; ALTER TABLE usage.location"
+        " ADD PRIMARY KEY (account_id, location_id)")  # fmt: skip
+    assert said(problems) == [
+        "datasets/usage.yaml: usage.location.key: the primary key is account_id, location_id"
+    ]
+
+
+def test_a_reference_to_a_person_without_a_link_is_named(company: tuple[PgServer, str]) -> None:
+    problems = found(company, "ALTER TABLE support.ticket ADD CONSTRAINT asked_by FOREIGN KEY (contact)"
+                              " REFERENCES account.account")  # fmt: skip
+    assert any("contact points at account.account" in p.what for p in problems)
+
+
+def test_what_is_declared_impersonal_and_names_accounts_is_named(company: tuple[PgServer, str]) -> None:
+    problems = found(company, "ALTER TABLE ops.incident ADD COLUMN account_id text")
+    assert [(p.file, p.key) for p in problems] == [("not_personal.yaml", "ops.incident.address")]
+
+
+def test_a_column_said_to_be_impersonal_that_holds_numbers_of_people_is_named(
+    company: tuple[PgServer, str],
+) -> None:
+    problems = found(company, "INSERT INTO ops.incident (reported_on, what) SELECT '2026-01-01',"
+                              " 'call 1380013' || (8000 + n) FROM generate_series(1, 9) AS n")  # fmt: skip
+    (problem,) = problems
+    assert "9 of 9 values look like a mobile number" in problem.what
+    assert "138" not in str(problem)
+
+
+def test_a_server_that_is_down_is_not_reachable_and_quotes_nothing() -> None:
+    with pytest.raises(NotReachable) as error:
+        differences(
+            ITRUS, load(), "company", "host=127.0.0.1 port=1 user=prover password=hush connect_timeout=2"
+        )
+    assert "hush" not in str(error.value)
+
+
+def test_buckets_that_are_missing_unmapped_or_hold_more_are_named(moto: S3Server) -> None:
+    client = moto.client()
+    wanted = {d.address for d in load().datasets if d.store == "objects"}
+    for bucket in wanted - {"ca-seals"}:
+        client.create_bucket(Bucket=bucket)
+    client.create_bucket(Bucket="ca-exports")
+    client.put_object(Bucket="ca-access-logs", Key="tmp/x", Body=b"")
+    client.put_object(Bucket="ca-access-logs", Key="web/x", Body=b"")
+    try:
+        others = {b["Name"] for b in client.list_buckets()["Buckets"]} - wanted - {"ca-exports"}
+        problems = buckets.differences(ITRUS, load(), "objects", client, elsewhere=frozenset(others))
+        assert {p.what for p in problems} == {
+            "there is no bucket ca-seals",
+            "ca-exports is a bucket that nobody mapped",
+            "1 of the first 1000 objects in ca-access-logs lie under no mapped prefix",
+        }
+    finally:
+        client.delete_object(Bucket="ca-access-logs", Key="tmp/x")
+        client.delete_object(Bucket="ca-access-logs", Key="web/x")
+        for bucket in (wanted - {"ca-seals"}) | {"ca-exports"}:
+            client.delete_bucket(Bucket=bucket)
