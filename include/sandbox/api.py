@@ -40,7 +40,9 @@ class AirflowUser:
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> dict[str, Any]:
         """Start a run; Airflow's answer. Raises Refused with the reason that a user would read."""
-        return self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": dict(conf)})
+        return self._call(
+            "POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": dict(conf)}
+        )
 
     def unpause(self, dag_id: str, seconds: float = 60.0) -> None:
         """Let a DAG run, once the DAG processor has found it."""
@@ -71,7 +73,8 @@ class AirflowUser:
     def log(self, dag_id: str, run_id: str, task_id: str, attempt: int) -> list[str]:
         """What a task said, line by line."""
         said = self._call(
-            "GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}?full_content=true"
+            "GET",
+            f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}?full_content=true",
         )
         content = said.get("content") or []
         return [str(c.get("event", c)) if isinstance(c, Mapping) else str(c) for c in content]
@@ -114,13 +117,13 @@ def _reason(reply: requests.Response) -> str:
     return detail if isinstance(detail, str) else "the request was refused"
 
 
-def wait(
-    look: Callable[[], str | None], seconds: float, about: str, *, every: float = 0.5
-) -> str:
+def wait(look: Callable[[], str | None], seconds: float, about: str, *, every: float = 0.5) -> str:
     """What ``look`` says, once it says something. Raises NotReachable after a while."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if (seen := look()) is not None:
             return seen
         time.sleep(every)
-    raise NotReachable(f"nothing happened for {seconds:.0f} s", about=about, next_step="look at it in Airflow")
+    raise NotReachable(
+        f"nothing happened for {seconds:.0f} s", about=about, next_step="look at it in Airflow"
+    )

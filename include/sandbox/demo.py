@@ -1,0 +1,185 @@
+"""The main job on embedded parts: one person's account is cancelled through the real scheduler, and it is shown."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from include.cases import book, papers
+from include.cases.shelf import Shelf
+from include.catalogue import load
+from include.ledger.verify import verify
+from include.model.catalogue import Catalogue
+from include.model.errors import NotProved, Refused
+from include.model.flow import Plan
+from include.model.times import observed_now
+from include.model.words import Disposition, Role
+from include.sandbox import seed as seeding
+from include.sandbox.api import ENDED, SETTLED, AirflowUser
+from include.sandbox.company import SEED, environment, make_ready
+from include.sandbox.stack.stack import COMPANY, Stack
+
+DAG = "account_cancellation"
+PATIENCE = 600.0  # seconds for the whole run
+ANSWERS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
+    "verify_identity.ask": (
+        "ops", "Matched 相符", {"method": "signed_in_session", "fields": ["PI-001", "PI-004"]}
+    ),
+    "decide.ask": ("reviewer", "Approve 批准", {}),
+}  # fmt: skip
+"""Who answers what: nobody who triggered the run decides on it."""
+
+
+def run(people: int) -> None:
+    """Make the company ready, cancel one account, show what became of it. Raises if it did not go well."""
+    console, begun = Console(highlight=False), time.monotonic()
+
+    def say(line: str) -> None:
+        console.print(f"[dim]{time.monotonic() - begun:6.1f} s[/dim]  {line}", soft_wrap=True)
+
+    stack = Stack()
+    make_ready(stack, say, people=people)
+    account = somebody(stack)
+    say("support triggers the promise [bold]account_cancellation[/bold] for one opaque account id")
+    done = cancel(stack, account, say)
+    show(console, stack, done)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run that ended: its case, its run in Airflow, and how long people and machines took, in seconds."""
+
+    case_no: str
+    run_id: str
+    state: str
+    waited_for_people: float
+    whole: float
+
+
+def somebody(stack: Stack) -> str:
+    """A customer who is still one: the ordinary one at first, then others who hold a certificate."""
+    with psycopg.connect(stack.company.superuser_conninfo(COMPANY)) as connection:
+        row = connection.execute(
+            "SELECT a.account_id FROM account.account AS a JOIN cert.certificate AS c USING (account_id)"
+            " WHERE a.cancelled_at IS NULL AND a.kind = 'person' AND c.status = 'valid'"
+            " AND (a.account_id = %(first)s OR NOT a.account_id = ANY(%(special)s))"
+            " ORDER BY a.account_id <> %(first)s, a.account_id LIMIT 1",
+            {
+                "first": seeding.hard_cases(SEED)["ordinary"],
+                "special": list(seeding.hard_cases(SEED).values()),
+            },
+        ).fetchone()
+    if row is None:
+        raise Refused(
+            "nobody is left to cancel", about="sandbox", next_step="quietus sandbox down --purge, then again"
+        )
+    return str(row[0])
+
+
+def cancel(stack: Stack, account: str, say: Any) -> Done:
+    """Trigger the promise as support would, answer its questions as two others would, and wait for its end."""
+    users = {
+        name: AirflowUser(stack.airflow.url, name, stack.airflow.password(name))
+        for name in ("support", "ops", "reviewer", "admin")
+    }
+    users["admin"].unpause(DAG)
+    began = time.monotonic()
+    triggered = users["support"].trigger(
+        DAG, {"account_id": account, "ground": "cancellation", "channel": "app", "requester": "self"}
+    )
+    run_id, case_no = str(triggered["dag_run_id"]), str(triggered["conf"]["case"])
+    say(f"Airflow knows it as [bold]{case_no}[/bold] and nothing more")
+    seen: dict[str, str | None] = {}
+    parked: dict[str, float] = {}
+    waited = 0.0
+    while time.monotonic() - began < PATIENCE:
+        for task in users["admin"].tasks(DAG, run_id):
+            if task.state != seen.get(task.task_id):
+                seen[task.task_id] = task.state
+                if task.state in ("success", "failed", "awaiting_input", "up_for_retry"):
+                    say(f"{task.task_id:26} {task.state.replace('_', ' ')}")
+            if task.state != "awaiting_input":
+                continue
+            since = parked.setdefault(task.task_id, time.monotonic())
+            if time.monotonic() - since >= SETTLED:
+                who, chosen, given = ANSWERS[task.task_id]
+                users[who].answer(DAG, run_id, task.task_id, chosen, given)
+                waited += time.monotonic() - since
+                parked[task.task_id] = float("inf")
+                say(f"{task.task_id:26} {who} answers: {chosen}")
+        state = users["admin"].run_state(DAG, run_id)
+        if state in ENDED:
+            return Done(case_no, run_id, state, waited, time.monotonic() - began)
+        time.sleep(0.5)
+    raise NotProved(
+        "the run did not end in time", about=case_no, next_step=f"look at it: {stack.airflow.url}"
+    )
+
+
+def show(console: Console, stack: Stack, done: Done) -> None:
+    """What went, what stayed, on which law and until when; where to look; and the certificate, verified."""
+    catalogue = load()
+    run_page = f"{stack.airflow.url}/dags/{DAG}/runs/{done.run_id}"
+    if done.state != "success":
+        raise NotProved(
+            f"the run ended as {done.state}", about=done.case_no, next_step=f"read its red task: {run_page}"
+        )
+    with book.connect(environment(stack).postgres(book.RECORDS, Role.READER)) as conn:
+        case = book.case(conn, done.case_no)
+        plan = papers.latest_plan(conn, case)
+    console.print(f"\n[bold]{done.case_no}[/bold] is {case.state.value}: the live work is done and proved.\n")
+    console.print(_table("What went 已处理", plan, catalogue, [d for d in Disposition if d.changes_data]))
+    console.print(_table("What stays 保留", plan, catalogue, [Disposition.RETAIN, Disposition.HOLD]))
+    shelf = Shelf(stack.certificates)
+    name = shelf.names(done.case_no)[-1].replace(".auditor.", ".person.")
+    public = stack.ledger_home / "pub.pem"
+    report = verify(shelf.get(name), public.read_bytes())
+    if report.problems:
+        raise NotProved(f"the certificate does not verify: {report.problems[0]}", about=done.case_no)
+    _where(console, stack, done, run_page, shelf.directory / name, public)
+
+
+def _table(title: str, plan: Plan, catalogue: Catalogue, fates: Sequence[Disposition]) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in ("items", "fate", "until", "law", "datasets"):
+        table.add_column(column, justify="right" if column == "items" else "left", overflow="fold")
+    rows: dict[tuple[str, str, str], dict[str, int]] = defaultdict(dict)
+    for line in plan.lines:
+        if line.items and line.disposition in fates:
+            until = line.until.isoformat() if line.until else line.hold or line.waits_for or ""
+            of = rows[line.disposition.past, until, line.law]
+            title_ = catalogue.dataset(line.dataset).title
+            of[title_] = of.get(title_, 0) + line.items
+    for (past, until, law), datasets in sorted(rows.items()):
+        names = sorted(datasets)
+        shown = "; ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        table.add_row(str(sum(datasets.values())), past, until, law, shown)
+    return table
+
+
+def _where(
+    console: Console, stack: Stack, done: Done, run_page: str, certificate: Path, public: Path
+) -> None:
+    console.print("\n[bold]Where to look[/bold]")
+    console.print(f"  the run         {run_page}", soft_wrap=True)
+    console.print(f"  the evidence    {stack.airflow.url}/quietus/cases/{done.case_no}", soft_wrap=True)
+    for user in ("support", "reviewer", "auditor"):
+        console.print(f"  log in as       {user} / {stack.airflow.password(user)}", soft_wrap=True)
+    console.print(f"  certificate     {certificate}", soft_wrap=True)
+    console.print(
+        f"                  verified offline at {observed_now():%H:%M:%S}; do it yourself, anywhere:"
+    )
+    console.print(f"  quietus verify {certificate} --key {public}", soft_wrap=True)
+    console.print(f"  quietus case show {done.case_no}        quietus case explain {done.case_no}")
+    console.print(
+        f"\n[dim]{done.whole:.0f} s in all, {done.waited_for_people:.0f} s of them waiting for two people's answers. "
+        "make down stops everything.[/dim]"
+    )
