@@ -199,6 +199,39 @@ def explain_(
         Console(highlight=False).print(text, soft_wrap=True, markup=False)
 
 
+@app.command()
+def accept(
+    case_no: CaseNo,
+    plan: Annotated[
+        str, typer.Option(help="Fingerprint of the plan in force, as `quietus case plan` prints it.")
+    ],
+) -> None:
+    """Accept a plan that goes beyond what was approved, as another person than the requester."""
+    from include.cases import verbs
+
+    verbs.accept_plan(_desk(), case_no, approver=_me("approver"), plan=plan, as_of=_today())
+    Console(highlight=False).print(f"{case_no}: accepted; clear the task that stopped, or run the next step")
+
+
+class Edition(StrEnum):
+    PERSON = "person"
+    AUDITOR = "auditor"
+
+
+@app.command()
+def certificate(
+    case_no: CaseNo,
+    edition: Annotated[Edition, typer.Option(help="The auditor's shows everything.")] = Edition.PERSON,
+    serial: Annotated[int | None, typer.Option(min=1, help="Which; the last if left out.")] = None,
+) -> None:
+    """Print an issued certificate, to be saved to a file and checked with `quietus verify`."""
+    from include.cases import certificates
+
+    with _reader() as conn:
+        found = certificates.issued(conn, case_no, serial)
+    typer.echo(getattr(found, edition.value), nl=False)
+
+
 @hold.command("open")
 def hold_open(
     basis: Annotated[str, typer.Option(help="court, authority, statute or dispute")],
