@@ -51,5 +51,5 @@ def main() -> None:
     try:
         build()()
     except QuietusError as error:
-        Console(stderr=True).print(f"[red]quietus:[/red] {escape(str(error))}", soft_wrap=True)
+        Console(stderr=True, emoji=False).print(f"[red]quietus:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(FAILED)

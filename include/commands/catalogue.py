@@ -45,7 +45,8 @@ def _load(where: Path | None) -> tuple[Path, Catalogue]:
 
 
 def _print(line: str = "") -> None:
-    Console(highlight=False).print(line, soft_wrap=True, markup=False)
+    # ":100:" is a line number here, and no emoji.
+    Console(highlight=False, emoji=False).print(line, soft_wrap=True, markup=False)
 
 
 def _stop(problems: Sequence[Problem], root: Path, what: str) -> None:
