@@ -47,8 +47,8 @@ def record_evidence(
         book.note(conn, case.case_no, as_of, actor, "evidence",
                   detail={"kind": evidence.kind, "store": evidence.store or "",
                           "verdict": evidence.verdict.value, "checks": len(evidence.checks)})  # fmt: skip
-    if strict and evidence.verdict is not Verdict.PASSED:
-        bad = [c for c in evidence.checks if c.verdict is not Verdict.PASSED]
+    bad = [c for c in evidence.checks if c.verdict is not Verdict.PASSED and _matters(evidence, c)]
+    if strict and (bad or not evidence.checks):
         first = f"{bad[0].name}: {bad[0].why or 'no reason given'}" if bad else "no check was made"
         raise NotProved(
             f"the proof '{evidence.kind}' is {evidence.verdict.value} in {len(bad)} of"
@@ -74,12 +74,15 @@ def _findings(conn: Conn, evidence: Evidence, actor: str) -> None:
                 conn, evidence.case_no, code, _place(check), actor=actor, settlement="proved since"
             )
     bad = [c for c in evidence.checks if c.verdict is not Verdict.PASSED]
-    papers.keep_findings(conn, evidence.case_no, [_of(code, c) for c in bad if _matters(c)])
+    papers.keep_findings(conn, evidence.case_no, [_of(code, c) for c in bad if _matters(evidence, c)])
 
 
-def _matters(check: Check) -> bool:
+def _matters(evidence: Evidence, check: Check) -> bool:
     # A rung that cannot be observed (R3 and up on a managed server) is UNVERIFIED and stands so on the
-    # certificate; only what the live deletion itself needs keeps the case from resting.
+    # certificate; only what the live deletion itself needs keeps the case from resting. So does a store that
+    # cannot refuse anybody anything: there a restriction only marks, which is said of the store as a whole.
+    if check.name == f"enforced.{evidence.store}" and check.verdict is Verdict.UNVERIFIED:
+        return False
     return check.verdict is Verdict.FAILED or check.rung <= Rung.R2
 
 

@@ -4,6 +4,6 @@
 not be looked at is UNVERIFIED and says why. Imports only ``include.model``, and none of the deleters' queries.
 """
 
-from include.proofs.relational import baseline, gone
+from include.proofs.relational import baseline, gone, restricted
 
-__all__ = ["baseline", "gone"]
+__all__ = ["baseline", "gone", "restricted"]

@@ -1,4 +1,4 @@
-"""Proofs over PostgreSQL stores: before a disposal that the prover is not blind, after it that it is done."""
+"""Proofs over PostgreSQL stores: of a restriction; before a disposal that the prover sees; after it that it is done."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from include.model.times import observed_now
 from include.model.words import DatasetKind, StoreKind
 from include.proofs import suites
 from include.proofs.asking import Questionnaire
+from include.proofs.restriction import hidden, views
 from include.proofs.run import ask
 from include.proofs.server import Reader
 from include.proofs.tables import Tables, types_of
@@ -40,6 +41,26 @@ def gone(catalogue: Catalogue, connections: Connections, step: Step, plan: Plan)
                 "gone", step, plan, reader.store, ask(questionnaire, reader) + suites.beyond(tables, plan)
             )
         )
+    return found
+
+
+def restricted(catalogue: Catalogue, connections: Connections, step: Step) -> list[Evidence]:
+    """After the restriction: each business role reads nothing of the person and may write nothing for the person,
+    and the catalogue's measures hold. A step that does not restrict anybody has nothing to prove.
+
+    Raises NotReachable if a store does not answer.
+    """
+    if not step.restricting:
+        return []
+    found = []
+    for reader, tables in _stores(catalogue, connections, step):
+        roles = catalogue.store(reader.store).business_roles
+        there = reader.at(f"q_{step.id}")
+        with there.connect() as connection, there.reaching():
+            questionnaire, unproved = suites.measures(tables, connection)
+        checks = hidden(reader, tables, roles) + views(reader, tables, roles)
+        checks += ask(questionnaire, there) + unproved
+        found.append(_evidence("restricted", step, None, reader.store, checks))
     return found
 
 
@@ -87,4 +108,4 @@ def _evidence(kind: str, step: Step, plan: Plan | None, store: str, checks: tupl
     )
 
 
-__all__ = ["Callable", "Questionnaire", "baseline", "gone", "opened"]
+__all__ = ["Callable", "Questionnaire", "baseline", "gone", "opened", "restricted"]

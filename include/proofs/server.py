@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import psycopg
@@ -50,11 +50,16 @@ class Reader:
 
     conninfo: Callable[[], str]
     store: str
+    search_path: str = ""
 
     @classmethod
     def of(cls, connections: Connections, store: str, connection: str) -> Reader:
         """The prover of a store. The secret is asked for when a connection is made."""
         return cls(lambda: connections.postgres(connection, Role.PROVER), store)
+
+    def at(self, schema: str) -> Reader:
+        """The same prover, for statements that name tables of this schema without it."""
+        return replace(self, search_path='"' + schema.replace('"', '""') + '"')
 
     @property
     def about(self) -> str:
@@ -104,7 +109,7 @@ class Reader:
                 "statement_timeout": f"{int(STATEMENT * 1000)}",
                 "lock_timeout": f"{int(LOCK * 1000)}",
                 "idle_in_transaction_session_timeout": "120000",
-                "search_path": "",
+                "search_path": self.search_path,
                 "datestyle": "ISO, YMD",
                 "timezone": "UTC",
                 "jit": "off",

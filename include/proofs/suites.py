@@ -17,14 +17,16 @@ Names of checks are stable, ``<what>.<dataset>``:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import psycopg
 from psycopg import sql
 
 from include.model.catalogue import Dataset
 from include.model.flow import Check, Line, Plan
 from include.model.words import Disposition, Ownership, Rung, Verdict
 from include.proofs.asking import Question, Questionnaire
+from include.proofs.server import Connection
 from include.proofs.tables import Tables, equal, part_name, quoted
 
 STAYS = (Disposition.RETAIN, Disposition.HOLD, Disposition.ANONYMISE, Disposition.UNLINK)
@@ -231,6 +233,36 @@ def _uncut(tables: Tables, dataset: Dataset) -> sql.Composed:
         _disposed(Disposition.ANONYMISE, Disposition.UNLINK),
         sql.SQL(" OR ").join(wrong),
     )
+
+
+# --- measures ------------------------------------------------------------------------------------------
+
+
+def measures(tables: Tables, connection: Connection) -> tuple[Questionnaire, tuple[Check, ...]]:
+    """``measure.<id>`` (R1): no violation of what the restriction's measures bring about, by their own proofs.
+
+    A measure without a proof is UNVERIFIED. ``connection`` only binds the proofs' parameters.
+    """
+    questions: list[Question] = []
+    unproved: list[Check] = []
+    for measure in tables.catalogue.measures:
+        if measure.store != tables.store:
+            continue
+        proof = tables.catalogue.measure_sql.get(f"{measure.id}.proof")
+        touched = measure.touches[0] if measure.touches else None
+        question = Question(
+            f"measure.{measure.id}", touched, Rung.R1, 0, sql.SQL(""),
+            f"violated: {measure.title} ({measure.law})",
+        )  # fmt: skip
+        if proof is None:
+            unproved.append(question.unanswered("the catalogue has no proof of this measure"))
+            continue
+        bound = psycopg.ClientCursor(connection).mogrify(
+            sql.SQL(proof.strip().rstrip(";")),  # the catalogue's own text, pinned by its digest
+            {"as_of": tables.step.as_of, "case_no": tables.step.case_no},
+        )
+        questions.append(replace(question, source=sql.SQL(bound)))
+    return Questionnaire("restricted", tables.store, tuple(questions)), tuple(unproved)
 
 
 # --- materialised views -----------------------------------------------------------------------------

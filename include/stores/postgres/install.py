@@ -119,6 +119,19 @@ def _grant(
         connection.execute(
             sql.SQL("ALTER ROLE {} BYPASSRLS; ALTER ROLE {} BYPASSRLS").format(name(eraser), name(prover))
         )
+        _may_act_as(connection, prover, catalogue.store(store).business_roles)
+
+
+def _may_act_as(connection: Connection, prover: str, roles: tuple[str, ...]) -> None:
+    """The prover tries out a restriction by becoming each business role. It inherits nothing from them: what it
+    reads as itself, it reads as itself."""
+    if connection.info.server_version < 160000:  # before, inheriting is an attribute of the role
+        connection.execute(sql.SQL("ALTER ROLE {} NOINHERIT").format(name(prover)))
+    how = "WITH INHERIT FALSE, SET TRUE" if connection.info.server_version >= 160000 else ""
+    for role in roles:
+        connection.execute(
+            sql.SQL("GRANT {} TO {} {}").format(name(role), name(prover), sql.SQL(how))
+        )
 
 
 def _base(connection: Connection, live: Live, address: str) -> None:
