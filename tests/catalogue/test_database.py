@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
 from include.catalogue import buckets
 from include.catalogue.database import differences
 from include.catalogue.loader import ITRUS, load
 from include.catalogue.problems import Problem
-from include.model.errors import NotReachable
+from include.commands import catalogue as command
+from include.model.errors import CatalogueError, NotReachable
+from include.model.words import Role
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
     from tests.conftest import PgServer, S3Server
-
-SCHEMA = Path("include/sandbox/schema")
-
-
-@pytest.fixture
-def company(pg18: PgServer) -> tuple[PgServer, str]:
-    """The company's database, empty, made once for all tests of this session."""
-
-    def build(conninfo: str) -> None:
-        with psycopg.connect(conninfo) as conn:
-            for file in sorted(SCHEMA.glob("*.sql")):
-                conn.execute(file.read_text("utf-8").encode())
-
-    return pg18, pg18.fresh_database("catalogue_company", build)
 
 
 def found(company: tuple[PgServer, str], change: str = "") -> tuple[Problem, ...]:
@@ -154,3 +144,26 @@ def test_buckets_that_are_missing_unmapped_or_hold_more_are_named(moto: S3Server
         client.delete_object(Bucket="ca-access-logs", Key="web/x")
         for bucket in (wanted - {"ca-seals"}) | {"ca-exports"}:
             client.delete_bucket(Bucket=bucket)
+
+
+def test_the_command_line_compares_with_every_store(
+    company: tuple[PgServer, str], moto: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, name = company
+    with psycopg.connect(server.conninfo(name)) as conn:
+        conn.execute("DROP TABLE usage.cookie")
+
+    class Sandbox:
+        def postgres(self, connection: str, role: Role) -> str:
+            assert (connection, role) == ("company", Role.PROVER)
+            return server.conninfo(name, role.value)
+
+        def s3(self, connection: str, role: Role) -> S3Client:
+            assert (connection, role) == ("objects", Role.PROVER)
+            return moto.client()
+
+    monkeypatch.setattr(command, "_connections", Sandbox)
+    result = CliRunner().invoke(command.app, ["lint", "--database"])
+    assert isinstance(result.exception, CatalogueError)
+    assert "there is no table usage.cookie in the database" in result.output
+    assert "there is no bucket ca-seals" in result.output
