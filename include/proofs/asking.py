@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from include.model.flow import Check
+from include.model.flow import Check, Evidence, Plan, Step
+from include.model.times import observed_now
 from include.model.words import CopyKind, Rung, Verdict
 
 
@@ -32,6 +33,11 @@ class Question:
     otherwise: str
     parts: tuple[str, ...] = ()
     copy_kind: CopyKind = CopyKind.LIVE
+
+    @property
+    def id(self) -> str:
+        """Name and copy: unique within a suite."""
+        return f"{self.name}@{self.copy_kind.value}"
 
     def check(self, observed: int) -> Check:
         """The check for an answer."""
@@ -90,7 +96,7 @@ class Questionnaire:
         needed = self._needed()
         counts = sql.SQL(" UNION ALL ").join(
             sql.SQL("SELECT {}::text AS name, count(*) AS observed FROM ({}) AS q").format(
-                sql.Literal(q.name), q.source
+                sql.Literal(q.id), q.source
             )
             for q in self.questions
         )
@@ -112,3 +118,19 @@ class Questionnaire:
             if part.name in found:
                 found.update(part.parts)
         return found
+
+
+def evidence(
+    kind: str, step: Step, plan: Plan | None, store: str | None, checks: Sequence[Check]
+) -> Evidence:
+    """What one look at one store gave, as it goes into the ledger."""
+    return Evidence(
+        kind=kind,
+        step=step.id,
+        case_no=step.case_no,
+        store=store,
+        as_of=step.as_of,
+        observed_at=observed_now(),
+        plan=plan.fingerprint() if plan else None,
+        checks=tuple(checks),
+    )

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import great_expectations.expectations as gxe
 from great_expectations.compatibility.sqlalchemy import sqlalchemy as sa
 from great_expectations.core.metric_domain_types import MetricDomainTypes
-from great_expectations.execution_engine import SqlAlchemyExecutionEngine
+from great_expectations.execution_engine import PandasExecutionEngine, SqlAlchemyExecutionEngine
 from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
@@ -44,6 +43,20 @@ class NamedCounts(TableMetricProvider):  # type: ignore[misc]
         )
         return {str(name): int(observed) for name, observed in rows}
 
+    @metric_value(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
+    def _pandas(
+        cls,
+        execution_engine: Any,
+        metric_domain_kwargs: dict[str, Any],
+        metric_value_kwargs: dict[str, Any],
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any],
+    ) -> dict[str, int]:
+        batch, _, _ = execution_engine.get_compute_domain(
+            metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE
+        )
+        return {str(n): int(o) for n, o in zip(batch["name"], batch["observed"], strict=True)}
+
 
 class ExpectNamedCountToEqual(BatchExpectation):  # type: ignore[misc]
     """Expect the batch's row of this name to hold this count."""
@@ -65,4 +78,4 @@ class ExpectNamedCountToEqual(BatchExpectation):  # type: ignore[misc]
         return {"success": observed == wanted["value"], "result": {"observed_value": observed}}
 
 
-__all__ = ["ExpectNamedCountToEqual", "gxe"]
+__all__ = ["ExpectNamedCountToEqual"]

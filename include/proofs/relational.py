@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from include.model.catalogue import Catalogue, StoreDeclared
 from include.model.doors import Connections
-from include.model.flow import Check, Evidence, Plan, Step
-from include.model.times import observed_now
+from include.model.flow import Evidence, Plan, Step
 from include.model.words import DatasetKind, StoreKind
 from include.proofs import suites
-from include.proofs.asking import Questionnaire
+from include.proofs.asking import evidence
 from include.proofs.restriction import hidden, views
 from include.proofs.run import ask
 from include.proofs.server import Reader
@@ -23,7 +22,7 @@ def baseline(catalogue: Catalogue, connections: Connections, step: Step, plan: P
     Raises NotReachable if a store does not answer.
     """
     return [
-        _evidence("baseline", step, plan, reader.store, ask(suites.baseline(tables, plan), reader))
+        evidence("baseline", step, plan, reader.store, ask(suites.baseline(tables, plan), reader))
         for reader, tables in _stores(catalogue, connections, step)
     ]
 
@@ -37,7 +36,7 @@ def gone(catalogue: Catalogue, connections: Connections, step: Step, plan: Plan)
     for reader, tables in _stores(catalogue, connections, step):
         questionnaire = suites.gone(tables, plan, _definitions(reader, tables))
         found.append(
-            _evidence(
+            evidence(
                 "gone", step, plan, reader.store, ask(questionnaire, reader) + suites.beyond(tables, plan)
             )
         )
@@ -60,7 +59,7 @@ def restricted(catalogue: Catalogue, connections: Connections, step: Step) -> li
             questionnaire, unproved = suites.measures(tables, connection)
         checks = hidden(reader, tables, roles) + views(reader, tables, roles)
         checks += ask(questionnaire, there) + unproved
-        found.append(_evidence("restricted", step, None, reader.store, checks))
+        found.append(evidence("restricted", step, None, reader.store, checks))
     return found
 
 
@@ -95,17 +94,4 @@ def _definitions(reader: Reader, tables: Tables) -> dict[str, str]:
         )
 
 
-def _evidence(kind: str, step: Step, plan: Plan | None, store: str, checks: tuple[Check, ...]) -> Evidence:
-    return Evidence(
-        kind=kind,
-        step=step.id,
-        case_no=step.case_no,
-        store=store,
-        as_of=step.as_of,
-        observed_at=observed_now(),
-        plan=plan.fingerprint() if plan else None,
-        checks=checks,
-    )
-
-
-__all__ = ["Callable", "Questionnaire", "baseline", "gone", "opened", "restricted"]
+__all__ = ["baseline", "gone", "opened", "restricted"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -32,7 +32,7 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def suite_of(questionnaire: Questionnaire) -> gx.ExpectationSuite:
+def suite_of(name: str, questions: Sequence[Question]) -> gx.ExpectationSuite:
     """The suite: one expectation per question, under the question's name."""
     quiet()
     import great_expectations as gx
@@ -40,11 +40,45 @@ def suite_of(questionnaire: Questionnaire) -> gx.ExpectationSuite:
     from include.proofs.expectations import ExpectNamedCountToEqual
 
     return gx.ExpectationSuite(
-        name=f"{questionnaire.kind}.{questionnaire.store}",
+        name=name,
         expectations=[
-            ExpectNamedCountToEqual(count_name=q.name, value=q.expected, description=q.name)
-            for q in questionnaire.questions
+            ExpectNamedCountToEqual(count_name=q.id, value=q.expected, description=q.name) for q in questions
         ],
+    )
+
+
+def _context() -> Any:
+    quiet()
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context: Any = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    return context
+
+
+def judge(
+    kind: str, store: str, questions: Sequence[Question], counts: Mapping[str, int]
+) -> tuple[Check, ...]:
+    """Have a suite judge counts that were made elsewhere, such as by listing a bucket."""
+    if not questions:
+        return ()
+    import pandas as pd  # type: ignore[import-untyped]
+
+    name = f"{kind}.{store}"
+    context = _context()
+    asset = context.data_sources.add_pandas(name).add_dataframe_asset("counts")
+    definition = asset.add_batch_definition_whole_dataframe("all")
+    rows = [(q.id, counts[q.id]) for q in questions if q.id in counts]
+    observed = _observed(
+        context,
+        definition,
+        suite_of(name, questions),
+        {"dataframe": pd.DataFrame(rows, columns=["name", "observed"])},
+    )
+    return tuple(
+        q.unanswered("it was not counted") if (n := observed.get(q.id)) is None else q.check(n)
+        for q in questions
     )
 
 
@@ -55,12 +89,7 @@ def ask(questionnaire: Questionnaire, reader: Reader) -> tuple[Check, ...]:
     """
     if not questionnaire.questions:
         return ()
-    quiet()
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    context: Any = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    context = _context()
     refusals: list[psycopg.Error] = []
     source = context.data_sources.add_postgres(
         questionnaire.store,
@@ -72,44 +101,48 @@ def ask(questionnaire: Questionnaire, reader: Reader) -> tuple[Check, ...]:
         answers = _ask(context, source, questionnaire, reader.about, refusals)
     finally:
         source.get_execution_engine().engine.dispose()
-    return tuple(answers[q.name] for q in questionnaire.questions)
+    return tuple(answers[q.id] for q in questionnaire.questions)
 
 
 def _ask(
     context: Any, source: Any, questionnaire: Questionnaire, about: str, refusals: list[psycopg.Error]
 ) -> dict[str, Check]:
-    import great_expectations as gx
-
     refusals.clear()
     questions = questionnaire.questions
     # A colon before a letter would be taken for a parameter of the statement.
     statement = _without_parameters(questionnaire.statement())
-    name = f"{questionnaire.kind} {len(questions)} from {questions[0].name}"
+    name = f"{questionnaire.kind} {len(questions)} from {questions[0].id}"
     asset = source.add_query_asset(name=name, query=statement)
-    suite = suite_of(questionnaire)
-    suite.name = name
-    definition = context.validation_definitions.add(
-        gx.ValidationDefinition(
-            name=name, data=asset.add_batch_definition_whole_table("all"), suite=context.suites.add(suite)
-        )
-    )
-    checkpoint = context.checkpoints.add(
-        gx.Checkpoint(name=name, validation_definitions=[definition], result_format="BASIC")
-    )
-    results = next(iter(checkpoint.run().run_results.values())).results
-    observed = {r.expectation_config.kwargs["count_name"]: _number(r) for r in results}
-    if all(n is not None for n in observed.values()) and len(observed) == len(questions):
-        return {q.name: q.check(_int(observed[q.name])) for q in questions}
+    observed = _observed(context, asset.add_batch_definition_whole_table("all"), suite_of(name, questions))
+    if all(observed.get(q.id) is not None for q in questions):
+        return {q.id: q.check(_int(observed[q.id])) for q in questions}
     if refusals and isinstance(said := meaning(refusals[-1], about), NotReachable):
         raise said
     if len(questions) == 1:
         why = meaning(refusals[-1], about).what if refusals else "the question was not answered"
-        return {questions[0].name: questions[0].unanswered(why)}
+        return {questions[0].id: questions[0].unanswered(why)}
     middle = len(questions) // 2
     return {
         **_ask(context, source, questionnaire.only(questions[:middle]), about, refusals),
         **_ask(context, source, questionnaire.only(questions[middle:]), about, refusals),
     }
+
+
+def _observed(
+    context: Any, definition: Any, suite: Any, parameters: dict[str, Any] | None = None
+) -> dict[str, int | None]:
+    """Run one suite over one batch by a checkpoint: question -> count, None where something was raised."""
+    import great_expectations as gx
+
+    validation = context.validation_definitions.add(
+        gx.ValidationDefinition(name=suite.name, data=definition, suite=context.suites.add(suite))
+    )
+    checkpoint = context.checkpoints.add(
+        gx.Checkpoint(name=suite.name, validation_definitions=[validation], result_format="BASIC")
+    )
+    ran = checkpoint.run(batch_parameters=parameters)
+    results = next(iter(ran.run_results.values())).results
+    return {r.expectation_config.kwargs["count_name"]: _number(r) for r in results}
 
 
 def _number(result: Any) -> int | None:
@@ -128,4 +161,4 @@ def _without_parameters(statement: str) -> str:
     return statement.replace(":", "\\:").replace("\\:\\:", "::")
 
 
-__all__ = ["Callable", "Question", "ask", "suite_of"]
+__all__ = ["ask", "judge", "suite_of"]

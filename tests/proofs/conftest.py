@@ -1,5 +1,6 @@
-"""The small company of the store's tests, and everything of a case that a proof needs."""
+"""The small companies of the stores' own tests: a database, and a few buckets."""
 
 from tests.stores.postgres.conftest import new_company, shop
+from tests.stores.s3.conftest import ceph_here, moto_here, on_moto, server, world
 
-__all__ = ["new_company", "shop"]
+__all__ = ["ceph_here", "moto_here", "new_company", "on_moto", "server", "shop", "world"]
