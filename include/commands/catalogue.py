@@ -139,6 +139,23 @@ def explain_(
     _print(explain(catalogue, name, lang.value))
 
 
+@app.command("matrix")
+def matrix_(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail if the page is not current.")
+    ] = False,
+) -> None:
+    """Write docs/policy.md, the policy beside what honours it."""
+    from include.catalogue import matrix
+
+    root, catalogue = _load(None)
+    if not check:
+        matrix.write(root, catalogue)
+    elif not matrix.PAGE.exists() or matrix.PAGE.read_text("utf-8") != matrix.page(root, catalogue):
+        raise CatalogueError("it is not current", about=matrix.PAGE.name,
+                             next_step="run `quietus catalogue matrix` and commit what it writes")  # fmt: skip
+
+
 @app.command("schema")
 def schema_(
     check: Annotated[

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from include.catalogue.coverage import Standing, coverage, exists, standing
 from include.catalogue.loader import ITRUS, LISTS, files_of, load
+from include.catalogue.matrix import PAGE, page
 from include.catalogue.schema import first_line, schemas, stale
 from include.model.catalogue import Clause, Control, NoControl
 from include.model.words import LegalRank, Rung
@@ -157,3 +158,11 @@ def test_a_schema_that_is_old_or_nobodys_is_named(tmp_path: Path) -> None:
     (tmp_path / "clauses.schema.json").write_text("{}", "utf-8")
     (tmp_path / "other.schema.json").write_text("{}", "utf-8")
     assert stale(tmp_path) == ("clauses.schema.json", "other.schema.json")
+
+
+def test_the_policy_matrix_is_that_of_the_catalogue() -> None:
+    text = page(ITRUS, POLICY)
+    assert PAGE.read_text("utf-8") == text, "run `quietus catalogue matrix`"
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} <= {4, 6, 7, 8}
+    assert all(f"| {c.no} | {c.art} |" in text for c in POLICY.clauses)
