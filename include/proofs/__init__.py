@@ -1,8 +1,8 @@
 """That it is gone: looked at by somebody other than the deleter, over a connection that can only read.
 
-``restricted`` after the restriction, ``baseline`` before the disposal, ``gone`` and ``objects_gone`` after it. Every
-function returns :class:`Evidence` with counts and no values; what could not be looked at is UNVERIFIED and says why.
-Imports only ``include.model``, and none of the deleters' queries.
+``restricted`` after the restriction, ``baseline`` before the disposal, ``gone`` and ``objects_gone`` after it, and
+``dragnet`` for what nobody declared. Every function returns :class:`Evidence` with counts and no values; what could
+not be looked at is UNVERIFIED and says why. Imports only ``include.model``, and none of the deleters' queries.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from include.model.doors import Connections
 from include.model.flow import Evidence, Plan, Step
 from include.proofs import objects, relational
 from include.proofs.bucket import WORK
+from include.proofs.collecting import collect_values
+from include.proofs.dragnet import dragnet
 from include.proofs.relational import gone
+from include.proofs.values import Values
 
 
 def baseline(
@@ -50,4 +53,4 @@ def objects_gone(
     return [objects.gone(x, plan) for x in objects.stores(catalogue, connections, step, work)]
 
 
-__all__ = ["baseline", "gone", "objects_gone", "restricted"]
+__all__ = ["Values", "baseline", "collect_values", "dragnet", "gone", "objects_gone", "restricted"]

@@ -23,7 +23,7 @@ def baseline(catalogue: Catalogue, connections: Connections, step: Step, plan: P
     """
     return [
         evidence("baseline", step, plan, reader.store, ask(suites.baseline(tables, plan), reader))
-        for reader, tables in _stores(catalogue, connections, step)
+        for reader, tables in each_store(catalogue, connections, step)
     ]
 
 
@@ -33,7 +33,7 @@ def gone(catalogue: Catalogue, connections: Connections, step: Step, plan: Plan)
     Raises NotReachable if a store does not answer.
     """
     found = []
-    for reader, tables in _stores(catalogue, connections, step):
+    for reader, tables in each_store(catalogue, connections, step):
         questionnaire = suites.gone(tables, plan, _definitions(reader, tables))
         found.append(
             evidence(
@@ -52,7 +52,7 @@ def restricted(catalogue: Catalogue, connections: Connections, step: Step) -> li
     if not step.restricting:
         return []
     found = []
-    for reader, tables in _stores(catalogue, connections, step):
+    for reader, tables in each_store(catalogue, connections, step):
         roles = catalogue.store(reader.store).business_roles
         there = reader.at(f"q_{step.id}")
         with there.connect() as connection, there.reaching():
@@ -63,7 +63,8 @@ def restricted(catalogue: Catalogue, connections: Connections, step: Step) -> li
     return found
 
 
-def _stores(catalogue: Catalogue, connections: Connections, step: Step) -> Iterator[tuple[Reader, Tables]]:
+def each_store(catalogue: Catalogue, connections: Connections, step: Step) -> Iterator[tuple[Reader, Tables]]:
+    """Every PostgreSQL store that holds datasets: its prover, and its tables."""
     for store in catalogue.stores:
         if store.kind is StoreKind.POSTGRES and catalogue.of_store(store.id, DatasetKind.TABLE):
             yield opened(catalogue, connections, step, store)
@@ -94,4 +95,4 @@ def _definitions(reader: Reader, tables: Tables) -> dict[str, str]:
         )
 
 
-__all__ = ["baseline", "gone", "opened", "restricted"]
+__all__ = ["baseline", "each_store", "gone", "opened", "restricted"]

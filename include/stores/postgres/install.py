@@ -120,6 +120,7 @@ def _grant(
             sql.SQL("ALTER ROLE {} BYPASSRLS; ALTER ROLE {} BYPASSRLS").format(name(eraser), name(prover))
         )
         _may_act_as(connection, prover, catalogue.store(store).business_roles)
+        _may_read_what_comes(connection, live, prover)
 
 
 def _may_act_as(connection: Connection, prover: str, roles: tuple[str, ...]) -> None:
@@ -131,6 +132,22 @@ def _may_act_as(connection: Connection, prover: str, roles: tuple[str, ...]) -> 
     for role in roles:
         connection.execute(
             sql.SQL("GRANT {} TO {} {}").format(name(role), name(prover), sql.SQL(how))
+        )
+
+
+def _may_read_what_comes(connection: Connection, live: Live, prover: str) -> None:
+    """Tables that nobody declared are made after us, and are where a dragnet must be able to look."""
+    owners = {t.owner for t in live.tables.values()}
+    for owner in sorted(owners):
+        connection.execute(
+            sql.SQL(
+                "ALTER DEFAULT PRIVILEGES FOR ROLE {o} GRANT SELECT ON TABLES TO {p};"
+                " ALTER DEFAULT PRIVILEGES FOR ROLE {o} GRANT USAGE ON SCHEMAS TO {p}"
+            ).format(o=name(owner), p=name(prover))
+        )
+    if connection.info.server_version >= 160000:  # before, a role that inherits nothing gets nothing from it
+        connection.execute(
+            sql.SQL("GRANT pg_read_all_data TO {} WITH INHERIT TRUE, SET FALSE").format(name(prover))
         )
 
 
