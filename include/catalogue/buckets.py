@@ -14,6 +14,7 @@ from include.model.errors import NotReachable
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+OURS = "quietus-"  # buckets of our own, such as those of step areas
 SAMPLE_KEYS = 1000  # of each bucket: one page
 
 
@@ -33,7 +34,8 @@ def differences(
     silent = {p.address for p in catalogue.not_personal if p.store == store}
     elsewhere |= {b.location for b in catalogue.backups}
     try:
-        there = {b["Name"] for b in client.list_buckets().get("Buckets", [])}
+        names = {b["Name"] for b in client.list_buckets().get("Buckets", [])}
+        there = {name for name in names if not name.startswith(OURS)}
         for bucket, datasets in mapped.items():
             if bucket not in there:
                 report.add("datasets", datasets[0][0], ("address",), f"there is no bucket {bucket}",

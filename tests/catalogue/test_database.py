@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -14,12 +15,16 @@ from include.catalogue.loader import ITRUS, load
 from include.catalogue.problems import Problem
 from include.commands import catalogue as command
 from include.model.errors import CatalogueError, NotReachable
+from include.model.flow import Step
 from include.model.words import Role
+from include.stores.postgres import PostgresStore, install
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from tests.conftest import PgServer, S3Server
+
+LI = "acct_000000000001"
 
 
 def found(company: tuple[PgServer, str], change: str = "") -> tuple[Problem, ...]:
@@ -36,6 +41,34 @@ def said(problems: tuple[Problem, ...]) -> list[str]:
 
 def test_the_map_is_that_of_the_sandbox(company: tuple[PgServer, str]) -> None:
     assert said(found(company)) == []
+
+
+def test_what_quietus_keeps_there_is_no_finding(company: tuple[PgServer, str]) -> None:
+    server, name = company
+    for role in load().store("company").business_roles:
+        server.add_role(role)
+    install(server.conninfo(name), load(), "company")
+    with psycopg.connect(server.conninfo(name)) as conn:
+        conn.execute(f"GRANT CREATE ON DATABASE {name} TO eraser")
+    step = Step(id="s1", case_no="CASE-000001", as_of=date(2026, 11, 24), restricting=True, subjects=(LI,))
+    PostgresStore(load(), "company", Roles(server, name)).open(step)
+    assert said(found(company)) == []
+
+
+class Roles:
+    """Connections to the company's database alone."""
+
+    def __init__(self, server: PgServer, name: str) -> None:
+        self.server, self.name = server, name
+
+    def postgres(self, connection: str, role: Role) -> str:
+        return self.server.conninfo(self.name, role.value)
+
+    def s3(self, connection: str, role: Role) -> S3Client:
+        raise AssertionError(connection)
+
+    def text(self, name: str) -> str:
+        raise AssertionError(name)
 
 
 def test_a_table_that_nobody_mapped_is_named(company: tuple[PgServer, str]) -> None:
@@ -129,6 +162,7 @@ def test_buckets_that_are_missing_unmapped_or_hold_more_are_named(moto: S3Server
     for bucket in wanted - {"ca-seals"}:
         client.create_bucket(Bucket=bucket)
     client.create_bucket(Bucket="ca-exports")
+    client.create_bucket(Bucket="quietus-work-of-a-step")
     client.put_object(Bucket="ca-access-logs", Key="tmp/x", Body=b"")
     client.put_object(Bucket="ca-access-logs", Key="web/x", Body=b"")
     try:
@@ -142,7 +176,7 @@ def test_buckets_that_are_missing_unmapped_or_hold_more_are_named(moto: S3Server
     finally:
         client.delete_object(Bucket="ca-access-logs", Key="tmp/x")
         client.delete_object(Bucket="ca-access-logs", Key="web/x")
-        for bucket in (wanted - {"ca-seals"}) | {"ca-exports"}:
+        for bucket in (wanted - {"ca-seals"}) | {"ca-exports", "quietus-work-of-a-step"}:
             client.delete_bucket(Bucket=bucket)
 
 
