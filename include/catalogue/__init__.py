@@ -3,7 +3,8 @@
 * ``loader``     a directory of YAML and SQL to a frozen :class:`~include.model.catalogue.Catalogue`
 * ``lint``       what a schema cannot say: names that lead nowhere, data without a home
 * ``coverage``   every clause and the control that honours it, or why none does
-* ``database``   the map held against the live schema
+* ``database``   the map held against the live schema; ``buckets`` against the live buckets
+* ``explain``    any entry in plain words, Chinese or English; ``matrix`` the whole policy on a page
 * ``schema``     JSON Schema for editors
 """
 

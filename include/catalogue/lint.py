@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from include.catalogue import maps
+from include.catalogue import links, maps
 from include.catalogue.loader import ITRUS, load
 from include.catalogue.problems import Problem, Report, mentions
 from include.model.catalogue import Catalogue, Period, RecipientRole
@@ -38,7 +38,7 @@ def check(root: Path, catalogue: Catalogue) -> tuple[Problem, ...]:
     report = Report(root, catalogue)
     for part in (
         _twice, _clauses, _categories, _rules, _recipients, _controls, _stores, _not_personal, _derived,
-        _backups, _measures, _queries, maps.check,
+        _backups, _measures, _queries, maps.check, links.check,
     ):  # fmt: skip
         part(report)
     return tuple(sorted(set(report.problems)))
