@@ -1,0 +1,62 @@
+"""Schema ``cert``: certificates and their renewals, the revocation list, hosted keys and USB keys."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from random import Random
+
+from include.sandbox.people.making import Certificate, Making, Row, unique
+from include.sandbox.people.values import region
+
+REASONS = ("key_compromise", "affiliation_changed", "superseded", "cessation_of_operation")
+
+
+def rows(m: Making, r: Random) -> Iterator[Row]:
+    p = m.person
+    for certificate in m.certificates:
+        yield from _certificate(m, r, certificate)
+    if not m.certificates:
+        return
+    newest = m.certificates[-1]
+    if p.left is not None:  # the key went with the account, and the HSM said so
+        yield "cert.key_destruction", {
+            "key_id": unique(r), "hsm": "hsm-1", "method": "zeroised", "destroyed_on": m.day(p.left),
+            "case_no": f"CASE-{900_000 + p.number}",
+        }  # fmt: skip
+        return
+    if m.has(r, 0.4):
+        yield "cert.hosted_key", {
+            "key_id": unique(r), "account_id": p.account_id, "serial": newest.serial, "wrapped_key": r.randbytes(48),
+            "hsm": f"hsm-{r.randrange(1, 4)}", "created_at": m.ago(-newest.begins), "destroyed_at": None,
+        }  # fmt: skip
+    if m.has(r, 0.4):
+        yield "cert.usb_key", {
+            "key_serial": f"UK{m.seed % 100:02d}{p.number:09d}", "account_id": p.account_id,
+            "handed_out_at": m.ago(-newest.begins),
+        }  # fmt: skip
+
+
+def _certificate(m: Making, r: Random, c: Certificate) -> Iterator[Row]:
+    p = m.person
+    holder = p.firm if p.kind == "enterprise" else p.name
+    number = p.credit_code if p.kind == "enterprise" else p.document_no
+    subject = f"CN={holder},serialNumber={number},L={region(p.address)},C=CN"
+    der = b"0\x82" + len(subject.encode()).to_bytes(2, "big") + subject.encode() + r.randbytes(64)
+    revoked = m.ago(-c.revoked) if c.revoked is not None else None
+    yield "cert.certificate", {
+        "serial": c.serial, "account_id": p.account_id, "application_id": c.application_id, "renews_serial": c.renews,
+        "subject_dn": subject, "der": der, "der_sha256": hashlib.sha256(der).hexdigest(), "status": c.status,
+        "not_before": m.ago(-c.begins), "not_after": m.ago(-c.ends), "revoked_at": revoked,
+    }  # fmt: skip
+    yield "cert.issuance_log", {
+        "issuance_log_id": m.id("issuance_log"), "serial": c.serial, "event": "issued", "subject_dn": subject,
+        "at": m.ago(-c.begins),
+    }  # fmt: skip
+    if revoked is not None:
+        reason = REASONS[-1] if p.left is not None else r.choice(REASONS[:-1])
+        yield "cert.crl_entry", {"serial": c.serial, "revoked_at": revoked, "reason": reason}
+        yield "cert.issuance_log", {
+            "issuance_log_id": m.id("issuance_log"), "serial": c.serial, "event": "revoked", "subject_dn": subject,
+            "at": revoked,
+        }  # fmt: skip
