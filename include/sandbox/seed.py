@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -14,10 +13,14 @@ import psycopg
 from include.model.errors import NotReachable, Refused
 from include.sandbox.buckets import make_buckets
 from include.sandbox.loading import derive, load, make_partitions
+from include.sandbox.objects_seed import Putting
 from include.sandbox.people import ops
 from include.sandbox.people.cases import ORDER, hard_cases
 from include.sandbox.people.everybody import makings, rows_of
+from include.sandbox.people.files import files_of, open_upload
+from include.sandbox.people.logs import Logs
 from include.sandbox.people.making import Row
+from include.sandbox.people.person import source
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,6 +30,7 @@ GRANTS = SCHEMA / "99_grants.sql"
 LEAST_PEOPLE = 50  # the hard cases, and enough others for a count that statistics may show
 MOST_PEOPLE = 1_000_000
 TELL_EVERY = 10_000  # people
+LOGGED = 2000  # so many people are in the shared logs, and all who have objects
 Say = Callable[[str], None]
 
 
@@ -76,21 +80,37 @@ def seed(
                 "there are people already", about="sandbox", next_step="quietus sandbox down --purge, then up"
             )
         make_partitions(connection, today)
-        counts = load(connection, _everything(people, seed, today, progress))
-        counts += derive(connection, today)
+        with Putting(s3) as putting:
+            everything = _everything(people, seed, today, objects_share, putting, progress)
+            counts = load(connection, everything)
+            counts += derive(connection, today)
     with _connect(conninfo) as connection:
         connection.autocommit = True
         connection.execute("VACUUM (ANALYZE)")
-    progress(f"{sum(counts.values()):,} rows of {people:,} people")
-    return Seeded(counts, Counter(), hard_cases(seed))
+    progress(
+        f"{sum(counts.values()):,} rows and {sum(putting.counts.values()):,} objects of {people:,} people"
+    )
+    return Seeded(counts, putting.counts, hard_cases(seed))
 
 
-def _everything(people: int, seed: int, today: date, say: Say) -> Iterator[Row]:
+def _everything(
+    people: int, seed: int, today: date, share: float, putting: Putting, say: Say
+) -> Iterator[Row]:
+    """All rows; their objects are put as they come, and the shared logs last."""
+    logs = Logs(seed, today)
     yield from ops.incidents(today)
     for making in makings(people, seed, today):
-        yield from rows_of(making)
-        if (made := making.person.number + 1) % TELL_EVERY == 0:
-            say(f"{made:,} people")
+        rows = list(rows_of(making))
+        yield from rows
+        number = making.person.number
+        with_objects = number < len(ORDER) or source(seed, number, "objects").random() < share
+        if with_objects:
+            putting.put(files_of(making, rows), open_upload(making))
+        if with_objects or number < LOGGED:
+            logs.add(making)
+        if (number + 1) % TELL_EVERY == 0:
+            say(f"{number + 1:,} people")
+    putting.put(logs.files())
 
 
 def _connect(conninfo: str) -> psycopg.Connection[tuple[object, ...]]:

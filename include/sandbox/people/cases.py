@@ -29,9 +29,8 @@ def _grown(p: Person, seed: int, today: date, **more: object) -> Person:
 
 
 def _aged(p: Person, years: int, seed: int, today: date) -> Person:
-    if p.age(today) == years:
-        return p
-    born = today - timedelta(days=years * 365 + years // 4 + 40)
+    """Of that age, with an ID number that says so."""
+    born = p.born if p.age(today) == years else today - timedelta(days=years * 365 + years // 4 + 40)
     return like(p, born=born, document_no=values.resident_id(source(seed, p.number, "age"), born, p.female))
 
 
