@@ -234,7 +234,8 @@ def _gulp(scan: _Scan, blocks: list[str], net: Net) -> None:
     text = "".join(blocks)
     if not net.hits(_unescaped(text)):
         return
-    for line in text.splitlines():
+    # Not ``splitlines``: binary columns hold bytes that Python, but not COPY, takes for the end of a line.
+    for line in text.split("\n"):
         if net.hits(_unescaped(line)):
             scan.judge([_unescaped(c) if c != "\\N" else c for c in line.split("\t")], net)
 

@@ -363,10 +363,19 @@ class Disposing:
         )
 
     def _after(self, connection: Connection, datasets: Sequence[Dataset]) -> None:
-        """Statistics keep most common values of rows that are gone (``pg_stats``) until they are renewed."""
-        touched = [
-            d.address for d in datasets if any(x.disposition.changes_data for x in self.plan.lines_of(d.id))
+        """A materialised view keeps rows that are gone until it is refreshed, and statistics (``pg_stats``) keep
+        their most common values until they are renewed. Outside the chunks' transactions: both lock, and both can
+        be done again."""
+        changed = {d.id for d in datasets if any(x.disposition.changes_data for x in self.plan.lines_of(d.id))}
+        views = [
+            x.address
+            for x in self.catalogue.derived
+            if x.store == self.server.store and not changed.isdisjoint(x.of)
         ]
+        for view in views:
+            connection.execute("SELECT quietus.refresh(to_regclass(%s)::regclass)", [_quoted(view)])
+            self.at("dispose.after_refresh")
+        touched = [*(d.address for d in datasets if d.id in changed), *views]
         if touched:
             connection.execute(
                 "SELECT quietus.renew_statistics(array_agg(to_regclass(t)::regclass)) FROM unnest(%s::text[]) AS u(t)",
