@@ -89,3 +89,41 @@ def demo(
     from include.sandbox import demo as demonstration
 
     demonstration.run(people)
+
+
+@app.command()
+def seed(
+    people: Annotated[int, typer.Option(min=50, help="How many customers.")] = 2000,
+    seed: Annotated[
+        int, typer.Option(min=0, help="What all chance follows from: same seed and day, same data.")
+    ] = 1,
+    objects: Annotated[float, typer.Option(min=0, max=1, help="Share of them who have objects too.")] = 0.01,
+) -> None:
+    """Fill the company with made-up people, the hard cases first. They must be the first there."""
+    from include.model.times import observed_now, prc_date
+    from include.model.words import Role
+    from include.sandbox import seed as seeding
+    from include.sandbox.company import environment, put_in_place
+    from include.sandbox.stack.stack import COMPANY, Stack
+
+    stack, say = Stack(), _progress()
+    if not any(line.running for line in stack.status()):
+        raise Refused("it does not run", about="sandbox", next_step="quietus sandbox up")
+    owner = stack.company.superuser_conninfo(COMPANY)
+    s3 = environment(stack).s3("objects", Role.ERASER)
+    seeding.apply_schema(owner)
+    seeding.make_buckets(s3)
+    made = seeding.seed(
+        owner,
+        s3,
+        people=people,
+        seed=seed,
+        today=prc_date(observed_now()),
+        objects_share=objects,
+        progress=say,
+    )
+    put_in_place(stack)
+    table = Table("hard case", "account id", box=None, pad_edge=False)
+    for name, account_id in made.cases.items():
+        table.add_row(name, account_id)
+    Console(highlight=False).print(table)

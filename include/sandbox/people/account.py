@@ -102,5 +102,6 @@ def _log_in(m: Making, r: Random) -> Iterator[Row]:
     if m.has(r, 0.05):
         yield "account.api_token", {
             "api_token_id": m.id("api_token"), "account_id": p.account_id, "token_hash": hexed(r, 64),
-            "label": "batch signing", "created_at": m.ago(changed), "revoked_at": None,
+            "label": "batch signing", "created_at": m.ago(changed),
+            "revoked_at": m.ago(changed // 2) if r.random() < 0.3 else None,
         }  # fmt: skip

@@ -19,22 +19,31 @@ def rows(m: Making, r: Random) -> Iterator[Row]:
     if not m.certificates:
         return
     newest = m.certificates[-1]
-    if p.left is not None:  # the key went with the account, and the HSM said so
-        yield "cert.key_destruction", {
-            "key_id": unique(r), "hsm": "hsm-1", "method": "zeroised", "destroyed_on": m.day(p.left),
-            "case_no": f"CASE-{900_000 + p.number}",
-        }  # fmt: skip
+    if p.left is not None:  # the key went with the account
+        yield _destruction(m, unique(r), p.left)
         return
     if m.has(r, 0.4):
+        key, destroyed = unique(r), newest.revoked
         yield "cert.hosted_key", {
-            "key_id": unique(r), "account_id": p.account_id, "serial": newest.serial, "wrapped_key": r.randbytes(48),
-            "hsm": f"hsm-{r.randrange(1, 4)}", "created_at": m.ago(-newest.begins), "destroyed_at": None,
+            "key_id": key, "account_id": p.account_id, "serial": newest.serial,
+            "wrapped_key": None if destroyed is not None else r.randbytes(48), "hsm": "hsm-1",
+            "created_at": m.ago(-newest.begins), "destroyed_at": None if destroyed is None else m.ago(-destroyed),
         }  # fmt: skip
+        if destroyed is not None:
+            yield _destruction(m, key, -destroyed)
     if m.has(r, 0.4):
         yield "cert.usb_key", {
             "key_serial": f"UK{m.seed % 100:02d}{p.number:09d}", "account_id": p.account_id,
             "handed_out_at": m.ago(-newest.begins),
         }  # fmt: skip
+
+
+def _destruction(m: Making, key: str, days: int) -> Row:
+    """The HSM's word that a key is no more."""
+    return "cert.key_destruction", {
+        "key_id": key, "hsm": "hsm-1", "method": "zeroised", "destroyed_on": m.day(days),
+        "case_no": f"CASE-{900_000 + m.person.number}",
+    }  # fmt: skip
 
 
 def _certificate(m: Making, r: Random, c: Certificate) -> Iterator[Row]:

@@ -90,7 +90,7 @@ def _signature(m: Making, r: Random, row: dict[str, Any]) -> Iterator[File]:
 
 
 def _call(m: Making, r: Random, row: dict[str, Any]) -> Iterator[File]:
-    yield File(buckets.CALLS, row["recording_key"], bodies.wav(r), deleted=m.has(r, 0.1))
+    yield File(buckets.CALLS, row["recording_key"], bodies.wav(r), deleted=r.random() < 0.1)
 
 
 _OF: dict[str, Callable[[Making, Random, dict[str, Any]], Iterator[File]]] = {
