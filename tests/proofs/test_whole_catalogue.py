@@ -23,7 +23,8 @@ PERSON = "acct_0123456789ab"
 PEOPLE = """
 INSERT INTO account.account SELECT 'acct_0123456789a' || x, 'person', 'user_' || x, 'CN', '1', '2020-01-01'
   FROM unnest('{b,c}'::text[]) AS u(x);
-INSERT INTO account.person SELECT account_id, '张三', 'id_card', '11010519900307' || CASE user_name WHEN 'user_b' THEN '7011' ELSE '702X' END,
+INSERT INTO account.person SELECT account_id, '张三', 'id_card',
+       '11010519900307' || CASE user_name WHEN 'user_b' THEN '7011' ELSE '702X' END,
        '1390000000' || CASE user_name WHEN 'user_b' THEN '1' ELSE '2' END, user_name || '@mail.example' FROM account.account;
 INSERT INTO account.session SELECT gen_random_uuid(), account_id, md5(account_id), '10.0.0.1', now() FROM account.account;
 INSERT INTO account.api_token (account_id, token_hash, created_at) SELECT account_id, 'x', now() FROM account.account;
@@ -55,7 +56,9 @@ def test_every_question_is_answered(pg18: PgServer, sandbox: str) -> None:
     assert wrong(proofs.restricted(catalogue, connections, it)[0]) == {}
 
     provisions = [
-        Provision(dataset=d.id, disposition=Disposition(d.action), rule=d.binds[0].rule, law="PIPL 47", cut=d.cut)
+        Provision(
+            dataset=d.id, disposition=Disposition(d.action), rule=d.binds[0].rule, law="PIPL 47", cut=d.cut
+        )
         for d in store.datasets
     ]
     survey = store.survey(it)
