@@ -28,6 +28,7 @@ from include.sandbox.company import SEED, environment, make_ready
 from include.sandbox.stack.stack import COMPANY, Stack
 
 DAG = "account_cancellation"
+CLOCKS = "case_clocks"
 PATIENCE = 600.0  # seconds for the whole run
 ANSWERS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "verify_identity.ask": (
@@ -41,6 +42,8 @@ ANSWERS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
 def run(people: int) -> None:
     """Make the company ready, cancel one account, show what became of it. Raises if it did not go well."""
     console, begun = Console(highlight=False), time.monotonic()
+    if not console.is_terminal:
+        console.width = 140
 
     def say(line: str) -> None:
         console.print(f"[dim]{time.monotonic() - begun:6.1f} s[/dim]  {line}", soft_wrap=True)
@@ -90,7 +93,8 @@ def cancel(stack: Stack, account: str, say: Any) -> Done:
         name: AirflowUser(stack.airflow.url, name, stack.airflow.password(name))
         for name in ("support", "ops", "reviewer", "admin")
     }
-    users["admin"].unpause(DAG)
+    for dag in (DAG, CLOCKS):
+        users["admin"].unpause(dag)
     began = time.monotonic()
     triggered = users["support"].trigger(
         DAG, {"account_id": account, "ground": "cancellation", "channel": "app", "requester": "self"}

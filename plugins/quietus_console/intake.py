@@ -130,7 +130,7 @@ class Intake:
         return _with_conf(scope, said, conf, opened.case_no)
 
     def _opened(self, account_id: str, conf: dict[str, Any], user: str) -> Opened:
-        if kind := screen._kind(account_id) if not account_id.startswith("acct_") else None:
+        if kind := screen.kind_in(account_id) if not account_id.startswith("acct_") else None:
             raise _personal(kind, "the account id")
         try:
             request = Request(

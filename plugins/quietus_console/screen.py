@@ -31,7 +31,7 @@ def is_screened(path: str) -> bool:
 
 def in_path(path: str, query: str) -> str | None:
     """The kind of personal value in a path or a query, or None."""
-    return _kind(unquote_plus(path)) or _kind(unquote_plus(query))
+    return kind_in(unquote_plus(path)) or kind_in(unquote_plus(query))
 
 
 def in_body(body: bytes, content_type: str) -> str | None:
@@ -43,7 +43,7 @@ def in_body(body: bytes, content_type: str) -> str | None:
             return _in(json.loads(body))
         except (ValueError, RecursionError):
             pass
-    return _kind(unquote_plus(body.decode("utf-8", "replace")))
+    return kind_in(unquote_plus(body.decode("utf-8", "replace")))
 
 
 def _in(value: Any) -> str | None:
@@ -53,7 +53,7 @@ def _in(value: Any) -> str | None:
         found = stack.pop()
         if isinstance(found, dict):
             for key, inner in found.items():
-                if kind := _kind(str(key)):
+                if kind := kind_in(str(key)):
                     return kind
                 if key not in _LOOKUP_KEYS:
                     stack.append(inner)
@@ -61,11 +61,12 @@ def _in(value: Any) -> str | None:
             stack.extend(found)
         elif isinstance(found, bool) or found is None:
             continue
-        elif kind := _kind(str(found)):
+        elif kind := kind_in(str(found)):
             return kind
     return None
 
 
-def _kind(text: str) -> str | None:
+def kind_in(text: str) -> str | None:
+    """The kind of personal value in one piece of text, or None."""
     # Airflow names runs after the moment they began; a moment is nobody's number.
     return kind_of_identifier(_TIMESTAMP.sub(" ", text), account_ids=True)

@@ -23,6 +23,7 @@ from include.cases.shelf import Shelf
 from include.catalogue import load
 from include.model.errors import NotReachable, QuietusError
 from include.model.times import observed_now, prc_date
+from include.model.words import Role
 
 ROBOT = "system/airflow"
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -46,6 +47,20 @@ def now() -> dict[str, Any]:
 def shelf() -> Shelf:
     """Where certificates are laid out for people to fetch."""
     return Shelf(AirflowConnections().text("certificates"))
+
+
+def keep_ledger() -> str:
+    """Sequence what writers queued, and have the head signed; how many entries the log has."""
+    from include.cases.book import RECORDS
+    from include.ledger import log
+    from include.ledger.sequencer import publish, sequence
+    from include.ledger.signer import SignerClient
+
+    connections = AirflowConnections()
+    with log.connect(connections.postgres(RECORDS, Role.SEQUENCER)) as conn:
+        sequence(conn)
+        size, _ = publish(conn, SignerClient(connections.text("ledger_signer")))
+    return f"{size} entries"
 
 
 def registration_fields() -> dict[str, str]:
