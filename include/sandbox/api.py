@@ -76,8 +76,7 @@ class AirflowUser:
             "GET",
             f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}?full_content=true",
         )
-        content = said.get("content") or []
-        return [str(c.get("event", c)) if isinstance(c, Mapping) else str(c) for c in content]
+        return [line for entry in said.get("content") or [] for line in _lines(entry)]
 
     def answer(
         self, dag_id: str, run_id: str, task_id: str, chosen: str, given: Mapping[str, Any] | None = None
@@ -107,6 +106,17 @@ class AirflowUser:
         if reply.status_code >= 400:
             raise Refused(_reason(reply), about=f"Airflow ({reply.status_code})")
         return dict(reply.json()) if reply.content else {}
+
+
+def _lines(entry: Any) -> list[str]:
+    """A log entry: what was said, and the words of the error that it reports."""
+    if not isinstance(entry, Mapping):
+        return [str(entry)]
+    errors = entry.get("error_detail") or []
+    return [
+        str(entry.get("event", "")),
+        *(str(e.get("exc_value", "")) for e in errors if isinstance(e, Mapping)),
+    ]
 
 
 def _reason(reply: requests.Response) -> str:

@@ -6,12 +6,20 @@ import os
 import signal
 import time
 
+from include.cases import verbs
+from include.model.times import observed_now, prc_date
 from include.model.words import CaseState
 from tests.e2e.conftest import DAG, House, Run
 
 
 def again(run: Run) -> None:
-    """An operator clears what stopped, rather than wait for its next try."""
+    """An operator clears what stopped, rather than wait for its next try. A plan that goes further than the
+    approved one, because a contract's other owner left meanwhile, is accepted by the reviewer first."""
+    if any(f["code"] == "differs_from_rehearsal" for f in run.findings()):
+        verbs.accept_plan(
+            run.house.desk, run.case_no, approver="approver/reviewer", plan=run.plan().fingerprint(),
+            as_of=prc_date(observed_now()),
+        )  # fmt: skip
     stopped = [t for t, state in run.tasks().items() if state in ("failed", "up_for_retry")]
     run.house.user("admin").clear(DAG, run.run_id, *stopped)
 

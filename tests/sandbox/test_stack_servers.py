@@ -49,11 +49,12 @@ def test_a_role_without_its_secret_is_turned_away(pg_server: PgServer) -> None:
 
 def test_the_prover_sees_past_row_security_and_may_not_write(pg_server: PgServer) -> None:
     name = pg_server.fresh_database()
+    pg_server.add_role("clerk")
     with psycopg.connect(pg_server.conninfo(name)) as conn:
         conn.execute("CREATE TABLE hidden AS SELECT 1 AS n")
         conn.execute("ALTER TABLE hidden ENABLE ROW LEVEL SECURITY")
-        conn.execute("GRANT SELECT, INSERT ON hidden TO eraser, prover")
-    with psycopg.connect(pg_server.conninfo(name, "eraser")) as conn:
+        conn.execute("GRANT SELECT, INSERT ON hidden TO clerk, prover")
+    with psycopg.connect(pg_server.conninfo(name, "clerk")) as conn:
         assert conn.execute("SELECT count(*) FROM hidden").fetchone() == (0,)
     with psycopg.connect(pg_server.conninfo(name, "prover")) as conn:
         assert conn.execute("SELECT count(*) FROM hidden").fetchone() == (1,)
