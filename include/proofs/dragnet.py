@@ -4,7 +4,8 @@ Every table of a database is read once, whole, by COPY; every object of every bu
 values never leave this process: no statement, parameter or log has one. What a hit means depends on the row:
 
 - a row that the plan keeps may say whose it is; so may the key and the links of a row that was cut;
-- a mapped column of a row that leads to *somebody else* holds that one's own value (two people, one phone);
+- a mapped column of a row that leads to *somebody else* holds that one's own value (two people, one phone); and a
+  value that is somebody else's too accuses nobody by being in free text about them;
 - anything else is residue: a FAILED check ``dragnet.<schema.table>`` that names the columns and counts the rows.
 
 Our own schema and step areas are passed over: the restriction list must know whom it restricts, and the areas go
@@ -27,7 +28,7 @@ from include.model.flow import Check, Evidence, Plan, Step
 from include.model.words import DatasetKind, Rung, Verdict
 from include.proofs.asking import evidence
 from include.proofs.bodies import Unreadable, texts
-from include.proofs.bucket import WORK, Bucket, Thing, asking
+from include.proofs.bucket import WORK, Bucket, Pattern, Thing, asking
 from include.proofs.objects import STAYS, Looking
 from include.proofs.objects import stores as s3_stores
 from include.proofs.relational import each_store
@@ -96,9 +97,13 @@ class _Scan:
     dataset: Dataset | None
     keeps: set[Key] = field(default_factory=set)
     cuts: set[Key] = field(default_factory=set)
+    others: set[Key] = field(default_factory=set)  # unlinked: the row was never the person's own
     ours: set[Key] = field(default_factory=set)
-    hits: Counter[str] = field(default_factory=Counter)
-    rows: int = 0
+    rows: list[dict[str, frozenset[int]]] = field(default_factory=list)  # residue: column -> which values
+    doubtful: list[dict[str, frozenset[int]]] = field(
+        default_factory=list
+    )  # in free text about somebody else
+    shared: set[int] = field(default_factory=set)  # values that are somebody else's own, too
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -115,27 +120,55 @@ class _Scan:
         key = tuple(row[: len(self.key)])
         links = row[len(self.key) : len(self.key) + len(self.links)]
         cells = row[len(self.key) + len(self.links) :]
-        hit = [c for c, cell in zip(self.columns, cells, strict=True) if net.hits(cell)]
-        left = [c for c in hit if not self._expected(c, key, links)]
-        self.hits.update(left)
-        self.rows += bool(left)
+        hit = {c: v for c, cell in zip(self.columns, cells, strict=True) if (v := net.found(cell))}
+        residue: dict[str, frozenset[int]] = {}
+        doubtful: dict[str, frozenset[int]] = {}
+        for column, values in hit.items():
+            match self._meaning(column, key, links):
+                case "residue":
+                    residue[column] = values
+                case "doubtful":
+                    doubtful[column] = values
+                case "theirs":
+                    self.shared |= values
+        if residue:
+            self.rows.append(residue | doubtful)
+        elif doubtful:
+            self.doubtful.append(doubtful)
 
-    def _expected(self, column: str, key: Key, links: Sequence[str]) -> bool:
+    def _meaning(self, column: str, key: Key, links: Sequence[str]) -> str:
+        """``kept`` by the plan, ``theirs``: somebody else's own value, ``doubtful`` or ``residue``."""
         if self.dataset is None:
-            return False
-        if key in self.keeps:
-            return True
-        if key in self.cuts:
-            return column in self.key or column in self.links
+            return "residue"
+        if key in self.keeps or (key in self.cuts and (column in self.key or column in self.links)):
+            return "kept"
         mapped = self.dataset.columns.get(column)
-        somebody_elses = key not in self.ours and any(link != "\\N" for link in links)
-        return somebody_elses and mapped is not None and mapped.category is not None
+        somebody_elses = key in self.others or (key not in self.ours and any(link != "\\N" for link in links))
+        if not somebody_elses or mapped is None or not mapped.all_categories:
+            return "residue"
+        return "theirs" if mapped.category is not None else "doubtful"
+
+    def check(self, shared: set[int]) -> Check:
+        """The table's check, once it is known which values are other people's as well."""
+        rows = self.rows + [r for r in self.doubtful if not frozenset().union(*r.values()) <= shared]
+        columns = Counter(c for row in rows for c in row)
+        found = ", ".join(f"{c} ({n})" for c, n in sorted(columns.items()))
+        return Check(
+            name=f"dragnet.{self.address}",
+            dataset=self.dataset.id if self.dataset else None,
+            rung=Rung.R2,
+            verdict=Verdict.FAILED if rows else Verdict.PASSED,
+            expected=0,
+            observed=len(rows),
+            why=f"values of the person in columns: {found}" if rows else "",
+        )
 
 
 def _database(reader: Reader, tables: Tables, net: Net) -> list[Check]:
     declared = {d.address: d for d in tables.datasets}
     derived = {d.address for d in tables.catalogue.derived if d.store == tables.store}
     checks: list[Check] = []
+    scans: list[_Scan] = []
     with reader.connect() as connection, reader.reaching():
         for address, columns, types, kind in connection.execute(_TABLES).fetchall():
             if address in derived:
@@ -146,7 +179,7 @@ def _database(reader: Reader, tables: Tables, net: Net) -> list[Check]:
                 checks.append(_unverified(name, None, "it is a foreign table: its data lives elsewhere"))
                 continue
             try:
-                checks.append(_table(connection, tables, address, columns, types, dataset, net))
+                scans.append(_table(connection, tables, address, columns, types, dataset, net))
             except psycopg.Error as error:
                 why = meaning(error, reader.about)
                 if isinstance(why, NotReachable):
@@ -159,7 +192,8 @@ def _database(reader: Reader, tables: Tables, net: Net) -> list[Check]:
                     f"dragnet.{tables.store}.large_objects", None, "large objects were not looked into"
                 )
             )
-    return checks
+    shared = set[int]().union(*(scan.shared for scan in scans))
+    return [*(scan.check(shared) for scan in scans), *checks]
 
 
 def _table(
@@ -170,34 +204,29 @@ def _table(
     types: list[str],
     dataset: Dataset | None,
     net: Net,
-) -> Check:
+) -> _Scan:
     sought = [(c, t) for c, t in zip(columns, types, strict=True) if c and t not in _CANNOT]
     scan = _Scan(address, [c for c, _ in sought], dataset)
     if dataset is not None:
         _fates(connection, tables, dataset, scan)
     if sought:
         _read(connection, scan, dict(sought), net)
-    found = ", ".join(f"{c} ({n})" for c, n in sorted(scan.hits.items()))
-    return Check(
-        name=f"dragnet.{address}",
-        dataset=dataset.id if dataset else None,
-        rung=Rung.R2,
-        verdict=Verdict.FAILED if scan.rows else Verdict.PASSED,
-        expected=0,
-        observed=scan.rows,
-        why=f"values of the person in columns: {found}" if scan.rows else "",
-    )
+    return scan
 
 
 def _fates(connection: Connection, tables: Tables, dataset: Dataset, scan: _Scan) -> None:
     """What became of the cohort's rows of a declared table, by key."""
     key = sql.SQL(", ").join(sql.SQL("k.{}::text").format(sql.Identifier(c)) for c in dataset.key)
-    statement = sql.SQL("SELECT k.disposition, {} FROM {} AS k").format(key, tables.items(dataset.id))
-    for disposition, *parts in connection.execute(statement):
+    statement = sql.SQL("SELECT k.disposition, k.ownership, {} FROM {} AS k").format(
+        key, tables.items(dataset.id)
+    )
+    for disposition, ownership, *parts in connection.execute(statement):
         of = tuple(str(p) for p in parts)
         scan.ours.add(of)
         if disposition in ("retain", "hold"):
             scan.keeps.add(of)
+        elif disposition == "unlink" and ownership == "access_only":
+            scan.others.add(of)
         elif disposition in ("anonymise", "unlink"):
             scan.cuts.add(of)
 
@@ -267,9 +296,14 @@ def _bucket(looking: Looking, name: str, net: Net) -> Check:
         stays, files = _expected(looking, name)
         bucket = Bucket(looking.client, name)
         hits = unreadable = uploads = 0
+        patterns = [
+            Pattern(d.prefix) for d in looking.datasets if d.address == name and d.kind is DatasetKind.OBJECTS
+        ]
         for thing in bucket.under([""]):
             if thing.kind == "upload":
-                uploads += 1
+                # Parts cannot be read. Under a declared path it is clear whose they are, and ``gone`` asks for
+                # the person's own; anywhere else nobody can say.
+                uploads += not any(p.variables(thing.key) for p in patterns)
             elif thing.id not in stays and not any(thing.key.startswith(p) for p in files):
                 try:
                     hits += net.hits(thing.key) or (thing.kind == "version" and _in_body(bucket, thing, net))

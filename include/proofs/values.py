@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -64,25 +64,31 @@ class Net:
 
     def __init__(self, values: Iterable[str]) -> None:
         self._automaton: Any = ahocorasick.Automaton()
-        for value in values:
+        for no, value in enumerate(sorted(values)):
             for spelling in spellings(value):
-                self._automaton.add_word(spelling, len(spelling))
+                self._automaton.add_word(spelling, (len(spelling), no))
         self.empty = len(self._automaton) == 0
         if not self.empty:
             self._automaton.make_automaton()
 
     def hits(self, text: str) -> bool:
         """Whether a value is in the text, and not as a part of a longer word or number."""
+        return next(self._found(text), None) is not None
+
+    def found(self, text: str) -> frozenset[int]:
+        """Which values are in the text, by number."""
+        return frozenset(self._found(text))
+
+    def _found(self, text: str) -> Iterator[int]:
         if self.empty:
-            return False
+            return
         seen = plain(text)
-        for end, length in self._automaton.iter(seen):
+        for end, (length, no) in self._automaton.iter(seen):
             start = end - length + 1
             before = seen[start - 1] if start else ""
             after = seen[end + 1] if end + 1 < len(seen) else ""
             if before not in _WORD and after not in _WORD:
-                return True
-        return False
+                yield no
 
 
 def plain(text: str) -> str:

@@ -99,6 +99,25 @@ def test_another_person_with_the_same_phone_is_not_accused(case: Case) -> None:
     assert wrong(case.scan()) == {}
 
 
+def test_a_phone_that_is_another_persons_too_is_theirs_in_free_text_about_them(case: Case) -> None:
+    catalogue = case.shop.catalogue
+    case.shop.catalogue = catalogue.model_copy(
+        update={
+            "datasets": tuple(
+                d.model_copy(update={"columns": {"label": Column(categories=("PI-028",))}})
+                if d.id == "sign.folder" else d
+                for d in catalogue.datasets
+            )
+        }
+    )  # fmt: skip
+    case.shop.sql("UPDATE sign.folder SET label = %s WHERE id = 5", f"call {case.mobile}")
+    assert wrong(case.scan()) == {"dragnet.sign.folder": Verdict.FAILED}
+    case.shop.sql("UPDATE account.account SET phone = %s WHERE id = 'A5'", case.mobile)
+    assert wrong(case.scan()) == {}
+    case.shop.sql("UPDATE sign.folder SET label = %s WHERE id = 5", f"call {case.mobile}, {case.email}")
+    assert wrong(case.scan()) == {"dragnet.sign.folder": Verdict.FAILED}
+
+
 def test_a_longer_number_is_not_the_person(case: Case) -> None:
     case.plant.table("text", f"9{case.mobile}7 x{case.email}")
     assert wrong(case.scan()) == {}

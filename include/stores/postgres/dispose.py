@@ -366,7 +366,9 @@ class Disposing:
         """A materialised view keeps rows that are gone until it is refreshed, and statistics (``pg_stats``) keep
         their most common values until they are renewed. Outside the chunks' transactions: both lock, and both can
         be done again."""
-        changed = {d.id for d in datasets if any(x.disposition.changes_data for x in self.plan.lines_of(d.id))}
+        changed = {
+            d.id for d in datasets if any(x.disposition.changes_data for x in self.plan.lines_of(d.id))
+        }
         views = [
             x.address
             for x in self.catalogue.derived

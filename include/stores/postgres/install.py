@@ -130,9 +130,7 @@ def _may_act_as(connection: Connection, prover: str, roles: tuple[str, ...]) -> 
         connection.execute(sql.SQL("ALTER ROLE {} NOINHERIT").format(name(prover)))
     how = "WITH INHERIT FALSE, SET TRUE" if connection.info.server_version >= 160000 else ""
     for role in roles:
-        connection.execute(
-            sql.SQL("GRANT {} TO {} {}").format(name(role), name(prover), sql.SQL(how))
-        )
+        connection.execute(sql.SQL("GRANT {} TO {} {}").format(name(role), name(prover), sql.SQL(how)))
 
 
 def _may_read_what_comes(connection: Connection, live: Live, prover: str) -> None:
