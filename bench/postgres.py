@@ -1,0 +1,254 @@
+"""What a cohort costs in PostgreSQL: the verbs over the whole catalogue, against reading and deleting the same rows.
+
+    python -m bench.postgres [--people 100000] [--cohort 1000] [--rounds 5]
+
+Each round takes another cohort of the same company. The floor is what no tool can do without: the keys of every
+item read along the same links by hand-written joins, then one ``UPDATE … FROM`` or ``DELETE … USING`` a table over
+the items that are cut or go, with triggers and foreign keys as they are, in one transaction that is rolled back. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from include import proofs
+from include.cases import planner
+from include.cases.rooms import stores
+from include.catalogue import load
+from include.model.flow import Plan, Step
+from include.model.times import observed_now, prc_date
+from include.model.words import Disposition, Ground, StoreKind
+from include.sandbox import seed as seeding
+from include.sandbox.company import environment, put_in_place
+from include.sandbox.stack.stack import COMPANY, Stack
+
+Seconds = dict[str, float]
+CUT = (Disposition.ANONYMISE, Disposition.UNLINK)
+
+
+def timed(into: Seconds, name: str, work: Callable[[], Any]) -> Any:
+    began = time.perf_counter()
+    found = work()
+    into[name] = into.get(name, 0.0) + time.perf_counter() - began
+    return found
+
+
+def cohort(owner: str, size: int, round_: int) -> tuple[str, ...]:
+    with psycopg.connect(owner) as conn:
+        rows = conn.execute(
+            "SELECT account_id FROM account.account WHERE cancelled_at IS NULL AND NOT account_id = ANY(%s)"
+            " ORDER BY hashtextextended(account_id, %s) LIMIT %s",
+            [list(seeding.hard_cases(1).values()), round_, size],
+        ).fetchall()
+    return tuple(sorted(r[0] for r in rows))
+
+
+def verbs(bed: Bed, subjects: tuple[str, ...], round_: int, today: date) -> tuple[Seconds, Seconds, int]:
+    """(ours, floor, rows that went) for one cohort."""
+    ours: Seconds = {}
+    step = Step(
+        id=f"bench_{round_}_{len(subjects)}",
+        case_no=f"CASE-{900000 + round_:06d}",
+        as_of=today,
+        restricting=True,
+        subjects=subjects,
+    )
+    store = bed.store
+    provided = planner.provide(
+        bed.catalogue, Ground.CANCELLATION, today, case_no=step.case_no, tokens={}, holds=()
+    )
+    provisions = provided.of_store(bed.catalogue, store.id)
+    timed(ours, "survey", lambda: store.open(step))
+    timed(ours, "survey", lambda: store.survey(step))
+    timed(ours, "restrict", lambda: store.restrict(step))
+    timed(ours, "settle", lambda: store.settle(step))
+    survey = timed(ours, "survey again", lambda: store.survey(step))
+    lines = timed(ours, "plan", lambda: store.weigh(step, provisions))
+    plan = planner.plan(step, survey.located, lines, bed.catalogue.digest, "bench")
+    floor = bed.floor(step, plan)
+    timed(ours, "dispose", lambda: store.dispose(step, plan))
+    timed(ours, "prove", lambda: proofs.gone(bed.only, bed.connections, step, plan))
+    store.close(step)
+    went = sum(x.items for x in plan.lines if x.disposition is Disposition.ERASE)
+    return ours, floor, went
+
+
+class Bed:
+    """A company on a server of its own."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.owner = stack.company.superuser_conninfo(COMPANY)
+        self.connections = environment(stack)
+        self.catalogue = load()
+        self.store: Any = next(s for s in stores(self.catalogue, self.connections) if s.id == "company")
+        self.only = self.catalogue.model_copy(
+            update={"stores": tuple(s for s in self.catalogue.stores if s.kind is StoreKind.POSTGRES)}
+        )
+
+    def floor(self, step: Step, plan: Plan) -> Seconds:
+        """The least: read every item's row by its key, delete the rows that go; rolled back."""
+        spent: Seconds = {}
+        order = list(self.store.datasets)
+        with psycopg.connect(self.owner) as conn:
+            # The eraser's own rights in the bench: the trigger that refuses writes lets it pass.
+            conn.execute("SET ROLE eraser")
+            area = f"q_{step.id}"
+
+            def read() -> None:
+                for d in order:
+                    conn.execute(
+                        sql.SQL("SELECT count(t.*::text) FROM {} AS k JOIN {} AS t USING ({})").format(
+                            sql.Identifier(area, d.id),
+                            sql.Identifier(*d.address.split(".")),
+                            sql.SQL(", ").join(map(sql.Identifier, d.key)),
+                        )
+                    )
+
+            def delete() -> None:
+                for d in order:  # a certificate that is cut lets go of its application
+                    if d.cut and any(x.disposition in CUT for x in plan.lines_of(d.id)):
+                        conn.execute(_cut(area, d))
+                left = [
+                    d for d in order if any(x.disposition is Disposition.ERASE for x in plan.lines_of(d.id))
+                ]
+                while left:
+                    again = []
+                    for d in left:
+                        try:
+                            with conn.transaction():
+                                conn.execute(_delete(area, d))
+                        except psycopg.errors.ForeignKeyViolation:
+                            again.append(d)
+                    if len(again) == len(left):  # a circle of foreign keys goes in one statement
+                        parts = [
+                            sql.SQL("{} AS ({})").format(sql.Identifier(d.id), _delete(area, d)) for d in left
+                        ]
+                        conn.execute(sql.SQL("WITH {} SELECT").format(sql.SQL(", ").join(parts)))
+                        return
+                    left = again
+
+            timed(spent, "read", read)
+            order = _order(conn, order)
+            timed(spent, "delete", delete)
+            conn.rollback()
+        return spent
+
+
+def _cut(area: str, d: Any) -> sql.Composed:
+    return sql.SQL(
+        "UPDATE {} AS t SET {} FROM {} AS k WHERE {} AND k.disposition IN ('anonymise', 'unlink')"
+    ).format(
+        sql.Identifier(*d.address.split(".")),
+        sql.SQL(", ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(c), sql.Literal(v)) for c, v in d.cut.set.items()
+        ),
+        sql.Identifier(area, d.id),
+        sql.SQL(" AND ").join(sql.SQL("t.{0} = k.{0}").format(sql.Identifier(c)) for c in d.key),
+    )
+
+
+def _delete(area: str, d: Any) -> sql.Composed:
+    return sql.SQL("DELETE FROM {} AS t USING {} AS k WHERE {} AND k.disposition = 'erase'").format(
+        sql.Identifier(*d.address.split(".")),
+        sql.Identifier(area, d.id),
+        sql.SQL(" AND ").join(sql.SQL("t.{0} = k.{0}").format(sql.Identifier(c)) for c in d.key),
+    )
+
+
+def _order(conn: Any, datasets: list[Any]) -> list[Any]:
+    """Children before parents, so that the timed deletes never fail."""
+    edges = conn.execute(
+        "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint WHERE contype = 'f' AND conparentid = 0"
+    ).fetchall()
+    rank = {d.address: 0 for d in datasets}
+    for _ in datasets:
+        for child, parent in edges:
+            if child in rank and parent in rank and child != parent and rank[parent] <= rank[child] < 40:
+                rank[parent] = rank[child] + 1
+    return sorted(datasets, key=lambda d: rank[d.address])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--people", type=int, default=100_000)
+    parser.add_argument("--cohort", type=int, default=1_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    today = prc_date(observed_now())
+    home = Path(tempfile.mkdtemp(prefix="quietus-bench-", dir="/tmp"))
+    stack = Stack(home)
+    silent: Callable[[str], None] = lambda _line: None  # noqa: E731
+    try:
+        stack.up(silent, airflow=False)
+        owner = stack.company.superuser_conninfo(COMPANY)
+        seeding.apply_schema(owner)
+        seeding.make_buckets(environment(stack).s3("objects", _role()))
+        began = time.perf_counter()
+        seeding.seed(
+            owner,
+            environment(stack).s3("objects", _role()),
+            people=options.people,
+            today=today,
+            objects_share=0.0,
+        )
+        seeded = time.perf_counter() - began
+        put_in_place(stack)
+        bed = Bed(stack)
+        verbs(bed, cohort(owner, 50, 99), 99, today)  # warm: plans, caches, Great Expectations
+        report(bed, owner, options, today, seeded)
+    finally:
+        stack.down(silent, purge=True)
+
+
+def _role() -> Any:
+    from include.model.words import Role
+
+    return Role.ERASER
+
+
+def report(bed: Bed, owner: str, options: Any, today: date, seeded: float) -> None:
+    rounds = [verbs(bed, cohort(owner, options.cohort, n), n, today) for n in range(options.rounds)]
+
+    def median(which: int, name: str) -> float:
+        return statistics.median(r[which].get(name, 0.0) for r in rounds)
+
+    floor = statistics.median(sum(r[1].values()) for r in rounds)
+    ours = statistics.median(sum(v for k, v in r[0].items()) for r in rounds)
+    went = statistics.median(r[2] for r in rounds)
+    print(f"{options.people:,} people made in {seeded:.0f} s; cohorts of {options.cohort:,}, {went:,.0f} rows erased each, "
+          f"median of {options.rounds}.\n")  # fmt: skip
+    print("| verb | seconds | ÷ floor |\n|---|---:|---:|")
+    for name in ("survey", "restrict", "settle", "survey again", "plan", "dispose", "prove"):
+        print(f"| {name} | {median(0, name):.2f} | {median(0, name) / floor:.2f} |")
+    print(f"| **all** | {ours:.2f} | **{ours / floor:.2f}** |")
+    print(
+        f"| floor: keyed read | {median(1, 'read'):.2f} | |\n| floor: `DELETE … USING` | {median(1, 'delete'):.2f} | |"
+    )
+    dispose = statistics.median(r[0]["dispose"] / r[1]["delete"] for r in rounds)
+    print(f"\nDispose alone ÷ the floor's delete: **{dispose:.2f}**. ", end="")
+    print(
+        f"Peak memory of the client: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB, ",
+        end="",
+    )
+    verbs(bed, cohort(owner, options.cohort * 10, 50), 50, today)
+    print(
+        f"after a cohort of {options.cohort * 10:,}: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB."
+    )
+
+
+if __name__ == "__main__":
+    main()
