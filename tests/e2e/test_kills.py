@@ -29,7 +29,8 @@ def test_the_scheduler_is_killed_between_dispose_and_prove(house: House) -> None
     run = house.trigger(account).approved()
     run.until(lambda t: t["dispose.carry_out"] in ("running", "success"))
     scheduler = house.stack.airflow.processes["scheduler"]
-    os.killpg(os.getpgid(scheduler.pid), signal.SIGKILL)
+    assert scheduler.identity is not None
+    os.killpg(os.getpgid(scheduler.identity.pid), signal.SIGKILL)
     house.stack.up(lambda _line: None)
     deadline = time.monotonic() + 400
     while run.state() not in ("success",):

@@ -107,6 +107,8 @@ class Airflow:
             "AIRFLOW__API__SECRET_KEY": self._vault.get("airflow/api", 48),
             "AIRFLOW__API_AUTH__JWT_SECRET": self._vault.get("airflow/jwt", 64),
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+            # A task whose process was killed is noticed within a minute, not five: every step resumes.
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "45",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.home / "logs"),
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         }
