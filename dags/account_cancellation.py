@@ -1,6 +1,6 @@
 """### 账户注销 · Cancel one person's account, and prove it
 
-**Promise 承诺** (policy 1.4, 8.2, 11.3): who cancels an account is no longer served, and what we hold about them is deleted or
+**Promise 承诺** (policy 1.4, 11.3): who cancels an account is no longer served, and what we hold about them is deleted or
 anonymised, but for what a law keeps, within 15 working days; the reply comes within 30 days.
 
 **How 做法**: give an *opaque account id* (`acct_…`). Before Airflow stores anything, the id is swapped for a case number.
