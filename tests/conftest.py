@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     marks = {"pg18": "postgres", "pg15": "postgres", "pg_server": "postgres",
-             "moto": "s3", "ceph": "s3", "s3_server": "s3"}  # fmt: skip
+             "moto": "s3", "empty_moto": "s3", "ceph": "s3", "s3_server": "s3"}  # fmt: skip
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in marks:
@@ -218,17 +218,29 @@ class S3Server:
         return name
 
 
-@pytest.fixture(scope="session")
-def moto(session_places: Places) -> Iterator[S3Server]:
-    """The S3 server that the sandbox embeds."""
+def _moto(places: Places) -> Iterator[S3Server]:
     port = free_port()
-    server = objects.process(session_places, port)
+    server = objects.process(places, port)
     try:
         server.start()
         server.wait(lambda: objects.answers(port), 60)
         yield S3Server("moto", objects.endpoint(port), "tester", "tester-secret")
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def moto(session_places: Places) -> Iterator[S3Server]:
+    """The S3 server that the sandbox embeds."""
+    yield from _moto(session_places)
+
+
+@pytest.fixture(scope="module")
+def empty_moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One with no other module's buckets in it, for tests of what looks into every bucket there is."""
+    places = Places.of(tmp_path_factory.mktemp("s3"))
+    places.make()
+    yield from _moto(places)
 
 
 @pytest.fixture(scope="session")

@@ -43,14 +43,14 @@ class Everything:
 
 
 @pytest.fixture(scope="module")
-def company(pg18: PgServer, moto: S3Server) -> Iterator[Everything]:
+def company(pg18: PgServer, empty_moto: S3Server) -> Iterator[Everything]:
     database = pg18.fresh_database()
     owner = pg18.conninfo(database)
     seeding.apply_schema(owner)
-    seeding.make_buckets(moto.client())
-    seeding.seed(owner, moto.client(), people=PEOPLE, seed=1, today=TODAY)
+    seeding.make_buckets(empty_moto.client())
+    seeding.seed(owner, empty_moto.client(), people=PEOPLE, seed=1, today=TODAY)
     install(owner, CATALOGUE, "company")
-    yield Everything(pg18, database, moto)
+    yield Everything(pg18, database, empty_moto)
     pg18.drop_database(database)
 
 
