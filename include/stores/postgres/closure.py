@@ -131,7 +131,8 @@ def _stays(area: Area, key: ForeignKey, child: Dataset, judging: Judging) -> sql
 
 
 # The latest need wins; one without a date outlasts all. A kept child that is itself ``anonymise`` or ``unlink``
-# has no date of its own: the parent waits for that row. ``up`` is only ever moved to a later fate, so the
+# has no date of its own: the parent waits for that row. The order is total, or the disposal could word a fate
+# otherwise than the plan did, and call it a drift. ``up`` is only ever moved to a later fate, so the
 # repetition over circles ends.
 _KEEP = sql.SQL("""
 UPDATE {keys} AS up
@@ -153,7 +154,7 @@ UPDATE {keys} AS up
           LEFT JOIN {children} AS k ON {k_ct}
          WHERE p.disposition IN ('erase', 'retain')
            AND ({first} IS NULL OR ({stays}))
-         ORDER BY {pk}, k.until DESC NULLS FIRST, k.rule NULLS LAST, k.law) AS n
+         ORDER BY {pk}, k.until DESC NULLS FIRST, k.rule NULLS LAST, k.law, k.waits_for, k.hold) AS n
  WHERE {up_n}
    AND (up.disposition = 'erase' OR (up.until IS NOT NULL AND (n.until IS NULL OR n.until > up.until)))
 """)

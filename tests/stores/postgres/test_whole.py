@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from include.model.flow import Held
 from include.model.words import Disposition
 from tests.stores.postgres.making import ACCOUNT, Company, fates, shop_provisions, step
 
@@ -97,3 +98,16 @@ def test_closing_drops_the_area_and_keeps_the_receipts(shop: Company) -> None:
     shop.store().close(it)
     assert shop.value("SELECT to_regnamespace(%s)::text", f"q_{it.id}") is None
     assert len(shop.store().receipts(it)) == 2
+
+
+def test_of_two_needs_that_last_as_long_the_plan_and_the_disposal_name_the_same(shop: Company) -> None:
+    # Contract 1 is needed by the party rows of A1 and A2, each held by an order of its own; contract 2 by that of A2.
+    holds = tuple(
+        Held(hold=f"HOLD-00000{n}", subject_nos=(no,), law="Arb. Law 58") for n, no in ((2, 0), (1, 1))
+    )
+    provisions = [
+        p.model_copy(update={"holds": holds}) if p.dataset == "sign.party" else p for p in shop_provisions()
+    ]
+    plan, _ = shop.cancel(step("A1", "A2"), provisions)
+    (kept,) = [x for x in plan.lines_of("sign.contract") if x.disposition is Disposition.RETAIN]
+    assert (kept.items, kept.waits_for) == (2, "HOLD-000001")
