@@ -14,14 +14,19 @@ from include.stores.postgres.server import name
 
 @dataclass(frozen=True)
 class Change:
-    """One UPDATE: which weighed rows (``where``, over key table ``k``), and column -> new value (over row ``t``)."""
+    """One UPDATE: which weighed rows (``where``, over key table ``k``), and column -> new value (over the row)."""
 
     where: sql.Composable
     set: dict[str, sql.Composable]
 
-    def frees(self, columns: tuple[str, ...]) -> bool:
-        """Whether it nulls one of these columns, so that a foreign key over them no longer refers."""
-        return any(c in self.set and _is_null(self.set[c]) for c in columns)
+    def frees(self, columns: tuple[str, ...]) -> sql.Composable | None:
+        """When it nulls one of these columns, so that a foreign key over them no longer refers; None: never."""
+        nulled = [
+            sql.SQL("{} IS NULL").format(self.set[c])
+            for c in columns
+            if c in self.set and (self.set[c] is NULL or isinstance(self.set[c], Unless))
+        ]
+        return sql.SQL("(({}) AND ({}))").format(self.where, sql.SQL(" OR ").join(nulled)) if nulled else None
 
     def differs(self) -> sql.Composed:
         """Whether row ``t`` is not yet as this change makes it."""
@@ -37,16 +42,12 @@ class Change:
 NULL = sql.SQL("NULL")
 
 
-def _is_null(value: sql.Composable) -> bool:
-    return value is NULL or isinstance(value, Unless)
-
-
 class Unless(sql.Composed):
     """Null where the column names a subject of the cohort, else as it is."""
 
 
-def changes(area: Area, dataset: Dataset, cut: Cut | None) -> tuple[Change, ...]:
-    """The updates that a dataset's dispositions can call for.
+def changes(area: Area, dataset: Dataset, cut: Cut | None, row: str = "t") -> tuple[Change, ...]:
+    """The updates that a dataset's dispositions can call for. ``row``: the alias of the row itself.
 
     A row reached by access only is somebody else's: only the link columns that name the cohort are nulled.
     The cut serves there only if the dataset has no such column and nobody in it is an owner.
@@ -55,7 +56,7 @@ def changes(area: Area, dataset: Dataset, cut: Cut | None) -> tuple[Change, ...]
     links: dict[str, sql.Composable] = {}
     for link in dataset.links:
         if link.ownership is Ownership.ACCESS_ONLY and link.column:
-            mine = name("t", link.column)
+            mine = name(row, link.column)
             links[link.column] = Unless(
                 [
                     sql.SQL(

@@ -121,12 +121,13 @@ def _covered(key: ForeignKey, child: Dataset, parent: Dataset) -> bool:
 
 
 def _stays(area: Area, key: ForeignKey, child: Dataset, judging: Judging) -> sql.Composable:
-    """Whether the child row still refers to its parent when all is done. ``k`` is null if it was not located."""
-    freed = [
-        sql.SQL("NOT ({})").format(change.where)
-        for change in changes(area, child, judging.provisions[child.id].cut)
-        if change.frees(key.child_columns)
-    ]
+    """Whether the child row ``ct`` still refers to its parent when all is done. ``k`` is null if it was not located."""
+    freed = []
+    if child.id not in judging.idle:  # a row of a dataset that is not in this step stays as it is
+        for change in changes(area, child, judging.provisions[child.id].cut, "ct"):
+            frees = change.frees(key.child_columns)
+            if frees is not None:
+                freed.append(sql.SQL("NOT {}").format(frees))
     return sql.SQL(" AND ").join([sql.SQL("k.disposition <> 'erase'"), *freed])
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 
+from include.model.catalogue import Cut
 from include.model.flow import Held
-from include.model.words import Disposition
+from include.model.words import Disposition, Ownership
+from tests.stores.postgres import making
 from tests.stores.postgres.making import ACCOUNT, Company, fates, shop_provisions, step
 
 TABLES = (
@@ -111,3 +114,38 @@ def test_of_two_needs_that_last_as_long_the_plan_and_the_disposal_name_the_same(
     plan, _ = shop.cancel(step("A1", "A2"), provisions)
     (kept,) = [x for x in plan.lines_of("sign.contract") if x.disposition is Disposition.RETAIN]
     assert (kept.items, kept.waits_for) == (2, "HOLD-000001")
+
+
+def test_what_a_dataset_outside_the_step_refers_to_stays(shop: Company) -> None:
+    # A folder that V may see names V; on a night that works on accounts alone nobody takes the name out.
+    shop.sql(
+        "INSERT INTO account.account VALUES ('V', 'name', '13900000');"
+        "UPDATE sign.folder SET viewer_id = 'V' WHERE id = 3; UPDATE sign.folder SET viewer_id = 'A1' WHERE id <> 3;"
+        "ALTER TABLE sign.folder ADD FOREIGN KEY (viewer_id) REFERENCES account.account"
+    )
+    (account,) = [p for p in shop_provisions() if p.dataset == "account.account"]
+    plan, _ = shop.cancel(step("V"), [account.model_copy(update={"cut": None})])
+    assert fates(plan) == {"account.account": {"retain": 1}}
+    assert shop.value("SELECT viewer_id FROM sign.folder WHERE id = 3") == "V"
+
+
+def test_a_link_that_names_somebody_else_still_holds_what_it_refers_to(
+    new_company: Callable[..., Company],
+) -> None:
+    # A2 owns the desk that is called after A3. A folder that both may see stands on it: only A2 is taken out of it.
+    company = new_company(
+        making.catalogue(
+            making.dataset("co.desk", "name", making.own("owner_id")),
+            making.dataset(
+                "co.folder", "id",
+                making.own("viewer_id", Ownership.ACCESS_ONLY), making.own("other_id", Ownership.ACCESS_ONLY),
+                action="unlink", cut=Cut(set={"viewer_id": None, "other_id": None}),
+            ),
+        ),
+        "CREATE SCHEMA co; CREATE TABLE co.desk (name text PRIMARY KEY, owner_id text);"
+        "CREATE TABLE co.folder (id int PRIMARY KEY, viewer_id text REFERENCES co.desk, other_id text);"
+        "INSERT INTO co.desk VALUES ('A3', 'A2'); INSERT INTO co.folder VALUES (1, 'A3', 'A2')",
+    )  # fmt: skip
+    plan, _ = company.cancel(step("A2"), making.provide(company.catalogue))
+    assert fates(plan) == {"co.desk": {"retain": 1}, "co.folder": {"unlink": 1}}
+    assert company.sql("SELECT * FROM co.folder") == [(1, "A3", None)]
