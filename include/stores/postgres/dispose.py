@@ -168,6 +168,8 @@ class Disposing:
                     if not connection.closed and not connection.broken:
                         connection.isolation_level = None
                         connection.execute("SELECT pg_advisory_unlock_all()")
+                        # The next chunk makes the same key tables, and this one's name people.
+                        connection.execute("DISCARD TEMP")
             receipts.stamp(connection, self.step.id)
 
         self.server.retrying(once)

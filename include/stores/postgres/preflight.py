@@ -28,6 +28,7 @@ def preflight(
     found: list[Finding] = list(_maps(datasets, live))
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         look.columns,
+        look.cuts,
         look.keys,
         look.link_indexes,
         look.references,
@@ -117,6 +118,22 @@ class _Look:
             "the mapped column is not in the database",
             "was it renamed or dropped? correct the dataset",
         )
+
+    def cuts(self) -> Iterator[Finding]:
+        """What anonymising and unlinking set to null must be allowed to be null."""
+        for d in self.datasets:
+            nulled = [c for c, value in d.cut.set.items() if value is None] if d.cut else []
+            nulled += [x.column for x in d.links if x.column and x.ownership is Ownership.ACCESS_ONLY]
+            live = self.live.tables[d.address].columns
+            for column in dict.fromkeys(nulled):
+                if column in live and live[column].not_null:
+                    yield _finding(
+                        "cut_refused",
+                        d,
+                        f"{d.address}.{column}",
+                        "it is cut to null, and the column is NOT NULL",
+                        "cut it to a constant, or allow null",
+                    )
 
     def keys(self) -> Iterator[Finding]:
         for d in self.datasets:

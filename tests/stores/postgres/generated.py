@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -23,6 +23,7 @@ from include.model.flow import Floor, Held, Provision
 from include.model.times import Counting
 from include.model.words import Disposition, Ownership
 from tests.stores.postgres import making
+from tests.stores.postgres.flaws import Flaw, flaws
 from tests.stores.postgres.making import TODAY
 
 Row = dict[str, Any]
@@ -73,6 +74,12 @@ class Table:
     def name(self) -> str:
         return self.id.split(".")[1]
 
+    def indexes(self) -> dict[str, tuple[str, ...]]:
+        """One for every link and reference: name -> columns."""
+        led = {(x.column,) if x.column else tuple(x.on) for x in self.links}
+        led |= {r.columns for r in self.references}
+        return {f"{self.name}_{'_'.join(c)}": c for c in sorted(led) if c != self.key}
+
     def key_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         return tuple(row[c] for c in self.key)
 
@@ -89,12 +96,12 @@ class Company:
     restricting: bool
     provided: tuple[str, ...]  # datasets that this step works on
     starting_points: dict[str, str]
-    chunk: int
+    flaw: Flaw | None = None
 
     def __repr__(self) -> str:
         """What a person needs to see of a failing company."""
         lines = [
-            f"cohort {self.cohort} earlier {self.earlier} restricting {self.restricting} chunk {self.chunk}"
+            f"cohort {self.cohort} earlier {self.earlier} restricting {self.restricting} {self.flaw}"
             f" provided {self.provided}"
         ]
         for t in self.tables.values():
@@ -168,9 +175,7 @@ class Company:
                     f"CREATE TABLE {t.id}_{i} PARTITION OF {t.id} FOR VALUES WITH (MODULUS 3, REMAINDER {i})"
                     for i in range(3)
                 ]
-            led = {(x.column,) if x.column else tuple(x.on) for x in t.links}
-            led |= {r.columns for r in t.references}
-            made += [f"CREATE INDEX ON {t.id} ({', '.join(c)})" for c in sorted(led) if c != t.key]
+            made += [f"CREATE INDEX {i} ON {t.id} ({', '.join(c)})" for i, c in t.indexes().items()]
         for t in self.tables.values():
             made += [
                 f"ALTER TABLE {t.id} ADD FOREIGN KEY ({', '.join(r.columns)}) REFERENCES {r.parent}"
@@ -207,6 +212,7 @@ class Company:
             "somebody left earlier": bool(self.earlier),
             "some datasets only": len(self.provided) < len(self.tables),
             "not restricting": not self.restricting,
+            "refused": self.flaw is not None,
         }
         return {kind for kind, is_so in has.items() if is_so} | {f"action {a}" for a in dispositions}
 
@@ -334,7 +340,7 @@ def _provide(draw: st.DrawFn, t: Table, starting_points: dict[str, str], cohort_
         )
         constants: dict[str, str | int | bool | None] = {"note": "", "memo": "removed"}
         t.cut = {c: constants.get(c) for c in sorted(chosen)}
-    if draw(st.integers(0, 2)) == 0:
+    if draw(st.integers(0, 4)) == 0:
         kinds = draw(
             st.lists(st.sampled_from(("column", "query", "case")), min_size=1, max_size=2, unique=True)
         )
@@ -356,20 +362,20 @@ def _provide(draw: st.DrawFn, t: Table, starting_points: dict[str, str], cohort_
                     counting=Counting.CALENDAR, start=start, law=f"law of {kind}",
                 )
             )  # fmt: skip
-    if draw(st.integers(0, 11)) == 0:
+    if draw(st.integers(0, 23)) == 0:
         t.held = (draw(st.integers(0, cohort_size - 1)),)
 
 
 @st.composite
-def companies(draw: st.DrawFn) -> Company:
-    """A random company of 1 to 8 tables beside the accounts, its people, and one step."""
+def companies(draw: st.DrawFn, *, flawed: bool = True) -> Company:
+    """A random company of 1 to 8 tables beside the accounts, its people, and one step; now and then with a flaw."""
     id_type = draw(st.sampled_from(("text", "text", "int", "uuid")))
     count = draw(st.integers(2, 6))
     people = tuple(_subject(id_type, n) for n in range(1, count + 1))
     order = draw(st.permutations(people))
-    going = draw(st.one_of(st.just(count), st.integers(1, count)))
+    going = count if draw(st.integers(0, 3)) == 0 else draw(st.integers(1, count))
     cohort, others = tuple(order[:going]), tuple(order[going:])
-    earlier = others[: draw(st.integers(0, 2))] if draw(st.integers(0, 3)) == 0 else ()
+    earlier = others[: draw(st.integers(1, 2))] if draw(st.integers(0, 2)) == 0 else ()
 
     account = Table(
         ACCOUNT,
@@ -396,16 +402,23 @@ def companies(draw: st.DrawFn) -> Company:
     if draw(st.integers(0, 5)) == 0:
         provided = draw(st.lists(st.sampled_from(provided), min_size=1, unique=True))
     by_id = {t.id: t for t in tables}
+    rows = _rows(by_id, people, id_type, random.Random(draw(st.integers(0, 2**32))))
+    flaw = None
+    if flawed and draw(st.integers(0, 3)) == 0:
+        chance = random.Random(draw(st.integers(0, 2**32)))
+        possible = list(flaws(by_id, rows))
+        code = chance.choice(sorted({f.code for f in possible}))
+        flaw = chance.choice([f for f in possible if f.code == code])
     return Company(
         by_id,
-        _rows(by_id, people, id_type, random.Random(draw(st.integers(0, 2**32)))),
+        rows,
         people,
         cohort,
         earlier,
         draw(st.integers(0, 4)) > 0,
         tuple(x for x in by_id if x in provided),
         starting_points,
-        draw(st.sampled_from((1, 2))),
+        flaw,
     )
 
 
@@ -494,4 +507,46 @@ def prune(tables: Mapping[str, Table], rows: dict[str, list[Row]]) -> dict[str, 
     return rows
 
 
-assert TODAY == date(2026, 11, 24), "DATES are chosen around the business date"
+def multiplied(company: Company, times: int) -> Company:
+    """The same company with its people, their rows and the cohort there several times over, side by side."""
+
+    def shifted(value: Any, n: int) -> Any:
+        match value:
+            case int():
+                return value + 1000 * n
+            case str():
+                return f"{value}-{n}" if n else value
+            case uuid.UUID():
+                return uuid.UUID(int=value.int + 1000 * n)
+        return value
+
+    def subject(subject_: str, n: int) -> str:
+        for kind in (int, uuid.UUID):
+            try:
+                return str(shifted(kind(subject_), n))
+            except ValueError:
+                continue
+        return str(shifted(subject_, n))
+
+    size = len(company.cohort)
+    return replace(
+        company,
+        tables={
+            t.id: replace(t, held=tuple(no + size * n for n in range(times) for no in t.held))
+            for t in company.tables.values()
+        },
+        rows={
+            t: [
+                {c: v if c in ("memo", "note") else shifted(v, n) for c, v in row.items()}
+                for n in range(times)
+                for row in of
+            ]
+            for t, of in company.rows.items()
+        },
+        people=tuple(subject(p, n) for n in range(times) for p in company.people),
+        cohort=tuple(subject(p, n) for n in range(times) for p in company.cohort),
+        earlier=tuple(subject(p, n) for n in range(times) for p in company.earlier),
+    )
+
+
+assert date(2026, 11, 24) == TODAY, "DATES are chosen around the business date"

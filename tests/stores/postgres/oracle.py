@@ -15,6 +15,7 @@ from typing import Any
 from tests.stores.postgres.generated import ACCESS_ONLY, SHARED, SOLE, Company, Row, Table
 
 Key = tuple[Any, ...]
+RANKS: list[str] = [SOLE, SHARED, ACCESS_ONLY]  # strongest first
 
 
 @dataclass
@@ -109,7 +110,7 @@ class Oracle:
             for up in above:
                 subjects |= up.subjects
                 # The weakest along a way …
-                way = max((up.ownership, link.ownership), key=[SOLE, SHARED, ACCESS_ONLY].index)
+                way = max((up.ownership, link.ownership), key=RANKS.index)
                 ways.add(way)
                 if link.ownership is SHARED:
                     outsiders |= self._another_owner(table, row)
@@ -118,7 +119,7 @@ class Oracle:
         if not subjects:
             return None
         # … and the strongest of the ways.
-        return Found(subjects, min(ways, key=[SOLE, SHARED, ACCESS_ONLY].index), outsiders)
+        return Found(subjects, min(ways, key=RANKS.index), outsiders)
 
     # --- what becomes of it -----------------------------------------------------------------------------
 
