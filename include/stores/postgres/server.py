@@ -77,6 +77,9 @@ class Server:
                     "bytea_output": "hex",
                     # Hundreds of short statements: compiling them costs more than it saves.
                     "jit": "off",
+                    # A few people among many: by the index, and no worker of the company's taken.
+                    "random_page_cost": "1.1",
+                    "max_parallel_workers_per_gather": "0",
                     "temp_buffers": "65536kB",
                     "client_min_messages": "warning",
                 }

@@ -1,20 +1,24 @@
 -- When the last certificate that an application led to ceased to be valid, its whole chain of renewals included: the
 -- same chains as in certificate_ended.sql. An application to revoke belongs to all certificates of its account. One that
 -- never led to a certificate is not returned: the electronic signature law does not keep it.
+-- LATERAL … OFFSET 0: by the index, one by one. How long chains are, no statistics say, and the whole table would be read.
 WITH RECURSIVE up (serial, at, parent) AS (
   SELECT x.serial, x.serial, x.renews_serial
     FROM cert.certificate AS x JOIN cohort AS c ON c.subject_id = x.account_id
   UNION
-  SELECT up.serial, x.serial, x.renews_serial FROM up JOIN cert.certificate AS x ON x.serial = up.parent
+  SELECT up.serial, x.serial, x.renews_serial
+    FROM up, LATERAL (SELECT * FROM cert.certificate AS c WHERE c.serial = up.parent OFFSET 0) AS x
 ), top (serial, root) AS (
   SELECT serial, at FROM up WHERE parent IS NULL
 ), down (root, at) AS (
   SELECT root, root FROM top
   UNION
-  SELECT down.root, x.serial FROM down JOIN cert.certificate AS x ON x.renews_serial = down.at
+  SELECT down.root, x.serial
+    FROM down, LATERAL (SELECT * FROM cert.certificate AS c WHERE c.renews_serial = down.at OFFSET 0) AS x
 ), ended (root, day) AS (
   SELECT down.root, (max(least(x.not_after, x.revoked_at)) AT TIME ZONE 'Asia/Shanghai')::date
-    FROM down JOIN cert.certificate AS x ON x.serial = down.at GROUP BY down.root
+    FROM down, LATERAL (SELECT * FROM cert.certificate AS c WHERE c.serial = down.at OFFSET 0) AS x
+   GROUP BY down.root
 ), certificate (serial, account_id, application_id, day) AS (
   SELECT x.serial, x.account_id, x.application_id, coalesce(ended.day, 'infinity')
     FROM (SELECT DISTINCT serial FROM up) AS s JOIN cert.certificate AS x USING (serial)
