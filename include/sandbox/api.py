@@ -94,6 +94,10 @@ class AirflowUser:
              "only_failed": False, "reset_dag_runs": True},
         )  # fmt: skip
 
+    def page(self, path: str) -> requests.Response:
+        """What this user's browser would be sent, whatever its status."""
+        return self._session.get(self.url + path, timeout=TIMEOUT)
+
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         try:
             reply = self._session.request(method, self.url + path, json=body, timeout=TIMEOUT)

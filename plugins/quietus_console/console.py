@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_view
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi import Path as PathParameter
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from quietus_console.connections import AirflowConnections
@@ -74,9 +75,16 @@ async def said_plainly(request: Request, error: QuietusError) -> HTMLResponse:
     return _page("said.html.j2", status, what=str(error), lang="zh")
 
 
+@console.exception_handler(RequestValidationError)
+async def no_such_page(request: Request, error: RequestValidationError) -> HTMLResponse:
+    """An address that cannot be one of ours. What was typed is not repeated: it may be a person's number."""
+    what = "there is no such page. Next: a case is called CASE- and its number; start from the list of cases"
+    return _page("said.html.j2", 422, what=what, lang="zh")
+
+
 @console.get("/")
 @console.get("/cases")
-def cases(lang: Lang = "zh", state: CaseState | None = None) -> HTMLResponse:
+def cases(lang: Lang = "zh", state: CaseState | Literal[""] = "") -> HTMLResponse:
     """Cases, the late ones first, then newest first."""
     today = prc_date(observed_now())
     with _reading() as conn:

@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 
 from include.model.screening import kind_of_identifier
 
-SCREENED = ("/api/", "/ui/", "/execution/")
+SCREENED = ("/api/", "/ui/", "/execution/", "/quietus/")
 EXEMPT = ("/api/v2/connections", "/execution/connections", "/ui/auth", "/api/v2/monitor")
 """Connections carry secrets and host names, by design; health carries nothing."""
 
