@@ -1,7 +1,8 @@
 """Every sentence of the policy, held to the control that honours it, or to the reason why none does.
 
-A control is code that can be named and a test that turns red without it. Both must exist: a promise that is
-kept by a name alone is not kept. What is ours and not kept yet is listed as open, with what is missing.
+A control is code that can be named and a test that turns red without it. Both must exist, and the product must reach
+the code: a promise that is kept by a name, or in tests alone, is not kept. What is ours and not kept yet is listed as
+open, with what is missing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from include.catalogue.problems import Problem, Report
+from include.catalogue.reach import is_reached
 from include.model.catalogue import Catalogue, Clause, Control, NoControl
 
 REPOSITORY = Path(__file__).parents[2]
@@ -43,6 +45,7 @@ class Coverage:
 
     clauses: tuple[tuple[Clause, Standing], ...]
     dangling: tuple[Problem, ...]
+    unverified: tuple[str, ...]  # what could not be looked at, and why
     proposals: tuple[str, ...]  # "RS-01/dormant": periods of ours that nobody owns yet
 
     def of(self, standing: Standing) -> tuple[Clause, ...]:
@@ -60,12 +63,12 @@ class Coverage:
 def coverage(root: Path, catalogue: Catalogue, repository: Path = REPOSITORY) -> Coverage:
     """Hold every clause to its controls. Imports nothing: code and tests are found in the source."""
     report = Report(root, catalogue)
-    for index, control in enumerate(catalogue.controls):
-        for key, what, next_step in _dangling(control, repository):
-            report.add("controls", index, (key,), what, next_step)
+    check(report, repository)
+    absent = "the tests are not here, so nobody looked whether each control has its own"
     return Coverage(
         clauses=tuple((clause, standing(clause)) for clause in catalogue.clauses),
         dangling=tuple(sorted(report.problems)),
+        unverified=() if (repository / "tests").is_dir() else (absent,),
         proposals=tuple(
             f"{rule.id}/{period.name}"
             for rule in catalogue.rules
@@ -75,10 +78,26 @@ def coverage(root: Path, catalogue: Catalogue, repository: Path = REPOSITORY) ->
     )
 
 
-def _dangling(control: Control, repository: Path) -> Iterable[tuple[str, str, str]]:
-    """What of a control does not exist."""
+def check(report: Report, repository: Path = REPOSITORY) -> None:
+    """Report every control whose code or test does not exist, or that keeps a promise by tests alone."""
+    for index, control in enumerate(report.catalogue.controls):
+        for key, what, next_step in _dangling(control, report.catalogue, repository):
+            report.add("controls", index, (key,), what, next_step)
+
+
+def _dangling(control: Control, catalogue: Catalogue, repository: Path) -> Iterable[tuple[str, str, str]]:
+    """What is wrong with a control. An image for production leaves the tests out, and says nothing of them here."""
     if not exists(control.code, repository):
         yield "code", f"there is no {control.code}", "correct it, or declare the clause open"
+    elif not is_reached(control.code, repository):
+        boasting = [str(c.no) for c in catalogue.clauses if control.id in c.controls and not c.open]
+        if boasting:
+            yield (
+                "code", f"no run, page or command reaches it, and clause {', '.join(boasting)} misses nothing",
+                "wire it in, or say in the clause's `open` what is missing",
+            )  # fmt: skip
+    if not (repository / "tests").is_dir():
+        return
     file, _, name = control.test.partition("::")
     if not name or name not in _functions(repository / file):
         yield "test", f"there is no test {control.test}", "write it, or declare the clause open"
@@ -91,7 +110,10 @@ def exists(code: str, repository: Path = REPOSITORY) -> bool:
     if ":" not in code:
         return (repository / code).is_file()
     module, _, path = code.partition(":")
-    file = repository / Path(*module.split("."))
+    root = (
+        repository if module.startswith("include") else repository / "plugins"
+    )  # both are on Airflow's path
+    file = root / Path(*module.split("."))
     file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
     names = _defined(file)
     parts = path.split(".")

@@ -6,37 +6,51 @@ declared to hold nothing personal look as if they did; what is said of them is a
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
 
-from include.catalogue.problems import Problem, Report
-from include.model.catalogue import Catalogue, Dataset
+from include.catalogue.looks import looking_personal
+from include.catalogue.problems import Compared, Report
+from include.model.catalogue import Catalogue, Dataset, NotPersonal
 from include.model.errors import NotReachable
-from include.model.screening import kind_of_identifier
 from include.model.words import DatasetKind
 
-SAMPLE_ROWS = 200  # of each table
-LOOKS_PERSONAL = 0.2  # share of the values seen that have the form of an identifier
+SAMPLE_PAGES = (
+    50  # of each table, chosen by chance: the newest rows are as likely as the oldest, another night others
+)
 STATEMENT_SECONDS = 30
 
+# Types that can hold words or long numbers, a domain as what it stands for. Numbers that the database counts up or that
+# point at rows are no values. Bytes are not read: an image has no form that we know.
 _RELATIONS: LiteralString = """
 SELECT n.nspname || '.' || c.relname, n.nspname, c.relname, c.relkind::text,
        (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute AS a
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
        (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute AS a
+          CROSS JOIN LATERAL (
+            WITH RECURSIVE meant AS (
+              SELECT t.typname, t.typcategory, t.typbasetype FROM pg_type AS t WHERE t.oid = a.atttypid
+              UNION ALL
+              SELECT t.typname, t.typcategory, t.typbasetype FROM meant JOIN pg_type AS t ON t.oid = meant.typbasetype
+            ) SELECT typname, typcategory FROM meant WHERE typbasetype = 0) AS t
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-           AND a.atttypid IN ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype,
-                              'jsonb'::regtype, 'text[]'::regtype)),
+           AND CASE t.typcategory WHEN 'S' THEN true WHEN 'A' THEN true WHEN 'C' THEN true
+               WHEN 'U' THEN t.typname NOT IN ('uuid', 'bytea')
+               WHEN 'N' THEN t.typname IN ('int8', 'numeric', 'float8') AND a.attidentity = '' AND NOT EXISTS (
+                 SELECT FROM pg_constraint AS k
+                  WHERE k.conrelid = c.oid AND k.contype IN ('p', 'f') AND a.attnum = ANY (k.conkey))
+               ELSE false END),
        (SELECT array_agg(a.attname::text ORDER BY k.at) FROM pg_index AS i
           CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, at)
           JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-         WHERE i.indrelid = c.oid AND i.indisprimary)
+         WHERE i.indrelid = c.oid AND i.indisprimary),
+       (greatest(pg_relation_size(c.oid), (SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree(c.oid)))
+         / current_setting('block_size')::int)::bigint
   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'm', 'f') AND NOT c.relispartition
    AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'quietus')
@@ -45,14 +59,18 @@ SELECT n.nspname || '.' || c.relname, n.nspname, c.relname, c.relkind::text,
 """
 
 _REFERENCES: LiteralString = """
-SELECT cn.nspname || '.' || c.relname, ca.attname::text, pn.nspname || '.' || p.relname, pa.attname::text
-  FROM pg_constraint AS k
-  JOIN pg_class AS c ON c.oid = k.conrelid JOIN pg_namespace AS cn ON cn.oid = c.relnamespace
-  JOIN pg_class AS p ON p.oid = k.confrelid JOIN pg_namespace AS pn ON pn.oid = p.relnamespace
-  JOIN pg_attribute AS ca ON ca.attrelid = c.oid AND ca.attnum = k.conkey[1]
-  JOIN pg_attribute AS pa ON pa.attrelid = p.oid AND pa.attnum = k.confkey[1]
- WHERE k.contype = 'f' AND cardinality(k.conkey) = 1 AND NOT c.relispartition AND NOT p.relispartition
- ORDER BY 1, 2
+SELECT cn.nspname || '.' || c.relname, pn.nspname || '.' || p.relname,
+       (SELECT array_agg(a.attname::text ORDER BY k.at)
+          FROM unnest(f.conkey) WITH ORDINALITY AS k (attnum, at)
+          JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum),
+       (SELECT array_agg(a.attname::text ORDER BY k.at)
+          FROM unnest(f.confkey) WITH ORDINALITY AS k (attnum, at)
+          JOIN pg_attribute AS a ON a.attrelid = p.oid AND a.attnum = k.attnum)
+  FROM pg_constraint AS f
+  JOIN pg_class AS c ON c.oid = f.conrelid JOIN pg_namespace AS cn ON cn.oid = c.relnamespace
+  JOIN pg_class AS p ON p.oid = f.confrelid JOIN pg_namespace AS pn ON pn.oid = p.relnamespace
+ WHERE f.contype = 'f' AND NOT c.relispartition AND NOT p.relispartition
+ ORDER BY 1, 3
 """
 
 
@@ -65,21 +83,22 @@ class Relation:
     name: str
     kind: str  # r, p, m, f
     columns: tuple[str, ...]
-    texts: tuple[str, ...]  # columns that can hold words
+    telling: tuple[str, ...]  # columns whose values can be told by their form
     key: tuple[str, ...]
+    pages: int  # with those of its partitions
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A foreign key over one column."""
+    """A foreign key."""
 
     child: str
-    column: str
     parent: str
-    parent_column: str
+    columns: tuple[str, ...]
+    parent_columns: tuple[str, ...]  # each beside its own
 
 
-def differences(root: Path, catalogue: Catalogue, store: str, conninfo: str) -> tuple[Problem, ...]:
+def differences(root: Path, catalogue: Catalogue, store: str, conninfo: str) -> Compared:
     """Where the map and the database of ``store`` differ; ``conninfo`` is the prover's.
 
     Raises NotReachable if the database does not answer or does not let the prover read its schema.
@@ -90,10 +109,23 @@ def differences(root: Path, catalogue: Catalogue, store: str, conninfo: str) -> 
             conn.execute(sql.SQL("SET statement_timeout = {}").format(sql.Literal(f"{STATEMENT_SECONDS}s")))
             conn.execute("SET default_transaction_read_only = on")
             live = {
-                r[0]: Relation(*r[:4], *(tuple(x or ()) for x in r[4:])) for r in conn.execute(_RELATIONS)
+                address: Relation(
+                    address,
+                    schema,
+                    name,
+                    kind,
+                    tuple(columns or ()),
+                    tuple(telling or ()),
+                    tuple(key or ()),
+                    pages,
+                )
+                for address, schema, name, kind, columns, telling, key, pages in conn.execute(_RELATIONS)
             }
-            references = [Reference(*row) for row in conn.execute(_REFERENCES)]
-            compared = _Compared(Report(root, catalogue), store, live, references)
+            references = [
+                Reference(child, parent, tuple(mine), tuple(theirs))
+                for child, parent, mine, theirs in conn.execute(_REFERENCES)
+            ]
+            compared = _Comparing(Report(root, catalogue), store, live, references)
             compared.mapped()
             compared.unmapped()
             compared.links()
@@ -103,20 +135,26 @@ def differences(root: Path, catalogue: Catalogue, store: str, conninfo: str) -> 
             f"the database did not answer ({type(error).__name__})", about=about,
             next_step="check that it is up and that the prover may read its schema",
         ) from None  # fmt: skip
-    return tuple(sorted(set(compared.report.problems)))
+    return Compared.of(compared.report, compared.unverified)
 
 
 @dataclass
-class _Compared:
+class _Comparing:
     report: Report
     store: str
     live: dict[str, Relation]
     references: list[Reference]
+    unverified: list[str] = field(default_factory=list)
 
     def _tables(self) -> Iterator[tuple[int, Dataset]]:
         for index, dataset in enumerate(self.report.catalogue.datasets):
             if dataset.store == self.store and dataset.kind is DatasetKind.TABLE:
                 yield index, dataset
+
+    def _passed_over(self) -> Iterator[tuple[int, NotPersonal]]:
+        for index, place in enumerate(self.report.catalogue.not_personal):
+            if place.store == self.store:
+                yield index, place
 
     def mapped(self) -> None:
         """What is mapped must be there, with the key that is declared."""
@@ -143,10 +181,16 @@ class _Compared:
                     f"the primary key is {is_}",
                     "declare the key that the table has",
                 )
-        for index, place in enumerate(self.report.catalogue.not_personal):
-            if place.store == self.store and place.address not in self.live:
+        for index, place in self._passed_over():
+            there = self.live.get(place.address)
+            if there is None:
                 add("not_personal", index, ("address",), f"there is no table {place.address} in the database",
                     "drop the entry")  # fmt: skip
+                continue
+            for n, name in enumerate(place.columns):
+                if name not in there.columns:
+                    add("not_personal", index, ("columns", n), f"{place.address} has no column '{name}'",
+                        "was it renamed or dropped? correct the entry")  # fmt: skip
         for index, copy in enumerate(self.report.catalogue.derived):
             there = self.live.get(copy.address)
             if copy.store == self.store and (there is None or there.kind != "m"):
@@ -170,6 +214,11 @@ class _Compared:
                 if name not in dataset.columns:
                     self.report.add("datasets", index, ("columns",), f"{dataset.address}.{name} is not mapped",
                                     "map it, with its category if it holds personal data")  # fmt: skip
+        for index, place in self._passed_over():
+            for name in self.live[place.address].columns if place.address in self.live else ():
+                if name not in place.columns:
+                    self.report.add("not_personal", index, ("columns",), f"nobody said what '{name}' is",
+                                    "name it here if it leads to nobody, else map the table as a dataset")  # fmt: skip
 
     def _nowhere(self, there: Relation, what: str, next_step: str) -> None:
         """Report it at the file where its neighbours are mapped."""
@@ -180,60 +229,73 @@ class _Compared:
             self.report.add_file("not_personal.yaml", what, next_step)
 
     def links(self) -> None:
-        """A foreign key to a table that says whose a row is must be a declared link."""
+        """A foreign key to a table that says whose a row is must be a declared link; and nothing that a survey passes
+        over may point at people's data at all."""
         names = {link.column for _, d in self._tables() for link in d.links if link.column}
         owners = {(d.address, link.column) for _, d in self._tables() for link in d.links if link.column}
         mapped = {d.address: (i, d) for i, d in self._tables()}
-        for index, place in enumerate(self.report.catalogue.not_personal):
-            there = self.live.get(place.address) if place.store == self.store else None
-            for name in there.columns if there else ():
+        passed = {place.address: index for index, place in self._passed_over()}
+        for address, index in passed.items():
+            for name in self.live[address].columns if address in self.live else ():
                 if name in names:
                     self.report.add("not_personal", index, ("address",), f"it has a column '{name}', as people have",
                                     "map it as a dataset, or drop the column")  # fmt: skip
         for reference in self.references:
-            if (reference.parent, reference.parent_column) not in owners or reference.child not in mapped:
+            if reference.child in passed and reference.parent in mapped:
+                self.report.add(
+                    "not_personal", passed[reference.child], ("address",),
+                    f"{', '.join(reference.columns)} points at {reference.parent}, which leads to people",
+                    "map it as a dataset, with its link",
+                )  # fmt: skip
+            if reference.child not in mapped:
                 continue
             index, dataset = mapped[reference.child]
-            if reference.column not in {c for link in dataset.links for c in (link.column, *link.on)}:
-                self.report.add(
-                    "datasets", index, ("links",),
-                    f"{reference.column} points at {reference.parent}, and no link says whose such a row is",
-                    "declare the link and its ownership",
-                )  # fmt: skip
+            linked = {c for link in dataset.links for c in (link.column, *link.on)}
+            for mine, theirs in zip(reference.columns, reference.parent_columns, strict=True):
+                if (reference.parent, theirs) in owners and mine not in linked:
+                    self.report.add(
+                        "datasets", index, ("links",),
+                        f"{mine} points at {reference.parent}, and no link says whose such a row is",
+                        "declare the link and its ownership",
+                    )  # fmt: skip
 
     def values(self, conn: psycopg.Connection[Any]) -> None:
         """Columns that are declared to hold nothing personal must not look as if they did."""
         for index, dataset in self._tables():
-            there = self.live.get(dataset.address)
             quiet = {n for n, c in dataset.columns.items() if not c.all_categories}
-            for name, what in _looking_personal(conn, there, quiet) if there else ():
+            for name, what in self._looking_personal(conn, dataset.address, quiet):
                 self.report.add("datasets", index, ("columns", name), what, "give it its category")
-        for index, place in enumerate(self.report.catalogue.not_personal):
-            there = self.live.get(place.address) if place.store == self.store else None
-            for name, what in _looking_personal(conn, there, set(there.texts)) if there else ():
+        for index, place in self._passed_over():
+            for name, what in self._looking_personal(conn, place.address, None):
                 self.report.add("not_personal", index, ("address",), f"{name}: {what}", "map it as a dataset")
+        large = sorted(r.address for r in self.live.values() if r.pages > SAMPLE_PAGES)
+        if large:
+            self.unverified.append(
+                f"of the values in {len(large)} tables only those of {SAMPLE_PAGES} pages each were looked at, "
+                f"chosen by chance: {', '.join(large)}"
+            )
 
-
-def _looking_personal(
-    conn: psycopg.Connection[Any], there: Relation, columns: Iterable[str]
-) -> Iterator[tuple[str, str]]:
-    """Columns and what their values look like, from the first rows. Never a value."""
-    names = [name for name in there.texts if name in set(columns)]
-    if not names:
-        return
-    query = sql.SQL("SELECT {} FROM {} LIMIT {}").format(
-        sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in names),
-        sql.Identifier(there.schema, there.name),
-        sql.Literal(SAMPLE_ROWS),
-    )
-    try:
-        rows = conn.execute(query).fetchall()
-    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.QueryCanceled):
-        yield names[0], "nobody could look at its values: the prover may not read it, or not in time"
-        return
-    for at, name in enumerate(names):
-        seen = [row[at] for row in rows if row[at]]
-        kinds = Counter(kind for value in seen if (kind := kind_of_identifier(value)))
-        for kind, count in kinds.items():
-            if count >= LOOKS_PERSONAL * len(seen):
-                yield name, f"{count} of {len(seen)} values look like {kind}"
+    def _looking_personal(
+        self, conn: psycopg.Connection[Any], address: str, quiet: set[str] | None
+    ) -> Iterator[tuple[str, str]]:
+        """Columns (of ``quiet``, or any) and what their values look like. Never a value."""
+        there = self.live.get(address)
+        if there is None or there.kind == "f":  # both are reported elsewhere
+            return
+        names = [name for name in there.telling if quiet is None or name in quiet]
+        if not names:
+            return
+        share = min(100.0, 100.0 * SAMPLE_PAGES / max(there.pages, 1))
+        query = sql.SQL("SELECT {} FROM {} TABLESAMPLE SYSTEM ({})").format(
+            sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in names),
+            sql.Identifier(there.schema, there.name),
+            sql.Literal(share),
+        )
+        try:
+            rows = conn.execute(query).fetchall()
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.QueryCanceled):
+            yield names[0], "nobody could look at its values: the prover may not read it, or not in time"
+            return
+        for at, name in enumerate(names):
+            for what in looking_personal(row[at] for row in rows):
+                yield name, what

@@ -20,6 +20,7 @@ from include.model.catalogue import (
     RetentionRule,
 )
 from include.model.errors import Refused
+from include.model.interval import Bounded, waits_for
 
 
 def explain(catalogue: Catalogue, name: str, language: Language = "zh") -> str:
@@ -81,17 +82,28 @@ class _Say:
         yield self._(f"位置:{dataset.store} 的 {place}", f"Where: {place} in store {dataset.store}")
         yield from self._list("归属", "Whose it is", (self._link(dataset, link) for link in dataset.links))
         yield from self._list("内容", "What it holds", self._held(dataset))
-        yield from self._list("规则", "Rules", (self._bound(b) for b in dataset.binds))
+        yield from self._list("规则", "Rules", (self._bound(dataset, b) for b in dataset.binds))
         yield self._("届时:", "Then: ") + self._of(AT_END[dataset.action])
         if dataset.cut:
             yield self._("须保留的行置为:", "In a row that must stay: ") + ", ".join(
                 f"{name} = {'null' if value is None else value}" for name, value in dataset.cut.set.items()
             )
+        yield from self._sealing(dataset)
         effects = (f"{e.operation} {e.table}: {e.reason}" for e in dataset.effects)
         yield from self._list("附带影响", "It also changes", effects)
         copies = [d.address for d in self.catalogue.derived if dataset.id in d.of]
         copies += [f"{b.id} ({b.tool}, {b.keep})" for b in self.catalogue.backups if b.store == dataset.store]
         yield from self._list("副本", "Copies of it", copies)
+
+    def _sealing(self, dataset: Dataset) -> Iterable[str]:
+        if dataset.sealed_by is not None:
+            keys = dataset.sealed_by.dataset
+            yield self._(
+                f"密封:密钥在 {keys};该行删除后,任何副本(旧版本、备份、锁定期内的对象)均不可读",
+                f"Sealed with a key of {keys}: once its row is gone no copy can be read, nor one in a backup or under a lock",
+            )
+        opens = (d.id for d in self.catalogue.opened_by(dataset.id))
+        yield from self._list("密钥可开启(随其最后一项删除)", "Its keys open, and go with the last of", opens)
 
     def _link(self, dataset: Dataset, link: Link) -> str:
         way, seen = [dataset.id], {dataset.id}
@@ -114,7 +126,7 @@ class _Say:
                 kinds = ", ".join(self._category_name(c) for c in column.all_categories)
                 yield f"{name}: {kinds}{source}{', '.join(column.derived_from)}"
 
-    def _bound(self, bound: Bound) -> str:
+    def _bound(self, dataset: Dataset, bound: Bound) -> str:
         rule = self.catalogue.rule(bound.rule)
         start = bound.start
         begins = (
@@ -123,7 +135,30 @@ class _Say:
             else self._(f"自 {start.query} 起", f"from {start.query}, as a query finds it")
         )  # fmt: skip
         periods = [limit(p, self.language) for p in rule.periods if p.name == bound.period]
-        return f"{rule.id} {rule.title}, {begins}: {' '.join(periods)}"
+        return f"{rule.id} {rule.title}, {begins}: {' '.join(periods)}{self._beside_floors(dataset, bound)}"
+
+    def _beside_floors(self, dataset: Dataset, bound: Bound) -> str:
+        """What a ceiling does where a floor of another rule runs on the same rows: it waits, or the two collide."""
+        ours = self._bounded(bound)
+        if ours is None or not ours.ceiling or ours.floor:
+            return ""
+        floors = [f for b in dataset.binds if (f := self._bounded(b)) and f.floor and f.rule != ours.rule]
+        waits = ", ".join(dict.fromkeys(f.rule for f in floors if waits_for(ours, f)))
+        collides = ", ".join(dict.fromkeys(f.rule for f in floors if not waits_for(ours, f)))
+        said = ""
+        if waits and ours.statutory:
+            said += self._(f"; 已决定先待 {waits} 届满", f"; waits for {waits}, as was decided")
+        elif waits:
+            said += self._(
+                f"; 先待 {waits} 届满: 法律先于政策", f"; waits for {waits}: law goes before policy"
+            )
+        if collides:
+            said += self._(f"; {collides} 更长时由人决定", f"; where {collides} runs longer a person decides")
+        return said
+
+    def _bounded(self, bound: Bound) -> Bounded | None:
+        periods = self.catalogue.rule(bound.rule).periods
+        return next((Bounded.of(bound, p, None) for p in periods if p.name == bound.period), None)
 
     # --- the others ---
 
@@ -185,4 +220,13 @@ class _Say:
         phone = recipient.phone or self._("政策未列联系方式", "the policy gives no contact")
         yield self._("渠道:", "Told by: ") + f"{recipient.channel}; {phone}"
         yield self._("通知的含义:", "What a notice can mean: ") + recipient.notice
+        if recipient.used_when:
+            yield self._("使用其服务的依据:", "Its service was used if there are rows in: ") + ", ".join(
+                f"{d} ({recipient.named_in[d]})" if d in recipient.named_in else d
+                for d in recipient.used_when
+            )
+        if recipient.known_by:
+            yield self._("可据以识别个人:", "Knows a person by: ") + ", ".join(
+                f"{k.category} ({k.dataset}.{k.column})" for k in recipient.known_by
+            )
         yield self._("预期答复:", "Expected answers: ") + ", ".join(recipient.expected)

@@ -26,9 +26,11 @@ def check(report: Report) -> None:
                        "link a column that holds the account id, here or further on")  # fmt: skip
 
 
-def no_column(report: Report, index: int, key: tuple[str | int, ...], dataset: Dataset, name: str) -> None:
-    """Report a column that a dataset does not have."""
-    report.add("datasets", index, key, f"'{name}' is not among the columns of {dataset.id}",
+def no_column(
+    report: Report, index: int, key: tuple[str | int, ...], dataset: Dataset, name: str, of: str = "datasets"
+) -> None:
+    """Report a column that a dataset does not have. ``of``: the catalogue's field whose entry names it."""
+    report.add(of, index, key, f"'{name}' is not among the columns of {dataset.id}",
                "add it to the columns, or correct the name")  # fmt: skip
 
 

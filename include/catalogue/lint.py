@@ -1,7 +1,7 @@
 """What a schema cannot say: names that lead nowhere, data without a home, promises without an answer.
 
 ``lint`` reports everything that it finds, each with file, line and key. What one entry looks like is the
-model's business (the loader reports it), and whether code and tests of a control exist is ``coverage``'s.
+model's business: the loader reports it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from include.catalogue import links, maps
+from include.catalogue import coverage, homes, links, maps, recipients, regions, releases, sealing
 from include.catalogue.loader import ITRUS, load
 from include.catalogue.problems import Problem, Report, mentions
-from include.model.catalogue import Catalogue, Period, RecipientRole
+from include.model.catalogue import Catalogue, Period, RetentionRule
 from include.model.times import Counting
-
-HOME = "CN"  # policy 7.1: stored on domestic servers
+from include.model.words import StoreKind
 
 _DURATION = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?")
 _DAYS = (366.0, 31.0, 7.0, 1.0, 1 / 24, 1 / 1440)  # the longest each part can be
@@ -37,8 +36,9 @@ def check(root: Path, catalogue: Catalogue) -> tuple[Problem, ...]:
     """Every problem of a catalogue that was loaded from ``root``, which must have its entries in this order."""
     report = Report(root, catalogue)
     for part in (
-        _twice, _clauses, _categories, _rules, _recipients, _controls, _stores, _not_personal, _derived,
-        _backups, _measures, _queries, maps.check, links.check,
+        _twice, _clauses, homes.check, _rules, recipients.check, _controls, coverage.check, _stores, _not_personal, _derived,
+        abroad, _backups, _own_logs, _own_records, _measures, _queries, maps.check, links.check, sealing.check,
+        releases.check,
     ):  # fmt: skip
         part(report)
     return tuple(sorted(set(report.problems)))
@@ -50,8 +50,8 @@ def _ids(things: Iterable[Any]) -> set[str]:
 
 def _twice(report: Report) -> None:
     """One id, one thing."""
-    for of in ("clauses", "categories", "rules", "recipients", "controls", "stores", "datasets", "backups",
-               "measures"):  # fmt: skip
+    for of in ("clauses", "categories", "rules", "recipients", "laws", "controls", "stores", "datasets",
+               "releases", "backups", "measures", "own_records"):  # fmt: skip
         key = "no" if of == "clauses" else "id"
         seen: set[Any] = set()
         for index, entry in enumerate(getattr(report.catalogue, of)):
@@ -89,29 +89,6 @@ def _clauses(report: Report) -> None:
             )  # fmt: skip
 
 
-def _categories(report: Report) -> None:
-    catalogue = report.catalogue
-    rules = _ids(catalogue.rules)
-    impersonal = {c for place in catalogue.not_personal for c in place.categories}
-    for index, category in enumerate(catalogue.categories):
-        for n, rule in enumerate(category.rules):
-            if rule not in rules:
-                report.unknown("categories", index, ("rules", n), "rules", rule)
-        homes = [d for d in catalogue.datasets if category.id in d.all_categories]
-        if not homes and category.id not in impersonal:
-            report.add(
-                "categories", index, ("id",), "no dataset holds it",
-                "map a column, or declare in not_personal.yaml where it leads to nobody",
-            )  # fmt: skip
-        bound = {b.rule for d in homes for b in d.binds}
-        if homes and not bound & set(category.rules):
-            report.add(
-                "categories", index, ("rules",),
-                f"no dataset that holds it ({', '.join(d.id for d in homes)}) is bound to any of its rules",
-                "bind one there, or correct the category's rules",
-            )  # fmt: skip
-
-
 def _rules(report: Report) -> None:
     bound = {b.rule for d in report.catalogue.datasets for b in d.binds}
     bound |= {b.rule for b in report.catalogue.backups}
@@ -127,6 +104,7 @@ def _rules(report: Report) -> None:
             report.add(
                 "rules", index, ("basis",), "it rests on no law", "cite what it rests on, with its rank"
             )
+        _unbound(report, index, rule)
         names = Counter(p.name for p in rule.periods)
         for n, period in enumerate(rule.periods):
             at = ("periods", n)
@@ -138,6 +116,25 @@ def _rules(report: Report) -> None:
                 report.add("rules", index, (*at, "duration"), what, next_step)
 
 
+def _unbound(report: Report, index: int, rule: RetentionRule) -> None:
+    """Each period of a rule reaches some data, or says why it does not."""
+    bound = {(b.rule, b.period) for d in report.catalogue.datasets for b in d.binds}
+    bound |= {(b.rule, b.period) for b in report.catalogue.backups}
+    for n, period in enumerate(rule.periods):
+        is_bound = (rule.id, period.name) in bound
+        if not is_bound and not period.unbound and not rule.unbound:
+            report.add(
+                "rules", index, ("periods", n), f"nothing is bound to {rule.id}/{period.name}",
+                "bind a dataset or a backup set, or say in `unbound` why there is none",
+            )  # fmt: skip
+        if period.unbound and (is_bound or rule.unbound):
+            report.add(
+                "rules", index, ("periods", n, "unbound"),
+                "it is bound, and says why it is not" if is_bound else "the rule itself says why nothing is bound",
+                "drop the reason",
+            )  # fmt: skip
+
+
 def _period(period: Period) -> Iterable[tuple[str, str]]:
     parts = _DURATION.fullmatch(period.duration)
     said = [i for i, n in enumerate(parts.groups()) if n is not None] if parts else []
@@ -147,6 +144,8 @@ def _period(period: Period) -> Iterable[tuple[str, str]]:
         yield f"'{period.duration}' cannot be counted in working days", "use days, as P15D"
     if period.counting is Counting.FISCAL_YEARS and set(said) - {0, 1}:
         yield f"'{period.duration}' cannot be counted in fiscal years", "use years, as P10Y"
+    if period.proposal and bool(period.proposal.owner) != bool(period.proposal.approved_on):
+        yield "a company period has an owner and a day of approval, or neither yet", "give both"
     if not period.basis:
         yield "the period rests on no law", "cite what it rests on, with its rank"
     elif period.kind != "ceiling" and not period.proposal and not period.restrains_deletion:
@@ -162,28 +161,6 @@ def days(duration: str) -> float:
     return sum(int(n or 0) * d for n, d in zip(parts.groups(), _DAYS, strict=True)) if parts else 0.0
 
 
-def _recipients(report: Report) -> None:
-    categories = _ids(report.catalogue.categories)
-    for index, recipient in enumerate(report.catalogue.recipients):
-        for n, name in enumerate(recipient.categories):
-            if name not in categories:
-                report.unknown("recipients", index, ("categories", n), "categories", name)
-        if (recipient.role is RecipientRole.LEDGER) != (recipient.channel == "ledger"):
-            report.add(
-                "recipients", index, ("channel",), "a ledger is told by the ledger's channel, and nobody else is",
-                "correct the role or the channel",
-            )  # fmt: skip
-        if recipient.role is RecipientRole.INDEPENDENT and recipient.channel != "information":
-            report.add(
-                "recipients", index, ("channel",), "an independent handler is informed, not instructed",
-                "use the channel `information`, or correct the role",
-            )  # fmt: skip
-        if not recipient.expected:
-            report.add(
-                "recipients", index, ("expected",), "no answer is expected of it", "name at least one code"
-            )
-
-
 def _controls(report: Report) -> None:
     used = {name for clause in report.catalogue.clauses for name in clause.controls}
     for index, control in enumerate(report.catalogue.controls):
@@ -196,22 +173,20 @@ def _stores(report: Report) -> None:
     for index, store in enumerate(report.catalogue.stores):
         if store.id not in inhabited:
             report.add("stores", index, ("id",), "no dataset lives in it", "map what it holds, or drop it")
-        if store.region != HOME:
-            _abroad(report, "stores", index, store.region)
-    for index, dataset in enumerate(report.catalogue.datasets):
-        if dataset.region != HOME:
-            _abroad(report, "datasets", index, dataset.region)
 
 
-def _abroad(report: Report, of: str, index: int, region: str) -> None:
-    report.add(
-        of, index, ("region",), f"'{region}' is outside China (policy 7.1)",
-        "bring it home; nothing may be stored abroad without notice, consent and agreement",
-    )  # fmt: skip
+def abroad(report: Report) -> None:
+    """Everything that holds data is in the country: our servers, the copies of them, and whom we give data to."""
+    for place in regions.abroad(report.catalogue):
+        report.add(
+            place.of, place.index, ("region",), f"'{place.region}' is outside China (policy 7.1)",
+            "bring it home; nothing goes abroad without notice, consent and agreement",
+        )  # fmt: skip
 
 
 def _not_personal(report: Report) -> None:
     known, categories = _ids(report.catalogue.stores), _ids(report.catalogue.categories)
+    kinds = {s.id: s.kind for s in report.catalogue.stores}
     mapped = {(d.store, d.address): d.id for d in report.catalogue.datasets}
     seen: set[tuple[str, str]] = set()
     for index, place in enumerate(report.catalogue.not_personal):
@@ -220,6 +195,13 @@ def _not_personal(report: Report) -> None:
         for n, name in enumerate(place.categories):
             if name not in categories:
                 report.unknown("not_personal", index, ("categories", n), "categories", name)
+        tables = kinds.get(place.store) is StoreKind.POSTGRES
+        if place.store in known and tables != bool(place.columns):
+            report.add(
+                "not_personal", index, ("columns",),
+                "nobody said what its columns are" if tables else "a bucket has no columns",
+                "name all of them, so that a new one is noticed" if tables else "drop them",
+            )  # fmt: skip
         here = (place.store, place.address)
         if here in mapped or here in seen:
             report.add(
@@ -262,13 +244,84 @@ def _backups(report: Report) -> None:
         if backup.rule not in rules:
             report.unknown("backups", index, ("rule",), "rules", backup.rule)
             continue
-        ceilings = [p for p in rules[backup.rule].periods if p.kind != "floor"]
-        longest = max((days(p.duration) for p in ceilings), default=0.0)
-        if days(backup.keep) > longest:
+        period = next((p for p in rules[backup.rule].periods if p.name == backup.period), None)
+        if period is None:
+            report.add(
+                "backups", index, ("period",), f"{backup.rule} has no period '{backup.period}'",
+                f"use one of: {', '.join(p.name for p in rules[backup.rule].periods)}",
+            )  # fmt: skip
+        elif period.kind == "floor" or days(backup.keep) > days(period.duration):
             report.add(
                 "backups", index, ("keep",),
-                f"it keeps for {backup.keep}, longer than {backup.rule} allows",
+                f"it keeps for {backup.keep}, longer than {backup.rule}/{period.name} allows",
                 "keep it shorter: no deletion is complete before its last backup has gone",
+            )  # fmt: skip
+
+        of_data = {b.rule for d in report.catalogue.datasets for b in d.binds}
+        others = {b.rule for d in report.catalogue.datasets if d.store == backup.store for b in d.binds}
+        if backup.rule in of_data and (others := others - {backup.rule}):
+            report.add(
+                "backups", index, ("rule",),
+                f"it is kept for as long as data of {backup.rule}, and holds data of {len(others)} other rules, too",
+                "a long archive holds data of its own rule alone, in a store and under a key of its own",
+            )  # fmt: skip
+        if backup.replica and backup.tool != "object_versions":
+            report.add(
+                "backups", index, ("replica",), f"a set of {backup.tool} is no replica of a bucket", "drop it"
+            )
+        if backup.archive is not None and backup.tool != "basebackup":
+            report.add(
+                "backups",
+                index,
+                ("archive",),
+                f"a set of {backup.tool} knows its archive by itself",
+                "drop it",
+            )
+        own = {d.address for d in report.catalogue.datasets if d.store == backup.store}
+        if backup.tool == "object_versions" and (backup.location in own) is backup.replica:
+            report.add(
+                "backups", index, ("location",),
+                f"{backup.location} is " + ("the store's own, and no replica" if backup.replica else "no bucket of the store"),
+                "say `replica: true` of another bucket that what is written is copied to, and of none of the store's own",
+            )  # fmt: skip
+
+
+def _own_logs(report: Report) -> None:
+    """A server's own log: of a database, read by the connection of its store, and let go by nobody but the server."""
+    stores = {s.id: s for s in report.catalogue.stores}
+    for index, backup in enumerate(report.catalogue.backups):
+        store = stores.get(backup.store)
+        if backup.tool != "own_log" or store is None:
+            continue
+        if store.kind is not StoreKind.POSTGRES:
+            report.add(
+                "backups",
+                index,
+                ("store",),
+                f"{store.id} is no database, and has no log of its own",
+                "drop the set",
+            )
+        elif backup.location != store.connection:
+            report.add(
+                "backups", index, ("location",), f"{backup.location} is not the connection of store {store.id}",
+                f"say {store.connection}: the log is that of the store's own server",
+            )  # fmt: skip
+        if backup.hold is not None:
+            report.add(
+                "backups", index, ("hold",), "a server's own log goes with its checkpoints, whoever orders otherwise",
+                "hold a base backup or an archive of the store",
+            )  # fmt: skip
+
+
+def _own_records(report: Report) -> None:
+    rules = {r.id: r for r in report.catalogue.rules}
+    for index, own in enumerate(report.catalogue.own_records):
+        if own.rule not in rules:
+            report.unknown("own_records", index, ("rule",), "rules", own.rule)
+        elif own.period not in (names := [p.name for p in rules[own.rule].periods]):
+            report.add(
+                "own_records", index, ("period",), f"{own.rule} has no period '{own.period}'",
+                f"use one of: {', '.join(names)}",
             )  # fmt: skip
 
 

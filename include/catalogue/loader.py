@@ -1,10 +1,12 @@
 """A directory of YAML and SQL, made into a frozen catalogue; or every error in it, by file, line and key.
 
-    clauses.yaml categories.yaml retention.yaml recipients.yaml controls.yaml   what is promised
-    stores.yaml datasets/*.yaml not_personal.yaml derived.yaml backups.yaml     where the data is
+    clauses.yaml categories.yaml retention.yaml recipients.yaml upstream.yaml laws.yaml controls.yaml   what is promised
+    stores.yaml datasets/*.yaml exceptions.yaml not_personal.yaml derived.yaml releases.yaml   where the data is
+    backups.yaml own_records.yaml   where copies of it are, and what we keep ourselves
     measures.yaml measures/*.sql starting_points/*.sql                          what only SQL can say
 
-Each YAML file is a list of things of one kind (``include.model.catalogue``), YAML 1.2, no key unknown.
+Each YAML file is a list of things of one kind (``include.model.catalogue``), YAML 1.2, no key unknown. A policy that releases
+nothing needs no ``releases.yaml``.
 """
 
 from __future__ import annotations
@@ -28,13 +30,18 @@ from include.model.catalogue import (
     Dataset,
     Declared,
     Derived,
+    Excepted,
+    Law,
     Measure,
     NotPersonal,
+    OwnRecords,
     Recipient,
     RetentionRule,
     StoreDeclared,
+    Upstream,
 )
 from include.model.errors import CatalogueError
+from include.model.releases import Release
 
 ITRUS = Path(__file__).parent / "itrus"
 
@@ -43,15 +50,23 @@ LISTS: Mapping[str, tuple[str, type[Declared]]] = {
     "categories": ("categories.yaml", Category),
     "rules": ("retention.yaml", RetentionRule),
     "recipients": ("recipients.yaml", Recipient),
+    "laws": ("laws.yaml", Law),
     "controls": ("controls.yaml", Control),
     "stores": ("stores.yaml", StoreDeclared),
     "datasets": ("datasets/*.yaml", Dataset),
+    "exceptions": ("exceptions.yaml", Excepted),
     "not_personal": ("not_personal.yaml", NotPersonal),
     "derived": ("derived.yaml", Derived),
+    "releases": ("releases.yaml", Release),
     "backups": ("backups.yaml", BackupSet),
     "measures": ("measures.yaml", Measure),
+    "upstream": ("upstream.yaml", Upstream),
+    "own_records": ("own_records.yaml", OwnRecords),
 }
 """Field of the catalogue -> its file or files, and what each entry is."""
+
+OPTIONAL = frozenset({"releases"})
+"""Fields whose file may be missing: then nothing of the kind is declared."""
 
 SHOWN = 20  # errors in one message; more would hide the first
 
@@ -96,7 +111,7 @@ def _load(root: Path, digest: str) -> Catalogue:
     for field, (_, model) in LISTS.items():
         found: list[Any] = []
         files = files_of(root, field)
-        if not files:
+        if not files and field not in OPTIONAL:
             errors.append(f"{LISTS[field][0]}: the file is missing")
         for file in files:
             found += _entries(root, file, model, errors)
@@ -153,7 +168,7 @@ def _entries(root: Path, file: Path, model: type[Declared], errors: list[str]) -
 def _label(entry: Any, number: int) -> str:
     """Which entry of the list is meant, as a person would call it."""
     if isinstance(entry, Mapping):
-        for key in ("id", "no", "address"):
+        for key in ("id", "no", "address", "dataset"):
             if key in entry:
                 return f"{entry[key]}: "
     return f"entry {number + 1}: "

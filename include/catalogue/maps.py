@@ -24,7 +24,10 @@ def check(report: Report) -> None:
         _cut(report, index, dataset, known)
         _columns(report, index, dataset, known)
         _effects(report, index, dataset)
+        _parts(report, index, dataset)
+        _anchored(report, index, dataset)
     _addresses(report)
+    _once(report)
 
 
 def _home(report: Report, index: int, dataset: Dataset) -> None:
@@ -44,8 +47,6 @@ def _home(report: Report, index: int, dataset: Dataset) -> None:
             f"a store of kind {store.kind.value} holds no {dataset.kind.value}",
             "correct kind or store",
         )
-    elif store.region != dataset.region:
-        add("region", f"its store is in {store.region}, and it in {dataset.region}", "correct one of them")
     if table:
         if dataset.address.count(".") != 1:
             add("address", f"'{dataset.address}' is no schema.table", "write it like account.person")
@@ -130,6 +131,10 @@ def _binds(report: Report, index: int, dataset: Dataset) -> None:
             has = ", ".join(p.name for p in rule.periods)
             report.add("datasets", index, (*at, "rule" if bound.period == "main" else "period"),
                        f"{rule.id} has no period '{bound.period}'", f"use one of: {has}")  # fmt: skip
+        for m, other in enumerate(bound.gives_way):
+            if other not in {b.rule for b in dataset.binds if b is not bound}:
+                report.add("datasets", index, (*at, "gives_way", m), f"{other} does not bind it, so nothing waits for it",
+                           "name a rule that binds it, or drop it")  # fmt: skip
         if n == 0 and _STRENGTH[dataset.action] < _AT_LEAST[rule.at_end]:
             report.add("datasets", index, ("action",),
                        f"it only {dataset.action}s, but {rule.id} ends in: {rule.at_end}",
@@ -240,6 +245,74 @@ def _effects(report: Report, index: int, dataset: Dataset) -> None:
         if effect.table not in there:
             report.add("datasets", index, ("effects", n, "table"), f"'{effect.table}' is no table that is declared",
                        "map it, or name it in not_personal.yaml")  # fmt: skip
+
+
+def _parts(report: Report, index: int, dataset: Dataset) -> None:
+    """What it takes to be the accounts, the register of transfers, or what partners supplied."""
+    table = dataset.kind is DatasetKind.TABLE
+    own = [link.column for link in dataset.links if link.column and link.ownership is Ownership.SOLE]
+    named: list[tuple[str, str, str | None]] = []
+    if dataset.accounts is not None:
+        named += (("accounts", key, name) for key, name in dataset.accounts.model_dump().items())
+        if not table or len(dataset.key) != 1 or dataset.key[0] not in own:
+            report.add("datasets", index, ("accounts",), "its key is not the account id alone",
+                       "declare it of the table whose rows are the accounts")  # fmt: skip
+    if dataset.transfers is not None:
+        named += (("transfers", key, name) for key, name in dataset.transfers.model_dump().items())
+        if not table or not own:
+            report.add("datasets", index, ("transfers",), "no column of it holds the account id",
+                       "declare it of the table that says who was given what")  # fmt: skip
+    if dataset.supplied is not None:
+        named += (("supplied", key, name) for key, name in dataset.supplied.model_dump().items())
+        if not table or not own:
+            report.add("datasets", index, ("supplied",), "no column of it holds the account id",
+                       "declare it of the table that says which partner supplied what")  # fmt: skip
+    if dataset.consents is not None:
+        named.append(("consents", "given", dataset.consents.given))
+        if not table or not own:
+            report.add("datasets", index, ("consents",), "no column of it holds the account id",
+                       "declare it of the table that says who consented, and when")  # fmt: skip
+    for column, said in dataset.columns.items():
+        if said.identifies is not None and (not table or not own):
+            report.add("datasets", index, ("columns", column, "identifies"), "no column beside it holds the account id",
+                       "declare it where the row says whose it is")  # fmt: skip
+    for part, key, name in named:
+        if name is not None and name not in dataset.columns:
+            no_column(report, index, (part, key), dataset, name)
+
+
+def _anchored(report: Report, index: int, dataset: Dataset) -> None:
+    """Hash and salt are columns of it, the salt goes when it is unlinked, and the originals' digests are mapped."""
+    anchored = dataset.anchored
+    if anchored is None:
+        return
+    for key, name in (("hash", anchored.hash), ("salt", anchored.salt)):
+        if name not in dataset.columns:
+            no_column(report, index, ("anchored", key), dataset, name)
+    if dataset.cut is None or dataset.cut.set.get(anchored.salt, "") is not None:
+        report.add("datasets", index, ("anchored", "salt"), "the salt is not cut, so the hash stays somebody's",
+                   "unlink it, and cut the salt to null")  # fmt: skip
+    mapped = {d.id: d for d in report.catalogue.datasets if d.store == dataset.store}
+    for n, original in enumerate(anchored.of):
+        of = mapped.get(original.dataset)
+        if of is None:
+            report.unknown("datasets", index, ("anchored", "of", n), "datasets", original.dataset)
+        elif original.column not in of.columns:
+            no_column(report, index, ("anchored", "of", n), of, original.column)
+
+
+def _once(report: Report) -> None:
+    """Every case begins with an account, so one table must hold them; and of a register there is one."""
+    datasets = report.catalogue.datasets
+    for key in ("accounts", "transfers", "supplied", "consents"):
+        said = [i for i, d in enumerate(datasets) if getattr(d, key) is not None]
+        for index in said[1:]:
+            report.add(
+                "datasets", index, (key,), f"{datasets[said[0]].id} is declared to be that", "keep one"
+            )
+        if key == "accounts" and datasets and not said:
+            report.add("datasets", 0, (), "nothing says which table holds the accounts",
+                       "declare `accounts` of the one that is keyed by the account id")  # fmt: skip
 
 
 def _addresses(report: Report) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,13 +60,25 @@ class Report:
         raise IndexError(f"{of} has no such entry")
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What came of holding the map against a live store. ``unverified``: what was not looked at, and why."""
+
+    problems: tuple[Problem, ...]
+    unverified: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, report: Report, unverified: Iterable[str]) -> Compared:
+        return cls(tuple(sorted(set(report.problems))), tuple(unverified))
+
+
 def mentions(text: str, word: str) -> bool:
     """Whether SQL speaks of a name, as a whole word."""
     return word in re.findall(r"\w+", text)
 
 
 def _name(entry: Any) -> str:
-    for key in ("id", "no", "address"):
+    for key in ("id", "no", "address", "dataset"):
         if hasattr(entry, key):
             return str(getattr(entry, key))
     return type(entry).__name__

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from include.ledger import log, merkle
-from include.ledger.checkpoint import Checkpoint, open_checkpoint
+from include.ledger.checkpoint import Checkpoint, Succession, open_checkpoint
 from include.model.errors import LedgerError, NotReachable
 from include.model.times import observed_now
 
@@ -54,7 +54,8 @@ class Anchor:
         self, client: S3Client, bucket: str, prefix: str = "heads/", retain: timedelta = RETAIN
     ) -> None:
         self._s3 = client
-        self._bucket = bucket
+        self.bucket = bucket
+        self.place = f"anchor bucket {bucket}"
         self._prefix = prefix
         self._retain = retain
 
@@ -63,12 +64,12 @@ class Anchor:
         if code in _NOT_SET_UP:
             return LedgerError(
                 f"{what} was refused ({code})",
-                about=f"anchor bucket {self._bucket}",
+                about=self.place,
                 next_step="make the bucket with Object Lock, and let us put objects and read their locks",
             )
         return NotReachable(
             f"{what} failed ({code or type(error).__name__})",
-            about=f"anchor bucket {self._bucket}",
+            about=self.place,
             next_step="try again: a head that is anchored already is left as it is",
         )
 
@@ -86,7 +87,7 @@ class Anchor:
             return key
         try:
             done = self._s3.put_object(
-                Bucket=self._bucket,
+                Bucket=self.bucket,
                 Key=key,
                 Body=note.encode(),
                 ContentType="text/plain; charset=utf-8",
@@ -96,15 +97,13 @@ class Anchor:
             )
             version = done.get("VersionId")
             if not version or version == "null":
-                raise LedgerError(
-                    "the anchor bucket keeps no versions, so it cannot lock", about=self._bucket
-                )
-            lock = self._s3.head_object(Bucket=self._bucket, Key=key, VersionId=version)
+                raise LedgerError("the anchor bucket keeps no versions, so it cannot lock", about=self.bucket)
+            lock = self._s3.head_object(Bucket=self.bucket, Key=key, VersionId=version)
         except (ClientError, BotoCoreError) as e:
             raise self._failed("anchoring a head", e) from None
         until = lock.get("ObjectLockRetainUntilDate")
         if lock.get("ObjectLockMode") != "COMPLIANCE" or until is None or until <= observed_now():
-            raise LedgerError("the bucket took the head but did not lock it", about=self._bucket)
+            raise LedgerError("the bucket took the head but did not lock it", about=self.bucket)
         return key
 
     def catch_up(self, conn: log.Conn) -> int:
@@ -115,7 +114,7 @@ class Anchor:
         """
         try:
             pages = self._s3.get_paginator("list_object_versions").paginate(
-                Bucket=self._bucket, Prefix=self._prefix
+                Bucket=self.bucket, Prefix=self._prefix
             )
             there = {version["Key"] for page in pages for version in page.get("Versions", [])}
         except (ClientError, BotoCoreError) as e:
@@ -126,6 +125,14 @@ class Anchor:
             self.put(note)
         return len(missing)
 
+    def holds(self, size: int, root: bytes) -> bool:
+        """Whether any version of this head is in the bucket, hidden or not. Raises as :meth:`put` does."""
+        try:
+            page = self._s3.list_object_versions(Bucket=self.bucket, Prefix=self._key(size, root), MaxKeys=1)
+        except (ClientError, BotoCoreError) as e:
+            raise self._failed("looking for an anchored head", e) from None
+        return bool(page.get("Versions"))
+
     def heads(self) -> list[Anchored]:
         """Every version of every anchored head, hidden ones too."""
         return list(self._versions(self._prefix))
@@ -133,11 +140,11 @@ class Anchor:
     def _versions(self, prefix: str) -> Iterator[Anchored]:
         try:
             for page in self._s3.get_paginator("list_object_versions").paginate(
-                Bucket=self._bucket, Prefix=prefix
+                Bucket=self.bucket, Prefix=prefix
             ):
                 for version in page.get("Versions", []):
                     found = self._s3.get_object(
-                        Bucket=self._bucket, Key=version["Key"], VersionId=version["VersionId"]
+                        Bucket=self.bucket, Key=version["Key"], VersionId=version["VersionId"]
                     )
                     body = found["Body"].read(65536)
                     yield Anchored(
@@ -204,32 +211,64 @@ def _nodes(conn: log.Conn, entries: int) -> list[AnchorFinding]:
     return findings
 
 
+# Evidence that was in the log before a certificate of its case was fixed, and that the certificate does not list.
+_LEFT_OUT = """
+    WITH fixed (index, case_no, body) AS (
+        SELECT index, case_no, convert_from(leaf, 'UTF8')::jsonb -> 'body' FROM ledger.entry WHERE kind = 'dispositions'
+    )
+    SELECT f.index, e.index FROM fixed f
+    JOIN (VALUES ('evidence', 'evidence'), ('recheck', 'rechecks')) AS kept (kind, listed) ON f.body ? kept.listed
+    JOIN ledger.entry e ON e.case_no = f.case_no AND e.kind = kept.kind AND e.index < f.index
+    WHERE NOT f.body -> kept.listed @> to_jsonb(e.index)
+    ORDER BY 1, 2 LIMIT 20"""
+
+
+def _left_out(conn: log.Conn) -> list[AnchorFinding]:
+    return [
+        AnchorFinding(
+            "left_out", f"entry {fixed}", f"a certificate leaves out evidence of its case, entry {index}"
+        )
+        for fixed, index in conn.execute(_LEFT_OUT).fetchall()
+    ]
+
+
 def audit_anchors(
-    conn: log.Conn, anchored: Iterable[Anchored], origin: str, keys: Iterable[Ed25519PublicKey]
+    conn: log.Conn,
+    anchored: Iterable[Anchored],
+    origin: str,
+    first: Ed25519PublicKey,
+    successions: Iterable[str] = (),
 ) -> list[AnchorFinding]:
     """Compare the whole log, recomputed from its entries, with every head kept outside.
 
-    ``keys`` are the log's present key and those before it. An empty list means that the log is still,
-    entry by entry, the one whose heads were anchored. Raises NotReachable.
+    ``first`` is the log's first key, and ``successions`` the statements by which later ones followed, oldest
+    first: a key signs from the head at which it was named to the head at which it named the next, and no
+    further. An empty list means that the log is still, entry by entry, the one whose heads were anchored, and
+    that each certificate lists all evidence of its case. Raises NotReachable, and LedgerError for a statement
+    that is none.
     """
-    known = list(keys)
+    known = _terms(origin, first, successions)
     findings: list[AnchorFinding] = []
     heads: list[tuple[Anchored, Checkpoint]] = []
     for found in anchored:
         head = _opened(found.note, origin, known)
         if head is None:
             findings.append(
-                AnchorFinding("bad_signature", found.place, "an anchored head is not signed by the log's key")
+                AnchorFinding(
+                    "bad_signature",
+                    found.place,
+                    "an anchored head is not signed by the log's key of its time",
+                )
             )
         else:
             heads.append((found, head))
 
     stored = conn.execute("SELECT size, root, note FROM ledger.checkpoint ORDER BY size").fetchall()
     roots, entries, damage = _roots(conn, {head.size for _, head in heads} | {row[0] for row in stored})
-    findings += damage + _nodes(conn, entries)
-    first: dict[int, tuple[str, bytes]] = {}
+    findings += damage + _nodes(conn, entries) + _left_out(conn)
+    of_size: dict[int, tuple[str, bytes]] = {}
     for found, head in sorted(heads, key=lambda pair: pair[1].size):
-        place, root = first.setdefault(head.size, (found.place, head.root))
+        place, root = of_size.setdefault(head.size, (found.place, head.root))
         if root != head.root:
             what = f"fork: two different logs of {head.size} entries were signed (the other: {place})"
             findings.append(AnchorFinding("fork", found.place, what))
@@ -246,7 +285,9 @@ def audit_anchors(
         place = f"checkpoint {size}"
         if _opened(note, origin, known) is None:
             findings.append(
-                AnchorFinding("bad_signature", place, "a stored head is not signed by the log's key")
+                AnchorFinding(
+                    "bad_signature", place, "a stored head is not signed by the log's key of its time"
+                )
             )
         if roots.get(size) != root:
             findings.append(AnchorFinding("rewritten", place, "a stored head is not that of the log"))
@@ -255,10 +296,32 @@ def audit_anchors(
     return findings
 
 
-def _opened(note: str, origin: str, keys: Iterable[Ed25519PublicKey]) -> Checkpoint | None:
-    for key in keys:
+@dataclass(frozen=True)
+class _Term:
+    """A key of the log, and the sizes of the heads that it may have signed."""
+
+    key: Ed25519PublicKey
+    since: int
+    until: int | None
+
+
+def _terms(origin: str, first: Ed25519PublicKey, successions: Iterable[str]) -> tuple[_Term, ...]:
+    terms: list[_Term] = []
+    key, since = first, 0
+    for note in successions:
+        said = Succession.open(note, origin, key)
+        terms.append(_Term(key, since, said.size))
+        key, since = Ed25519PublicKey.from_public_bytes(said.new), said.size
+    return (*terms, _Term(key, since, None))
+
+
+def _opened(note: str, origin: str, terms: Iterable[_Term]) -> Checkpoint | None:
+    """The head, if a key of its time signed it."""
+    for term in terms:
         try:
-            return open_checkpoint(note, origin, key)
+            head = open_checkpoint(note, origin, term.key)
         except LedgerError:
             continue
+        if term.since <= head.size and (term.until is None or head.size <= term.until):
+            return head
     return None

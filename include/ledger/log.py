@@ -254,6 +254,15 @@ def indexes_of_keys(conn: Conn, keys: Sequence[str]) -> dict[str, int]:
         return dict(cursor.fetchall())
 
 
+def latest_of_kind(conn: Conn, kind: str) -> int | None:
+    """The index of the last entry of a kind that is about no case; None if there is none."""
+    with conn.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(
+            "SELECT max(index) FROM ledger.entry WHERE case_no IS NULL AND kind = %s", (kind,)
+        ).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
+
+
 def size(conn: Conn) -> int:
     """How many entries the log has. Indexes are dense, so the last one tells."""
     with conn.cursor(row_factory=tuple_row) as cursor:

@@ -1,8 +1,9 @@
 """What may enter the log. Entries can never be taken out again, so they are screened going in.
 
 This is the last line, not the first: callers write counts, names of datasets, digests and dates.
-The screen knows the shapes of the identifiers that a person would be found by in China (a mobile
-number, a resident identity number) and e-mail addresses. It cannot know a name.
+The screen knows the shapes of the identifiers that a person would be found by (``model.screening``: mobile
+and identity numbers, e-mail addresses, credit codes, bank cards, account ids), and is stricter with numbers:
+an entry has no reason to glue one to a word. It cannot know a name.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import unicodedata
 import rfc8785
 
 from include.model.errors import Refused
+from include.model.screening import kind_of_identifier
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 16
@@ -20,7 +22,7 @@ MAX_INT = 2**53 - 1  # RFC 8785: beyond this, readers of JSON disagree
 
 # Long lower-case hex is a digest; inside one, eleven digits in a row are chance.
 _DIGEST = re.compile(r"(?<![0-9a-zA-Z])[0-9a-f]{32,128}(?![0-9a-zA-Z])")
-_SHAPES = (
+_GLUED = (
     ("a mobile number", re.compile(r"(?<!\d)(?:\+?86[ -]?)?1[3-9]\d[ -]?\d{4}[ -]?\d{4}(?!\d)")),
     ("a resident identity number", re.compile(r"(?<!\d)[1-9]\d{16}[\dXx](?!\d)")),
     ("an e-mail address", re.compile(r"[\w.%+-]@[\w-]{1,63}(?:\.[\w-]{1,63})+")),
@@ -77,10 +79,10 @@ def _walk(value: object, place: str, depth: int) -> None:
 
 def _scan(text: str, place: str) -> None:
     seen = _DIGEST.sub("", unicodedata.normalize("NFKC", text))  # full-width digits are digits
-    for what, shape in _SHAPES:
-        if shape.search(seen):
-            raise Refused(
-                f"{place} looks like it holds {what}; the ledger may hold no personal value",
-                about="ledger entry",
-                next_step="log counts, names of datasets and keyed digests only",
-            )
+    glued = (what for what, shape in _GLUED if shape.search(seen))
+    if what := kind_of_identifier(seen, account_ids=True) or next(glued, None):
+        raise Refused(
+            f"{place} looks like it holds {what}; the ledger may hold no personal value",
+            about="ledger entry",
+            next_step="log counts, names of datasets and keyed digests only",
+        )

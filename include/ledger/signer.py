@@ -4,8 +4,9 @@
     python -m include.ledger.signer --socket PATH --key-file K --state S
 
 It signs a head only if the caller proves that it extends the last head it signed, and a certificate
-only if the offline verifier would accept it. So whoever takes over the application or the database
-cannot obtain a signature on a rewritten log. The protocol is a line of JSON each way over a Unix
+only if the offline verifier would accept it and nothing else was signed under its case, edition and
+serial. So whoever takes over the application or the database cannot obtain a signature on a rewritten
+log, nor a second, different receipt beside one that was given out. The protocol is a line of JSON each way over a Unix
 socket; every wait has a time-out. The state is on disk before a signature leaves the process.
 """
 
@@ -14,10 +15,13 @@ from __future__ import annotations
 import argparse
 import base64
 import fcntl
+import hashlib
 import json
 import os
+import shutil
 import socket
 import socketserver
+import sqlite3
 import sys
 import threading
 from collections.abc import Mapping
@@ -87,6 +91,41 @@ class State:
             os.close(folder)
 
 
+class Said:
+    """Which certificate was signed under each case, edition and serial. Beside the state, and as needed.
+
+    A million certificates do not fit into a file that is written anew each time, so it is a database.
+    """
+
+    def __init__(self, state: Path) -> None:
+        try:
+            self._db = sqlite3.connect(
+                self.beside(state), check_same_thread=False, isolation_level=None, timeout=TIMEOUT
+            )
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS said (case_no TEXT, edition TEXT, serial INTEGER, digest TEXT NOT NULL,"
+                " PRIMARY KEY (case_no, edition, serial)) WITHOUT ROWID"
+            )
+        except sqlite3.Error:
+            raise LedgerError(
+                "the signer's memory of certificates cannot be read", next_step="restore it from a copy"
+            ) from None
+
+    @staticmethod
+    def beside(state: Path) -> Path:
+        return state.with_name(state.name + ".said")
+
+    def remember(self, case_no: str, edition: str, serial: int, digest: str) -> bool:
+        """On disk before this returns. False if another document has this place."""
+        self._db.execute("INSERT OR IGNORE INTO said VALUES (?, ?, ?, ?)", (case_no, edition, serial, digest))
+        row = self._db.execute(
+            "SELECT digest FROM said WHERE case_no = ? AND edition = ? AND serial = ?",
+            (case_no, edition, serial),
+        ).fetchone()
+        return bool(row and row[0] == digest)
+
+
 def load_key(path: Path) -> Ed25519PrivateKey:
     """The key. Raises LedgerError if others may read the file, or if it is not an Ed25519 key."""
     try:
@@ -152,6 +191,9 @@ def succeed(key_file: Path, state: Path, new_key_file: Path, new_state: Path, pu
     head = open_checkpoint(was.note, was.origin, old.public_key())
     new = _make_key(new_key_file, public)
     statement = Succession.sign(head, old, new)
+    memory = Said.beside(state)
+    if memory.exists():
+        shutil.copyfile(memory, Said.beside(new_state))
     # Retire first: a crash in between leaves no signer, never two.
     replace(was, retired=True, successions=(*was.successions, statement)).save(state)
     State(was.origin, head.sign(new), (*was.successions, statement)).save(new_state)
@@ -173,6 +215,7 @@ class Signer:
             raise LedgerError(
                 "this signer's key was succeeded; it signs no more", next_step="start its successor"
             )
+        self._said = Said(state)
         self._turn = threading.Lock()
 
     def _head(self) -> Checkpoint:
@@ -209,15 +252,26 @@ class Signer:
             return {"note": self._state.note}
 
     def certify(self, payload: bytes) -> dict[str, Any]:
-        """Sign a certificate that relies on a head of ours and that the verifier accepts."""
+        """Sign a certificate that relies on a head of ours, that the verifier accepts, and that is the only
+        one of its case, edition and serial. The same content under a later head is the same certificate."""
         report = verify.check_payload(payload, self._public)
         if report.ok:
-            note = json.loads(payload)["checkpoint"]
-            relied = open_checkpoint(note, self._state.origin, self._public)
-            if relied.size > self._head().size:
+            said = json.loads(payload)
+            relied = open_checkpoint(said["checkpoint"], self._state.origin, self._public)
+            if said["format"] != verify.FORMAT:
+                report.problems.append(f"it is not in the format {verify.FORMAT}")
+            elif relied.size > self._head().size:
                 report.problems.append("its checkpoint is beyond the last head that was signed")
         if not report.ok:
             raise Refused(f"the certificate would not verify: {report.problems[0]}")
+        grows = ("entries", "checkpoint", "successions")
+        content = verify.canonical({name: value for name, value in said.items() if name not in grows})
+        place = (said["case_no"], said["edition"], said["serial"])
+        with self._turn:
+            if not self._said.remember(*place, hashlib.sha256(content).hexdigest()):
+                raise Refused(
+                    f"another certificate {said['serial']} ({said['edition']}) of this case was signed"
+                )
         signature = {"keyid": verify.key_id(self._public), "sig": _b64(self._key.sign(verify.pae(payload)))}
         envelope = {"payload": _b64(payload), "payloadType": verify.PAYLOAD_TYPE, "signatures": [signature]}
         return {"envelope": verify.canonical(envelope).decode()}
@@ -242,6 +296,8 @@ class Signer:
             return {"ok": False, "refused": e.what}
         except (ValueError, KeyError, TypeError, RecursionError):
             return {"ok": False, "refused": "the request is malformed"}
+        except sqlite3.Error:
+            return {"ok": False, "refused": "the signer cannot remember what it signs: see to its disk"}
         return {"ok": True, **said}
 
 
@@ -312,7 +368,9 @@ class SignerClient:
                 with link.makefile("rb") as answers:
                     said: dict[str, Any] = json.loads(answers.readline(MAX_LINE * 2))
         except (OSError, ValueError):
-            raise NotReachable("the signer does not answer", next_step="start it, then try again") from None
+            raise NotReachable(
+                "the signer does not answer", about="ledger", next_step="start it, then try again"
+            ) from None
         if not said.get("ok"):
             raise Refused(f"the signer refused: {said.get('refused')}", about="signer")
         return said

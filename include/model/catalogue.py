@@ -6,23 +6,14 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
+from include.model.declared import CategoryId as CategoryId  # noqa: PLC0414 - it belongs to this page too
+from include.model.declared import DatasetId, Ident, Iso8601Period, Region, RuleId, Size
+from include.model.declared import Declared as Declared  # noqa: PLC0414 - likewise
+from include.model.releases import Release
 from include.model.times import Counting
 from include.model.words import DatasetKind, LegalRank, Ownership, Rung, StoreKind
-
-Ident = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-DatasetId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$")]
-CategoryId = Annotated[str, StringConstraints(pattern=r"^PI-\d{3}$")]
-RuleId = Annotated[str, StringConstraints(pattern=r"^RS-\d{2}$")]
-Iso8601Period = Annotated[
-    str, StringConstraints(pattern=r"^P(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(\d+H)?(\d+M)?)?$")
-]
-
-
-class Declared(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
 
 # --- what the policy says -------------------------------------------------------------------
 
@@ -85,12 +76,23 @@ class Period(Declared):
     kind: Literal["floor", "ceiling", "both"]
     basis: tuple[Basis, ...]
     proposal: Proposal | None = None  # no number in law: a company period with an owner
+    unbound: str | None = None  # why no dataset and no backup set is bound to it, if the rule has others
 
     @property
     def restrains_deletion(self) -> bool:
         """True if a statute, not a company wish, forbids disposing before the end (PIPL 47 para. 2)."""
         return (
             self.kind != "ceiling"
+            and self.proposal is None
+            and any(b.rank.restrains_deletion for b in self.basis)
+        )
+
+    @property
+    def statutory_end(self) -> bool:
+        """Whether a statute demands the end itself. What is ``both`` has its floor from a statute and its ceiling from the
+        policy, which promises no more than that."""
+        return (
+            self.kind == "ceiling"
             and self.proposal is None
             and any(b.rank.restrains_deletion for b in self.basis)
         )
@@ -116,6 +118,15 @@ class RetentionRule(Declared):
         return None
 
 
+class OwnRecords(Declared):
+    """A kind of records that our own machinery makes, and the rule by which it goes. The machinery names the kinds."""
+
+    id: Ident
+    rule: RuleId
+    period: Ident = "main"
+    what: str
+
+
 class RecipientRole(StrEnum):
     ENTRUSTED = "P"
     INDEPENDENT = "I"
@@ -123,22 +134,128 @@ class RecipientRole(StrEnum):
     LEDGER = "L"
 
 
+class KnownBy(Declared):
+    """A value by which a recipient knows a person beside its own numbers, and where we have it.
+
+    It goes into a notice only if nobody else of ours has the same value: a number that another subject uses is
+    notified by the recipient's own numbers alone.
+    """
+
+    category: CategoryId
+    dataset: DatasetId
+    column: str
+
+
 class Recipient(Declared):
+    """Somebody who is given personal data. ``channel``: how it is told; ``information`` and ``ledger`` go by e-mail
+    where the connection ``recipient_<id>`` has an address, else by a person.
+
+    ``domain``: whose certificate signs its answers. ``registered``: since when the register of transfers has whatever it
+    is given. ``used_when``: datasets of which a row shows that its service was used, for what went out before that;
+    ``named_in`` has the column by which such a row names the recipient (by id or name), and then only rows that name it
+    count; ``dated_by`` the column that says when. ``per_minute``: notices that it takes.
+    ``says``: what its notice says beyond the usual, in the language of the notice. ``ask_again``: how long after an
+    answer that it goes on keeping something, without a last day, it is asked whether it still must. No law has a number
+    for that: [proposal], as often as a hold of our own is reviewed.
+    """
+
     id: Ident
     row: str
     name: str
     phone: str | None
     service: str
+    region: Region  # where it keeps what it is given
     fields: str
     categories: tuple[CategoryId, ...]
     purpose: str
     role: RecipientRole
     channel: Literal["opendsr", "email", "manual", "ledger", "information"]
     notice: str
+    says: str = ""
     expected: tuple[str, ...]
+    domain: str | None = None
+    registered: date | None = None
+    used_when: tuple[DatasetId, ...] = ()
+    named_in: dict[DatasetId, str] = Field(default_factory=dict)
+    dated_by: dict[DatasetId, str] = Field(default_factory=dict)
+    known_by: tuple[KnownBy, ...] = ()
+    per_minute: int = Field(default=600, gt=0)
+    ask_again: Iso8601Period = "P6M"
+    names_partners: bool = False  # it passes data on, and is to name to whom
+
+
+class Upstream(Declared):
+    """A partner that gave us data about people, and may tell us to delete it. It shows who it is by the token of the
+    connection ``upstream_<id>``, whose address is where its callbacks go; no other address is ever called."""
+
+    id: Ident
+    name: str
+    partner: str  # as the data it supplied names it
+    region: Region
+
+
+class Keeps(Declared):
+    """An article that lets, or makes, somebody keep data. ``article`` is its number, such as "23(3)" or "annex 1".
+
+    ``duration``: how long at most; none: the article names no number. ``binds``: the recipients that it is addressed
+    to, and whose data of ours it fits; none: anybody.
+    """
+
+    article: Annotated[str, StringConstraints(pattern=r"^(\d+(\(\d+\))?|annex \d+)$")]
+    duration: Iso8601Period | None = None
+    counting: Counting = Counting.CALENDAR
+    binds: tuple[Ident, ...] = ()
+    text: str
+
+
+class Law(Declared):
+    """A law, rule, standard or contract that a recipient may cite for keeping what it was told to delete.
+
+    ``names``: how it is cited, in any language. ``keeps``: its articles that count as an answer. ``under``: for one
+    that is too weak by itself, the provision above it that would do.
+    """
+
+    id: Ident
+    title: str
+    names: tuple[str, ...]
+    rank: LegalRank
+    keeps: tuple[Keeps, ...] = ()
+    under: str | None = None
 
 
 # --- where the data lives -------------------------------------------------------------------
+
+
+class PastRestriction(Declared):
+    """A database role that must read everything, restricted or not (it makes backups, say), and why.
+
+    It stays a hole in the restriction: what it can read is never claimed to be hidden."""
+
+    role: str
+    reason: str
+
+
+class Maintenance(Declared):
+    """When and how far a database's tables may be written anew, which rids their files of what was deleted.
+
+    ``window``: from and to, Beijing time; it may pass midnight. ``rewrite_limit``: a table that is larger, with its indexes,
+    is left. ``head_room``: how much of the disk the company keeps free for this; a table that is larger is left, too.
+    """
+
+    window: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$")
+    rewrite_limit: Size
+    head_room: Size
+
+    @property
+    def most(self) -> int:
+        """Bytes of the largest table that may be written anew."""
+        return min(size_in_bytes(self.rewrite_limit), size_in_bytes(self.head_room))
+
+
+def size_in_bytes(size: Size) -> int:
+    """``20 GB`` as a number of bytes; a unit is 1024 of the one below."""
+    number, unit = size.split()
+    return int(number) << {"MB": 20, "GB": 30, "TB": 40}[unit]
 
 
 class StoreDeclared(Declared):
@@ -146,10 +263,12 @@ class StoreDeclared(Declared):
 
     id: Ident
     kind: StoreKind
-    region: str = "CN"
+    region: Region
     connection: str  # connection ids are "<connection>_<role>"
     modifiable: bool = True  # false: no quietus schema may be made; restriction is detect-only
     business_roles: tuple[str, ...] = ()  # database roles of the company's own applications
+    past_restriction: tuple[PastRestriction, ...] = ()
+    maintenance: Maintenance | None = None  # None: no table is written anew
     description: str
 
 
@@ -187,6 +306,8 @@ class Bound(Declared):
     rule: RuleId
     period: Ident = "main"
     start: Start | None = None  # None: the case's own event (cancellation accepted) starts it
+    # Rules that also bind it, whose statutory period this one waits for: a collision of two statutes that was decided.
+    gives_way: tuple[RuleId, ...] = ()
 
 
 class Column(Declared):
@@ -195,7 +316,9 @@ class Column(Declared):
     category: CategoryId | None = None
     categories: tuple[CategoryId, ...] = ()  # free text, documents: several kinds at once
     derived_from: tuple[str, ...] = ()  # "dataset:column" it was computed from
-    note: str = ""
+    # What of the row's own person or company it names whoever has the row. A number that is given to somebody else one
+    # day (a phone) never names alone.
+    identifies: Literal["document", "credit_code", "phone"] | None = None
 
     @property
     def all_categories(self) -> tuple[CategoryId, ...]:
@@ -215,6 +338,73 @@ class Effect(Declared):
     operation: Literal["insert", "update", "delete"]
     per_row: bool = True
     reason: str
+
+
+class Accounts(Declared):
+    """That the rows of a table *are* the accounts, by whose id every case begins."""
+
+    ended: str | None = None  # the column that is set once the account is cancelled
+    began: str | None = None  # the column that says since when it is there
+
+
+class Transfers(Declared):
+    """That a table is the register of what was given to whom."""
+
+    recipient: str  # the column with the recipient's id, as in recipients.yaml
+    reference: str | None = None  # the recipient's own number for it
+    fields: str | None = None  # what was given
+
+
+class Supplied(Declared):
+    """That a table says which partner supplied data about whom, and by which of the partner's own numbers."""
+
+    partner: str  # the column with the partner, as in upstream.yaml
+    reference: str
+
+
+class Consents(Declared):
+    """That a table says who consented, and when."""
+
+    given: str  # the column with the moment
+
+
+class Digested(Declared):
+    """A column with the digest of an original."""
+
+    dataset: DatasetId
+    column: str
+
+
+class Anchored(Declared):
+    """That a row's ``hash`` stands on a chain for ever: SHA-256 over the text of ``salt`` and an original's digest.
+
+    Unlinked means that nothing we keep gives that hash again: neither this salt nor any other, nor none, with any
+    digest that we still have of the person's originals.
+    """
+
+    hash: str
+    salt: str
+    of: tuple[Digested, ...]
+
+
+class Keys(Declared):
+    """That each row of a table is a data key, wrapped by a key-encryption key (``include.model.sealed``).
+
+    ``id``: the column with the number that the objects name (uuid); ``wrapped``: the key (bytea); ``kek``: the name of the
+    key-encryption key that wrapped it.
+    """
+
+    id: str
+    wrapped: str
+    kek: str
+
+
+class SealedBy(Declared):
+    """That the objects of a dataset are sealed with keys of another: once a key's row is gone, every copy of what it opens
+    is noise. ``on``: variables of the path to columns of the key's row, by which an object finds its key."""
+
+    dataset: DatasetId
+    on: dict[str, str]
 
 
 class Dataset(Declared):
@@ -238,9 +428,22 @@ class Dataset(Declared):
     columns: dict[str, Column] = Field(default_factory=dict)
     # OBJECTS: the categories that the objects themselves hold.
     categories: tuple[CategoryId, ...] = ()
+    # What it is to the company, besides a place with data: one table is its accounts, one may be its register.
+    accounts: Accounts | None = None
+    transfers: Transfers | None = None
+    anchored: Anchored | None = None
+    supplied: Supplied | None = None
+    consents: Consents | None = None
+    keys: Keys | None = None
+    sealed_by: SealedBy | None = None  # OBJECTS only
     # Rows that other datasets' disposals are declared to touch (triggers, re-aggregation).
     effects: tuple[Effect, ...] = ()
-    region: str = "CN"
+
+    @property
+    def sole_owner(self) -> str | None:
+        """The column that names the one owner of each item; None if others own it, too, or it is found by way of another."""
+        owning = [link for link in self.links if link.ownership is not Ownership.ACCESS_ONLY]
+        return owning[0].column if len(owning) == 1 and owning[0].ownership is Ownership.SOLE else None
 
     @property
     def all_categories(self) -> tuple[CategoryId, ...]:
@@ -257,8 +460,23 @@ class NotPersonal(Declared):
     store: Ident
     address: str
     reason: str
+    columns: tuple[str, ...] = ()  # of a table: all of them, so that one which comes later is noticed
     # Kinds of data that no longer lead to anybody, such as statistics.
     categories: tuple[CategoryId, ...] = ()
+
+
+class Excepted(Declared):
+    """A category that one dataset keeps under a rule which is none of the category's own, and why that is right.
+
+    ``law``: why a statutory period among the category's own rules does not reach this copy. Lint asks for it
+    wherever there is such a period, so that nobody loses a floor by an exception.
+    """
+
+    dataset: DatasetId
+    category: CategoryId
+    rule: RuleId  # one that binds the dataset
+    reason: str
+    law: str | None = None
 
 
 class Derived(Declared):
@@ -291,11 +509,25 @@ class Measure(Declared):
 class BackupSet(Declared):
     id: Ident
     store: Ident
-    tool: Literal["basebackup", "pgbackrest", "barman", "dump", "object_versions"]
-    location: str
+    tool: Literal["basebackup", "pgbackrest", "barman", "dump", "object_versions", "own_log"]
+    region: Region
+    location: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/-]*$")]  # a directory or a bucket
+    archive: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/-]*$")] | None = (
+        None  # of base backups: where below their directory the server archives its log
+    )
     keep: Iso8601Period
     rule: RuleId = "RS-25"
+    period: Ident = "main"
+    # Of its chains (a full copy and what leans on it), the share that may be expired at one time without a word from ops.
+    at_most: Annotated[float, Field(gt=0, le=1)] = 0.5
+    replica: bool = False  # of object versions: another bucket than the store's own, to which what is written there is copied
+    hold: str | None = None  # an order by which nothing of it is expired: by whom, since when
     description: str
+
+    @property
+    def restored(self) -> bool:
+        """Whether its copies are let go and restored one by one: a bucket's versions and a server's own log are not."""
+        return self.tool not in ("object_versions", "own_log")
 
 
 class Control(Declared):
@@ -308,7 +540,7 @@ class Control(Declared):
     what: str
 
 
-_Named = TypeVar("_Named", Category, RetentionRule, StoreDeclared, Dataset)
+_Named = TypeVar("_Named", Category, RetentionRule, StoreDeclared, Dataset, Release)
 
 
 def _by_id(things: tuple[_Named, ...], id: str) -> _Named:
@@ -327,14 +559,19 @@ class Catalogue(Declared):
     categories: tuple[Category, ...]
     rules: tuple[RetentionRule, ...]
     recipients: tuple[Recipient, ...]
+    laws: tuple[Law, ...] = ()
     stores: tuple[StoreDeclared, ...]
     datasets: tuple[Dataset, ...]
     not_personal: tuple[NotPersonal, ...]
+    exceptions: tuple[Excepted, ...] = ()
     derived: tuple[Derived, ...] = ()
+    releases: tuple[Release, ...] = ()
     backups: tuple[BackupSet, ...]
     measures: tuple[Measure, ...]
     measure_sql: dict[str, str]  # "<id>" and "<id>.proof" -> SQL text
     controls: tuple[Control, ...]
+    upstream: tuple[Upstream, ...] = ()
+    own_records: tuple[OwnRecords, ...] = ()
     starting_points: dict[str, str]  # name -> SQL text; contract in docs/catalogue.md
 
     def dataset(self, id: str) -> Dataset:
@@ -349,6 +586,14 @@ class Catalogue(Declared):
 
     def store(self, id: str) -> StoreDeclared:
         return _by_id(self.stores, id)
+
+    def release(self, id: str) -> Release:
+        """The release with this id. Raises KeyError."""
+        return _by_id(self.releases, id)
+
+    def opened_by(self, keys: str) -> tuple[Dataset, ...]:
+        """The datasets whose objects are sealed with keys of this one."""
+        return tuple(d for d in self.datasets if d.sealed_by is not None and d.sealed_by.dataset == keys)
 
     def of_store(self, store: str, *kinds: DatasetKind) -> tuple[Dataset, ...]:
         """The datasets of one store, of these kinds (all kinds if none is named), in declared order."""

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from uuid import UUID
 
 from include.model.flow import Finding, Line, Plan, Provision, Receipt, Step, Survey
+from include.model.notices import Answer, Delivery, Notice, Pending
 from include.model.words import Role
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where another company is reached, and how we show who we are. ``authority``: a file of certificates that we
+    trust there beside the public ones."""
+
+    url: str  # https://…, smtps://…, mailto:…; plain http and smtp only on loopback
+    login: str = ""
+    secret: str = field(default="", repr=False)
+    authority: str | None = None
 
 
 class Connections(Protocol):
@@ -26,6 +40,17 @@ class Connections(Protocol):
 
     def text(self, name: str) -> str:
         """A plain connection such as a socket path or a base URL."""
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Where another company, or our own mail server, is reached."""
+
+
+@runtime_checkable
+class BusinessKeys(Protocol):
+    """Connections that also hand out the keys of the company's own applications, by which a restriction is tried."""
+
+    def s3_as(self, connection: str, business_role: str) -> S3Client:
+        """An S3 client with the key of a business role. Raises Refused if none is declared."""
 
 
 class Store(Protocol):
@@ -58,8 +83,41 @@ class Store(Protocol):
         """Carry out the plan. Raises Drifted if the items are no longer those that were weighed,
         BooksDoNotBalance if the store touched more or less than planned (and then changed nothing)."""
 
+    def begun_under(self, step: Step) -> str | None:
+        """The fingerprint of the plan that this store can only go on with; None while what is left of the step
+        may be planned (again). A store without transactions says so from the first intent on, before there is a
+        receipt. One that commits chunk by chunk says so after the last; until then its survey finds, beside
+        what is done and stays counted, what is left, and only that is weighed anew."""
+
     def receipts(self, step: Step) -> Sequence[Receipt]:
         """What was done for this step so far."""
 
     def close(self, step: Step) -> None:
         """Drop the step area. The receipts and the restriction stay."""
+
+
+class Channel(Protocol):
+    """One way to one recipient. Made for one batch, used by one task at a time, closed at its end.
+
+    It raises NotReachable only for what concerns the whole batch; what concerns one notice is its delivery.
+    """
+
+    repeatable: bool
+    """Whether a notice that is sent twice is one notice to the recipient. If not, an attempt that was cut off is
+    in doubt, and a person finds out."""
+
+    def send(self, notice: Notice) -> Delivery:
+        """Deliver one notice, or say how far that went."""
+
+    def ask(self, request_id: UUID) -> Answer | Pending | None:
+        """What the recipient says of a notice by now; None where it cannot be asked, or says nothing that counts.
+        Raises Refused for an answer that is not signed as agreed, or is about something else."""
+
+    def cancel(self, request_id: UUID) -> bool:
+        """Take a notice back that the recipient has not acted on; whether it was taken back."""
+
+    def knows(self, reference: str) -> bool | None:
+        """Whether the recipient still knows one of its own numbers; None where it cannot be asked."""
+
+    def close(self) -> None:
+        """Hang up."""

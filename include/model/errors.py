@@ -42,5 +42,9 @@ class NotProved(QuietusError):
     """A proof failed or could not be made. The case stays open; nothing is called gone."""
 
 
+class Unopened(QuietusError):
+    """A sealed object or a wrapped key does not open with the key that was tried, or is not whole."""
+
+
 class LedgerError(QuietusError):
     """The ledger, a checkpoint or a certificate is not what it claims to be."""

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
 
 from include.model.catalogue import Cut, Start
 from include.model.times import Counting
@@ -36,7 +43,8 @@ class Flow(BaseModel):
 class Step(Flow):
     """One run of the verbs over one cohort. The id names the step area in every store.
 
-    ``restricting``: this step ends the subjects' relation, so live certificates end on ``as_of``.
+    ``restricting``: this step ends the subjects' relation, so live certificates end on ``as_of``. ``since``: the day of the
+    case's first step, from which a period runs that starts with the case; None in the first.
     """
 
     id: StepId
@@ -44,6 +52,12 @@ class Step(Flow):
     as_of: date
     restricting: bool
     subjects: tuple[str, ...] = Field(repr=False)  # subject_no is the position, from 0
+    since: date | None = None
+
+    @property
+    def began(self) -> date:
+        """When what ends with the case ended: in a case that waits and wakes, long before ``as_of``."""
+        return self.since or self.as_of
 
 
 class Located(Flow):
@@ -81,6 +95,18 @@ class Held(Flow):
     law: str
 
 
+class Reach(Flow):
+    """What a step reaches of a dataset: the rows whose column has this value; None: none of it. All else is left as it is,
+    by ``law``."""
+
+    only: tuple[str, str] | None
+    law: str
+
+
+NOT_REACHED = "nothing: the request does not reach it"
+"""What an item waits for that is not this case's business."""
+
+
 class Provision(Flow):
     """What the catalogue and the holds provide for one dataset in this step.
 
@@ -95,13 +121,26 @@ class Provision(Flow):
     floors: tuple[Floor, ...] = ()
     holds: tuple[Held, ...] = ()
     cut: Cut | None = None
+    reaches: Reach | None = None  # None: all of it
+
+
+LAST_OWNER = "its last owner"
+OBJECT_LOCK = "Object Lock"
+"""The law of what a server will not let go before a day: the copy cannot go, though nothing says that it must stay."""
+_ROWS, _NOT_OURS = "rows of ", " that are not this case's"
+
+
+def others_rows(dataset: str) -> str:
+    """What an item waits for that rows of somebody else refer to."""
+    return f"{_ROWS}{dataset}{_NOT_OURS}"
 
 
 class Line(Flow):
     """One line of a plan: a group of items of one dataset x copy with one fate.
 
     ``until`` is the last day an item must stay; it goes the day after. ``until`` of None with
-    RETAIN means the clock has not started (``waits_for`` says for what).
+    RETAIN means the clock has not started (``waits_for`` says for what). ``hold`` holds the items
+    themselves; ``kept_for`` is a hold on other rows, for which these must be kept, too.
     """
 
     dataset: str
@@ -113,6 +152,32 @@ class Line(Flow):
     until: date | None = None
     waits_for: str | None = None
     hold: str | None = None
+    kept_for: str | None = None
+
+    @property
+    def only_for_a_hold(self) -> bool:
+        """Whether nothing but a hold keeps the items: without it they would go."""
+        held_for = self.disposition is Disposition.RETAIN and self.waits_for == self.kept_for is not None
+        return self.disposition is Disposition.HOLD or held_for
+
+    @model_serializer(mode="wrap")
+    def _as_it_was_fingerprinted(self, said: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Plans were fingerprinted before a line knew ``kept_for``: where it says nothing it is left out."""
+        line: dict[str, Any] = said(self)
+        if self.kept_for is None:
+            line.pop("kept_for", None)
+        return line
+
+    @property
+    def not_reached(self) -> bool:
+        """Whether it is only accounted for: located, and not this case's business."""
+        return self.waits_for == NOT_REACHED
+
+    @property
+    def waits_for_others(self) -> bool:
+        """Whether it stays only for somebody else's sake: it goes once nobody else needs it."""
+        waits = self.waits_for or ""
+        return waits == LAST_OWNER or (waits.startswith(_ROWS) and waits.endswith(_NOT_OURS))
 
 
 class Plan(Flow):

@@ -28,7 +28,7 @@ RESIDENT_ID = re.compile(
 )
 EMAIL = re.compile(r"[\w.+-]@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
 CREDIT_CODE = re.compile(_EDGE_BEFORE + r"[0-9A-HJ-NPQRTUWXY]{2}\d{6}[0-9A-HJ-NPQRTUWXY]{10}" + _EDGE_AFTER)
-CARD = re.compile(_EDGE_BEFORE + r"\d{4}[-\s]?\d{4}[-\s]?\d{4}[-\s]?\d{4,7}" + _EDGE_AFTER)
+CARD = re.compile(_EDGE_BEFORE + r"\d{4}(?:[-\s]?\d{4}){3}(?:[-\s]?\d{1,3})?" + _EDGE_AFTER)
 
 # The opaque account ids of the sandbox; a catalogue may declare another form.
 ACCOUNT_ID = re.compile(r"acct_[0-9a-hjkmnp-tv-z]{12}")

@@ -104,16 +104,36 @@ class Ground(StrEnum):
     LIMIT_REACHED = "limit_reached"
     PURPOSE_ACHIEVED = "purpose_achieved"
     SHUTDOWN = "shutdown"
+    ENTRUSTMENT_ENDED = "entrustment_ended"
 
     @property
     def own_initiative(self) -> bool:
-        """Grounds we act on unasked, without an identity step (law.md E, transition 5)."""
+        """Grounds that we may act on unasked (law.md E, transition 5). Whether a case was opened so is a fact
+        of the case, not of its ground: a minor that somebody reports is a request like any other."""
         return self in (
             Ground.LIMIT_REACHED,
             Ground.PURPOSE_ACHIEVED,
             Ground.MINOR,
             Ground.SHUTDOWN,
         )
+
+    @property
+    def whole_person(self) -> bool:
+        """Grounds that end the relation, so that everything of the person goes: the same restriction, the same
+        disposal. All others reach only a part (one purpose, one service, data that somebody else supplied)."""
+        return self in (
+            Ground.CANCELLATION,
+            Ground.SERVICE_ENDED,
+            Ground.MINOR,
+            Ground.SHUTDOWN,
+        )
+
+    @property
+    def requestable(self) -> bool:
+        """What a person may ask for today. A ground that reaches only a part cannot be carried out until the part can
+        be named, and is refused rather than taken for the whole. What a partner entrusted to us it asks for itself,
+        and its part is known (PIPL 21)."""
+        return self.whole_person and self is not Ground.SHUTDOWN
 
 
 class Channel(StrEnum):
@@ -126,6 +146,11 @@ class Channel(StrEnum):
     WEBSITE = "website"
     SCHEDULE = "schedule"
 
+    @property
+    def requestable(self) -> bool:
+        """Whether a person's request can come in by it."""
+        return self is not Channel.SCHEDULE
+
 
 class Requester(StrEnum):
     SELF = "self"
@@ -134,6 +159,12 @@ class Requester(StrEnum):
     OBJECTOR = "objector"
     UPSTREAM = "upstream"
     US = "us"
+
+    @property
+    def requestable(self) -> bool:
+        """Who may ask about an account. An objector has none with us: what somebody else supplied about them
+        is a part of that other person's account."""
+        return self not in (Requester.US, Requester.OBJECTOR)
 
 
 class CaseState(StrEnum):
@@ -170,6 +201,7 @@ class UnitState(StrEnum):
     TP_RETAINED = "tp_retained"
     TP_UNLINKED = "tp_unlinked"
     TP_ESCALATED = "tp_escalated"
+    TP_SUPERSEDED = "tp_superseded"  # a later notice of the same case asks for what this one left open
 
 
 class Role(StrEnum):
@@ -177,10 +209,18 @@ class Role(StrEnum):
 
     ERASER = "eraser"  # company store: survey, restrict, dispose
     PROVER = "prover"  # company store: read only, sees past row security
+    MAINTAINER = "maintainer"  # company database: writes tables anew, in their window
     CASE_WRITER = "case_writer"  # case book: read and write
     LEDGER_WRITER = "ledger_writer"  # ledger: insert into the queue only
     SEQUENCER = "sequencer"  # ledger: assigns indexes, inserts entries
     READER = "reader"  # case book and ledger: read only
+    ANCHOR = "anchor"  # the bucket outside: put heads under lock, read them
+    JANITOR = (
+        "janitor"  # Airflow's metadata and task logs: reads a few columns, deletes what is past its limit
+    )
+    PLANTER = (
+        "planter"  # company store: a schema and buckets of its own each night, and nothing of the company's
+    )
 
 
 class LegalRank(StrEnum):

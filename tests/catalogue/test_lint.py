@@ -15,6 +15,7 @@ from include.catalogue.lint import check, days, lint
 from include.catalogue.loader import ITRUS, LISTS, files_of, line_of, load
 from include.catalogue.problems import Problem
 from include.model.catalogue import Catalogue
+from include.model.errors import CatalogueError
 
 Path_ = tuple[str | int, ...]
 FIRST = load()
@@ -56,13 +57,28 @@ def references() -> Iterator[tuple[str, int, Path_, str]]:
         yield from (("datasets", i, ("effects", n, "table"), "no.such") for n in range(len(d["effects"])))
     lists = (("clauses", "controls", "no_such_control"), ("categories", "rules", "RS-99"),
              ("recipients", "categories", "PI-999"), ("derived", "of", "no.such_dataset"),
+             ("recipients", "used_when", "no.such_dataset"),
              ("measures", "touches", "no.such_dataset"), ("not_personal", "categories", "PI-999"))  # fmt: skip
     for of, key, wrong in lists:
         for i, entry in enumerate(SAID[of]):
             yield from ((of, i, (key, n), wrong) for n in range(len(entry[key])))
     for of in ("not_personal", "derived", "backups", "measures"):
         yield from ((of, i, ("store",), "nowhere") for i in range(len(SAID[of])))
+    for i, r in enumerate(SAID["recipients"]):
+        for n in range(len(r["known_by"])):
+            yield "recipients", i, ("known_by", n, "dataset"), "no.such_dataset"
+            yield "recipients", i, ("known_by", n, "column"), "no_such_column"
+            yield "recipients", i, ("known_by", n, "category"), "PI-999"
+        yield from (("recipients", i, ("named_in", name), "no_such_column") for name in r["named_in"])
+    for i, law in enumerate(SAID["laws"]):
+        for n, keeps in enumerate(law["keeps"]):
+            for m in range(len(keeps["binds"])):
+                yield "laws", i, ("keeps", n, "binds", m), "no_such_body"
     yield from (("backups", i, ("rule",), "RS-99") for i in range(len(SAID["backups"])))
+    for i in range(len(SAID["exceptions"])):
+        yield "exceptions", i, ("dataset",), "no.such_dataset"
+        yield "exceptions", i, ("category",), "PI-999"
+        yield "exceptions", i, ("rule",), "RS-99"
 
 
 def broken(of: str, index: int, key: Path_, wrong: str) -> Catalogue:
@@ -132,10 +148,61 @@ def test_a_category_that_lost_its_home_is_named(policy: Path) -> None:
     ]
 
 
-def test_a_store_or_dataset_abroad_is_named(policy: Path) -> None:
-    edited(policy, "stores.yaml", "connection: company\n", "connection: company\n  region: SG\n")
+def test_a_notice_never_names_a_person_by_what_the_recipient_was_not_given(policy: Path) -> None:
+    text = (policy / "recipients.yaml").read_text("utf-8")
+    old = "{category: PI-005, dataset: account.person, column: mobile}"
+    where = text.index(old, text.index("- id: weilai"))
+    new = "{category: PI-006, dataset: account.person, column: mobile}"
+    (policy / "recipients.yaml").write_text(text[:where] + new + text[where + len(old) :], "utf-8")
+    found = said(lint(policy))
+    assert "weilai.known_by.0.category: PI-006 is not among what it is given (table 4.4)" in found
+    assert "weilai.known_by.0.column: account.person.mobile holds no PI-006" in found
+
+
+def test_a_recipient_beyond_the_table_is_registered_in_the_catalogue_alone(policy: Path) -> None:
+    with (policy / "recipients.yaml").open("a", encoding="utf-8") as file:
+        file.write(
+            "- {id: affiliate_shanghai, row: affiliate, name: 上海天威诚信, phone: null, service: 关联方,"
+            " region: CN, fields: 姓名, categories: [PI-001], purpose: 客户服务, role: P, channel: manual,"
+            " notice: instruction, expected: [DELETED], registered: 2024-01-01}\n"
+        )
+    assert lint(policy) == ()
+
+
+def test_a_row_counts_for_its_recipient_only_where_the_recipient_looks(policy: Path) -> None:
+    text = (policy / "recipients.yaml").read_text("utf-8")
+    where = text.index("named_in: {sign.chain_anchor")
+    (policy / "recipients.yaml").write_text(
+        text[:where] + text[where:].replace("sign.chain_anchor: chain", "sign.seal: legend", 1), "utf-8"
+    )
+    assert "named_in.sign.seal: it is not among the datasets of `used_when`" in said(lint(policy))
+
+
+@pytest.mark.parametrize("of", ["stores", "backups", "recipients"])
+def test_what_is_abroad_is_named(of: str, policy: Path) -> None:
+    (file,) = files_of(policy, of)
+    text = file.read_text("utf-8")
+    at = text.rindex("  region: CN\n")
+    file.write_text(text[:at] + text[at:].replace("CN", "SG", 1), "utf-8")
+    last = getattr(FIRST, of)[-1].id
     found = [p for p in lint(policy) if "outside China" in p.what]
-    assert [(p.file, p.key) for p in found] == [("stores.yaml", "company.region")]
+    assert [(p.file, p.key, p.line) for p in found] == [
+        (file.name, f"{last}.region", text[:at].count("\n") + 1)
+    ]
+
+
+@pytest.mark.parametrize("of", ["stores", "backups", "recipients"])
+def test_nothing_is_taken_to_be_in_the_country_without_a_word(of: str, policy: Path) -> None:
+    (file,) = files_of(policy, of)
+    file.write_text(file.read_text("utf-8").replace("  region: CN\n", "", 1), "utf-8")
+    with pytest.raises(CatalogueError, match="region: Field required"):
+        load(policy)
+
+
+def test_a_backup_is_at_a_place_and_not_in_a_sentence(policy: Path) -> None:
+    file, line = edited(policy, "backups.yaml", "location: company-backups", "location: the second site")
+    with pytest.raises(CatalogueError, match=f"{file}:{line}: company_base: location"):
+        load(policy)
 
 
 CASES: dict[str, tuple[str, str, str, str]] = {
@@ -237,9 +304,21 @@ CASES: dict[str, tuple[str, str, str, str]] = {
         "address: ops.incident_person\n",
         "it is dataset ops.incident_person too",
     ),
+    "a rule that waits for one that does not bind": (
+        "datasets/sign.yaml",
+        "gives_way: [RS-10]",
+        "gives_way: [RS-11]",
+        "RS-11 does not bind it",
+    ),
+    "a proposal that somebody owns and nobody approved": (
+        "retention.yaml",
+        "proposal: {until_then: counsel says",
+        "proposal: {owner: cfo, until_then: counsel says",
+        "an owner and a day of approval",
+    ),
     "a rule for nothing": (
         "datasets/usage.yaml",
-        "- {rule: RS-14}",
+        "- {rule: RS-14}\n    - {rule: RS-14, start: {column: taken_at}}",
         "- {rule: RS-13}",
         "nothing is bound to it",
     ),
@@ -251,7 +330,7 @@ CASES: dict[str, tuple[str, str, str, str]] = {
     ),
     "a clause without an answer": (
         "clauses.yaml",
-        "  controls: [all_in_the_country]\n- no: 84",
+        "  controls: [all_in_the_country, abroad_is_an_alarm]\n- no: 84",
         "- no: 84",
         "nothing honours this sentence",
     ),
@@ -287,12 +366,210 @@ CASES: dict[str, tuple[str, str, str, str]] = {
         "duration: P3M\n",
         "cannot be counted in working days",
     ),
-    "a backup kept too long": ("backups.yaml", "keep: P14D", "keep: P2Y", "longer than RS-25 allows"),
+    "a long archive of everything": (
+        "backups.yaml",
+        "keep: P30D",
+        "keep: P5Y\n  rule: RS-03",
+        "it is kept for as long as data of RS-03, and holds",
+    ),
+    "a replica that is no bucket": (
+        "backups.yaml",
+        "keep: P30D",
+        "keep: P30D\n  replica: true",
+        "is no replica of a bucket",
+    ),
+    "versions of a bucket that is not the store's": (
+        "backups.yaml",
+        "tool: basebackup",
+        "tool: object_versions",
+        "is no bucket of the store",
+    ),
+    "a log of something else": (
+        "backups.yaml",
+        "location: company\n",
+        "location: records\n",
+        "company_log.location: records is not the connection of store company",
+    ),
+    "a log of what has none": (
+        "backups.yaml",
+        "store: company\n  tool: own_log",
+        "store: objects\n  tool: own_log",
+        "objects is no database, and has no log of its own",
+    ),
+    "a log that somebody orders to stay": (
+        "backups.yaml",
+        "location: company\n",
+        "location: company\n  hold: court order 7\n",
+        "a server's own log goes with its checkpoints",
+    ),
+    "a backup kept too long": ("backups.yaml", "keep: P30D", "keep: P60D", "longer than RS-25/main allows"),
+    "a backup under a period that is none": (
+        "backups.yaml",
+        "keep: P30D",
+        "keep: P30D\n  period: for_ever",
+        "RS-25 has no period 'for_ever'",
+    ),
+    "a period that reaches nothing": (
+        "retention.yaml",
+        "      unbound: it says for how long a claim may be brought; no ticket is kept for it\n",
+        "",
+        "nothing is bound to RS-16/claim",
+    ),
+    "a period that says it reaches nothing": (
+        "datasets/usage.yaml",
+        "- {rule: RS-15, start: {column: seen_at}}",
+        "- {rule: RS-15, start: {column: seen_at}}\n    - {rule: RS-16, period: claim}",
+        "RS-16.periods.1.unbound: it is bound, and says why it is not",
+    ),
+    "code of a control that is not there": (
+        "controls.yaml",
+        '"include.cases.periods:last_day"',
+        '"include.cases.periods:nope"',
+        "there is no include.cases.periods:nope",
+    ),
+    "a control that the product does not reach": (
+        "controls.yaml",
+        '"include.cases.clocks:reply_due"',
+        '"include.cases.clocks:reminders"',
+        "no run, page or command reaches it, and clause 118 misses nothing",
+    ),
+    "no accounts": (
+        "datasets/account.yaml",
+        "  accounts: {ended: cancelled_at, began: registered_at}\n",
+        "",
+        "which table holds the accounts",
+    ),
+    "accounts of another key": (
+        "datasets/account.yaml",
+        "  address: account.login_code\n",
+        "  address: account.login_code\n  accounts: {}\n",
+        "account.login_code.accounts: its key is not the account id alone",
+    ),
+    "accounts twice": (
+        "datasets/account.yaml",
+        "  address: account.person\n",
+        "  address: account.person\n  accounts: {}\n",
+        "account.account is declared to be that",
+    ),
+    "accounts that end by no column": (
+        "datasets/account.yaml",
+        "accounts: {ended: cancelled_at, began: registered_at}",
+        "accounts: {ended: gone_at}",
+        "'gone_at' is not among the columns",
+    ),
+    "a register without its column": (
+        "datasets/partner.yaml",
+        "transfers: {recipient: recipient_id,",
+        "transfers: {recipient: to_whom,",
+        "'to_whom' is not among the columns",
+    ),
+    "a register of nobody": (
+        "datasets/usage.yaml",
+        "  address: usage.page_visit\n",
+        "  address: usage.page_visit\n  transfers: {recipient: page}\n",
+        "no column of it holds the account id",
+    ),
+    "a hash on a chain whose salt stays": (
+        "datasets/sign.yaml",
+        "cut: {set: {salt: null, contract_id: null}}",
+        "cut: {set: {contract_id: null}}",
+        "the salt is not cut",
+    ),
+    "a hash on a chain of an unknown original": (
+        "datasets/sign.yaml",
+        "{dataset: sign.signature, column: digest}",
+        "{dataset: sign.signature, column: the_digest}",
+        "'the_digest' is not among the columns",
+    ),
+    "a table passed over whose columns nobody names": (
+        "not_personal.yaml",
+        "  columns: [service, uses]\n",
+        "",
+        "nobody said what its columns are",
+    ),
     "a category under the wrong rule": (
         "datasets/usage.yaml",
-        "- {rule: RS-15}",
+        "- {rule: RS-15, start: {column: seen_at}}",
         "- {rule: RS-14}",
         "no dataset that holds it",
+    ),
+    "one home of several that lost a statutory floor": (
+        "datasets/objects.yaml",
+        "- {rule: RS-10, start: {query: certificate_ended, on: {serial: serial}}}",
+        "- {rule: RS-09}",
+        "it holds PI-049 and is bound to none of its rules (RS-10), of which RS-10 forbids deleting it too early",
+    ),
+    "a kind that moved in": (
+        "datasets/usage.yaml",
+        "    grant_no: {}",
+        "    grant_no: {category: PI-004}",
+        "it holds PI-004 and is bound to none of its rules (RS-01, RS-03)",
+    ),
+    "a signer without a name": (
+        "recipients.yaml",
+        "  domain: emay.example\n",
+        "",
+        "emay.channel: nothing says whose certificate signs its answers",
+    ),
+    "a service that nobody can have used": (
+        "recipients.yaml",
+        "  used_when: [billing.invoice]\n",
+        "",
+        "baiwang.used_when: nothing shows that its service was used",
+    ),
+    "a recipient that the register has since nobody knows when": (
+        "recipients.yaml",
+        "  registered: 2021-11-01\n  used_when: [billing.invoice]\n",
+        "  used_when: [billing.invoice]\n",
+        "baiwang.registered: nothing says since when the register of transfers has what it is given",
+    ),
+    "a day that no row has": (
+        "recipients.yaml",
+        "dated_by: {billing.invoice: issued_at}",
+        "dated_by: {billing.invoice: paid_at}",
+        "dated_by.billing.invoice: 'paid_at' is not among the columns",
+    ),
+    "a law of two names": (
+        "laws.yaml",
+        '"Civil Code"]',
+        '"Civil Code", "CSL"]',
+        "civil_code.names.2: 'CSL' is csl too",
+    ),
+    "a rule that keeps more than it may": (
+        "laws.yaml",
+        '  rank: departmental_rule\n  under: "ESL 24"\n',
+        '  rank: departmental_rule\n  keeps: [{article: "23", text: files}]\n',
+        "ca_measures.keeps: what is weaker than a regulation restrains nothing",
+    ),
+    "an exception for what is not there": (
+        "exceptions.yaml",
+        "- dataset: billing.invoice\n  category: PI-001",
+        "- dataset: billing.invoice\n  category: PI-002",
+        "billing.invoice holds no PI-002",
+    ),
+    "an exception for nothing": (
+        "exceptions.yaml",
+        "- dataset: billing.voucher\n  category: PI-001\n  rule: RS-17",
+        "- dataset: account.person\n  category: PI-001\n  rule: RS-01",
+        "account.person is bound to one of its rules",
+    ),
+    "an exception by a rule that does not bind": (
+        "exceptions.yaml",
+        "category: PI-059\n  rule: RS-17",
+        "category: PI-059\n  rule: RS-13",
+        "RS-13 does not bind billing.purchase",
+    ),
+    "an exception twice": (
+        "exceptions.yaml",
+        "- dataset: billing.voucher\n",
+        "- dataset: billing.invoice\n",
+        "it is excepted twice",
+    ),
+    "an exception that forgets the law": (
+        "exceptions.yaml",
+        "  law: ESL 24 keeps the signature record, and sign.signature has the digest that was signed\n",
+        "",
+        "say in `law` why that does not reach this copy",
     ),
 }
 
@@ -352,7 +629,18 @@ def test_a_file_of_sql_that_does_not_fit_is_named(name: str, policy: Path) -> No
 
 @pytest.mark.parametrize(
     "of",
-    ["clauses", "categories", "rules", "recipients", "controls", "stores", "datasets", "backups", "measures"],
+    [
+        "clauses",
+        "categories",
+        "rules",
+        "recipients",
+        "laws",
+        "controls",
+        "stores",
+        "datasets",
+        "backups",
+        "measures",
+    ],
 )
 def test_what_is_declared_twice_is_named(of: str, policy: Path) -> None:
     file = files_of(policy, of)[0]

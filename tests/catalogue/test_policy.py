@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from datetime import date
 from functools import reduce
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from include.catalogue.coverage import Standing, coverage, exists, standing
+from include.cases.planner import provide
+from include.catalogue.coverage import REPOSITORY, Standing, coverage, exists, standing
 from include.catalogue.loader import ITRUS, LISTS, files_of, load
 from include.catalogue.matrix import PAGE, page
+from include.catalogue.reach import is_reached
 from include.catalogue.schema import first_line, schemas, stale
 from include.model.catalogue import Clause, Control, NoControl
-from include.model.words import LegalRank, Rung
+from include.model.words import Ground, LegalRank, Rung
 
 POLICY = load()
 
@@ -47,7 +50,7 @@ def test_the_recipients_are_the_rows_of_table_4_4() -> None:
 
 
 def test_the_sandbox_hands_data_to_the_recipients_of_the_catalogue() -> None:
-    world = YAML(typ="safe").load(Path("include/sandbox/recipients.yaml").read_text("utf-8"))
+    world = YAML(typ="safe").load(Path("include/sandbox/recipients/recipients.yaml").read_text("utf-8"))
     assert {(b["id"], b["name"], b["role"]) for b in world} == {
         (r.id, r.name, r.role.value) for r in POLICY.recipients
     }
@@ -69,6 +72,14 @@ def test_every_period_that_restrains_a_deletion_cites_a_statute() -> None:
         "RS-17/tax": ("P10Y", ["Tax Collection Rules 29"]),
         "RS-22/main": ("P3Y", ["PIPL 56", "NDSMR 12"]),
     }
+
+
+def test_locked_evidence_is_kept_as_long_as_the_signature_it_holds() -> None:
+    provided = provide(POLICY, Ground.CANCELLATION, date(2026, 11, 24), case_no="CASE-000001", tokens=("t",))
+    of = {p.dataset: p for p in provided.provisions}
+    kept = of["objects.locked_evidence"].floors
+    assert [(f.rule, f.duration, f.law) for f in kept] == [("RS-10", "P5Y", "ESL 24")]
+    assert kept == of["sign.signature"].floors
 
 
 def test_a_citation_has_one_rank_wherever_it_stands() -> None:
@@ -97,7 +108,8 @@ def test_every_clause_is_answered_and_no_control_dangles() -> None:
 
 
 @pytest.mark.parametrize("control", POLICY.controls, ids=lambda c: c.id)
-def test_the_code_of_a_control_can_be_imported(control: Control) -> None:
+def test_the_code_of_a_control_can_be_imported(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY / "plugins")
     if ":" in control.code:
         module, _, path = control.code.partition(":")
         assert reduce(getattr, path.split("."), importlib.import_module(module)) is not None
@@ -129,6 +141,53 @@ def test_a_control_that_dangles_is_named_with_its_line(
     assert problem.key == f"{first.id}.{wrong}"
     line = (ITRUS / "controls.yaml").read_text("utf-8").splitlines()[problem.line - 1]
     assert line.strip().startswith(f"{wrong}:")
+
+
+def repository(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")
+    return root
+
+
+PRODUCT = {
+    "dags/night.py": "from include.verbs import run\nrun()\n",
+    "include/verbs.py": "from include import rooms\nfrom include.rooms import Desk\n\nALL = (rooms.clean,)\n\n"
+                        "def run():\n    from include.late import last\n    Desk().tidy()\n    return ALL, last\n\n"
+                        "def close():\n    pass\n",
+    "include/rooms.py": "class Desk:\n    def tidy(self):\n        self._dust()\n    def _dust(self):\n        pass\n"
+                        "    def sell(self):\n        pass\n\ndef clean():\n    pass\n\ndef paint():\n    close()\n",
+    "include/late.py": "from include.moved import last\n",
+    "include/moved.py": "def last():\n    pass\n",
+    "include/sandbox/play.py": "from include.rooms import paint\npaint()\n",
+    "include/commands/sandbox.py": "from include.rooms import paint\npaint()\n",
+    "tests/test_rooms.py": "from include.rooms import paint\npaint()\n",
+}  # fmt: skip
+
+
+def test_what_the_product_reaches_is_told_from_what_tests_and_sandbox_alone_do(tmp_path: Path) -> None:
+    root = repository(tmp_path, PRODUCT)
+    used = ["verbs:run", "verbs:ALL", "rooms:Desk.tidy", "rooms:Desk._dust", "rooms:clean", "moved:last"]
+    idle = ["verbs:close", "rooms:paint", "rooms:Desk.sell"]
+    assert [name for name in used + idle if is_reached(f"include.{name}", root)] == used
+
+
+def test_code_that_tests_alone_reach_keeps_no_promise_that_misses_nothing() -> None:
+    control = next(c for c in POLICY.controls if c.id == "case_key_destroyed")
+    assert not is_reached(control.code, REPOSITORY), "then clause 72 has one thing less that is missing"
+    boasting = tuple(c.model_copy(update={"open": None}) if c.no == 72 else c for c in POLICY.clauses)
+    (problem,) = coverage(ITRUS, POLICY.model_copy(update={"clauses": boasting})).dangling
+    assert problem.key == "case_key_destroyed.code"
+    assert "clause 72 misses nothing" in problem.what
+
+
+def test_without_tests_at_hand_nobody_says_that_controls_have_theirs(tmp_path: Path) -> None:
+    found = coverage(ITRUS, POLICY, repository(tmp_path, PRODUCT | {"tests/test_rooms.py": ""}))
+    assert found.unverified == ()
+    (tmp_path / "tests/test_rooms.py").unlink()
+    (tmp_path / "tests").rmdir()
+    assert "nobody looked" in coverage(ITRUS, POLICY, tmp_path).unverified[0]
 
 
 @given(st.booleans(), st.none() | st.sampled_from(NoControl), st.none() | st.text(min_size=1))

@@ -132,6 +132,34 @@ def test_a_circle_of_renewals_is_no_licence_to_delete(conn: psycopg.Connection[A
     assert started(conn, "certificate_ended") == {"0": None, "1": None}
 
 
+def signed(conn: psycopg.Connection[Any], contract: int, by: dict[str, str]) -> None:
+    """A contract whose parties signed: account -> serial."""
+    conn.execute(
+        "INSERT INTO sign.contract (contract_id, digest, created_at) VALUES (%s, 'x', now())", [contract]
+    )
+    for account, serial in by.items():
+        conn.execute("INSERT INTO sign.contract_party VALUES (%s, %s, 'x', now())", [contract, account])
+        conn.execute(
+            "INSERT INTO sign.signature (contract_id, account_id, serial, digest, signature_value, signed_at)"
+            " VALUES (%s, %s, %s, 'x', 'x', now())", [contract, account, serial])  # fmt: skip
+
+
+def test_a_hash_on_a_chain_must_be_provable_until_the_last_signer_s_certificates_ended(
+    conn: psycopg.Connection[Any],
+) -> None:
+    issue(conn, [Certificate(None, -100, None), Certificate(None, 50, None), Certificate(None, -10, None, WANG),
+                 Certificate(None, 50, None, WANG)])  # fmt: skip
+    signed(conn, 1, {LI: "0"})
+    signed(conn, 2, {LI: "0", WANG: "2"})
+    signed(conn, 3, {LI: "0", WANG: "3"})  # Wang goes on
+    signed(conn, 4, {LI: "1", WANG: "2"})  # Li's certificate ends when we restrict it
+    signed(conn, 5, {WANG: "2"})
+    ago = {n: TODAY - timedelta(days=n) for n in (10, 100)}
+    assert started(conn, "contract_signatures_ended") == {1: ago[100], 2: ago[10], 3: None, 4: TODAY}
+    quiet = started(conn, "contract_signatures_ended", restricting=False)
+    assert quiet == {1: ago[100], 2: ago[10], 3: None, 4: None}
+
+
 def belongings(conn: psycopg.Connection[Any], account: str, serial: str) -> None:
     """A session, a token, a live certificate and a hosted key."""
     conn.execute(

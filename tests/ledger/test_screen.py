@@ -14,6 +14,7 @@ from include.ledger.screen import MAX_BYTES, screened
 from include.model.errors import Refused
 
 MOBILE, ID_NO, MAIL = "13912345678", "11010519491231002X", "somebody@example.com"
+ACCOUNT, CREDIT_CODE, CARD = "acct_0123456789ab", "91110000600037341L", "6222021001116245702"
 
 
 @pytest.mark.parametrize(
@@ -22,12 +23,25 @@ MOBILE, ID_NO, MAIL = "13912345678", "11010519491231002X", "somebody@example.com
         MOBILE, f"+86{MOBILE}", f"+86 {MOBILE}", "139 1234 5678", "139-1234-5678", f"tel{MOBILE}x",
         f"电话{MOBILE}。", "１３９１２３４５６７８", int(MOBILE), [{"a": [MOBILE]}], {MOBILE: 1},
         ID_NO, ID_NO.lower(), "身份证" + ID_NO, MAIL, f"<{MAIL}>", "某人@example.com.cn",
+        ACCOUNT, f"erase:{ACCOUNT}/1", {ACCOUNT: 1}, CREDIT_CODE, CARD, "6222 0210 0111 6245 702", "%31" + MOBILE[1:],
     ],
 )  # fmt: skip
 def test_identifiers_of_people_are_refused_and_not_echoed(value: Any) -> None:
     with pytest.raises(Refused, match="personal value") as caught:
         screened({"n": value})
-    for secret in (MOBILE, "1234 5678", "1234-5678", "３９", ID_NO, ID_NO.lower(), "somebody", "某人"):
+    for secret in (
+        MOBILE,
+        "1234 5678",
+        "1234-5678",
+        "３９",
+        ID_NO,
+        ID_NO.lower(),
+        "somebody",
+        "某人",
+        ACCOUNT,
+        CREDIT_CODE,
+        CARD,
+    ):
         assert secret not in str(caught.value)
 
 
