@@ -7,7 +7,7 @@ and starting points are kept in the step area when the database is weighed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from psycopg import sql
 from psycopg.rows import dict_row
@@ -25,12 +25,13 @@ Key = tuple[int, Mapping[str, str], bool]
 
 
 def keys_of(
-    connection: Connection, area: Area, catalogue: Catalogue, live: Live, dataset: Dataset
+    connection: Connection, area: Area, catalogue: Catalogue, live: Callable[[], Live], dataset: Dataset
 ) -> Iterator[Key]:
     """(subject_no, {the dataset's own variable: value}, whether somebody outside the cohort owns it too).
 
     One for each ``via`` link's row that the survey located. Raises CatalogueError for a link that joins a
-    column outside the parent's key: once the parent's row is gone, nobody could follow it.
+    column outside the parent's key: once the parent's row is gone, nobody could follow it. ``live``: the schema,
+    which only a shared link needs.
     """
     for link in dataset.links:
         if link.via is None:
@@ -48,7 +49,7 @@ def keys_of(
                 sql.SQL("{} = {}").format(name("o", c), name("p", c)) for c in link.on.values()
             )
             shared = sql.SQL("EXISTS (SELECT FROM {} AS o WHERE {} AND {})").format(
-                name(parent.address), same, owned_outside(area, catalogue, live, parent, "o")
+                name(parent.address), same, owned_outside(area, catalogue, live(), parent, "o")
             )
         query = sql.SQL(
             "SELECT s.no, {outside}, {values} FROM {located} AS p CROSS JOIN LATERAL unnest(p.subject_nos) AS s(no)"
@@ -62,7 +63,7 @@ def keys_of(
 
 
 def wanted_elsewhere(catalogue: Catalogue, store: str) -> tuple[str, ...]:
-    """The starting-point queries that datasets of other stores are bound by."""
+    """The starting-point queries by which a floor of another store's dataset starts; no ceiling restrains a disposal."""
     return tuple(
         sorted(
             {
@@ -71,25 +72,45 @@ def wanted_elsewhere(catalogue: Catalogue, store: str) -> tuple[str, ...]:
                 if d.store != store
                 for bound in d.binds
                 if bound.start is not None and bound.start.query is not None
+                if catalogue.rule(bound.rule).floor(bound.period) is not None
             }
         )
     )
 
 
-def keep_starts(connection: Connection, area: Area, catalogue: Catalogue, store: str, step: Step) -> None:
+def keep_starts(
+    connection: Connection, area: Area, catalogue: Catalogue, store: str, step: Step, asked: Collection[str],
+    *, begun: bool,
+) -> None:  # fmt: skip
     """Keep the starting points that other stores ask for. Run before anything of this database is disposed of.
 
-    The connection's search_path is the step area, where the queries find the cohort.
+    The connection's search_path is the step area, where the queries find the cohort. What this transaction's
+    weighing ``asked`` already (``run_starting_points``) is taken from there: it is the same query in one snapshot.
+    In a step that was begun both find the rest of the cohort (``rest.py``): an answer stands unless there is a new
+    one about the same.
     """
     for query in wanted_elsewhere(catalogue, store):
-        table = area.table(_kept(query))
-        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
-        connection.execute(
-            sql.SQL("CREATE TABLE {} AS {}").format(
-                table, sql.SQL(catalogue.starting_points[query].strip().rstrip(";"))
-            ),
-            {"as_of": step.as_of, "restricting": step.restricting},
-        )
+        kept = area.table(_kept(query))
+        now = sql.Identifier("pg_temp", f"start {query}")
+        if query not in asked:
+            now = sql.Identifier("pg_temp", "answered now")
+            connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(now))
+            connection.execute(
+                sql.SQL("CREATE TABLE {} AS {}").format(
+                    now, sql.SQL(catalogue.starting_points[query].strip().rstrip(";"))
+                ),
+                {"as_of": step.as_of, "restricting": step.restricting},
+            )
+        if begun:
+            connection.execute(
+                sql.SQL(
+                    "DELETE FROM {} AS k USING {} AS n WHERE to_jsonb(k) - 'started_at' = to_jsonb(n) - 'started_at'"
+                ).format(kept, now)
+            )
+            connection.execute(sql.SQL("INSERT INTO {} SELECT * FROM {}").format(kept, now))
+        else:
+            connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(kept))
+            connection.execute(sql.SQL("CREATE TABLE {} AS SELECT * FROM {}").format(kept, now))
 
 
 def starts_of(connection: Connection, area: Area, step: Step, query: str) -> list[dict[str, object]]:

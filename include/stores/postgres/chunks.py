@@ -11,22 +11,39 @@ from collections.abc import Iterable, Sequence
 from psycopg import sql
 
 from include.model.catalogue import Dataset
+from include.stores.postgres import rest
 from include.stores.postgres.area import Area, same_key
 from include.stores.postgres.live import Live
 from include.stores.postgres.server import Connection, name
 
+# Locks, temporary tables and the time until somebody else may go on grow with a chunk; what is fixed per chunk (some
+# hundred statements) is by then a small part.
+CHUNK_SUBJECTS = 1000
+
 
 def assign(
-    connection: Connection, area: Area, live: Live, datasets: Sequence[Dataset], first: int, size: int | None
+    connection: Connection,
+    area: Area,
+    step: str,
+    live: Live,
+    datasets: Sequence[Dataset],
+    first: int,
+    size: int | None,
 ) -> None:
-    """Write each subject's chunk number, from ``first``. ``size`` of None: everybody is one chunk."""
-    if size is None:
-        connection.execute(sql.SQL("UPDATE {} SET chunk = %s").format(area.cohort), [first])
-        return
+    """Write the chunk number, from ``first``, of each subject whose chunk is not done. ``size`` of None: all of
+    them are one chunk."""
     subjects = [
-        n for (n,) in connection.execute(sql.SQL("SELECT subject_no FROM {} ORDER BY 1").format(area.cohort))
+        n
+        for (n,) in connection.execute(
+            sql.SQL("SELECT c.subject_no FROM {} AS c WHERE NOT {} ORDER BY 1").format(
+                area.cohort, rest.done(step, "c")
+            )
+        )
     ]
-    chunk_of = pack(subjects, _pairs(connection, area, live, datasets), size)
+    if size is None or len(subjects) <= size:
+        chunk_of = dict.fromkeys(subjects, 0)
+    else:
+        chunk_of = pack(subjects, _pairs(connection, area, live, datasets), size)
     connection.execute(
         sql.SQL(
             "UPDATE {} AS c SET chunk = %s + n.chunk FROM unnest(%s::int[], %s::int[]) AS n(subject_no, chunk)"
@@ -37,7 +54,9 @@ def assign(
 
 
 def pack(subjects: Sequence[int], pairs: Iterable[tuple[int, int]], size: int) -> dict[int, int]:
-    """Subject -> chunk number from 0, keeping every pair together and chunks at most ``size`` where that can be."""
+    """Subject -> chunk number from 0, keeping every pair together and chunks at most ``size`` where that can be.
+
+    A pair with somebody who is not among the ``subjects``, being done already, ties nobody."""
     leader = {s: s for s in subjects}
 
     def find(s: int) -> int:
@@ -47,6 +66,8 @@ def pack(subjects: Sequence[int], pairs: Iterable[tuple[int, int]], size: int) -
         return s
 
     for a, b in pairs:
+        if a not in leader or b not in leader:
+            continue
         leader[max(find(a), find(b))] = min(find(a), find(b))
     groups: dict[int, list[int]] = {}
     for s in subjects:

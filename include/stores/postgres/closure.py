@@ -5,6 +5,10 @@ DELETE CASCADE, erase the certificate with it). So, child tables first, every pa
 staying row refers to is kept for as long as that row: RETAIN with its law and date, or, if the dataset declares
 a ``cut``, ANONYMISE: kept as a key only. A child that stays may be one that this step did not locate at all,
 being somebody else's or a departed owner's.
+
+A hold on a child is another matter than the child's law and date: it may be confidential, and it may be released
+tomorrow. So the parent's ``hold`` column notes it, while its fate is what it would be without the hold, if that
+keeps it at all; only a parent that nothing else keeps is kept on the hold's law, waiting for the hold.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from psycopg import sql
 
 from include.model.catalogue import Dataset
+from include.model.flow import others_rows
 from include.model.words import Disposition
 from include.stores.postgres.area import Area, same_key
 from include.stores.postgres.changes import changes
@@ -71,13 +76,15 @@ def _keep(
     if not counts[parent.id][0] or (covered and not counts[child.id][1]):
         return False
     cut = judging.provisions[parent.id].cut
+    holds = any(p.holds for p in judging.provisions.values())
+    pk = sql.SQL(", ").join(name("p", k) for k in parent.key)
     cursor = connection.execute(
         _KEEP.format(
             keys=area.table(parent.id),
             children=area.table(child.id),
             parent=name(parent.address),
             child=name(child.address),
-            pk=sql.SQL(", ").join(name("p", k) for k in parent.key),
+            pk=pk,
             p_pt=same_key("p", "pt", parent),
             up_n=same_key("up", "n", parent),
             refers=sql.SQL(" AND ").join(
@@ -96,8 +103,13 @@ def _keep(
             rule=sql.Literal(judging.provisions[parent.id].rule),
             law=sql.Literal(judging.shared_law),
             needed=sql.Literal(f"; needed by {child.id}"),
+            cut_law=sql.Literal(judging.provisions[parent.id].law),
+            only_held=_ONLY_HELD if holds else sql.SQL("false"),
+            held_for=sql.SQL("min(k.hold) OVER (PARTITION BY {})").format(pk)
+            if holds
+            else sql.SQL("NULL::text"),
             key_stays=sql.Literal(f"rows of {child.id} that stay in part"),
-            others=sql.Literal(f"rows of {child.id} that are not this case's"),
+            others=sql.Literal(others_rows(child.id)),
         )
     )
     if cursor.rowcount:
@@ -131,31 +143,50 @@ def _stays(area: Area, key: ForeignKey, child: Dataset, judging: Judging) -> sql
     return sql.SQL(" AND ").join([sql.SQL("k.disposition <> 'erase'"), *freed])
 
 
-# The latest need wins; one without a date outlasts all. A kept child that is itself ``anonymise`` or ``unlink``
-# has no date of its own: the parent waits for that row. The order is total, or the disposal could word a fate
-# otherwise than the plan did, and call it a drift. ``up`` is only ever moved to a later fate, so the
-# repetition over circles ends.
+# A located child that only a hold keeps: held itself, kept for a held row, or cut instead of erased for one. (A row
+# that is cut for another need as well notes no hold.)
+_ONLY_HELD = sql.SQL(
+    "coalesce(k.hold IS NOT NULL AND (k.disposition IN ('hold', 'anonymise') OR k.waits_for = k.hold), false)"
+)
+
+# The latest need wins, and any before one that is a hold only; one without a date outlasts all. A kept child that
+# is itself ``anonymise`` or ``unlink`` has no date of its own: the parent waits for that row. The order is total,
+# or the disposal could word a fate otherwise than the plan did, and call it a drift. ``up`` is only ever moved to a
+# later fate, and notes a hold once, so the repetition over circles ends.
 _KEEP = sql.SQL("""
 UPDATE {keys} AS up
-   SET disposition = CASE up.disposition WHEN 'erase' THEN {kept} ELSE 'retain' END,
-       rule = n.rule, law = n.law, hold = NULL,
-       until = CASE WHEN up.disposition = 'erase' THEN {dated} ELSE n.until END,
-       waits_for = CASE WHEN up.disposition = 'erase' THEN {waiting} ELSE n.waits_for END
-  FROM (SELECT DISTINCT ON ({pk}) {pk},
-               coalesce(k.rule, {rule}) AS rule,
-               CASE WHEN position({needed} IN k.law) > 0 THEN k.law
-                    ELSE coalesce(k.law, {law}) || {needed} END AS law,
-               k.until,
-               CASE WHEN k.until IS NULL
-                    THEN coalesce(k.waits_for, k.hold,
-                                  CASE WHEN {first} IS NULL THEN {others} ELSE {key_stays} END) END AS waits_for
-          FROM {keys} AS p
-          JOIN {parent} AS pt ON {p_pt}
-          JOIN {child} AS ct ON {refers} {not_self}
-          LEFT JOIN {children} AS k ON {k_ct}
-         WHERE p.disposition IN ('erase', 'retain')
-           AND ({first} IS NULL OR ({stays}))
-         ORDER BY {pk}, k.until DESC NULLS FIRST, k.rule NULLS LAST, k.law, k.waits_for, k.hold) AS n
- WHERE {up_n}
-   AND (up.disposition = 'erase' OR (up.until IS NOT NULL AND (n.until IS NULL OR n.until > up.until)))
+   SET disposition = CASE WHEN n.decides AND up.disposition = 'erase' THEN {kept} ELSE up.disposition END,
+       rule = CASE WHEN n.decides THEN n.rule ELSE up.rule END,
+       law = CASE WHEN NOT n.decides THEN up.law
+                  WHEN n.only_held AND {kept} = 'anonymise' THEN {cut_law} ELSE n.law END,
+       hold = CASE WHEN up.disposition <> 'retain' AND {kept} = 'anonymise' AND NOT n.only_held THEN NULL
+                   ELSE coalesce(up.hold, n.hold) END,
+       until = CASE WHEN NOT n.decides THEN up.until WHEN up.disposition <> 'retain' THEN {dated} ELSE n.until END,
+       waits_for = CASE WHEN NOT n.decides THEN up.waits_for
+                        WHEN up.disposition <> 'retain' THEN {waiting} ELSE n.waits_for END
+  FROM (SELECT f.*, f.fate = 'erase' OR (NOT f.only_held AND (
+                   f.was_only_held OR (f.was_until IS NOT NULL AND (f.until IS NULL OR f.until > f.was_until))
+               )) AS decides
+          FROM (SELECT DISTINCT ON ({pk}) {pk}, p.disposition AS fate, p.until AS was_until,
+                       coalesce(p.disposition = 'anonymise' OR p.waits_for = p.hold, false) AS was_only_held,
+                       p.hold AS was_hold,
+                       {only_held} AS only_held, {held_for} AS hold,
+                       coalesce(k.rule, {rule}) AS rule,
+                       CASE WHEN position({needed} IN k.law) > 0 THEN k.law
+                            ELSE coalesce(k.law, {law}) || {needed} END AS law,
+                       k.until,
+                       CASE WHEN k.until IS NULL
+                            THEN coalesce(CASE WHEN {only_held} THEN k.hold END, k.waits_for,
+                                          CASE WHEN {first} IS NULL THEN {others} ELSE {key_stays} END)
+                        END AS waits_for
+                  FROM {keys} AS p
+                  JOIN {parent} AS pt ON {p_pt}
+                  JOIN {child} AS ct ON {refers} {not_self}
+                  LEFT JOIN {children} AS k ON {k_ct}
+                 WHERE (p.disposition IN ('erase', 'retain')
+                        OR (p.disposition = 'anonymise' AND p.hold IS NOT NULL))
+                   AND ({first} IS NULL OR ({stays}))
+                 ORDER BY {pk}, only_held, k.until DESC NULLS FIRST, k.rule NULLS LAST, k.law, k.waits_for,
+                          k.hold) AS f) AS n
+ WHERE {up_n} AND (n.decides OR (n.was_hold IS NULL AND n.hold IS NOT NULL))
 """)

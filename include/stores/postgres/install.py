@@ -11,16 +11,25 @@ from include.model.errors import CatalogueError, Refused
 from include.model.words import DatasetKind
 from include.stores.postgres.live import Live
 from include.stores.postgres.restriction import BASE, POLICY, Hiding
+from include.stores.postgres.rights import grant, grant_to_maintainer, grant_to_policies
 from include.stores.postgres.server import Connection, Server, name
 
 ERASER = "eraser"
 PROVER = "prover"
+MAINTAINER = "maintainer"
 
 
 def install(
-    conninfo_owner: str, catalogue: Catalogue, store: str, *, eraser: str = ERASER, prover: str = PROVER
+    conninfo_owner: str,
+    catalogue: Catalogue,
+    store: str,
+    *,
+    eraser: str = ERASER,
+    prover: str = PROVER,
+    maintainer: str = MAINTAINER,
 ) -> None:
-    """Make or renew everything in one transaction, as the owner of the company's tables or a superuser.
+    """Make or renew everything in one transaction, as the owner of the company's tables or a superuser. Without a role
+    ``maintainer`` no table can be written anew; all else can be done.
 
     Run it again after the catalogue, the schema or the set of partitions has changed. Raises Refused if the
     store is declared unmodifiable or a role does not exist, CatalogueError if the map does not fit.
@@ -33,14 +42,24 @@ def install(
             next_step="leave it, or set modifiable",
         )
     server = Server(lambda: conninfo_owner, store)
+    # An autovacuum worker that is at one of the tables can be in the way of its triggers.
+    server.retrying(lambda: _install(server, catalogue, store, eraser, prover, maintainer))
+
+
+def _install(
+    server: Server, catalogue: Catalogue, store: str, eraser: str, prover: str, maintainer: str
+) -> None:
+    declared = catalogue.store(store)
     with server.connect() as connection, connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('quietus install', 0))")
         _roles(connection, store, (eraser, prover, *declared.business_roles))
-        who = {"eraser": name(eraser), "prover": name(prover)}
-        for file in ("schema.sql", "functions.sql"):
+        who = {"eraser": name(eraser), "prover": name(prover), "eraser_name": sql.Literal(eraser),
+               "prover_name": sql.Literal(prover)}  # fmt: skip
+        for file in ("schema.sql", "functions.sql", "quarantine.sql"):
             connection.execute(sql.SQL(_text(file)).format(**who))
         live = Live.read(connection)
-        _grant(connection, live, catalogue, store, eraser, prover)
+        grant(connection, live, catalogue, store, eraser, prover)
+        grant_to_maintainer(connection, live, catalogue, store, maintainer)
         hiding = Hiding(catalogue, live)
         for dataset in catalogue.of_store(store, DatasetKind.TABLE):
             if dataset.address not in live.tables:
@@ -53,19 +72,7 @@ def install(
                 _base(connection, live, address)
             for statement in hiding.statements(dataset, declared.business_roles, eraser):
                 connection.execute(statement)
-        # A function that says who is restricted is nobody's business but the policies' and ours.
-        connection.execute("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA quietus FROM PUBLIC")
-        for role in declared.business_roles:
-            # A policy is checked with the rights of whoever queries.
-            connection.execute(
-                sql.SQL(
-                    "GRANT USAGE ON SCHEMA quietus TO {r};"
-                    " GRANT SELECT (subject_id, lifted_at) ON quietus.restriction TO {r};"
-                    " GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA quietus TO {r};"
-                    " REVOKE EXECUTE ON FUNCTION quietus.open_since(timestamptz), quietus.refresh(regclass),"
-                    " quietus.renew_statistics(regclass[]) FROM {r}"
-                ).format(r=name(role))
-            )
+        grant_to_policies(connection, declared.business_roles)
         connection.execute(
             sql.SQL("GRANT SELECT ON ALL SEQUENCES IN SCHEMA quietus TO {}, {}").format(
                 name(eraser), name(prover)
@@ -91,74 +98,23 @@ def _roles(connection: Connection, store: str, roles: tuple[str, ...]) -> None:
         )
 
 
-def _grant(
-    connection: Connection, live: Live, catalogue: Catalogue, store: str, eraser: str, prover: str
-) -> None:
-    """The eraser works in the schemas that hold mapped tables; the prover reads everything, past row security."""
-    work = sorted({d.address.split(".")[0] for d in catalogue.of_store(store, DatasetKind.TABLE)})
-    every = sorted({t.address.split(".")[0] for t in live.tables.values()} | set(work))
-    (database,) = connection.execute("SELECT current_database()").fetchone() or ("",)
-    connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(name(database), name(eraser)))
-    for schema in every:
-        connection.execute(
-            sql.SQL(
-                "GRANT USAGE ON SCHEMA {s} TO {e}, {p}; GRANT SELECT ON ALL TABLES IN SCHEMA {s} TO {e}, {p}"
-            ).format(s=name(schema), e=name(eraser), p=name(prover))
-        )
-    for schema in work:
-        connection.execute(
-            sql.SQL(
-                "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {s} TO {e};"
-                " GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {s} TO {e}"
-            ).format(s=name(schema), e=name(eraser))
-        )
-    (mighty,) = connection.execute(
-        "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
-    ).fetchone() or (False,)
-    if mighty:  # else preflight names what is missing and what to ask the administrator for
-        connection.execute(
-            sql.SQL("ALTER ROLE {} BYPASSRLS; ALTER ROLE {} BYPASSRLS").format(name(eraser), name(prover))
-        )
-        _may_act_as(connection, prover, catalogue.store(store).business_roles)
-        _may_read_what_comes(connection, live, prover)
-
-
-def _may_act_as(connection: Connection, prover: str, roles: tuple[str, ...]) -> None:
-    """The prover tries out a restriction by becoming each business role. It inherits nothing from them: what it
-    reads as itself, it reads as itself."""
-    if connection.info.server_version < 160000:  # before, inheriting is an attribute of the role
-        connection.execute(sql.SQL("ALTER ROLE {} NOINHERIT").format(name(prover)))
-    how = "WITH INHERIT FALSE, SET TRUE" if connection.info.server_version >= 160000 else ""
-    for role in roles:
-        connection.execute(sql.SQL("GRANT {} TO {} {}").format(name(role), name(prover), sql.SQL(how)))
-
-
-def _may_read_what_comes(connection: Connection, live: Live, prover: str) -> None:
-    """Tables that nobody declared are made after us, and are where a dragnet must be able to look."""
-    owners = {t.owner for t in live.tables.values()}
-    for owner in sorted(owners):
-        connection.execute(
-            sql.SQL(
-                "ALTER DEFAULT PRIVILEGES FOR ROLE {o} GRANT SELECT ON TABLES TO {p};"
-                " ALTER DEFAULT PRIVILEGES FOR ROLE {o} GRANT USAGE ON SCHEMAS TO {p}"
-            ).format(o=name(owner), p=name(prover))
-        )
-    if connection.info.server_version >= 160000:  # before, a role that inherits nothing gets nothing from it
-        connection.execute(
-            sql.SQL("GRANT pg_read_all_data TO {} WITH INHERIT TRUE, SET FALSE").format(name(prover))
-        )
-
-
 def _base(connection: Connection, live: Live, address: str) -> None:
     """A permissive policy, without which a table with row security shows nothing at all. Only where the company
-    has no policies of its own: there one more permissive policy would open what they close."""
-    theirs = connection.execute(
-        "SELECT count(*) FROM pg_policy WHERE polrelid = %s AND polname NOT IN (%s, %s)",
+    has none of its own: permissive policies are ORed, so one more would open what theirs close. It goes again when
+    they get one."""
+    permissive, any_ = connection.execute(
+        "SELECT coalesce(bool_or(polpermissive), false), count(*) > 0"
+        " FROM pg_policy WHERE polrelid = %s AND polname NOT IN (%s, %s)",
         [live.tables[address].oid, BASE, POLICY],
-    ).fetchone() or (0,)
-    if theirs[0] or (live.tables[address].row_security and not _has(connection, live, address)):
+    ).fetchone() or (False, False)
+    ours = _has(connection, live, address)
+    drop = sql.SQL("DROP POLICY IF EXISTS {} ON {}").format(name(BASE), name(address))
+    if permissive:
+        connection.execute(drop)
         return
-    connection.execute(sql.SQL("DROP POLICY IF EXISTS {} ON {}").format(name(BASE), name(address)))
+    if not ours and (any_ or live.tables[address].row_security):
+        return
+    connection.execute(drop)
     connection.execute(
         sql.SQL(
             "CREATE POLICY {} ON {} AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from include.model.flow import Receipt, Step
+from include.model.times import observed_now
 from include.stores.postgres.server import Connection
 
 Verb = Literal["restrict", "dispose"]
@@ -37,6 +38,15 @@ def stamp(connection: Connection, step: str) -> None:
     )
 
 
+def renewed(connection: Connection, step: str, plan: str) -> None:
+    """Note, once, where the log stands after views and statistics were renewed."""
+    connection.execute(
+        "UPDATE quietus.receipt SET renewed_lsn = pg_current_wal_insert_lsn()"
+        " WHERE step = %s AND verb = 'dispose' AND plan = %s AND renewed_lsn IS NULL",
+        [step, plan],
+    )
+
+
 def read(connection: Connection, step: str, store: str) -> tuple[Receipt, ...]:
     """Every receipt of the step, restriction first, then chunks in order."""
     return tuple(
@@ -58,8 +68,14 @@ def read(connection: Connection, step: str, store: str) -> tuple[Receipt, ...]:
     )
 
 
-def total(store: str, plan: str, receipts: Sequence[Receipt]) -> Receipt:
-    """The chunks of one plan as one receipt; of a single chunk, that chunk's own."""
+def total(step: str, store: str, plan: str, receipts: Sequence[Receipt]) -> Receipt:
+    """The chunks of one plan as one receipt; of a single chunk, that chunk's own. A cohort of nobody has no chunk, and
+    nothing was done."""
+    if not receipts:
+        return Receipt(
+            step=step, store=store, verb="dispose", plan=plan, counts={}, position={"chunks": "0"},
+            done_at=observed_now(),
+        )  # fmt: skip
     if len(receipts) == 1:
         return receipts[0]
     counts: dict[str, dict[str, int]] = {}
@@ -70,7 +86,7 @@ def total(store: str, plan: str, receipts: Sequence[Receipt]) -> Receipt:
                 of[done] = of.get(done, 0) + items
     last = receipts[-1]
     return Receipt(
-        step=last.step,
+        step=step,
         store=store,
         verb="dispose",
         chunk=last.chunk,

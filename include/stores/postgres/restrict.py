@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from psycopg import sql
+from psycopg.rows import TupleRow
 
 from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError, Drifted, NotReachable
@@ -36,6 +37,7 @@ def restrict(
                 return
             counts: dict[str, dict[str, int]] = {}
             if step.restricting:
+                _announce(connection)
                 counts[RESTRICTION] = {"restricted": _list(connection, step)}
                 for measure in catalogue.measures:
                     if measure.store != server.store:
@@ -69,6 +71,13 @@ def _done(connection: Connection, step: Step) -> bool:
     )
 
 
+def _announce(connection: Connection) -> None:
+    """Tell older snapshots that somebody is being restricted (``refuse_old_snapshot``). One after the other: the lock
+    is let go of after the commit, so who sees the last restriction sees all before it."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('quietus last restriction', 0))")
+    connection.execute("SELECT setval('quietus.last_restriction', pg_current_xact_id()::text::bigint)")
+
+
 def _list(connection: Connection, step: Step) -> int:
     """Put the cohort on the list. Who is on it already, by another case, stays on it by that case."""
     return connection.execute(
@@ -83,10 +92,11 @@ def _list(connection: Connection, step: Step) -> int:
 
 
 def settle(server: Server, connection: Connection, step: Step) -> None:
-    """Return when every transaction that began before the restriction committed has ended, prepared ones too.
+    """Return when no transaction is left that may still commit a row written for the person before the restriction.
 
-    Such a transaction may hold a snapshot in which nobody is restricted, and write for the person late.
-    Raises Drifted if the step was not restricted, NotReachable (pid and age only) after ``patience.settle``.
+    Those are the ones that have written something already, prepared ones too; whoever has not is refused by the
+    trigger (``quietus.open_since``), so a dump or a long report is not waited for. Raises Drifted if the step was
+    not restricted, NotReachable (which says what holds it, and no query) after ``patience.settle``.
     """
     about = f"step {step.id} of {step.case_no}"
     receipts.stamp(connection, step.id)
@@ -99,18 +109,28 @@ def settle(server: Server, connection: Connection, step: Step) -> None:
     pause = 0.02
     while True:
         open_ = connection.execute(
-            "SELECT pid, kind, age_seconds FROM quietus.open_since(%s) ORDER BY age_seconds DESC", [row[0]]
+            "SELECT pid, kind, application, state, age_seconds FROM quietus.open_since(%s) ORDER BY age_seconds DESC",
+            [row[0]],
         ).fetchall()
         if not open_:
             return
         if time.monotonic() >= deadline:
-            pid, kind, age = open_[0]
-            who = f"{kind} with pid {pid}" if pid is not None else kind
-            raise NotReachable(
-                f"{len(open_)} transactions older than the restriction are still open;"
-                f" the oldest is a {who}, {age} s old",
-                about=about,
-                next_step="let it end, or end it, then try again",
-            )
+            raise _held_up(open_, about)
         time.sleep(pause)
         pause = min(pause * 2, 1.0)
+
+
+def _held_up(open_: Sequence[TupleRow], about: str) -> NotReachable:
+    pid, kind, application, state, age = open_[0]
+    what = f"{len(open_)} transactions that wrote before the restriction are still open; the oldest is "
+    if pid is None:
+        return NotReachable(
+            f"{what}a prepared transaction, {age} s old",
+            about=about,
+            next_step="see pg_prepared_xacts: whoever prepared it must COMMIT PREPARED or ROLLBACK PREPARED; then try again",
+        )
+    return NotReachable(
+        f"{what}a {kind} with pid {pid} ({application or 'no application name'}, {state}), {age} s old",
+        about=about,
+        next_step=f"let it end, or end it with pg_terminate_backend({pid}), then try again",
+    )

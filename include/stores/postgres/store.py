@@ -10,19 +10,23 @@ from include.model.catalogue import Catalogue, Dataset
 from include.model.doors import Connections
 from include.model.errors import CatalogueError, Drifted
 from include.model.flow import Finding, Line, Located, Plan, Provision, Receipt, Step, Survey
+from include.model.history import History
 from include.model.times import observed_now
 from include.model.words import DatasetKind, Role
-from include.stores.postgres import receipts
+from include.stores.postgres import history, receipts, rest
 from include.stores.postgres.answers import Key, keep_starts, keys_of, starts_of
-from include.stores.postgres.area import Area, close_area, keep_provisions, open_area, sweep_areas
-from include.stores.postgres.dispose import Disposing, judging_of, locate, needed, weigh_all
+from include.stores.postgres.area import TEMP, Area, close_area, keep_provisions, open_area, sweep_areas
+from include.stores.postgres.chunks import CHUNK_SUBJECTS
+from include.stores.postgres.dispose import Disposing
 from include.stores.postgres.install import PROVER
 from include.stores.postgres.live import Live
 from include.stores.postgres.preflight import preflight
 from include.stores.postgres.restrict import restrict, settle
+from include.stores.postgres.scope import judging_of, locate, needed, weigh_all
 from include.stores.postgres.server import Connection, Patience, Server
 from include.stores.postgres.survey import digests, finish, parents_first
-from include.stores.postgres.weigh import SHARED_LAW, lines
+from include.stores.postgres.weigh import lines
+from include.stores.shared import SHARED_LAW
 
 
 def _nowhere(_point: str) -> None:
@@ -32,7 +36,8 @@ def _nowhere(_point: str) -> None:
 class PostgresStore:
     """Implements ``include.model.doors.Store``. Each verb opens its own connection as the eraser.
 
-    ``chunk_subjects``: how many subjects one disposing transaction takes (None: all, as for one case).
+    ``chunk_subjects``: how many subjects one disposing transaction takes (None: all); those who own
+    something together stay together.
     ``at`` is called with the name of each point of no return, so that tests can kill the process there.
     """
 
@@ -43,7 +48,7 @@ class PostgresStore:
         connections: Connections,
         *,
         prover: str | None = PROVER,
-        chunk_subjects: int | None = None,
+        chunk_subjects: int | None = CHUNK_SUBJECTS,
         patience: Patience | None = None,
         shared_law: str = SHARED_LAW,
         at: Callable[[str], None] = _nowhere,
@@ -73,7 +78,8 @@ class PostgresStore:
             open_area(connection, step, self._prover)
 
     def survey(self, step: Step) -> Survey:
-        """Locate every dataset's items in one transaction with one snapshot. Again replaces the earlier survey."""
+        """Locate every dataset's items in one transaction with one snapshot. Again replaces the earlier survey, but
+        for what is done already: its rows stay what they were, and are counted."""
         area = Area.of(step.id)
         with self._server.connect() as connection, self._server.reaching(self._about(step)):
             self._opened(connection, step)
@@ -81,9 +87,15 @@ class PostgresStore:
             with connection.transaction():
                 connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
                 live = Live.read(connection)
-                locate(connection, area, self._catalogue, live, datasets)
-                for dataset in datasets:
-                    finish(connection, area, dataset)
+                if rest.begun(connection, area, step.id, self._about(step)):
+                    rest.take(connection, area, step.id)
+                    locate(connection, TEMP, self._catalogue, live, datasets)
+                    for dataset in datasets:
+                        rest.replace(connection, area, dataset, self._about(step))
+                else:
+                    locate(connection, area, self._catalogue, live, datasets)
+                    for dataset in datasets:
+                        finish(connection, area, dataset)
                 connection.execute(sql.SQL("UPDATE {} SET provisions = NULL, plan = NULL").format(area.step))
                 found = digests(connection, area, datasets)
         self._at("survey.after_commit")
@@ -121,13 +133,21 @@ class PostgresStore:
                 datasets = parents_first(needed(self.datasets, {p.dataset for p in mine}, live))
                 self._surveyed(connection, area, datasets, step)
                 judging = judging_of(step, mine, datasets, self.datasets, self._shared_law)
-                rewritten = weigh_all(connection, area, self._catalogue, live, datasets, judging)
-                for dataset in datasets:
-                    if dataset.id in rewritten:
-                        finish(connection, area, dataset)
+                begun = rest.begun(connection, area, step.id, self._about(step))
+                if begun:
+                    rest.take(connection, area, step.id)
+                    rest.copy_surveyed(connection, area, datasets)
+                    _, asked = weigh_all(connection, TEMP, self._catalogue, live, datasets, judging)
+                    for dataset in datasets:
+                        rest.replace(connection, area, dataset, self._about(step), weighed=True)
+                else:
+                    rewritten, asked = weigh_all(connection, area, self._catalogue, live, datasets, judging)
+                    for dataset in datasets:
+                        if dataset.id in rewritten:
+                            finish(connection, area, dataset)
                 weighed = [d for d in datasets if d.id not in judging.idle]
                 keep_provisions(connection, area, mine)
-                keep_starts(connection, area, self._catalogue, self.id, step)
+                keep_starts(connection, area, self._catalogue, self.id, step, asked, begun=begun)
                 found = lines(connection, area, weighed, self._about(step))
         self._at("weigh.after_commit")
         return found
@@ -168,6 +188,16 @@ class PostgresStore:
             receipts.stamp(connection, step.id)
             return receipts.read(connection, step.id, self.id)
 
+    def begun_under(self, step: Step) -> str | None:
+        """The plan of the last disposing transaction that committed, once there is none to come: what is left of
+        a cohort may be planned anew."""
+        last = next((r.plan for r in reversed(self.receipts(step)) if r.verb == "dispose"), None)
+        if last is None:
+            return None
+        with self._server.connect() as connection, self._server.reaching(self._about(step)):
+            is_open = self._is_open(connection, step)
+            return None if is_open and rest.left(connection, Area.of(step.id), step.id) else last
+
     def close(self, step: Step) -> None:
         """Drop the step area. Receipts and restriction stay."""
         with self._server.connect() as connection, self._server.reaching(self._about(step)):
@@ -178,6 +208,18 @@ class PostgresStore:
         with self._server.connect() as connection, self._server.reaching():
             return sweep_areas(connection, open_steps)
 
+    # --- where its log stands ------------------------------------------------------------------------
+
+    def history(self) -> History:
+        """Where the log stands now, and of which history that is."""
+        with self._server.connect() as connection, self._server.reaching():
+            return history.now(connection)
+
+    def has_receipts(self, steps: tuple[str, ...]) -> bool:
+        """Whether all these steps' disposals are still in the database, by its own receipts."""
+        with self._server.connect() as connection, self._server.reaching():
+            return history.disposed(connection, steps)
+
     # --- what other stores ask ---------------------------------------------------------------------
 
     def keys_of(self, step: Step, dataset: Dataset) -> Sequence[Key]:
@@ -185,7 +227,7 @@ class PostgresStore:
         with self._server.connect() as connection, self._server.reaching(self._about(step)):
             self._opened(connection, step)
             return tuple(
-                keys_of(connection, Area.of(step.id), self._catalogue, Live.read(connection), dataset)
+                keys_of(connection, Area.of(step.id), self._catalogue, lambda: Live.read(connection), dataset)
             )
 
     def starts_of(self, step: Step, query: str) -> Sequence[Mapping[str, object]]:
@@ -199,9 +241,13 @@ class PostgresStore:
         return f"step {step.id} of {step.case_no} in store {self.id}"
 
     def _opened(self, connection: Connection, step: Step) -> None:
-        row = connection.execute("SELECT to_regclass(%s)", [f'"{Area.of(step.id).schema}".cohort']).fetchone()
-        if row is None or row[0] is None:
+        if not self._is_open(connection, step):
             raise Drifted("the step is not open", about=self._about(step), next_step="open it first")
+
+    @staticmethod
+    def _is_open(connection: Connection, step: Step) -> bool:
+        row = connection.execute("SELECT to_regclass(%s)", [f'"{Area.of(step.id).schema}".cohort']).fetchone()
+        return row is not None and row[0] is not None
 
     def _surveyed(self, connection: Connection, area: Area, datasets: Sequence[Dataset], step: Step) -> None:
         rows = connection.execute(

@@ -97,11 +97,11 @@ def is_subject(column: LiveColumn, mine: sql.Composable, subject: sql.Composable
 def survey_dataset(
     connection: Connection, area: Area, catalogue: Catalogue, live: Live, dataset: Dataset
 ) -> int:
-    """Make the dataset's key table, replacing an earlier one. Returns how many items it has."""
-    table = area.table(dataset.id)
-    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
+    """Make the dataset's key table. Returns how many items it has."""
     return connection.execute(
-        sql.SQL("CREATE TABLE {} AS {}").format(table, located(area, catalogue, live, dataset))
+        sql.SQL("CREATE TABLE {} AS {}").format(
+            area.table(dataset.id), located(area, catalogue, live, dataset)
+        )
     ).rowcount
 
 

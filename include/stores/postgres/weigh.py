@@ -14,16 +14,14 @@ from psycopg import sql
 
 from include.model.catalogue import Catalogue, Dataset, Start
 from include.model.errors import BooksDoNotBalance, CatalogueError
-from include.model.flow import Floor, Line, Provision
+from include.model.flow import LAST_OWNER, NOT_REACHED, Floor, Line, Provision, Reach
 from include.model.words import Disposition, Ownership
 from include.stores.postgres import periods
 from include.stores.postgres.area import Area, same_key
 from include.stores.postgres.live import Live
 from include.stores.postgres.server import Connection, name
 from include.stores.postgres.survey import column_of
-
-SHARED_LAW = "policy 11.4(7): another owner's lawful interest"
-LAST_OWNER = "its last owner"
+from include.stores.shared import SHARED_LAW
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,7 @@ class Judging:
 
     case_no: str
     as_of: object  # a date, bound as a literal
+    began: object  # the day from which a period runs that starts with the case
     restricting: bool
     provisions: Mapping[str, Provision]
     shared_law: str = SHARED_LAW
@@ -98,6 +97,15 @@ def weigh_dataset(
     if _simple(dataset, provision, live):
         # Every row has one and the same fate: constant defaults add it without rewriting the table.
         values = [provision.disposition.value, provision.rule, provision.law, None, _waits(provision), None]
+        if provision.reaches is not None:
+            values = [
+                Disposition.RETAIN.value,
+                provision.rule,
+                provision.reaches.law,
+                None,
+                NOT_REACHED,
+                None,
+            ]
         connection.execute(
             sql.SQL("ALTER TABLE {} {}, {}").format(
                 table,
@@ -111,8 +119,7 @@ def weigh_dataset(
             )
         )
         return None
-    weighed = f"{dataset.id} *"
-    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(area.schema, weighed)))
+    weighed = f"{dataset.id} *"  # nothing outside this transaction bears such a name
     rows = connection.execute(
         sql.SQL("CREATE TABLE {} AS {}").format(
             sql.Identifier(area.schema, weighed), _fates(area, live, dataset, provision, judging, starts)
@@ -140,6 +147,8 @@ def _waits(provision: Provision) -> str | None:
 
 
 def _simple(dataset: Dataset, provision: Provision, live: Live) -> bool:
+    if provision.reaches is not None:
+        return provision.reaches.only is None
     return not provision.floors and not provision.holds and not can_be_outside(dataset)
 
 
@@ -153,14 +162,15 @@ def _fates(
 ) -> sql.Composed:
     columns: list[sql.Composable] = []
     source: sql.Composable = sql.SQL("{} AS k").format(area.table(dataset.id))
-    if any(f.start is not None for f in provision.floors):
+    reaches = provision.reaches
+    if reaches is not None or any(f.start is not None for f in provision.floors):
         source = sql.SQL("{} LEFT JOIN {} AS t ON {}").format(
             source, name(dataset.address), same_key("t", "k", dataset)
         )
     ends, rules, laws, waits = [], [], [], []
     for i, floor in enumerate(provision.floors):
         if floor.start is None:
-            start = sql.SQL("{}::date").format(sql.Literal(judging.as_of))
+            start = sql.SQL("{}::date").format(sql.Literal(judging.began))
             end: sql.Composable = periods.until(floor, start, "date")
             wait = "the case"
         elif floor.start.column is not None:
@@ -188,6 +198,7 @@ def _fates(
     latest: sql.Composable = (
         sql.SQL("greatest({})").format(sql.SQL(", ").join(ends)) if ends else sql.SQL("NULL::date")
     )
+    columns.append(sql.SQL('{} AS "#beyond"').format(_beyond(live, dataset, reaches)))
     inner = sql.SQL("SELECT k.*{} FROM {}").format(
         sql.SQL("").join(sql.SQL(", ") + c for c in columns), source
     )
@@ -205,21 +216,37 @@ def _fates(
         return sql.SQL("CASE {} END").format(sql.SQL(" ").join(whens))
 
     def choose(
-        hold: sql.Composable, floor: sql.Composable, shared: object, access: object, else_: object
+        hold: sql.Composable,
+        floor: sql.Composable,
+        shared: object,
+        access: object,
+        else_: object,
+        beyond: object,
     ) -> sql.Composed:
         return sql.SQL(
-            'CASE WHEN f."#held" IS NOT NULL THEN {} WHEN f."#latest" IS NOT NULL THEN {}'
+            'CASE WHEN f."#beyond" THEN {} WHEN f."#held" IS NOT NULL THEN {} WHEN f."#latest" IS NOT NULL THEN {}'
             " WHEN {} THEN {} WHEN f.ownership = 'access_only' THEN {} ELSE {} END"
-        ).format(hold, floor, outside, sql.Literal(shared), sql.Literal(access), sql.Literal(else_))
+        ).format(
+            sql.Literal(beyond),
+            hold,
+            floor,
+            outside,
+            sql.Literal(shared),
+            sql.Literal(access),
+            sql.Literal(else_),
+        )
 
     keep = sql.Literal(Disposition.RETAIN.value)
     fates = [
-        choose(sql.Literal(Disposition.HOLD.value), keep, "retain", "unlink", p.disposition.value),
-        choose(sql.Literal(p.rule), pick(rules), p.rule, p.rule, p.rule),
-        choose(_of_hold(provision, "law"), pick(laws), judging.shared_law, p.law, p.law),
+        choose(sql.Literal(Disposition.HOLD.value), keep, "retain", "unlink", p.disposition.value, "retain"),
+        choose(sql.Literal(p.rule), pick(rules), p.rule, p.rule, p.rule, p.rule),
+        choose(
+            _of_hold(provision, "law"), pick(laws), judging.shared_law, p.law, p.law, reaches and reaches.law
+        ),
         choose(
             sql.SQL("NULL"),
             sql.SQL('CASE WHEN f."#latest" < \'infinity\' THEN f."#latest" END'),
+            None,
             None,
             None,
             None,
@@ -230,8 +257,9 @@ def _fates(
             LAST_OWNER,
             None,
             _waits(p),
+            NOT_REACHED,
         ),
-        choose(_of_hold(provision, "hold"), sql.SQL("NULL"), None, None, None),
+        choose(_of_hold(provision, "hold"), sql.SQL("NULL"), None, None, None, None),
     ]
     kept = [*_SURVEYED_BEFORE, *dataset.key, *_SURVEYED_AFTER]
     return sql.SQL(
@@ -250,6 +278,15 @@ def _fates(
 
 _SURVEYED_BEFORE = ("subject_no", "subject_nos")
 _SURVEYED_AFTER = ("ownership", "link", "outsiders")
+
+
+def _beyond(live: Live, dataset: Dataset, reaches: Reach | None) -> sql.Composable:
+    """Whether a row ``t`` is none that the step reaches."""
+    if reaches is None or reaches.only is None:
+        return sql.SQL("false")
+    column, value = reaches.only
+    column_of(live, dataset, column)
+    return sql.SQL("t.{}::text IS DISTINCT FROM {}").format(name(column), sql.Literal(value))
 
 
 LATEST = sql.Identifier("#latest")
@@ -341,7 +378,7 @@ def lines(connection: Connection, area: Area, datasets: Sequence[Dataset], about
             disposition is None
             or rule is None
             or law is None
-            or (disposition == "hold") != (hold is not None)
+            or (disposition == "hold" and hold is None)
             or (disposition == "retain") != (until is not None or waits_for is not None)
         ):
             raise BooksDoNotBalance(
@@ -358,7 +395,8 @@ def lines(connection: Connection, area: Area, datasets: Sequence[Dataset], about
                 law=law,
                 until=until,
                 waits_for=waits_for,
-                hold=hold,
+                hold=hold if disposition == "hold" else None,
+                kept_for=None if disposition == "hold" else hold,
             )
         )
     return tuple(sorted(found, key=lambda line: line.canonical()))

@@ -1,9 +1,8 @@
 """The step area: a bucket of our own that holds cohort, manifests, journal and receipts of a step.
 
     steps/<step>/cohort.json.gz          the subjects, by number
-    steps/<step>/located/<dataset>       what the survey found, one row per item (JSONL.gz)
-    steps/<step>/weighed/<dataset>       the same rows with their dispositions
-    steps/<step>/findings/<dataset>      what a person must settle
+    steps/<step>/located.zip             what the survey found: a row per item, and what a person must settle
+    steps/<step>/weighed.zip             the same rows with their dispositions (both: ``manifests``)
     steps/<step>/journal/dispose-<n>     intent: written before chunk n is touched
     receipts/<step>/<verb>-<n>.json      done: written after chunk n, never replaced
 
@@ -14,22 +13,23 @@ counts only and stay.
 from __future__ import annotations
 
 import gzip
-import io
 import json
-from collections.abc import Iterable, Iterator
-from typing import IO, TYPE_CHECKING, cast
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import IO, TYPE_CHECKING, Literal, cast
 
 from botocore.exceptions import ClientError
 
-from include.model.errors import BooksDoNotBalance, Drifted, Refused
-from include.model.flow import Finding, Receipt, Step
-from include.stores.s3.items import Item, spool, unspool
+from include.model.errors import BooksDoNotBalance, CatalogueError, Drifted, Refused
+from include.model.flow import Receipt, Step
 from include.stores.s3.listing import honours_key_marker
+from include.stores.s3.manifests import Manifest, Writing, packing, spooled, unpacking
 from include.stores.s3.server import ABSENT, Patience, abort_uploads, code_of, delete_versions, reaching
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+Kind = Literal["located", "weighed"]
 PROBE = ("quietus/probe/a", "quietus/probe/b", "quietus/probe/c")
 
 
@@ -63,13 +63,17 @@ class Area:
     # --- cohort ---------------------------------------------------------------------------------
 
     def open(self, step: Step) -> None:
-        """Keep the cohort. Raises Refused if the step already has another one."""
+        """Keep the cohort, in a bucket that is made if it is not there. Raises Refused if the step has another one."""
         cohort = gzip.compress(
             json.dumps({"case": step.case_no, "subjects": step.subjects}, ensure_ascii=False).encode(),
             mtime=0,
         )
         key = f"steps/{step.id}/cohort.json.gz"
-        before = self._get(key)
+        try:
+            before = self._get(key)
+        except CatalogueError:
+            self.install()
+            before = None
         if before is None:
             self._put(key, cohort)
         elif gzip.decompress(before) != gzip.decompress(cohort):
@@ -81,34 +85,32 @@ class Area:
 
     # --- manifests ------------------------------------------------------------------------------
 
-    def keep(self, step: str, kind: str, dataset: str, items: Iterable[Item]) -> None:
-        """Write a manifest as a stream."""
-        with spool(items) as source, reaching(self.about):
-            self.client.upload_fileobj(source, self.bucket, f"steps/{step}/{kind}/{dataset}.jsonl.gz")
+    @contextmanager
+    def writing(self, step: str, kind: Kind) -> Iterator[Writing]:
+        """A manifest to be written. It is there when this ends without an error, and replaces an earlier one."""
+        with spooled() as file:
+            with packing(file) as manifest:
+                yield manifest
+            with reaching(self.about):
+                self.client.upload_fileobj(file, self.bucket, _manifest(step, kind))
 
-    def items(self, step: str, kind: str, dataset: str) -> Iterator[Item]:
-        """The rows of a manifest in order, as a stream. Raises Drifted if there is none."""
-        with reaching(self.about):
-            try:
-                body = self.client.get_object(
-                    Bucket=self.bucket, Key=f"steps/{step}/{kind}/{dataset}.jsonl.gz"
-                )["Body"]
-            except ClientError as error:
-                if code_of(error) not in ABSENT:
-                    raise
-                raise Drifted(
-                    f"the step area has no {kind} manifest", about=dataset, next_step="survey and weigh again"
-                ) from None
-        with body, reaching(self.about):
-            yield from unspool(cast("IO[bytes]", io.BufferedReader(_Raw(body), 1 << 18)))
-
-    def keep_findings(self, step: str, dataset: str, findings: Iterable[Finding]) -> None:
-        rows = [finding.model_dump(mode="json") for finding in findings]
-        self._put(f"steps/{step}/findings/{dataset}.json", json.dumps(rows).encode())
-
-    def findings(self, step: str, dataset: str) -> tuple[Finding, ...]:
-        raw = self._get(f"steps/{step}/findings/{dataset}.json")
-        return tuple(Finding.model_validate(row) for row in json.loads(raw)) if raw else ()
+    @contextmanager
+    def reading(self, step: str, kind: Kind) -> Iterator[Manifest]:
+        """The manifest as it is now. Raises Drifted if there is none."""
+        with ExitStack() as stack:
+            with reaching(self.about):
+                try:
+                    body = self.client.get_object(Bucket=self.bucket, Key=_manifest(step, kind))["Body"]
+                except ClientError as error:
+                    if code_of(error) not in ABSENT:
+                        raise
+                    raise Drifted(
+                        f"the step area has no {kind} manifest",
+                        about=f"step {step} in store {self.store}",
+                        next_step="survey and weigh again",
+                    ) from None
+                manifest = stack.enter_context(unpacking(cast("IO[bytes]", body)))
+            yield manifest
 
     # --- journal and receipts -------------------------------------------------------------------
 
@@ -199,17 +201,5 @@ class Area:
             return True
 
 
-class _Raw(io.RawIOBase):
-    """An S3 body as a raw stream that io.BufferedReader accepts."""
-
-    def __init__(self, body: object) -> None:
-        self._body = cast("IO[bytes]", body)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(cast("bytearray", buffer)).cast("B")
-        data = self._body.read(len(view))
-        view[: len(data)] = data
-        return len(data)
+def _manifest(step: str, kind: Kind) -> str:
+    return f"steps/{step}/{kind}.zip"

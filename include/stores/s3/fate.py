@@ -11,15 +11,17 @@ from datetime import date, datetime, timedelta
 
 from include.model.catalogue import Start
 from include.model.errors import CatalogueError
-from include.model.flow import Floor, Provision
+from include.model.flow import LAST_OWNER, NOT_REACHED, Floor, Provision, Reach
 from include.model.times import PRC, Counting, prc_date
 from include.model.words import Disposition
 from include.stores.s3.items import Item
 from include.stores.s3.wiring import UntilOf
+from include.stores.shared import SHARED_LAW
 
 LAST_MODIFIED = "last_modified"  # pseudo-column of objects and uploads
 _PERIOD = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?")
 NOT_STARTED = "not started"
+NOTHING: Mapping[str, str] = {}
 
 
 def until(floor: Floor, start: date, other: UntilOf | None = None) -> date:
@@ -90,8 +92,10 @@ class Judge:
 
     provision: Provision
     as_of: date
+    began: date  # from which a period runs that starts with the case
     starts_of: Callable[[Start], Mapping[tuple[str, ...], date | str]]
     other: UntilOf | None = None
+    shared_law: str = SHARED_LAW
 
     def __post_init__(self) -> None:
         self._joined = {
@@ -100,9 +104,9 @@ class Judge:
             if floor.start is not None and floor.start.query is not None
         }
 
-    def _started(self, i: int, start: Start | None, item: Item) -> Started:
+    def _started(self, i: int, start: Start | None, item: Item, youngest: Mapping[str, str]) -> Started:
         if start is None:
-            return self.as_of
+            return self.began
         if start.query is not None:
             values = [item.values.get(mine) for mine in sorted(start.on)]
             if any(v is None for v in values):
@@ -111,17 +115,27 @@ class Judge:
         if start.column == LAST_MODIFIED and LAST_MODIFIED not in item.values:
             return day_of(item.modified) or NOT_STARTED
         # A missing or unreadable time is not a licence to delete inside a statutory period.
-        return day_of(item.values.get(start.column or "")) or NOT_STARTED
+        own = day_of(item.values.get(start.column or ""))
+        if own is None:
+            return NOT_STARTED
+        return max(own, day_of(youngest.get(start.column or "")) or own)
 
-    def weigh(self, item: Item) -> Item:
-        """Give the item its disposition, in place."""
+    def weigh(self, item: Item, youngest: Mapping[str, str] = NOTHING) -> Item:
+        """Give the item its disposition, in place. ``youngest``: of the file that a record is in, as in
+        :attr:`Item.youngest`; a floor that starts by a record's own time forbids to rewrite its whole file."""
+        reaches = self.provision.reaches
+        if reaches is not None and not _reached(item, reaches):
+            return settle(item, Disposition.RETAIN, self.provision.rule, reaches.law, waits_for=NOT_REACHED)
+        return self._fate(item, youngest)
+
+    def _fate(self, item: Item, youngest: Mapping[str, str]) -> Item:
         held = {no: h for h in self.provision.holds for no in h.subject_nos}
         for no in item.subjects:
             if no in held:
                 return settle(item, Disposition.HOLD, self.provision.rule, held[no].law, hold=held[no].hold)
         latest: tuple[date, Floor] | None = None
         for i, floor in enumerate(self.provision.floors):
-            began = self._started(i, floor.start, item)
+            began = self._started(i, floor.start, item, youngest)
             if began is None:
                 continue
             if not isinstance(began, date):
@@ -134,9 +148,17 @@ class Judge:
                 latest = end, floor
         if latest is not None:
             return settle(item, Disposition.RETAIN, latest[1].rule, latest[1].law, until=latest[0])
+        if item.shared:
+            return settle(
+                item, Disposition.RETAIN, self.provision.rule, self.shared_law, waits_for=LAST_OWNER
+            )
         if item.link_only:
             return settle(item, Disposition.UNLINK, self.provision.rule, self.provision.law)
         return settle(item, self.provision.disposition, self.provision.rule, self.provision.law)
+
+
+def _reached(item: Item, reaches: Reach) -> bool:
+    return reaches.only is not None and str(item.values.get(reaches.only[0])) == reaches.only[1]
 
 
 def settle(

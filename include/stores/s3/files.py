@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from include.model.catalogue import Dataset
 from include.model.errors import CatalogueError, QuietusError
+from include.stores.s3.fate import LAST_MODIFIED, day_of
 from include.stores.s3.formats import RecordFormat, format_of, lost
 from include.stores.s3.items import Item
 from include.stores.s3.server import ABSENT, code_of, reaching
@@ -47,6 +48,9 @@ class Files:
             raise CatalogueError("records need a format", about=dataset.id)
         self.client, self.dataset, self.bucket = client, dataset, dataset.address
         self.format: RecordFormat = format_of(dataset.format)
+        self.times = sorted(
+            {b.start.column for b in dataset.binds if b.start and b.start.column} - {LAST_MODIFIED}
+        )
         self.fields = sorted(
             {b.start.column for b in dataset.binds if b.start and b.start.column}
             | {mine for b in dataset.binds if b.start for mine in b.start.on}
@@ -78,14 +82,42 @@ class Files:
                 if hit.subject is None:
                     unreadable += 1
                     continue
-                subjects, only = known[(hit.subject,)]
+                owned = known[(hit.subject,)]
                 rows.append(
                     Item("record", entry.key, entry.version, entry.current, entry.etag, 0, entry.modified,
-                         subjects, only, hit.values, hit.row, hit.content)
+                         owned.subjects, owned.link_only, owned.shared, hit.values, hit.row, hit.content)
                 )  # fmt: skip
         except QuietusError:
             return rows, unreadable + 1
         return rows, unreadable
+
+    def describe(self, file: File, rows: list[Item]) -> None:
+        """Note on the ``file`` row what holds for the file as a whole: whether others have records in it, and
+        how young its youngest record is. A file that cannot be read to its end may hold anybody's."""
+        entry = file.entry
+        try:
+            entry.mixed = self.mixed(file, rows)
+            entry.youngest = self.youngest(file)
+        except QuietusError:
+            entry.mixed = True
+            entry.youngest = dict.fromkeys(self.times, _written(entry))
+
+    def mixed(self, file: File, rows: list[Item]) -> bool:
+        """Whether the version holds any record but the cohort's own ones among these."""
+        return self.format.others(file.body, frozenset(row.row for row in rows if not row.link_only))
+
+    def youngest(self, file: File) -> dict[str, str]:
+        """Time field -> the day of the youngest record, whoever's. A record without a readable time is at most
+        as young as the version that it was written into."""
+        found: dict[str, str] = {}
+        for name in self.times:
+            days = set[str]()
+            for value in self.format.times(file.body, name):
+                day = day_of(value)
+                days.add(day.isoformat() if day else _written(file.entry))
+            if days:
+                found[name] = max(days)
+        return found
 
     def prints(self, file: File, without: list[Item]) -> NDArray[np.uint64]:
         """Prints of a version's records but those."""
@@ -99,9 +131,9 @@ class Files:
 
     def versions(self, key: str) -> list[Item]:
         """All versions and markers of one key, the newest first."""
-        from include.stores.s3.listing import Walk
+        from include.stores.s3.listing import Walk, never
 
-        walk = Walk(self.client, self.bucket, leaps=False, about=self.dataset.id)
+        walk = Walk(self.client, self.bucket, may_leap=never, about=self.dataset.id)
         for group in walk.versions(key, [key]):
             if group[0].key == key:
                 return group[::-1]
@@ -112,3 +144,9 @@ class Files:
         with reaching(self.dataset.id):
             found = self.client.get_object_tagging(Bucket=self.bucket, Key=entry.key, **version)  # type: ignore[arg-type]
         return [(t["Key"], t["Value"]) for t in found["TagSet"]]
+
+
+def _written(entry: Item) -> str:
+    """The day on which the version was written; "" if the server does not say."""
+    day = day_of(entry.modified)
+    return day.isoformat() if day else ""

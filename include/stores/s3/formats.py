@@ -49,6 +49,13 @@ class RecordFormat(Protocol):
     def prints(self, source: IO[bytes], without: frozenset[int]) -> NDArray[np.uint64]:
         """A 64-bit print of every record but those rows, sorted. Equal records have equal prints."""
 
+    def others(self, source: IO[bytes], rows: frozenset[int]) -> bool:
+        """Whether the file has any record but those rows. Stops at the first."""
+
+    def times(self, source: IO[bytes], field: str) -> Iterator[str | None]:
+        """What every record, whoever's, says in a field that holds a time: each value at least once, to the
+        minute; None for a record that says nothing."""
+
     def rewrite(self, source: IO[bytes], sink: IO[bytes], changes: Changes) -> Rewritten:
         """Copy the file with these changes; every other record keeps its bytes and its place."""
 
@@ -59,6 +66,13 @@ class RecordFormat(Protocol):
 def content_of(record: bytes) -> str:
     """Digest of one record's bytes, to find the same record again in another version of its file."""
     return hashlib.blake2b(record, digest_size=16).hexdigest()
+
+
+def to_the_minute(value: str) -> str:
+    """An ISO 8601 moment without its seconds, so that a day's many moments are few; anything else as it is."""
+    if len(value) > 19 and value[10] in "T " and value[13] == value[16] == ":":
+        return value[:16] + value[19:].lstrip(".0123456789")
+    return value
 
 
 def print_of(record: bytes) -> int:

@@ -1,19 +1,17 @@
 """One located item as a manifest row, and the digest over many of them.
 
-A manifest is JSONL.gz in the step area. It is written and read as a stream, in order of key; of one
-key the oldest version first, so that a disposal that is cut short never brings an older version to light.
+A manifest (``manifests``) is written and read as a stream, in order of key; of one key the oldest version first,
+so that a disposal that is cut short never brings an older version to light.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
-from typing import IO, Literal, cast
+from typing import Literal, cast
 
 from include.model.flow import Line, Located
 from include.model.words import CopyKind, Disposition
@@ -34,7 +32,8 @@ class Item:
     size: int = 0
     modified: str = ""  # ISO 8601, UTC; for an upload, when it was begun
     subjects: tuple[int, ...] = ()
-    link_only: bool = False  # shared with somebody outside the cohort, or not the subject's own
+    link_only: bool = False  # not the cohort's to take: others own it too, or nobody in the cohort owns it
+    shared: bool = False  # somebody outside the cohort owns it too, so it waits for its last owner
     values: dict[str, str | None] = field(default_factory=dict)  # template variables or record fields
     row: int = -1  # position of the record in its file, from 0
     content: str = ""  # digest of the record's own bytes
@@ -43,6 +42,9 @@ class Item:
     bystanders_lost: int = 0
     in_current: bool = False
     newest: bool = False  # of its key, delete markers included
+    # Of a ``file`` row with records of the cohort.
+    mixed: bool = False  # it holds records of others too, so it cannot be denied as a whole
+    youngest: dict[str, str] = field(default_factory=dict)  # time field -> day of its youngest record
     # What was weighed.
     disposition: Disposition | None = None
     rule: str = ""
@@ -66,7 +68,7 @@ class Item:
 
     def line(self) -> bytes:
         """The manifest row. Defaults are left out: most rows are short."""
-        out = {k: v for k, v in asdict(self).items() if v != _DEFAULTS.get(k, _NEVER)}
+        out = {k: v for k in _FIELDS if (v := getattr(self, k)) != _DEFAULTS.get(k, _NEVER)}
         return json.dumps(out, ensure_ascii=False, default=str, separators=(",", ":")).encode() + b"\n"
 
     @classmethod
@@ -81,6 +83,7 @@ class Item:
 
 
 _NEVER = object()
+_FIELDS = tuple(f.name for f in fields(Item))
 _DEFAULTS: dict[str, object] = {
     f.name: (f.default_factory() if callable(f.default_factory) else f.default)
     for f in fields(Item)
@@ -148,20 +151,3 @@ class Lines:
             for (copy, disposition, rule, law, until, waits_for, hold), n in self._of.items()
         ]
         return tuple(sorted(found, key=lambda line: line.canonical()))
-
-
-def spool(items: Iterable[Item]) -> IO[bytes]:
-    """Items as a manifest in an unnamed temporary file, rewound. Memory does not grow with their number."""
-    sink: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
-    with gzip.GzipFile(fileobj=sink, mode="wb", compresslevel=1, mtime=0) as packed:
-        for item in items:
-            packed.write(item.line())
-    sink.seek(0)
-    return sink
-
-
-def unspool(source: IO[bytes]) -> Iterator[Item]:
-    """The items of a manifest, in order."""
-    with gzip.GzipFile(fileobj=source, mode="rb") as packed:
-        for line in packed:
-            yield Item.read(line)

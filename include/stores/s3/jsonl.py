@@ -20,7 +20,7 @@ import numpy as np
 
 from include.model.catalogue import Cut
 from include.model.errors import QuietusError
-from include.stores.s3.formats import Changes, Found, Rewritten, content_of, print_of
+from include.stores.s3.formats import Changes, Found, Rewritten, content_of, print_of, to_the_minute
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,6 +90,20 @@ def _suspects(link: str) -> re.Pattern[bytes]:
     )
 
 
+def _plainly(field: str) -> re.Pattern[bytes]:
+    """A field whose value is a text without escapes or a number."""
+    name = re.escape(json.dumps(field, ensure_ascii=False).encode())
+    return re.compile(name + rb"""[ \t]*:[ \t]*"?((?<=")[ -!#-\[\]-~]*(?=")|-?[0-9][0-9.]*(?=[ \t]*[,}]))""")
+
+
+def _field(line: bytes, field: str) -> str | None:
+    try:
+        value = text_of(at_path(json.loads(line), field))
+    except (ValueError, RecursionError):
+        return None
+    return None if value is None else to_the_minute(value)
+
+
 class JsonLines:
     """See :class:`include.stores.s3.formats.RecordFormat`. A record is a line; rows count empty lines too."""
 
@@ -116,6 +130,21 @@ class JsonLines:
     def prints(self, source: IO[bytes], without: frozenset[int]) -> NDArray[np.uint64]:
         out = array("Q", (print_of(line) for row, line in _lines(source) if line and row not in without))
         return np.sort(np.frombuffer(out, dtype=np.uint64)) if out else np.empty(0, dtype=np.uint64)
+
+    def others(self, source: IO[bytes], rows: frozenset[int]) -> bool:
+        return any(line.strip() and row not in rows for row, line in _lines(source))
+
+    def times(self, source: IO[bytes], field: str) -> Iterator[str | None]:
+        plain, said = _plainly(field) if "." not in field else None, set[str | None]()
+        for _, line in _lines(source):
+            if not line.strip():
+                continue
+            # In a flat object, once and plainly, is how loggers write it; only what is written otherwise is parsed.
+            hits = plain.findall(line) if plain and line.count(b"{") == 1 else ()
+            value = to_the_minute(hits[0].decode()) if len(hits) == 1 else _field(line, field)
+            if value not in said:
+                said.add(value)
+                yield value
 
     def rewrite(self, source: IO[bytes], sink: IO[bytes], changes: Changes) -> Rewritten:
         level, mtime = _header(source)

@@ -9,8 +9,9 @@ prefix where the server allows; in sparse stretches it asks prefix by prefix.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from include.stores.s3.items import Item, stamp
@@ -42,12 +43,23 @@ def _group(entries: list[Item]) -> list[list[Item]]:
     ]
 
 
-class Walk:
-    """One listing of a bucket. ``leaps``: the server honours KeyMarker as written (see ``server``)."""
+def never() -> bool:
+    """``may_leap`` of a walk that has one prefix."""
+    return False
 
-    def __init__(self, client: S3Client, bucket: str, *, leaps: bool, about: str) -> None:
-        self.client, self.bucket, self.leaps, self.about = client, bucket, leaps, about
+
+class Walk:
+    """One listing of a bucket. ``may_leap``: whether the server honours KeyMarker as written (see ``server``); it is
+    asked only once there is a second page to be fetched."""
+
+    def __init__(self, client: S3Client, bucket: str, *, may_leap: Callable[[], bool], about: str) -> None:
+        self.client, self.bucket, self.about = client, bucket, about
+        self._may_leap = may_leap
         self._carry: list[Item] = []
+
+    @cached_property
+    def leaps(self) -> bool:
+        return self._may_leap()
 
     def versions(self, base: str, prefixes: Sequence[str]) -> Iterator[list[Item]]:
         """Groups (one per key) of all versions and markers under any of ``prefixes``, all of which begin
@@ -58,11 +70,12 @@ class Walk:
         sparse = 0
         while at < len(wanted):
             if not dense:
-                stop = min(len(wanted), at + SPARSE_RUN) if self.leaps else len(wanted)
+                many = len(wanted) - at > SPARSE_RUN
+                stop = at + SPARSE_RUN if many and self.leaps else len(wanted)
                 for prefix in wanted[at:stop]:
                     yield from self._all(prefix)
                 at = stop
-                dense, sparse = self.leaps and len(wanted) - at > 2, SPARSE_PAGES - 1
+                dense, sparse = len(wanted) - at > 2 and self.leaps, SPARSE_PAGES - 1
                 token = _before(wanted[at]) if dense else {}
                 continue
             page = self._page(base, token or {})
@@ -76,7 +89,7 @@ class Walk:
             inside = page.end.startswith(wanted[served]) if served < len(wanted) else False
             at = served
             token = page.next
-            if at < len(wanted) and self.leaps and not inside and wanted[at] > page.end:
+            if at < len(wanted) and not inside and wanted[at] > page.end and self.leaps:
                 self._carry.clear()  # its key is under no wanted prefix
                 token = _before(wanted[at])
             if sparse >= SPARSE_PAGES and not inside:

@@ -8,13 +8,13 @@ from itertools import groupby, islice
 from include.model.catalogue import Dataset
 from include.model.errors import CatalogueError
 from include.model.flow import Finding, Step
+from include.model.template import Template
 from include.model.words import Disposition
 from include.stores.s3.fate import Judge, settle
 from include.stores.s3.items import Item
-from include.stores.s3.listing import Walk
+from include.stores.s3.listing import Walk, never
 from include.stores.s3.server import abort_uploads, delete_versions
-from include.stores.s3.site import AHEAD, Done, Owners, Site, owners, weigh_lock
-from include.stores.s3.template import Template
+from include.stores.s3.site import AHEAD, Done, Owned, Owners, Site, owners, weigh_lock
 
 CHUNK = 10_000  # items between two journal entries: ten bulk deletes
 
@@ -33,14 +33,16 @@ class Objects:
         known, base, ordered = self._wanted(step)
         if not ordered:
             return
-        leaps = len(ordered) > 2 and self.site.area.leaps
         yield from self._uploads(known, base, ordered)
-        walk = Walk(self.site.client, self.bucket, leaps=leaps, about=self.dataset.id)
+        walk = Walk(
+            self.site.client, self.bucket, may_leap=lambda: self.site.area.leaps, about=self.dataset.id
+        )
         for group in walk.versions(base, ordered):
             if self._claim(group[0], known):
                 first = group[0]
                 for item in group:
-                    item.subjects, item.link_only, item.values = first.subjects, first.link_only, first.values
+                    item.subjects, item.values = first.subjects, first.values
+                    item.link_only, item.shared = first.link_only, first.shared
                     yield item
 
     def uploads(self, step: Step) -> Iterator[Item]:
@@ -51,7 +53,7 @@ class Objects:
         self, known: dict[tuple[str, ...], Owners], base: str, prefixes: Sequence[str]
     ) -> Iterator[Item]:
         if prefixes:
-            walk = Walk(self.site.client, self.bucket, leaps=False, about=self.dataset.id)
+            walk = Walk(self.site.client, self.bucket, may_leap=never, about=self.dataset.id)
             yield from (item for item in walk.uploads(base, prefixes) if self._claim(item, known))
 
     def _wanted(self, step: Step) -> tuple[dict[tuple[str, ...], Owners], str, list[str]]:
@@ -69,15 +71,12 @@ class Objects:
         values = self.template.match(item.key)
         if values is None:
             return False
-        subjects: dict[int, None] = {}
-        only = True
+        owned = Owned()
         for names, of in known.items():
-            hit = of.get(tuple(values.get(n, "") for n in names))
-            if hit is not None:
-                subjects.update(dict.fromkeys(hit[0]))
-                only = only and hit[1]
-        item.subjects, item.link_only, item.values = tuple(subjects), only, dict(values)
-        return bool(subjects)
+            owned |= of.get(tuple(values.get(n, "") for n in names), Owned())
+        item.subjects, item.values = owned.subjects, dict(values)
+        item.link_only, item.shared = owned.link_only, owned.shared
+        return bool(owned.subjects)
 
     def weigh(self, items: Iterable[Item], judge: Judge) -> Iterator[Item]:
         if judge.provision.disposition is not Disposition.ERASE:
@@ -86,12 +85,11 @@ class Objects:
                 about=self.dataset.id,
                 next_step="declare the action erase, or the dataset as records",
             )
-        locking = self.site.locking(self.bucket)
         weighed = (judge.weigh(item) for item in items)
         held_back: list[Item] = []
         while batch := list(islice(weighed, AHEAD)):
-            if locking:
-                due = [i for i in batch if i.disposition is Disposition.ERASE and i.kind == "version"]
+            due = [i for i in batch if i.disposition is Disposition.ERASE and i.kind == "version"]
+            if due and self.site.locking(self.bucket):
                 for item, (end, hold) in zip(due, self.site.locks(self.bucket, due), strict=True):
                     weigh_lock(item, end, hold)
             held_back += batch
@@ -145,6 +143,9 @@ class Objects:
 
     def tags(self, located: Iterable[Item]) -> Iterator[Item]:
         return (item for item in located if item.kind == "version" and not item.link_only)
+
+    def open_to_others(self, located: Iterable[Item]) -> Iterator[Item]:
+        return iter(())
 
 
 def cover(group: list[Item]) -> list[Item]:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.model.errors import QuietusError
-from include.stores.s3.formats import Changes, Found, Rewritten, content_of, print_of
+from include.stores.s3.formats import Changes, Found, Rewritten, content_of, print_of, to_the_minute
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -124,6 +124,25 @@ class Parquet:
                     out.append(print_of(record))
                 row += 1
         return np.sort(np.frombuffer(out, dtype=np.uint64)) if out else np.empty(0, dtype=np.uint64)
+
+    def others(self, source: IO[bytes], rows: frozenset[int]) -> bool:
+        return bool(_open(source).metadata.num_rows > len(rows))
+
+    def times(self, source: IO[bytes], field: str) -> Iterator[str | None]:
+        file, said = _open(source), set[str | None]()
+        for g in range(file.num_row_groups):
+            column = _column(file.read_row_group(g, columns=[field]), field)
+            if column is None:
+                yield None
+                return
+            if column.null_count:
+                yield None
+            if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+                youngest = _text(pc.max(column).as_py())
+                said |= {youngest} if youngest else set()
+                continue
+            said |= {to_the_minute(v) for v in map(_text, pc.unique(column).to_pylist()) if v is not None}
+        yield from said
 
     def rewrite(self, source: IO[bytes], sink: IO[bytes], changes: Changes) -> Rewritten:
         file, done = _open(source), Rewritten(0, 0, 0)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+from include.model.abreast import abreast
 from include.model.catalogue import Dataset
 from include.model.errors import CatalogueError
 from include.model.flow import Finding, Step
@@ -18,7 +19,7 @@ from include.model.words import Disposition
 from include.stores.s3.fate import Judge, settle
 from include.stores.s3.files import File, Files
 from include.stores.s3.items import Item
-from include.stores.s3.listing import Walk
+from include.stores.s3.listing import Walk, never
 from include.stores.s3.rewriting import rewrite_current
 from include.stores.s3.server import delete_versions
 from include.stores.s3.site import Done, Owners, Site, owners, weigh_lock
@@ -40,12 +41,20 @@ class Records:
         """Per file its versions, the oldest first; of each a ``file`` row, then the cohort's records."""
         self.findings = []
         field, known = self._owners(step)
-        for group in self._groups():
-            yield from self._scan(group, field, known)
+        for _, versions in groupby(self._fetched(self._groups(), known), key=lambda v: v[0].key):
+            yield from self._scan(versions, field, known)
         self._open_uploads()
 
+    def _fetched(self, groups: Iterable[list[Item]], known: Owners) -> Iterator[tuple[Item, File | None]]:
+        """The versions in order, each with its file, of which some are fetched ahead."""
+
+        def fetch(entry: Item) -> tuple[Item, File | None]:
+            return entry, self.files.fetch(entry) if known and (entry.size or entry.current) else None
+
+        return abreast(fetch, (entry for group in groups for entry in group if entry.kind == "version"))
+
     def _groups(self) -> Iterator[list[Item]]:
-        walk = Walk(self.site.client, self.bucket, leaps=False, about=self.dataset.id)
+        walk = Walk(self.site.client, self.bucket, may_leap=never, about=self.dataset.id)
         return walk.versions(self.dataset.prefix, [self.dataset.prefix])
 
     def _owners(self, step: Step) -> tuple[str, Owners]:
@@ -59,19 +68,20 @@ class Records:
         ((names, of),) = known.items()
         return names[0], of
 
-    def _scan(self, group: list[Item], field: str, known: Owners) -> Iterator[Item]:
+    def _scan(
+        self, versions: Iterable[tuple[Item, File | None]], field: str, known: Owners
+    ) -> Iterator[Item]:
         """The rows of one key. A version with hits stays on local disk until its key is done."""
         wanted = frozenset(values[0] for values in known)
         older: list[tuple[File, list[Item]]] = []
         current: tuple[File, list[Item]] | None = None
         try:
-            for entry in group:
-                if entry.kind != "version":
-                    continue
+            for entry, file in versions:
                 entry.kind = "file"
-                file = self.files.fetch(entry) if wanted and (entry.size or entry.current) else None
                 rows, unreadable = self.files.records(file, field, wanted, known) if file else ([], 0)
                 self._unreadable(unreadable)
+                if file is not None and rows:
+                    self.files.describe(file, rows)
                 if file is not None and entry.current:
                     current = file, rows
                 elif file is not None and rows:
@@ -119,7 +129,7 @@ class Records:
             ))  # fmt: skip
 
     def _open_uploads(self) -> None:
-        walk = Walk(self.site.client, self.bucket, leaps=False, about=self.dataset.id)
+        walk = Walk(self.site.client, self.bucket, may_leap=never, about=self.dataset.id)
         open_ones = sum(1 for _ in walk.uploads(self.dataset.prefix, [self.dataset.prefix]))
         if open_ones:
             self.findings.append(self._finding(
@@ -144,11 +154,11 @@ class Records:
             )
         for _, group in groupby(items, key=lambda i: i.key):
             rows = list(group)
+            youngest = {i.version: i.youngest for i in rows if i.kind == "file"}
             for item in rows:
                 if item.kind == "record":
-                    judge.weigh(item)
-            if self.site.locking(self.bucket):
-                self._weigh_locks(rows)
+                    judge.weigh(item, youngest[item.version])
+            self._weigh_locks(rows)
             for _, version in groupby(rows, key=lambda i: i.version):
                 _weigh_old([i for i in version if i.kind == "record" and not i.current])
             yield from rows
@@ -156,6 +166,8 @@ class Records:
     def _weigh_locks(self, rows: list[Item]) -> None:
         due = {i.version for i in rows if i.kind == "record" and changes(i)}
         files = [i for i in rows if i.kind == "file" and i.version in due]
+        if not files or not self.site.locking(self.bucket):
+            return
         for file, (end, hold) in zip(files, self.site.locks(self.bucket, files), strict=True):
             for item in rows:
                 if item.kind == "record" and item.version == file.version and changes(item):
@@ -223,7 +235,7 @@ class Records:
 
     def _hits(self, group: list[Item], field: str, known: Owners) -> list[Item]:
         findings = list(self.findings)
-        rows = [i for i in self._scan(group, field, known) if i.kind == "record"]
+        rows = [i for i in self._scan(self._fetched([group], known), field, known) if i.kind == "record"]
         self.findings = findings
         return rows
 
@@ -231,22 +243,30 @@ class Records:
         done, (field, known) = Done(), self._owners(step)
         doomed: list[tuple[str, str]] = []
         for key, group in groupby(rows, key=lambda i: i.key):
-            records = [i for i in group if i.kind == "record"]
-            for item in records:
-                if changes(item):
+            planned = list(group)
+            for item in planned:
+                if item.kind == "record" and changes(item):
                     done.add(item)
             doomed += [
-                (key, version) for version in rewrite_current(self.files, key, records, (field, known))
+                (key, version) for version in rewrite_current(self.files, key, planned, (field, known))
             ]
         result = delete_versions(self.site.client, self.bucket, doomed, self.site.patience, self.dataset.id)
         done.stayed, done.requests = result.stayed, result.requests
         return done
 
     def tags(self, located: Iterable[Item]) -> Iterator[Item]:
-        for _, rows in groupby(located, key=lambda i: (i.key, i.version)):
-            first, *records = rows
-            if any(not r.link_only for r in records):
-                yield first
+        return (file for file in _of_the_cohort(located) if not file.mixed)
+
+    def open_to_others(self, located: Iterable[Item]) -> Iterator[Item]:
+        return (file for file in _of_the_cohort(located) if file.mixed)
+
+
+def _of_the_cohort(located: Iterable[Item]) -> Iterator[Item]:
+    """The ``file`` rows of versions in which the cohort has records of its own."""
+    for _, rows in groupby(located, key=lambda i: (i.key, i.version)):
+        file, *records = rows
+        if any(not r.link_only for r in records):
+            yield file
 
 
 def changes(item: Item) -> bool:

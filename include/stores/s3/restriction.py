@@ -1,5 +1,8 @@
 """Hiding the cohort's objects from business roles (R1): a tag on every version, and one policy statement
-per bucket that denies reading whatever bears the tag.
+per bucket that denies reading whatever bears the tag, and taking the tag off.
+
+A file that mixes the records of many people is never tagged: to deny it would take everybody's log away for
+one person's sake. There restriction is detect-only, and the receipt says so.
 
 The policy names no person and does not grow with people (a policy may have 20 KB). Servers differ, so
 enforcement is *measured* on two canaries before it is claimed: moto evaluates a statement but not its
@@ -10,10 +13,11 @@ the receipt says that the restriction is not enforced (UNVERIFIED, never "hidden
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -22,11 +26,20 @@ from include.stores.s3.items import Item
 from include.stores.s3.server import ABSENT, code_of, reaching
 from include.stores.s3.site import AHEAD, WORKERS, Site
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import TagTypeDef
+
 TAG, VALUE = "quietus", "restricted"
 SID = "QuietusRestricted"
 LARGEST = 20 * 1024  # bytes of a bucket policy (S3 API reference)
 READING = (
     "s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAcl", "s3:GetObjectVersionAcl",
+    "s3:GetObjectTagging", "s3:GetObjectVersionTagging",
+)  # fmt: skip
+# What would end the restriction: without its tag a version is denied to nobody, by its ACL it is open to anybody.
+LOOSENING = (
+    "s3:PutObjectTagging", "s3:PutObjectVersionTagging", "s3:DeleteObjectTagging", "s3:DeleteObjectVersionTagging",
+    "s3:PutObjectAcl", "s3:PutObjectVersionAcl",
 )  # fmt: skip
 
 ENFORCED = "enforced: a tagged canary was refused, its untagged twin was read"
@@ -35,6 +48,14 @@ BLUNT = (
     "UNVERIFIED: this server ignores policy conditions, so a deny would hit everybody; "
     "the tags only mark the objects"
 )
+KEPT = "enforced: the tag could not be taken off a canary"
+LOOSE = "UNVERIFIED: this server lets whoever may tag objects take the tag off, and then read"
+# No policy condition knows whose an upload is: its key names a person, and a policy must not.
+WRITES = (
+    "UNVERIFIED: an upload under the person's keys is not refused; the survey before disposing and the proof"
+    " that nothing is there anew find it"
+)
+MIXED = "UNVERIFIED: {files} versions of record files also hold records of others, so they are not denied to anybody"
 NOBODY = "UNVERIFIED: the catalogue names no business role of this store, so there is nobody to refuse"
 
 
@@ -44,15 +65,28 @@ def principal(role: str) -> str:
 
 
 def statement(bucket: str, who: Sequence[str], sid: str = SID, under: str = "*") -> dict[str, Any]:
-    """Deny these principals to read anything in the bucket that bears the tag."""
+    """Deny these principals to read anything in the bucket that bears the tag, and to take the tag off."""
     return {
         "Sid": sid,
         "Effect": "Deny",
         "Principal": {"AWS": sorted(who)},
-        "Action": list(READING),
+        "Action": [*READING, *LOOSENING],
         "Resource": f"arn:aws:s3:::{bucket}/{under}",
         "Condition": {"StringEquals": {f"s3:ExistingObjectTag/{TAG}": VALUE}},
     }
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What this server makes of a deny by tag: of reading (one of the first four sentences above), and of taking
+    the tag off."""
+
+    reading: str
+    tag: str
+
+    @property
+    def enforced(self) -> bool:
+        return self.reading == ENFORCED
 
 
 class Restriction:
@@ -61,10 +95,10 @@ class Restriction:
     def __init__(self, site: Site, roles: Sequence[str]) -> None:
         self.site, self.roles = site, roles
 
-    def enforcement(self) -> str:
-        """What this server makes of a deny by tag: one of the four sentences above."""
+    def measure(self) -> Measured:
+        """Try on two canaries of ours what the server enforces."""
         if not self.roles:
-            return NOBODY
+            return Measured(NOBODY, NOBODY)
         client, bucket = self.site.client, self.site.area.bucket
         hidden, shown = "quietus/canary/hidden", "quietus/canary/shown"
         with reaching("the restriction's canaries"):
@@ -73,17 +107,28 @@ class Restriction:
         deny = {**statement(bucket, ["*"], "QuietusCanary", "quietus/canary/*"), "Principal": "*"}
         self._merge(bucket, deny)
         try:
-            refused, read = not self._readable(hidden), self._readable(shown)
+            refused = not self._may(lambda: client.get_object(Bucket=bucket, Key=hidden))
+            read = self._may(lambda: client.get_object(Bucket=bucket, Key=shown))
+            loose = [  # a tag that comes off takes the canary's protection along, so the milder try is the first
+                self._may(
+                    lambda: client.put_object_tagging(
+                        Bucket=bucket, Key=hidden, Tagging={"TagSet": [{"Key": TAG, "Value": VALUE}]}
+                    )
+                ),
+                self._may(lambda: client.delete_object_tagging(Bucket=bucket, Key=hidden)),
+            ]
         finally:
             self._merge(bucket, None, "QuietusCanary")
         if not read:
-            return BLUNT
-        return ENFORCED if refused else IGNORED
+            return Measured(BLUNT, BLUNT)
+        if not refused:
+            return Measured(IGNORED, IGNORED)
+        return Measured(ENFORCED, LOOSE if any(loose) else KEPT)
 
-    def _readable(self, key: str) -> bool:
+    def _may(self, attempt: Callable[[], object]) -> bool:
         with reaching("the restriction's canaries"):
             try:
-                self.site.client.get_object(Bucket=self.site.area.bucket, Key=key)["Body"].close()
+                attempt()
             except ClientError as error:
                 if code_of(error) in ("AccessDenied", "403"):
                     return False
@@ -142,15 +187,28 @@ class Restriction:
                     marked, gone = marked + there, gone + (not there)
         return marked, gone
 
-    def _mark(self, bucket: str, item: Item) -> bool:
+    def unmark(self, bucket: str, items: Iterable[Item]) -> int:
+        """Take our tag off versions, keeping their other tags. Returns how many versions there are."""
+        rows = iter(items)
+        there = 0
+        with ThreadPoolExecutor(WORKERS) as pool:
+            while batch := list(islice(rows, AHEAD)):
+                there += sum(pool.map(lambda item: self._mark(bucket, item, marked=False), batch))
+        return there
+
+    def _mark(self, bucket: str, item: Item, *, marked: bool = True) -> bool:
+        """Make a version bear the tag, or not bear it. Says whether the version is there."""
         version: dict[str, Any] = {} if item.version == "null" else {"VersionId": item.version}
+        ours: TagTypeDef = {"Key": TAG, "Value": VALUE}
         with reaching(bucket):
             try:
                 tags = self.site.client.get_object_tagging(Bucket=bucket, Key=item.key, **version)["TagSet"]
-                if {"Key": TAG, "Value": VALUE} in tags:
+                if (ours in tags) is marked:
                     return True
                 tags = [t for t in tags if t["Key"] != TAG]
-                if len(tags) >= 10:  # S3 allows ten tags; dropping one of the company's is not ours to do
+                if (
+                    marked and len(tags) >= 10
+                ):  # S3 allows ten tags; dropping one of the company's is not ours to do
                     raise Refused(
                         "an object already bears ten tags, so it cannot be marked as restricted",
                         about=bucket,
@@ -159,7 +217,7 @@ class Restriction:
                 self.site.client.put_object_tagging(
                     Bucket=bucket,
                     Key=item.key,
-                    Tagging={"TagSet": [*tags, {"Key": TAG, "Value": VALUE}]},
+                    Tagging={"TagSet": [*tags, *([ours] if marked else [])]},
                     **version,
                 )
             except ClientError as error:

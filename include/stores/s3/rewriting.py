@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from typing import IO, cast
 from urllib.parse import quote, urlencode
 
@@ -13,20 +14,24 @@ from include.model.words import Disposition
 from include.stores.s3.files import IN_MEMORY, File, Files
 from include.stores.s3.formats import Changes
 from include.stores.s3.items import Item
+from include.stores.s3.restriction import TAG, VALUE
 from include.stores.s3.server import Superseded, put_over
 from include.stores.s3.site import Owners
 
 ATTEMPTS = 8
 
 
-def rewrite_current(files: Files, key: str, planned: list[Item], link: tuple[str, Owners]) -> list[str]:
+def rewrite_current(files: Files, key: str, weighed: list[Item], link: tuple[str, Owners]) -> list[str]:
     """Make the current version clean; return the older versions that may now go.
 
     ``link``: the field that leads to the subject, and the cohort's values of it.
-    ``planned``: the weighed records of this key in all its versions. Works from what is there, so it
-    may be called again after a crash. Raises Drifted if the cohort's records are no longer those
-    planned, BooksDoNotBalance if the copy is not exactly the file without the due records.
+    ``weighed``: the rows of this key, ``file`` rows and records of all its versions. Works from what is
+    there, so it may be called again after a crash. Raises Drifted if the cohort's records are no longer
+    those planned or the file has younger records than were weighed, BooksDoNotBalance if the copy is not
+    exactly the file without the due records.
     """
+    planned = [i for i in weighed if i.kind == "record"]
+    youngest = next((i.youngest for i in weighed if i.kind == "file" and i.current), {})
     live = [i for i in planned if i.current]
     due = Counter(i.content for i in live if _changes(i))
     may_go = {i.version for i in planned if not i.current and i.disposition is Disposition.ERASE}
@@ -45,12 +50,12 @@ def rewrite_current(files: Files, key: str, planned: list[Item], link: tuple[str
         if file is None:
             continue
         try:
-            changes = _due_rows(files, file, live, due, link)
+            changes, stay = _due_rows(files, file, live, due, link, youngest)
             if source is None and not changes:  # an earlier run got this far
                 superseded -= {now.version}
                 return _old(files, there, now, may_go | superseded, planned, link=link)
             try:
-                version, how = _replace(files, file, now, changes)
+                version, how = _replace(files, file, now, changes, stay)
             except Superseded:
                 superseded |= {now.version}
                 continue
@@ -99,13 +104,20 @@ def _between(after: list[Item], ours: str, read: str) -> Item | None:
 
 
 def _due_rows(
-    files: Files, file: File, live: list[Item], due: Counter[str], link: tuple[str, Owners]
-) -> dict[int, Cut | None]:
-    """Which rows of this version to change. The version that was surveyed tells by row; another one is
-    scanned, and each record of the cohort must be one that was weighed."""
+    files: Files,
+    file: File,
+    live: list[Item],
+    due: Counter[str],
+    link: tuple[str, Owners],
+    youngest: Mapping[str, str],
+) -> tuple[dict[int, Cut | None], frozenset[int]]:
+    """Which rows of this version to change, and which of the cohort's own stay as they are. The version that
+    was surveyed tells by row; another one is scanned, and each record of the cohort must be one that was weighed.
+    """
     cut = files.dataset.cut
     if live and file.entry.version == live[0].version and file.entry.etag == live[0].etag:
-        return {i.row: cut if i.disposition is not Disposition.ERASE else None for i in live if _changes(i)}
+        rows = {i.row: cut if i.disposition is not Disposition.ERASE else None for i in live if _changes(i)}
+        return rows, _own(live) - rows.keys()
     found, unreadable = files.records(file, link[0], frozenset(v[0] for v in link[1]), link[1])
     weighed = Counter(i.content for i in live)
     stay = weighed - due
@@ -113,17 +125,34 @@ def _due_rows(
     if unreadable or there - weighed or stay - there:
         raise _drifted(files)
     fate = {i.content: i for i in live if _changes(i)}
-    rows: dict[int, Cut | None] = {}
+    rows = {}
     left = Counter(due)
     for item in found:
         if left[item.content] > 0:
             left[item.content] -= 1
             erase = fate[item.content].disposition is Disposition.ERASE
             rows[item.row] = None if erase else cut
-    return rows
+    if rows:
+        _check_age(files, file, youngest)
+    return rows, _own(found) - rows.keys()
 
 
-def _replace(files: Files, file: File, now: Item, changes: Changes) -> tuple[str, str]:
+def _own(records: list[Item]) -> frozenset[int]:
+    return frozenset(i.row for i in records if not i.link_only)
+
+
+def _check_age(files: Files, file: File, weighed: Mapping[str, str]) -> None:
+    """A log that is rewritten must not have become younger since its floor was weighed. Raises Drifted."""
+    for name, day in files.youngest(file).items():
+        if day > weighed.get(name, ""):
+            raise Drifted(
+                "a record file has got younger records since it was weighed",
+                about=files.dataset.id,
+                next_step="survey and plan again; the file was not rewritten",
+            )
+
+
+def _replace(files: Files, file: File, now: Item, changes: Changes, stay: frozenset[int]) -> tuple[str, str]:
     """Write the copy to local disk, read it back against the source, put it over ``now``."""
     with cast("IO[bytes]", tempfile.SpooledTemporaryFile(IN_MEMORY)) as copy:
         done = files.format.rewrite(file.body, copy, changes)
@@ -135,11 +164,19 @@ def _replace(files: Files, file: File, now: Item, changes: Changes) -> tuple[str
                 next_step="report this with the file's format",
             )
         tags = files.tagging(file.entry)
+        # Denied is only what holds nothing but records of restricted people.
+        if not stay or files.format.others(file.body, stay | _dropped(changes)):
+            tags = [tag for tag in tags if tag != (TAG, VALUE)]
         extra = {**file.headers, **({"Tagging": urlencode(tags, quote_via=quote)} if tags else {})}
         version, _, how = put_over(
             files.client, files.bucket, now.key, copy, now.etag, about=files.dataset.id, extra=extra
         )
     return version, how
+
+
+def _dropped(changes: Changes) -> frozenset[int]:
+    """A record that was cut is nobody's any more, so it counts among the others."""
+    return frozenset(row for row, cut in changes.items() if cut is None)
 
 
 def _old(

@@ -64,8 +64,9 @@ def reaching(about: str) -> Iterator[None]:
         ) from None
     except (BotoCoreError, Boto3Error) as error:  # Boto3Error: the managed upload of a large manifest
         raise NotReachable(
-            f"the S3 server did not answer ({type(error).__name__})", about=about, next_step="run again"
-        ) from None
+            f"the S3 server did not answer ({type(error).__name__})", about=about,
+            next_step="check the server, then run the step again; receipts tell what is done",
+        ) from None  # fmt: skip
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from botocore.exceptions import ClientError
 
 from include.model.catalogue import Dataset, Link
-from include.model.flow import Finding, Step
+from include.model.flow import OBJECT_LOCK, Finding, Step
 from include.model.times import observed_now, prc_date
 from include.model.words import CopyKind, Disposition, Ownership
 from include.stores.s3.area import Area
@@ -26,8 +26,26 @@ if TYPE_CHECKING:
 WORKERS = 8
 AHEAD = 256  # items whose locks or tags are asked for at once
 
-# values of the link's variables or fields -> the owners in the cohort, and whether only the link may go
-Owners = dict[tuple[str, ...], tuple[tuple[int, ...], bool]]
+
+@dataclass(frozen=True)
+class Owned:
+    """Whose an item is, of the cohort. See ``link_only`` and ``shared`` of :class:`Item`."""
+
+    subjects: tuple[int, ...] = ()
+    link_only: bool = True
+    shared: bool = False
+
+    def __or__(self, other: Owned) -> Owned:
+        """Both ways lead to the item: the stronger ownership counts."""
+        only = self.link_only and other.link_only
+        return Owned(
+            tuple(dict.fromkeys((*self.subjects, *other.subjects))),
+            only,
+            only and (self.shared or other.shared),
+        )
+
+
+Owners = dict[tuple[str, ...], Owned]  # values of the link's variables or fields -> whose the item is
 
 
 @dataclass
@@ -73,9 +91,9 @@ class Site:
 def weigh_lock(item: Item, end: datetime | None, legal_hold: bool) -> None:
     """A locked version stays until its date (R7), under a legal hold until that is lifted."""
     if legal_hold:
-        settle(item, Disposition.RETAIN, item.rule, "Object Lock", waits_for="the end of the legal hold")
+        settle(item, Disposition.RETAIN, item.rule, OBJECT_LOCK, waits_for="the end of the legal hold")
     elif end is not None:
-        settle(item, Disposition.RETAIN, item.rule, "Object Lock", until=prc_date(end))
+        settle(item, Disposition.RETAIN, item.rule, OBJECT_LOCK, until=prc_date(end))
 
 
 @dataclass
@@ -124,28 +142,30 @@ class Handler(Protocol):
     def tags(self, located: Iterable[Item]) -> Iterator[Item]:
         """The versions to mark as restricted."""
 
+    def open_to_others(self, located: Iterable[Item]) -> Iterator[Item]:
+        """The versions that hold something of the cohort and cannot be marked, for others own the rest."""
+
 
 def owners(site: Site, step: Step, dataset: Dataset) -> dict[tuple[str, ...], Owners]:
-    """The cohort's link values: names of variables (or fields) -> values -> owners. An item is only
-    unlinked if every way that leads to it says so."""
+    """The cohort's link values: names of variables (or fields) -> values -> owners."""
     found: dict[tuple[str, ...], Owners] = {}
 
-    def add(names: tuple[str, ...], values: tuple[str, ...], no: int, link_only: bool) -> None:
+    def add(names: tuple[str, ...], values: tuple[str, ...], owned: Owned) -> None:
         of = found.setdefault(names, {})
-        nos, before = of.get(values, ((), True))
-        of[values] = (nos if no in nos else (*nos, no)), before and link_only
+        of[values] = of.get(values, Owned()) | owned
 
     for link in dataset.links:
         if link.column is not None:
             only = link.ownership is Ownership.ACCESS_ONLY
             for no, subject in enumerate(step.subjects):
-                add((link.column,), (subject,), no, only)
+                add((link.column,), (subject,), Owned((no,), only))
     via = [link for link in dataset.links if link.via is not None]
     if via:
         only = all(link.ownership is Ownership.ACCESS_ONLY for link in via)
         for no, values, outside in site.keys_of(step, dataset):
             names = tuple(sorted(values))
-            add(names, tuple(values[n] for n in names), no, only or outside)
+            theirs = outside and not only
+            add(names, tuple(values[n] for n in names), Owned((no,), only or outside, theirs))
     return found
 
 

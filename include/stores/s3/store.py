@@ -9,18 +9,20 @@ from include.model.catalogue import Catalogue, Dataset, Start
 from include.model.doors import Connections
 from include.model.errors import BooksDoNotBalance, CatalogueError, Drifted, QuietusError
 from include.model.flow import Finding, Line, Located, Plan, Provision, Receipt, Step, Survey
+from include.model.template import Template
 from include.model.times import observed_now
 from include.model.words import DatasetKind, Role
 from include.stores.s3.area import Area
 from include.stores.s3.fate import Judge, joined
 from include.stores.s3.items import Item, Lines, Tally
+from include.stores.s3.manifests import Manifest
 from include.stores.s3.objects import Objects
 from include.stores.s3.records import Records
-from include.stores.s3.restriction import ENFORCED, Restriction
+from include.stores.s3.restriction import MIXED, WRITES, Restriction
 from include.stores.s3.server import Patience, reaching
 from include.stores.s3.site import Done, Handler, Site, needs_keys
-from include.stores.s3.template import Template
 from include.stores.s3.wiring import KeysOf, StartsOf, UntilOf, no_keys, no_starts
+from include.stores.shared import SHARED_LAW
 
 
 class S3Store:
@@ -41,12 +43,13 @@ class S3Store:
         until_of: UntilOf | None = None,
         work: str = "quietus-work",
         patience: Patience | None = None,
+        shared_law: str = SHARED_LAW,
     ) -> None:
         self.id = store
         self.catalogue = catalogue
         self.declared = catalogue.store(store)
         self.datasets = catalogue.of_store(store, DatasetKind.OBJECTS, DatasetKind.RECORDS)
-        self._starts_of, self._until_of = starts_of, until_of
+        self._starts_of, self._until_of, self._shared_law = starts_of, until_of, shared_law
         self._wired = keys_of is not no_keys, starts_of is not no_starts
         client = connections.s3(self.declared.connection, Role.ERASER)
         waiting = patience or Patience()
@@ -66,8 +69,11 @@ class S3Store:
     def preflight(self) -> Sequence[Finding]:
         """Missing buckets, templates that cannot find their subject, links nobody answers for."""
         found: list[Finding] = []
+        missing = {
+            bucket: self._missing(bucket) for bucket in dict.fromkeys(d.address for d in self.datasets)
+        }
         for dataset in self.datasets:
-            problem = self._problem(dataset)
+            problem = missing[dataset.address] or self._problem(dataset)
             if problem:
                 found.append(
                     Finding(
@@ -81,12 +87,15 @@ class S3Store:
                 )
         return found
 
-    def _problem(self, dataset: Dataset) -> str | None:
+    def _missing(self, bucket: str) -> str | None:
         try:
-            with reaching(dataset.id):
-                self._site.client.list_object_versions(Bucket=dataset.address, MaxKeys=1)
+            with reaching(bucket):
+                self._site.client.list_object_versions(Bucket=bucket, MaxKeys=1)
         except CatalogueError as error:
             return error.what
+        return None
+
+    def _problem(self, dataset: Dataset) -> str | None:
         if needs_keys(dataset.links) and not self._wired[0]:
             return "it is linked through another dataset, and the store was given no keys_of"
         if any(b.start and b.start.query for b in dataset.binds) and not self._wired[1]:
@@ -98,60 +107,66 @@ class S3Store:
         return f"its key template has no variable {missing[0]!r}" if missing else None
 
     def open(self, step: Step) -> None:
-        self.install()
         self._area.open(step)
 
     def survey(self, step: Step) -> Survey:
         """Locate the cohort's items. Once disposing has begun, what was located before it (the same step
         makes the same plan again); to see what is left, survey another step."""
-        located: list[Located] = []
-        begun = bool(self._area.intents(step.id))
-        for dataset in self.datasets:
-            handler, tally = self._handler(dataset), Tally(dataset.id, dataset.address)
-            if begun:
-                for item in self._area.items(step.id, "weighed", dataset.id):
-                    tally.add(item)
-            else:
-                self._area.keep(step.id, "located", dataset.id, tally.add_all(handler.survey(step)))
-                self._area.keep_findings(step.id, dataset.id, handler.findings)
-            located += tally.located()
-        return Survey(step=step.id, store=self.id, located=tuple(located), observed_at=observed_now())
+        tallies = [Tally(d.id, d.address) for d in self.datasets]
+        if self._area.intents(step.id):
+            with self._area.reading(step.id, "weighed") as weighed:
+                for tally in tallies:
+                    for item in weighed.items(tally.dataset):
+                        tally.add(item)
+        else:
+            with self._area.writing(step.id, "located") as manifest:
+                found: list[Finding] = []
+                for dataset, tally in zip(self.datasets, tallies, strict=True):
+                    handler = self._handler(dataset)
+                    manifest.add(dataset.id, tally.add_all(handler.survey(step)))
+                    found += handler.findings
+                manifest.note(found)
+        located = tuple(entry for tally in tallies for entry in tally.located())
+        return Survey(step=step.id, store=self.id, located=located, observed_at=observed_now())
 
     def findings(self, step: Step) -> Sequence[Finding]:
-        """What the survey found that a person must settle."""
-        return [f for d in self.datasets for f in self._area.findings(step.id, d.id)]
+        """What the survey found that a person must settle. Raises Drifted if the step was not surveyed."""
+        with self._area.reading(step.id, "located") as located:
+            return located.findings()
 
     # --- weigh ----------------------------------------------------------------------------------
 
     def weigh(self, step: Step, provisions: Sequence[Provision]) -> Sequence[Line]:
         """Give each surveyed item its disposition. Once disposing has begun, the lines as they were."""
-        begun = bool(self._area.intents(step.id))
         provided = {p.dataset: p for p in provisions}
-        lines: list[Line] = []
-        for dataset in self.datasets:
-            groups = Lines(dataset.id)
-            if begun:
-                weighed: Iterable[Item] = self._area.items(step.id, "weighed", dataset.id)
-                for item in weighed:
-                    if item.kind != "file":
-                        groups.add(item)
-            elif dataset.id in provided:
-                judge = Judge(provided[dataset.id], step.as_of, self._starts(step), self._until_of)
-                located = self._area.items(step.id, "located", dataset.id)
-                rows = self._handler(dataset).weigh(located, judge)
-                self._area.keep(step.id, "weighed", dataset.id, _grouping(rows, groups))
-            elif any(i.kind != "file" for i in self._area.items(step.id, "located", dataset.id)):
-                raise BooksDoNotBalance(
-                    "items were located for which nothing is provided",
-                    about=dataset.id,
-                    next_step="give the planner a provision for this dataset",
-                )
-            else:
-                self._area.keep(
-                    step.id, "weighed", dataset.id, self._area.items(step.id, "located", dataset.id)
-                )
-            lines += groups.lines()
-        return lines
+        lines = [Lines(d.id) for d in self.datasets]
+        if self._area.intents(step.id):
+            with self._area.reading(step.id, "weighed") as weighed:
+                for groups in lines:
+                    for item in weighed.items(groups.dataset):
+                        if item.kind != "file":
+                            groups.add(item)
+        else:
+            with (
+                self._area.reading(step.id, "located") as located,
+                self._area.writing(step.id, "weighed") as manifest,
+            ):
+                for dataset, groups in zip(self.datasets, lines, strict=True):
+                    rows = located.items(dataset.id)
+                    provision = provided.get(dataset.id)
+                    if provision is None:
+                        manifest.add(dataset.id, _no_items(dataset, rows))
+                        continue
+                    judge = Judge(
+                        provision,
+                        step.as_of,
+                        step.began,
+                        self._starts(step),
+                        self._until_of,
+                        self._shared_law,
+                    )
+                    manifest.add(dataset.id, _grouping(self._handler(dataset).weigh(rows, judge), groups))
+        return [line for groups in lines for line in groups.lines()]
 
     def _starts(self, step: Step) -> Callable[[Start], Mapping[tuple[str, ...], date | str]]:
         def of(start: Start) -> Mapping[tuple[str, ...], date | str]:
@@ -170,19 +185,15 @@ class S3Store:
     # --- restrict, settle -----------------------------------------------------------------------
 
     def restrict(self, step: Step) -> Receipt:
-        """Tag every located version and deny the tag to business roles; say whether it is enforced."""
+        """Tag every located version and deny the tag to business roles; say what of it is enforced.
+
+        A step that does not end the relation restricts nobody and only leaves a receipt.
+        """
         before = [r for r in self._area.receipts(step.id) if r.verb == "restrict"]
-        enforcement = self._restriction.enforcement()
         counts: dict[str, dict[str, int]] = {}
-        for dataset in self.datasets:
-            handler = self._handler(dataset)
-            marked, gone = self._restriction.mark(
-                dataset.address, handler.tags(self._area.items(step.id, "located", dataset.id))
-            )
-            counts[dataset.id] = {"restricted" if enforcement == ENFORCED else "marked": marked, "gone": gone}
-        if enforcement == ENFORCED:
-            for bucket in sorted({d.address for d in self.datasets}):
-                self._restriction.deny(bucket)
+        position = {"mechanism": "none: the step does not end the relation"}
+        if step.restricting:
+            counts, position = self._restrict(step)
         if before:
             return before[0]
         return self._area.receipt(
@@ -192,10 +203,37 @@ class S3Store:
                 verb="restrict",
                 plan="",
                 counts=counts,
-                position={"mechanism": "deny by tag", "enforcement": enforcement},
+                position=position,
                 done_at=observed_now(),
             )
         )
+
+    def _restrict(self, step: Step) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
+        """What was marked, and how far the mark holds: the counts and the position of the receipt."""
+        measured = self._restriction.measure()
+        counts: dict[str, dict[str, int]] = {}
+        left_open = 0
+        with self._area.reading(step.id, "located") as located:
+            for dataset in self.datasets:
+                handler, bucket = self._handler(dataset), dataset.address
+                marked, gone = self._restriction.mark(bucket, handler.tags(located.items(dataset.id)))
+                counts[dataset.id] = {"restricted" if measured.enforced else "marked": marked, "gone": gone}
+                open_ones = handler.open_to_others(located.items(dataset.id))
+                if still := self._restriction.unmark(bucket, open_ones):
+                    counts[dataset.id]["left_open"] = still
+                    left_open += still
+        if measured.enforced:
+            for bucket in sorted({d.address for d in self.datasets}):
+                self._restriction.deny(bucket)
+        position = {
+            "mechanism": "deny by tag",
+            "enforcement": measured.reading,
+            "tag": measured.tag,
+            "writes": WRITES,
+        }
+        if left_open:
+            position["records"] = MIXED.format(files=left_open)
+        return counts, position
 
     def settle(self, step: Step) -> None:
         """Uploads begun before the restriction must be among those that disposing aborts. Raises Drifted."""
@@ -203,21 +241,18 @@ class S3Store:
             raise Drifted(
                 "the step is not restricted yet", about=f"step {step.id}", next_step="restrict first"
             )
-        for dataset in self.datasets:
-            known = {
-                (i.key, i.version)
-                for i in self._area.items(step.id, "located", dataset.id)
-                if i.kind == "upload"
-            }
-            handler = self._handler(dataset)
-            if isinstance(handler, Objects) and any(
-                (i.key, i.version) not in known for i in handler.uploads(step)
-            ):
-                raise Drifted(
-                    "a multipart upload of the cohort was begun after the survey",
-                    about=dataset.id,
-                    next_step="survey and plan again",
-                )
+        with self._area.reading(step.id, "located") as located:
+            for dataset in self.datasets:
+                handler = self._handler(dataset)
+                if not isinstance(handler, Objects):
+                    continue
+                known = {(i.key, i.version) for i in located.items(dataset.id) if i.kind == "upload"}
+                if any((i.key, i.version) not in known for i in handler.uploads(step)):
+                    raise Drifted(
+                        "a multipart upload of the cohort was begun after the survey",
+                        about=dataset.id,
+                        next_step="survey and plan again",
+                    )
 
     # --- dispose --------------------------------------------------------------------------------
 
@@ -237,27 +272,13 @@ class S3Store:
                 about=f"step {step.id}",
                 next_step="finish it with the plan it was begun with",
             )
-        first_of = self._check_plan(step, plan)
-        begun = set(intents) - set(done)
-        total = first_of[None]
-        if len(done) < total:
-            self._check_drift(step, first_of, set(done), begun)
         stayed: dict[str, int] = {}
-        for dataset in self.datasets:
-            handler = self._handler(dataset)
-            weighed = self._area.items(step.id, "weighed", dataset.id)
-            for n, rows in enumerate(handler.chunks(weighed), first_of[dataset.id]):
-                if n in done:
-                    continue
-                self._area.intend(step.id, n, fingerprint)
-                deed = handler.carry_out(step, rows)
-                if deed.stayed:
-                    label = ", ".join(sorted(deed.stayed))
-                    stayed[f"{dataset.id} ({label})"] = stayed.get(f"{dataset.id} ({label})", 0) + sum(
-                        deed.stayed.values()
-                    )
-                    continue
-                done[n] = self._area.receipt(self._receipt(step, n, fingerprint, dataset, deed))
+        with self._area.reading(step.id, "weighed") as weighed:
+            first_of = self._check_plan(step, plan, weighed)
+            if len(done) < first_of[None]:
+                self._check_drift(step, weighed, first_of, set(done), set(intents) - set(done))
+            for dataset in self.datasets:
+                self._dispose_dataset(step, fingerprint, dataset, weighed, first_of[dataset.id], done, stayed)
         if stayed:
             told = "; ".join(f"{n} in {where}" for where, n in sorted(stayed.items()))
             raise BooksDoNotBalance(
@@ -266,6 +287,31 @@ class S3Store:
                 next_step="see whether a lock or a missing right holds them, then run the step again",
             )
         return _sum(step, self.id, fingerprint, [done[n] for n in sorted(done)])
+
+    def _dispose_dataset(
+        self,
+        step: Step,
+        fingerprint: str,
+        dataset: Dataset,
+        weighed: Manifest,
+        first: int,
+        done: dict[int, Receipt],
+        stayed: dict[str, int],
+    ) -> None:
+        """The chunks of one dataset that have no receipt yet. Adds to ``done`` and to ``stayed``."""
+        handler = self._handler(dataset)
+        for n, rows in enumerate(handler.chunks(weighed.items(dataset.id)), first):
+            if n in done:
+                continue
+            self._area.intend(step.id, n, fingerprint)
+            deed = handler.carry_out(step, rows)
+            if deed.stayed:
+                label = ", ".join(sorted(deed.stayed))
+                stayed[f"{dataset.id} ({label})"] = stayed.get(f"{dataset.id} ({label})", 0) + sum(
+                    deed.stayed.values()
+                )
+                continue
+            done[n] = self._area.receipt(self._receipt(step, n, fingerprint, dataset, deed))
 
     def _receipt(self, step: Step, chunk: int, plan: str, dataset: Dataset, deed: Done) -> Receipt:
         return Receipt(
@@ -279,7 +325,7 @@ class S3Store:
             done_at=observed_now(),
         )
 
-    def _check_plan(self, step: Step, plan: Plan) -> dict[str | None, int]:
+    def _check_plan(self, step: Step, plan: Plan, weighed: Manifest) -> dict[str | None, int]:
         """Whether the plan is what was surveyed and weighed here. Returns each dataset's first chunk
         number, and under None the number of chunks."""
         if plan.step != step.id:
@@ -289,7 +335,7 @@ class S3Store:
         for dataset in self.datasets:
             groups, tally = Lines(dataset.id), Tally(dataset.id, dataset.address)
             first[dataset.id] = chunks
-            rows = _grouping(tally.add_all(self._area.items(step.id, "weighed", dataset.id)), groups)
+            rows = _grouping(tally.add_all(weighed.items(dataset.id)), groups)
             chunks += sum(1 for _ in self._handler(dataset).chunks(rows))
             planned = tuple(entry for entry in plan.located if entry.dataset == dataset.id)
             if sorted(planned, key=_copy) != sorted(tally.located(), key=_copy) or sorted(
@@ -304,7 +350,12 @@ class S3Store:
         return first
 
     def _check_drift(
-        self, step: Step, first_of: Mapping[str | None, int], done: set[int], begun: set[int]
+        self,
+        step: Step,
+        weighed: Manifest,
+        first_of: Mapping[str | None, int],
+        done: set[int],
+        begun: set[int],
     ) -> None:
         for dataset in self.datasets:
             first = first_of[dataset.id]
@@ -312,10 +363,16 @@ class S3Store:
                 step,
                 {n - first for n in done},
                 {n - first for n in begun},
-                self._area.items(step.id, "weighed", dataset.id),
+                weighed.items(dataset.id),
             )
             if why:
                 raise Drifted(why, about=dataset.id, next_step="survey and plan again; nothing was touched")
+
+    def begun_under(self, step: Step) -> str | None:
+        """By the journal: a chunk is intended before any of it is touched. Once the area is dropped, by receipts."""
+        intended = self._area.intents(step.id)
+        done = {r.chunk: r.plan for r in self._area.receipts(step.id) if r.verb == "dispose"}
+        return next(iter((intended or done).values()), None)
 
     def receipts(self, step: Step) -> Sequence[Receipt]:
         return self._area.receipts(step.id)
@@ -332,6 +389,18 @@ def _grouping(items: Iterable[Item], groups: Lines) -> Iterator[Item]:
                 raise QuietusError("an item was not weighed", about=groups.dataset, next_step="weigh again")
             groups.add(item)
         yield item
+
+
+def _no_items(dataset: Dataset, rows: Iterable[Item]) -> Iterator[Item]:
+    """The rows of a dataset that is not provided for: files without records. Raises BooksDoNotBalance on an item."""
+    for row in rows:
+        if row.kind != "file":
+            raise BooksDoNotBalance(
+                "items were located for which nothing is provided",
+                about=dataset.id,
+                next_step="give the planner a provision for this dataset",
+            )
+        yield row
 
 
 def _problem_of_records(dataset: Dataset, fields: set[str]) -> str | None:

@@ -39,9 +39,10 @@ def new_company(pg_server: PgServer) -> Iterator[Callable[..., Company]]:
             connection.execute(f"GRANT CREATE ON DATABASE {name} TO eraser")
         return Company(lambda role: pg_server.conninfo(name, role), catalogue, ADMIN, dict(options))
 
-    yield new
-    for name in made:
-        pg_server.drop_database(name)
+    with pg_server.memberships_apart():
+        yield new
+        for name in made:
+            pg_server.drop_database(name)
 
 
 @pytest.fixture

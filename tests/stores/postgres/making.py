@@ -115,6 +115,7 @@ def catalogue(
             StoreDeclared(
                 id="company",
                 kind=StoreKind.POSTGRES,
+                region="CN",
                 connection="company",
                 business_roles=business_roles,
                 description="test",
@@ -200,9 +201,9 @@ def provide(cat: Catalogue, **floors: tuple[Floor, ...]) -> tuple[Provision, ...
     )
 
 
-def shop_provisions() -> tuple[Provision, ...]:
+def shop_provisions(of: Catalogue = SHOP) -> tuple[Provision, ...]:
     return provide(
-        SHOP, cert_certificate=(FIVE_YEARS,), cert_application=(FIVE_YEARS,), log_access=(SIX_MONTHS,)
+        of, cert_certificate=(FIVE_YEARS,), cert_application=(FIVE_YEARS,), log_access=(SIX_MONTHS,)
     )
 
 

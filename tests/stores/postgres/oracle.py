@@ -32,6 +32,7 @@ class Fate:
     disposition: str
     until: date | None
     after: Row | None  # what the row must look like when all is done; None: gone
+    only_held: bool = False  # nothing but a hold keeps it
 
 
 def ends(started: date, duration: str) -> date:
@@ -140,7 +141,7 @@ class Oracle:
         if table.id not in self.company.provided:
             return Fate("retain", None, row)
         if any(self.numbers[s] in table.held for s in found.subjects):
-            return Fate("hold", None, row)
+            return Fate("hold", None, row, only_held=True)
         floors = self._floors(table, row)
         if floors:
             latest = max(floors)
@@ -197,17 +198,27 @@ class Oracle:
                         if theirs is None or target is row:
                             continue
                         need = mine.until if mine is not None and mine.disposition == "retain" else None
-                        changed |= _keep(parent, target, theirs, need)
+                        changed |= _keep(parent, target, theirs, need, mine is not None and mine.only_held)
         return changed
 
 
-def _keep(table: Table, row: Row, fate: Fate, until: date | None) -> bool:
-    """Keep the row, as a key only where that is declared, else whole and at least until then."""
+def _keep(table: Table, row: Row, fate: Fate, until: date | None, only_held: bool) -> bool:
+    """Keep the row, as a key only where that is declared, else whole and at least until then.
+
+    What only a hold needs is kept, but its own fate is neither later nor another for it.
+    """
     if fate.disposition == "erase":
+        fate.only_held = only_held
         if table.cut:
             fate.disposition, fate.until, fate.after = "anonymise", None, {**row, **table.cut}
         else:
             fate.disposition, fate.until, fate.after = "retain", until, row
+        return True
+    if only_held or fate.disposition == "hold":
+        return False
+    if fate.only_held:
+        fate.only_held = False
+        fate.until = until if fate.disposition == "retain" else None
         return True
     if fate.disposition == "retain" and fate.until is not None and (until is None or until > fate.until):
         fate.until = until

@@ -110,10 +110,11 @@ def arena(pg_server: PgServer) -> Iterator[Arena]:
     for role in BUSINESS:
         pg_server.add_role(role)
     name = pg_server.fresh_database()
-    with psycopg.connect(pg_server.conninfo(name), autocommit=True) as connection:
-        connection.execute("SET client_min_messages = warning")
-        yield Arena(pg_server, name, connection)
-    pg_server.drop_database(name)
+    with pg_server.memberships_apart():
+        with psycopg.connect(pg_server.conninfo(name), autocommit=True) as connection:
+            connection.execute("SET client_min_messages = warning")
+            yield Arena(pg_server, name, connection)
+        pg_server.drop_database(name)
 
 
 def plain(rows: Written) -> dict[str, list[Row]]:

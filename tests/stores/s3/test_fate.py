@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from include.model.catalogue import Start
 from include.model.errors import CatalogueError
-from include.model.flow import Floor, Held, Provision
+from include.model.flow import NOT_REACHED, Floor, Held, Provision, Reach
 from include.model.times import Counting
 from include.model.words import Disposition
 from include.stores.s3.fate import NOT_STARTED, Judge, day_of, joined, until
@@ -67,10 +67,10 @@ def test_a_time_has_a_prc_date_or_none(text: object, day: date | None) -> None:
 
 
 def judged(item: Item, *floors: Floor, rows: Mapping[tuple[str, ...], date | str] | None = None,
-           holds: tuple[Held, ...] = ()) -> Item:  # fmt: skip
+           holds: tuple[Held, ...] = (), reaches: Reach | None = None, began: date | None = None) -> Item:  # fmt: skip
     provision = Provision(dataset="d", disposition=Disposition.ERASE, rule="RS-01", law="PIPL 47",
-                          floors=floors, holds=holds)  # fmt: skip
-    return Judge(provision, AS_OF, lambda start: rows or {}).weigh(item)
+                          floors=floors, holds=holds, reaches=reaches)  # fmt: skip
+    return Judge(provision, AS_OF, began or AS_OF, lambda start: rows or {}).weigh(item)
 
 
 def item(**values: str | None) -> Item:
@@ -81,6 +81,14 @@ def item(**values: str | None) -> Item:
 def test_an_item_goes_the_day_after_its_floor_and_not_a_day_earlier(began: date) -> None:
     got = judged(item(at=began.isoformat()), floor(start=Start(column="at")))
     end = until(floor(), began)
+    assert (got.disposition is Disposition.ERASE) == (end < AS_OF)
+    assert got.until == (None if end < AS_OF else end)
+
+
+@pytest.mark.parametrize("began", [date(2022, 11, 23), date(2024, 1, 1), None])
+def test_what_starts_with_the_case_runs_from_its_first_step_and_not_anew(began: date | None) -> None:
+    got = judged(item(at=None), floor("P3Y"), began=began)
+    end = until(floor("P3Y"), began or AS_OF)
     assert (got.disposition is Disposition.ERASE) == (end < AS_OF)
     assert got.until == (None if end < AS_OF else end)
 
@@ -119,3 +127,15 @@ def test_of_several_starting_points_the_latest_counts() -> None:
 
     assert joined(start, [row(date(2026, 1, 1)), row(date(2025, 1, 1))]) == {("7",): date(2026, 1, 1)}
     assert joined(start, [row(date(2026, 1, 1)), row(None), row(date(2027, 1, 1))]) == {("7",): NOT_STARTED}
+
+
+@pytest.mark.parametrize(
+    ("only", "fate"),
+    [(None, Disposition.RETAIN), (("partner", "insurer"), Disposition.RETAIN), (("partner", "bank"), Disposition.ERASE)],
+)  # fmt: skip
+def test_what_a_step_does_not_reach_is_left_whatever_its_floors_and_holds(only, fate) -> None:
+    held = (Held(hold="HOLD-000001", subject_nos=(0,), law="l"),) if fate is Disposition.RETAIN else ()
+    weighed = judged(item(partner="bank"), holds=held, reaches=Reach(only=only, law="own contract"))
+    assert weighed.disposition is fate
+    if fate is Disposition.RETAIN:
+        assert (weighed.law, weighed.waits_for, weighed.hold) == ("own contract", NOT_REACHED, None)

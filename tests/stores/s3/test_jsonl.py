@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from include.model.catalogue import Cut
 from include.model.errors import QuietusError
-from include.stores.s3 import jsonl
+from include.stores.s3 import formats, jsonl
 from include.stores.s3.formats import lost
 from include.stores.s3.jsonl import JsonLines
 
@@ -150,3 +150,31 @@ def test_the_level_and_time_of_the_gzip_header_are_kept() -> None:
     sink = io.BytesIO()
     JsonLines().rewrite(source, sink, {0: None})
     assert sink.getvalue()[4:9] == source.getvalue()[4:9]
+
+
+MOMENTS = st.one_of(
+    st.sampled_from(
+        ["2026-01-05T10:00:59.123456+08:00", "2026-01-05 10:00:01Z", "2026-01-05", "", "soon", 'q"']
+    ),
+    st.integers(1_700_000_000, 1_800_000_000),
+    st.none(),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["at", "account_id", "in"]), MOMENTS), max_size=8), st.booleans()
+)
+def test_the_times_of_all_records_are_told_to_the_minute(records: list[dict[str, Any]], nested: bool) -> None:
+    written = [{"in": r, "x": 1} if nested else r for r in records]
+    source = packed(b"".join(json.dumps(r).encode() + b"\n" for r in written))
+    told = set(JsonLines().times(source, "in.at" if nested else "at"))
+    said = [jsonl.text_of(r.get("at")) for r in records]
+    assert told - {None, ""} == {formats.to_the_minute(v) for v in said if v}
+    assert (None in told or "" in told) == any(not v for v in said)
+
+
+def test_others_are_everybody_but_these_rows() -> None:
+    source = packed(b'{"account_id": "a"}\n\n{"account_id": "b"}\nnoise\n')
+    assert JsonLines().others(source, frozenset({0, 2}))
+    assert not JsonLines().others(source, frozenset({0, 2, 3}))

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.model.errors import CatalogueError
+from include.model.template import Template
 from include.stores.s3.listing import Walk, _before, _outermost
-from include.stores.s3.template import Template
 from tests.stores.s3.world import World
 
 
@@ -34,7 +34,7 @@ def test_the_walk_finds_what_a_full_listing_finds(
     leaps = store._area.leaps
     assert leaps is (world.server.name == "ceph")
     world.requests.clear()
-    walk = Walk(world.eraser, bucket, leaps=leaps, about="test")
+    walk = Walk(world.eraser, bucket, may_leap=lambda: leaps, about="test")
     found = [item for group in walk.versions("p/", prefixes) for item in group]
     keys = [item.key for item in found if any(item.key.startswith(p) for p in prefixes)]
     assert len(keys) == len({(i.key, i.version) for i in found if any(i.key.startswith(p) for p in prefixes)})

@@ -10,8 +10,9 @@ import pytest
 
 from include.model.catalogue import Link, Start
 from include.model.errors import BooksDoNotBalance, Drifted, Refused
-from include.model.flow import Held
+from include.model.flow import LAST_OWNER, Held
 from include.model.words import CopyKind, Disposition, Ownership
+from include.stores.shared import SHARED_LAW
 from tests.stores.s3.world import World, count, planned, provide, six_months
 
 pytestmark = pytest.mark.s3
@@ -52,6 +53,29 @@ def test_a_second_disposal_finds_nothing_to_do(world: World) -> None:
     world.requests.clear()
     assert store.dispose(step, plan) == first
     assert not [r for r in world.requests if "delete" in r or r.startswith("DELETE")]
+
+
+def test_a_disposal_that_died_with_its_intent_says_under_which_plan(
+    on_moto: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no receipt yet, and something may be gone: only that plan may finish it."""
+    _, dataset = photos(on_moto)
+    store, step = on_moto.store(), on_moto.step("acct_1")
+    plan = planned(store, step, provide(dataset))
+    assert store.begun_under(step) is None
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as struck:
+        struck.setattr("include.stores.s3.objects.Objects.carry_out", dies)
+        with pytest.raises(KeyboardInterrupt):
+            store.dispose(step, plan)
+    assert not [r for r in store.receipts(step) if r.verb == "dispose"]
+    assert store.begun_under(step) == plan.fingerprint()
+    store.dispose(step, plan)
+    store.close(step)
+    assert store.begun_under(step) == plan.fingerprint()
 
 
 def test_a_subject_without_objects_is_located_as_zero(world: World) -> None:
@@ -134,7 +158,7 @@ def test_an_object_younger_than_its_floor_is_retained_until_the_floor_is_over(wo
                  disposition=Disposition.ERASE) == 5  # fmt: skip
 
 
-def test_a_contract_goes_with_its_last_owner_and_is_otherwise_only_unlinked(world: World) -> None:
+def test_a_contract_goes_with_its_last_owner_and_is_otherwise_kept_for_the_others(world: World) -> None:
     bucket = world.bucket("contracts")
     for n in range(3):
         world.s3.put_object(Bucket=bucket, Key=f"contracts/c{n}/signed.pdf", Body=str(n).encode())
@@ -145,9 +169,26 @@ def test_a_contract_goes_with_its_last_owner_and_is_otherwise_only_unlinked(worl
     assert store.preflight() == []
     plan = planned(store, step, provide(dataset))
     assert count(plan.lines, disposition=Disposition.ERASE) == 1
-    assert count(plan.lines, disposition=Disposition.UNLINK) == 1
-    assert store.dispose(step, plan).counts == {dataset.id: {"erased": 1, "unlinked": 1}}
+    # The file still bears the person's name, so nothing else may be said of it; the words are the database's.
+    (kept,) = [line for line in plan.lines if line.disposition is not Disposition.ERASE]
+    assert (kept.disposition, kept.items, kept.until) == (Disposition.RETAIN, 1, None)
+    assert (kept.law, kept.waits_for) == (SHARED_LAW, LAST_OWNER)
+    assert store.dispose(step, plan).counts == {dataset.id: {"erased": 1}}
     assert [v[0] for v in world.versions(bucket)] == ["contracts/c1/signed.pdf", "contracts/c2/signed.pdf"]
+    keys[:] = [(0, {"contract_id": "c1"}, False)]  # the other party has left
+    last = world.step("acct_9", id="last")
+    store.dispose(last, planned(store, last, provide(dataset)))
+    assert [v[0] for v in world.versions(bucket)] == ["contracts/c2/signed.pdf"]
+
+
+def test_what_a_person_may_only_look_at_is_unlinked(on_moto: World) -> None:
+    bucket = on_moto.bucket("contracts")
+    on_moto.s3.put_object(Bucket=bucket, Key="contracts/c0/signed.pdf", Body=b"x")
+    links = (Link(via="esign.viewer", on={"contract_id": "contract_id"}, ownership=Ownership.ACCESS_ONLY),)
+    dataset = on_moto.objects(bucket, "contracts/{contract_id}/", id="esign.contract", links=links)
+    store = on_moto.store(keys_of=lambda step, dataset: [(0, {"contract_id": "c0"}, True)])
+    plan = planned(store, on_moto.step("acct_1"), provide(dataset))
+    assert [(line.disposition, line.items) for line in plan.lines] == [(Disposition.UNLINK, 1)]
 
 
 def test_a_via_link_that_nobody_answers_for_is_found_in_preflight(on_moto: World) -> None:

@@ -153,3 +153,20 @@ def test_a_file_without_the_link_or_that_is_no_parquet_is_an_error() -> None:
         list(Parquet().scan(written([{"account_id": "a"}]), "subject", frozenset({"a"}), []))
     with pytest.raises(QuietusError, match="not readable"):
         list(Parquet().scan(io.BytesIO(b"PAR1 nonsense"), "account_id", frozenset({"a"}), []))
+
+
+def test_the_youngest_time_of_all_rows_is_told_and_whether_some_have_none() -> None:
+    days = [datetime(2026, 1, d, tzinfo=UTC) for d in (3, 5, 4)]
+    rows = [{"account_id": "a", "at": d} for d in days]
+    assert set(Parquet().times(written(rows, row_group_size=2), "at")) == {d.isoformat() for d in days[1:]}
+    assert None in set(Parquet().times(written([*rows, {"account_id": "b", "at": None}]), "at"))
+    assert list(Parquet().times(written(rows), "no_such_field")) == [None]
+    texts = pa.schema([("at", pa.string())])
+    source = written([{"at": "2026-01-05T10:00:59+08:00"}, {"at": "2026-01-05T10:00:01+08:00"}], texts)
+    assert set(Parquet().times(source, "at")) == {"2026-01-05T10:00+08:00"}
+
+
+def test_others_are_more_rows_than_these() -> None:
+    source = written([{"account_id": "a"}, {"account_id": "b"}])
+    assert Parquet().others(source, frozenset({0}))
+    assert not Parquet().others(source, frozenset({0, 1}))

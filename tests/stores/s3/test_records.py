@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.model.catalogue import Cut, Start
+from include.model.catalogue import Bound, Cut, Start
 from include.model.errors import Drifted, QuietusError
 from include.model.flow import Held
 from include.model.words import CopyKind, Disposition
@@ -94,34 +94,87 @@ def test_an_old_version_that_alone_holds_anothers_record_is_a_finding_and_not_a_
 
 
 def test_network_logs_younger_than_six_months_are_never_rewritten(world: World) -> None:
+    """Cybersecurity Law 23(3): the log is kept as it is, not the line, so its youngest line counts, whoever's."""
     bucket = world.bucket("logs")
     dataset = world.records(bucket)
+    world.put_log(bucket, "access/old.jsonl.gz", [entry("a", 0), entry("b", 1)])
     world.put_log(bucket, "access/young.jsonl.gz", [entry("a", 1, YOUNG), entry("b", 2, YOUNG)])
-    world.put_log(bucket, "access/mixed.jsonl.gz", [entry("a", 3, YOUNG), entry("a", 4), {"account_id": "a"}])
-    before = [v for v in world.versions(bucket) if "young" in v[0]]
+    world.put_log(bucket, "access/theirs.jsonl.gz", [entry("a", 3), entry("b", 4, YOUNG)])
+    world.put_log(bucket, "access/theirs.jsonl.gz", [entry("a", 3), entry("b", 4, YOUNG), entry("b", 5)])
+    world.put_log(bucket, "access/mixed.jsonl.gz", [entry("a", 6, YOUNG), entry("a", 7)])
+    world.put_log(bucket, "access/none.jsonl.gz", [{"account_id": "a"}])
+    before = [v for v in world.versions(bucket) if "old" not in v[0]]
+    floor = six_months(Start(column="at"))
     store, step = world.store(), world.step("a")
-    plan = planned(store, step, provide(dataset, six_months(Start(column="at"))))
+    plan = planned(store, step, provide(dataset, floor))
     assert count(plan.lines, disposition=Disposition.ERASE) == 1
-    assert count(plan.lines, disposition=Disposition.RETAIN) == 3
-    assert count(plan.lines, until=date(2027, 5, 1)) == 2
+    assert count(plan.lines, disposition=Disposition.RETAIN) == 6
+    assert {(e.until, e.law) for e in plan.lines if e.until} == {(date(2027, 5, 1), "CSL 23(3)")}
+    assert count(plan.lines, until=date(2027, 5, 1)) == 5
     assert [e.waits_for for e in plan.lines if e.waits_for] == ["the start of RS-12 (main)"]
     store.dispose(step, plan)
-    assert [v for v in world.versions(bucket) if "young" in v[0]] == before
-    assert world.log(bucket, "access/mixed.jsonl.gz") == jsonl([entry("a", 3, YOUNG), {"account_id": "a"}])
+    assert [v for v in world.versions(bucket) if "old" not in v[0]] == before
+    assert world.log(bucket, "access/old.jsonl.gz") == jsonl([entry("b", 1)])
+
+    on_the_day = world.step("a", id="s2", as_of=date(2027, 5, 1))
+    assert (
+        count(planned(store, on_the_day, provide(dataset, floor)).lines, disposition=Disposition.ERASE) == 0
+    )
+    after = world.step("a", id="s3", as_of=date(2027, 5, 2))
+    store.dispose(after, planned(store, after, provide(dataset, floor)))
+    assert world.log(bucket, "access/theirs.jsonl.gz") == jsonl([entry("b", 4, YOUNG), entry("b", 5)])
+    assert len([v for v in world.versions(bucket) if "theirs" in v[0]]) == 1
+
+
+def test_a_line_of_others_without_a_time_is_as_young_as_the_file(world: World) -> None:
+    bucket = world.bucket("logs")
+    dataset = world.records(bucket)
+    today = datetime.now(UTC).date()
+    world.put_log(bucket, "access/x.jsonl.gz", [entry("a", 1), {"account_id": "b"}])
+    store, step = world.store(), world.step("a", as_of=today)
+    (line,) = planned(store, step, provide(dataset, six_months(Start(column="at")))).lines
+    assert line.disposition is Disposition.RETAIN
+    assert line.until is not None and line.until > today + timedelta(days=180)
+
+
+def test_a_log_that_got_a_young_line_since_the_plan_is_not_rewritten(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, key = world.bucket("logs"), "access/x.jsonl.gz"
+    dataset = world.records(bucket)
+    world.put_log(bucket, key, [entry("a", 1), entry("b", 2)])
+    store, step = world.store(), world.step("a")
+    plan = planned(store, step, provide(dataset, six_months(Start(column="at"))))
+    put, late = world.eraser.put_object, []
+
+    def racing(**how: Any) -> Any:
+        if how["Bucket"] == bucket and not late:
+            late.append(world.put_log(bucket, key, [entry("a", 1), entry("b", 2), entry("b", 3, YOUNG)]))
+        return put(**how)
+
+    monkeypatch.setattr(world.eraser, "put_object", racing)
+    with pytest.raises(Drifted, match="younger"):
+        store.dispose(step, plan)
+    assert late[0] in [gzip.decompress(body or b"") for _, _, body in world.versions(bucket)]
 
 
 def test_a_retained_record_in_an_old_version_stays_in_the_current_file(world: World) -> None:
     bucket, key = world.bucket("logs"), "access/x.jsonl.gz"
     dataset = world.records(bucket)
     for n in range(2):
-        world.put_log(bucket, key, [entry("a", 1), entry("a", 2, YOUNG), entry("b", n)][: 2 + n])
-    store, step = world.store(), world.step("a")
-    plan = planned(store, step, provide(dataset, six_months(Start(column="at"))))
+        world.put_log(bucket, key, [entry("a", 1), entry("a", 2), entry("b", n)][: 2 + n])
+    floor = six_months(Start(query="disputes", on={"n": "entry"}))  # binds this record and no other
+    world.datasets[0] = dataset = dataset.model_copy(
+        update={"binds": (*dataset.binds, Bound(rule="RS-19", start=floor.start))}
+    )
+    store = world.store(starts_of=lambda step, query: [{"entry": 2, "started_at": date(2026, 11, 1)}])
+    step = world.step("a")
+    plan = planned(store, step, provide(dataset, floor))
     assert count(plan.lines, copy_kind=CopyKind.OBJECT_VERSION, disposition=Disposition.ERASE) == 2
     assert count(plan.lines, copy_kind=CopyKind.LIVE, disposition=Disposition.RETAIN) == 1
     store.dispose(step, plan)
     (only,) = world.versions(bucket)
-    assert gzip.decompress(only[2] or b"") == jsonl([entry("a", 2, YOUNG), entry("b", 1)])
+    assert gzip.decompress(only[2] or b"") == jsonl([entry("a", 2), entry("b", 1)])
 
 
 def test_a_held_record_keeps_the_old_version_it_is_in(world: World) -> None:
@@ -164,7 +217,7 @@ def test_parquet_files_are_rewritten_with_their_schema(world: World) -> None:
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", row_group_size=2)
     world.s3.put_object(Bucket=bucket, Key="events/p.parquet", Body=sink.getvalue())
-    store, step = world.store(), world.step("a", "c")
+    store, step = world.store(), world.step("a", "c", as_of=date(2027, 6, 1))  # c's record says no time
     plan = planned(store, step, provide(dataset, six_months(Start(column="at"))))
     assert count(plan.lines, disposition=Disposition.ERASE) == 2
     assert count(plan.lines, disposition=Disposition.RETAIN, until=None) == 1

@@ -109,7 +109,7 @@ class World:
     def store(self, **wiring: Any) -> S3Store:
         catalogue = Catalogue(
             name="test", digest="0" * 64, clauses=(), categories=(), rules=(), recipients=(),
-            stores=(StoreDeclared(id="vault", kind=StoreKind.S3, connection="vault", description="test",
+            stores=(StoreDeclared(id="vault", kind=StoreKind.S3, region="CN", connection="vault", description="test",
                                   business_roles=self.roles),),
             datasets=tuple(self.datasets), not_personal=(), backups=(), measures=(), measure_sql={},
             controls=(), starting_points={},

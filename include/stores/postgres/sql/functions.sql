@@ -3,6 +3,13 @@ CREATE OR REPLACE FUNCTION quietus.actor() RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 RETURN coalesce(nullif(current_setting('role'), 'none'), session_user::text);
 
+-- Whether one subject is restricted. Who may ask may probe ids that he knows, as he can by looking for their rows; he
+-- cannot list those whom he does not know.
+CREATE OR REPLACE FUNCTION quietus.is_restricted(subject text) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM quietus.restriction AS r WHERE r.subject_id = subject AND r.lifted_at IS NULL)
+$$;
+
 -- Called by a policy for a row of a restricted subject: notes the attempt and says no. Once per statement and
 -- relation; in a read-only transaction, where nothing can be written, to the server log. It never raises: a
 -- query over many people must go on without the restricted ones.
@@ -30,30 +37,108 @@ BEGIN
     RETURN false;
 END $$;
 
--- Transactions and prepared transactions that began before a moment and are still open in this database.
--- A definer's function, because pg_stat_activity hides other users' transactions from ordinary roles.
-CREATE OR REPLACE FUNCTION quietus.open_since(moment timestamptz)
-RETURNS TABLE (pid int, kind text, age_seconds int)
+-- Transactions that may still commit a row for somebody who was restricted at a moment: those that began before it and
+-- have an xid, and prepared ones. All others need not be waited for: one that has written nothing yet takes its xid
+-- in our trigger, which by then sees the restriction or refuses it for its old snapshot (refuse_old_snapshot). So a
+-- dump or a report, however long, is in nobody's way. A definer's function, because pg_stat_activity hides other users' transactions.
+DROP FUNCTION IF EXISTS quietus.open_since(timestamptz);
+CREATE FUNCTION quietus.open_since(moment timestamptz)
+RETURNS TABLE (pid int, kind text, application text, state text, age_seconds int)
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT a.pid, coalesce(a.backend_type, 'unknown'),
+    SELECT a.pid, coalesce(a.backend_type, 'unknown'), a.application_name, a.state,
            extract(epoch FROM clock_timestamp() - a.xact_start)::int
       FROM pg_stat_activity AS a
      WHERE a.datname = current_database() AND a.xact_start < moment AND a.pid <> pg_backend_pid()
+       AND a.backend_xid IS NOT NULL
        AND a.backend_type NOT LIKE 'autovacuum%' AND a.backend_type <> 'walsender'
     UNION ALL
-    SELECT NULL, 'prepared transaction', extract(epoch FROM clock_timestamp() - p.prepared)::int
+    SELECT NULL, 'prepared transaction', '', 'prepared', extract(epoch FROM clock_timestamp() - p.prepared)::int
       FROM pg_prepared_xacts AS p WHERE p.database = current_database() AND p.prepared < moment
 $$;
 
--- ANALYZE needs ownership before PostgreSQL 17; statistics hold values of erased rows until they are renewed.
+-- Called by every trigger before it looks at the restriction list. The xid comes first: a transaction that looked before a
+-- restriction committed then has one, and is waited for. One that sees the database as it was before the last
+-- restriction (REPEATABLE READ) would look in vain, so it is told to run again. A sequence is read as it is now,
+-- whatever the snapshot; a number from the future is another cluster's, come with a dump.
+CREATE OR REPLACE FUNCTION quietus.refuse_old_snapshot() RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    mine xid8 := pg_current_xact_id();
+    last xid8;
+BEGIN
+    IF current_setting('transaction_isolation') IN ('read committed', 'read uncommitted') THEN
+        RETURN;
+    END IF;
+    SELECT s.last_value::text::xid8 INTO last FROM quietus.last_restriction AS s;
+    IF last < mine AND NOT pg_visible_in_snapshot(last, pg_current_snapshot()) AND quietus.actor() <> {eraser_name} THEN
+        RAISE EXCEPTION 'a subject was restricted since this transaction took its snapshot'
+            USING ERRCODE = 'serialization_failure', HINT = 'run the transaction again';
+    END IF;
+END $$;
+
+-- ANALYZE needs ownership before PostgreSQL 17; statistics hold values of erased rows until they are renewed. Of a table
+-- without rows it writes none, and leaves those of the last rows for good: what this transaction did not write is deleted.
+-- Nobody else writes them meanwhile, for ANALYZE's lock is held to the transaction's end.
 CREATE OR REPLACE FUNCTION quietus.renew_statistics(tables regclass[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE one regclass;
+DECLARE
+    one regclass;
+    tree oid[];
 BEGIN
     FOREACH one IN ARRAY tables LOOP
         EXECUTE format('ANALYZE %s', one);
+        tree := ARRAY(SELECT one::oid UNION SELECT t.relid::oid FROM pg_partition_tree(one) AS t);
+        tree := tree || ARRAY(SELECT i.indexrelid FROM pg_index AS i WHERE i.indrelid = ANY(tree));  -- of expressions
+        IF (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+            DELETE FROM pg_statistic AS s WHERE s.starelid = ANY(tree) AND s.xmin <> pg_current_xact_id()::xid;
+            DELETE FROM pg_statistic_ext_data AS d USING pg_statistic_ext AS e
+             WHERE e.oid = d.stxoid AND e.stxrelid = ANY(tree) AND d.xmin <> pg_current_xact_id()::xid;
+        ELSE
+            PERFORM quietus.forget_statistics_of_the_empty(tree);
+        END IF;
     END LOOP;
 END $$;
+
+-- The same for whoever may not write to catalogs; a server has this since PostgreSQL 18. Extended statistics stay.
+CREATE OR REPLACE FUNCTION quietus.forget_statistics_of_the_empty(tables oid[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s record;
+    rows_left boolean;
+BEGIN
+    IF to_regproc('pg_catalog.pg_clear_attribute_stats') IS NULL THEN
+        RETURN;
+    END IF;
+    FOR s IN SELECT x.schemaname, x.tablename, x.attname, x.inherited, coalesce(i.indrelid, c.oid)::regclass AS of
+               FROM pg_stats AS x JOIN pg_namespace AS n ON n.nspname = x.schemaname
+               JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = x.tablename
+               LEFT JOIN pg_index AS i ON i.indexrelid = c.oid WHERE c.oid = ANY(tables)
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', s.of) INTO rows_left;
+        IF NOT rows_left THEN
+            PERFORM pg_clear_attribute_stats(s.schemaname::text, s.tablename::text, s.attname::text, s.inherited);
+        END IF;
+    END LOOP;
+END $$;
+
+-- What is kept of columns together, which a server shows to the table's owner only: for the prover, who reads every row
+-- anyway. Null: this function's owner is not shown it either.
+CREATE OR REPLACE FUNCTION quietus.extended_statistics() RETURNS TABLE (address text, said text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(rn.nspname || '.' || rc.relname, n.nspname || '.' || t.relname),
+           CASE WHEN pg_has_role(t.relowner, 'USAGE') THEN concat_ws(E'\n', v.said, x.said) END
+      FROM pg_statistic_ext AS e
+      JOIN pg_class AS t ON t.oid = e.stxrelid JOIN pg_namespace AS n ON n.oid = t.relnamespace
+      JOIN pg_namespace AS sn ON sn.oid = e.stxnamespace
+      LEFT JOIN pg_class AS rc ON t.relispartition AND rc.oid = pg_partition_root(t.oid)
+      LEFT JOIN pg_namespace AS rn ON rn.oid = rc.relnamespace
+      LEFT JOIN LATERAL (SELECT string_agg(s.most_common_vals::text, E'\n') AS said FROM pg_stats_ext AS s
+                          WHERE (s.statistics_schemaname, s.statistics_name) = (sn.nspname, e.stxname)) AS v ON true
+      LEFT JOIN LATERAL (SELECT string_agg(concat_ws(E'\n', s.most_common_vals::text, s.histogram_bounds::text,
+                                                     s.most_common_elems::text), E'\n') AS said
+                           FROM pg_stats_ext_exprs AS s
+                          WHERE (s.statistics_schemaname, s.statistics_name) = (sn.nspname, e.stxname)) AS x ON true
+$$;
 
 CREATE OR REPLACE FUNCTION quietus.refresh(view regclass) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -61,5 +146,35 @@ BEGIN
     EXECUTE format('REFRESH MATERIALIZED VIEW %s', view);
 END $$;
 
+-- How far each standby is, and nothing else of what pg_read_all_stats would show: other sessions' statements quote
+-- people's values. Shows no more than its owner may see.
+CREATE OR REPLACE FUNCTION quietus.standbys()
+RETURNS TABLE (pid integer, application_name text, state text, write_lsn pg_lsn, replay_lsn pg_lsn)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT r.pid, r.application_name, r.state, r.write_lsn, r.replay_lsn FROM pg_stat_replication AS r
+$$;
+
+-- Who holds an old snapshot, for the same reason: by kind, role and age. A row that the owner may not see says so.
+CREATE OR REPLACE FUNCTION quietus.holding_back()
+RETURNS TABLE (kind text, name text, xmin bigint, xid bigint, age_seconds int, hidden boolean)
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE a.backend_type WHEN 'client backend' THEN 'backend' WHEN 'walsender' THEN 'standby' ELSE a.backend_type END,
+           CASE a.backend_type WHEN 'walsender' THEN a.application_name ELSE concat_ws(' ', a.pid, 'of ' || a.usename) END,
+           a.backend_xmin::text::bigint, a.backend_xid::text::bigint,
+           extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start))::int, a.backend_type IS NULL
+      FROM pg_stat_activity AS a
+     WHERE (a.datname = current_database() OR a.backend_type = 'walsender' OR a.backend_type IS NULL)
+       AND a.pid <> pg_backend_pid()
+       AND (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL OR a.backend_type IS NULL)
+$$;
+
+-- The names of WAL segments, which are positions in the log.
+CREATE OR REPLACE FUNCTION quietus.wal_segments() RETURNS TABLE (name text)
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT w.name FROM pg_ls_waldir() AS w
+$$;
+
 GRANT EXECUTE ON FUNCTION quietus.open_since(timestamptz) TO {eraser}, {prover};
+GRANT EXECUTE ON FUNCTION quietus.holding_back(), quietus.wal_segments(), quietus.extended_statistics() TO {prover};
+GRANT EXECUTE ON FUNCTION quietus.standbys() TO {prover};
 GRANT EXECUTE ON FUNCTION quietus.renew_statistics(regclass[]), quietus.refresh(regclass) TO {eraser};

@@ -1,0 +1,334 @@
+"""What is due in one table: ranges of the primary key, each one bounded statement; rows in, groups of equal clocks out.
+
+No id leaves the server but the key that a range ends at, which is what the next one begins after. The rows that are due are
+the same condition in :meth:`Look.groups`, which counts them, and in :meth:`Look.keys`, which a disposing step can put into
+its key table: in order of key, after the last one it had, so many at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Self, TypeVar
+
+from psycopg import sql
+
+from include.model.catalogue import Catalogue, Dataset
+from include.model.errors import CatalogueError
+from include.model.retention import Clock, Group, Limit, Question
+from include.stores.postgres.live import Live
+from include.stores.postgres.periods import MOMENTS
+from include.stores.postgres.retention.clocks import before, shifted
+from include.stores.postgres.retention.owners import Owners
+from include.stores.postgres.retention.starts import starting_point
+from include.stores.postgres.server import Connection, Server, joined, name
+from include.stores.postgres.survey import column_of
+
+ROWS = 50_000  # of a table in one statement; what goes by an account or a query costs more a row than a scan does
+Key = tuple[str, ...]
+L = TypeVar("L", bound="Look")
+
+
+@dataclass(frozen=True)
+class Look:
+    """One question about one table, as SQL. ``kinds``: starting-point query -> type of its ``started_at``."""
+
+    catalogue: Catalogue
+    live: Live
+    dataset: Dataset
+    question: Question
+    kinds: Mapping[str, str]
+    held: Sequence[str] = field(default=(), repr=False)
+    everybody_held: bool = False
+
+    def asked(self) -> dict[str, Any]:
+        """Of what it was made, for a look of another kind at the same."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    # --- what is asked ---------------------------------------------------------------------------------
+
+    def groups(self, after: Key | None, upto: Key | None) -> sql.Composed:
+        """The rows of a range of keys, grouped: per limit whether it applies and its day, whether held, and how many."""
+        of = self.question.limits
+        parts = [
+            sql.SQL("w.{}").format(_c(kind, i)) for i in range(len(of)) for kind in ("applies", "day")
+        ] + [sql.SQL('w."#held"')]
+        return sql.SQL(
+            "WITH {ctes} SELECT {parts}, {count} FROM ({rows}) AS w WHERE {due} GROUP BY {parts}"
+        ).format(
+            count=self._count(), ctes=self._ctes(self._range(after, upto)), parts=joined(", ", parts), rows=self._judged(),
+            due=sql.SQL("true") if self.question.everything else self._due(),
+        )  # fmt: skip
+
+    def keys(self, after: Key | None, limit: int) -> sql.Composed:
+        """The keys of so many rows that are due and not held, in order, after one: a chunk of a disposing step's cohort.
+        It looks at a range of at most ``limit`` rows; where it ends says :meth:`edge`."""
+        upto = sql.SQL("({})").format(self._page(after, limit))
+        within = sql.SQL("{} IN (SELECT {} FROM {} AS e)").format(self._row("t"), self._columns("e"), upto)
+        return sql.SQL(
+            'WITH {ctes} SELECT {key} FROM ({rows}) AS w WHERE {due} AND NOT w."#held" ORDER BY {key}'
+        ).format(
+            ctes=self._ctes(within), key=self._columns("w"), rows=self._judged(), due=self._due()
+        )  # fmt: skip
+
+    def edge(self, after: Key | None, limit: int) -> sql.Composed:
+        """The last key of the next so many rows, as text; no row: nothing is left."""
+        texts = joined(", ", (sql.SQL("e.{}::text").format(name(k)) for k in self.dataset.key))
+        down = joined(", ", (sql.SQL("e.{} DESC").format(name(k)) for k in self.dataset.key))
+        return sql.SQL("SELECT {} FROM ({}) AS e ORDER BY {} LIMIT 1").format(
+            texts, self._page(after, limit), down
+        )
+
+    def parts(
+        self, server: Server, connection: Connection, rows: int
+    ) -> Iterator[tuple[Self, Key | None, Key | None]]:  # fmt: skip
+        """Ranges of the key of so many rows each: after which it begins, and where it ends."""
+        after: Key | None = None
+        while True:
+            with server.reaching(f"{server.store} {self.dataset.id}"):
+                edge = connection.execute(self.edge(after, rows)).fetchone()
+            if edge is None:
+                return
+            upto = tuple(str(v) for v in edge)
+            yield self, after, upto
+            after = upto
+
+    # --- of what it is made ----------------------------------------------------------------------------
+
+    def _page(self, after: Key | None, limit: int) -> sql.Composed:
+        return sql.SQL("SELECT {key} FROM {table} AS t WHERE {where} ORDER BY {key} LIMIT {n}").format(
+            key=self._columns("t"), table=name(self.dataset.address), where=self._range(after, None),
+            n=sql.Literal(limit),
+        )  # fmt: skip
+
+    def _columns(self, alias: str) -> sql.Composed:
+        return joined(", ", (name(alias, k) for k in self.dataset.key))
+
+    def _row(self, alias: str) -> sql.Composed:
+        return sql.SQL("({})").format(self._columns(alias))
+
+    def _range(self, after: Key | None, upto: Key | None) -> sql.Composed:
+        parts = [
+            sql.SQL("{} {} ({})").format(self._row("t"), sign, self._values(key))
+            for sign, key in ((sql.SQL(">"), after), (sql.SQL("<="), upto))
+            if key is not None
+        ]
+        return joined(" AND ", parts) if parts else sql.SQL("true").format()
+
+    def _values(self, key: Key) -> sql.Composed:
+        return joined(
+            ", ",
+            (
+                sql.SQL("{}::{}").format(sql.Literal(v), sql.SQL(column_of(self.live, self.dataset, k).base))
+                for k, v in zip(self.dataset.key, key, strict=True)
+            ),
+        )
+
+    def _ctes(self, within: sql.Composable) -> sql.Composed:
+        """The rows of the range that can be due; whose they are; and what the starting points say of these people."""
+        ctes = [sql.SQL("part AS MATERIALIZED ({})").format(self._part(within))]
+        queries = sorted({x.start.query for x in self.question.limits if x.start and x.start.query})
+        if queries:
+            people = Owners(self.catalogue, self.live).subjects(self.dataset, name("part"))
+            ctes.append(
+                sql.SQL(
+                    "cohort(subject_no, subject_id) AS MATERIALIZED (SELECT (row_number() OVER ())::int, id"
+                    " FROM (SELECT DISTINCT id FROM ({}) AS x) AS y)"
+                ).format(people)
+            )
+        ctes += (sql.SQL("{} AS MATERIALIZED ({}\n)").format(_start(q), self._query(q)) for q in queries)
+        return joined(", ", ctes)
+
+    def _part(self, within: sql.Composable) -> sql.Composed:
+        return sql.SQL("SELECT t.* FROM {} AS t WHERE {} AND {} AND {}").format(
+            name(self.dataset.address), within, self._early(), self._not_yet_disposed()
+        )
+
+    def _count(self) -> sql.Composable:
+        return sql.SQL("count(*)")
+
+    def _query(self, query: str) -> sql.Composable:
+        return starting_point(self.catalogue, query, self.question.as_of)
+
+    def _judged(self) -> sql.Composed:
+        """Every row of the range with, per limit, whether it applies and the day its clock started."""
+        join, ended = self._ended()
+        source: sql.Composable = sql.SQL("part AS t{}").format(join)
+        columns: list[sql.Composable] = []
+        for i, limit in enumerate(self.question.limits):
+            applies: sql.Composable = sql.SQL("true")
+            if limit.start is None:
+                day = shifted(ended, "date", limit.minutes)
+            elif limit.start.column is not None:
+                kind = self._kind(limit.start.column)
+                day = shifted(name("t", limit.start.column), kind, limit.minutes)
+            else:
+                source = sql.SQL("{} LEFT JOIN {}").format(source, self._joined(i, limit))
+                applies = sql.SQL("{} IS NOT NULL").format(name(f"s{i}", "day"))
+                day = sql.SQL("nullif({}, 'infinity'::date)").format(name(f"s{i}", "day"))
+            columns += (
+                sql.SQL("{} AS {}").format(applies, _c("applies", i)),
+                sql.SQL("{} AS {}").format(day, _c("day", i)),
+                *self._more(i, limit),
+            )
+        held = (
+            sql.SQL("true") if self.everybody_held
+            else Owners(self.catalogue, self.live).among(self.dataset, "t", self.held)
+        )  # fmt: skip
+        return sql.SQL('SELECT {key}, {columns}, {held} AS "#held" FROM {source}').format(
+            key=self._columns("t"), columns=joined(", ", columns), held=held, source=source
+        )
+
+    def _ended(self) -> tuple[sql.Composable, sql.Composable]:
+        """What to join to the row, and the day on which its owner's account ended in that; nothing, if no limit asks."""
+        if all(x.start for x in self.question.limits):
+            return sql.SQL(""), sql.SQL("NULL::date")
+        owners = Owners(self.catalogue, self.live)
+        return owners.ended_beside(self.dataset, "t") or (sql.SQL(""), owners.ended(self.dataset, "t"))
+
+    def _more(self, i: int, limit: Limit) -> Sequence[sql.Composable]:
+        """What else of a limit's clock a row is judged by."""
+        return ()
+
+    def _joined(self, i: int, limit: Limit) -> sql.Composed:
+        """The starting point's rows by what they are joined on. Of several the latest counts; an open one outweighs all."""
+        assert limit.start is not None and limit.start.query is not None  # noqa: S101
+        on, query = limit.start.on, limit.start.query
+        theirs = joined(", ", (name("q", b) for b in on.values()))
+        return sql.SQL(
+            "(SELECT {theirs}, {last} FROM {start} AS q GROUP BY {theirs}) AS {s} ON {match}"
+        ).format(
+            theirs=theirs, last=joined(", ", self._last(limit)), start=_start(query), s=name(f"s{i}"),
+            match=joined(" AND ", (self._same(name("t", a), name(f"s{i}", b)) for a, b in on.items())),
+        )  # fmt: skip
+
+    def _same(self, mine: sql.Composable, theirs: sql.Composable) -> sql.Composable:
+        return sql.SQL("{} = {}").format(mine, theirs)
+
+    def _last(self, limit: Limit) -> list[sql.Composed]:
+        """Of several rows of a starting point the latest."""
+        assert limit.start is not None and limit.start.query is not None  # noqa: S101
+        day = shifted(name("q", "started_at"), self.kinds[limit.start.query], limit.minutes)
+        return [sql.SQL("max(coalesce({}, 'infinity'::date)) AS day").format(day)]
+
+    def _runs(self) -> sql.Composable:
+        """Whether a floor is not over."""
+        return _any([
+            sql.SQL("(w.{} AND NOT ({}))").format(_c("applies", i), _over(i, x))
+            for i, x in enumerate(self.question.limits) if x.floor
+        ])  # fmt: skip
+
+    def _due(self) -> sql.Composed:
+        """No floor runs, and a ceiling is over; where no ceiling applies, a floor was. Or two statutes collide, which the
+        answer must tell, too."""
+        of = list(enumerate(self.question.limits))
+        ceilings = [sql.SQL("({})").format(_over(i, x)) for i, x in of if x.ceiling]
+        no_ceiling = [sql.SQL("NOT w.{}").format(_c("applies", i)) for i, x in of if x.ceiling]
+        floors = [sql.SQL("w.{}").format(_c("applies", i)) for i, x in of if x.floor]
+        due = sql.SQL("NOT ({runs}) AND ({ceilings} OR ({none} AND ({floors})))").format(
+            runs=self._runs(), ceilings=_any(ceilings), none=joined(" AND ", no_ceiling or [sql.SQL("true")]),
+            floors=_any(floors),
+        )  # fmt: skip
+        return sql.SQL("(({}) OR ({}))").format(due, self._collides())
+
+    def _collides(self) -> sql.Composable:
+        """Whether a statute's last day is over while another statute that it does not wait for still forbids."""
+        of = list(enumerate(self.question.limits))
+        return _any([
+            sql.SQL("({} AND w.{} AND NOT ({}))").format(_over(i, c), _c("applies", j), _over(j, f))
+            for i, c in of if c.ceiling and c.statutory
+            for j, f in of if f.floor and f.rule != c.rule and f.rule not in c.gives_way
+        ])  # fmt: skip
+
+    def _early(self) -> sql.Composable:
+        """A first, cheap condition on the row's own columns, by which indexes and partitions serve: a floor that starts
+        by a column must be over."""
+        if self.question.everything:
+            return sql.SQL("true")
+        floors = [
+            before(name("t", x.start.column), self._kind(x.start.column), x)
+            for x in self.question.limits
+            if x.floor and x.start and x.start.column and not any(y.statutory for y in self.question.limits)
+        ]
+        ceilings = [x for x in self.question.limits if x.ceiling]
+        if ceilings and all(x.start and x.start.column for x in ceilings):
+            ways = [
+                before(name("t", x.start.column), self._kind(x.start.column), x)
+                for x in ceilings
+                if x.start and x.start.column
+            ]
+            floors.append(sql.SQL("({})").format(joined(" OR ", ways)))
+        return joined(" AND ", floors) if floors else sql.SQL("true")
+
+    def _not_yet_disposed(self) -> sql.Composable:
+        """A row that was cut is done; where rows of the kind are to be erased it stays bare only while others refer to it."""
+        if self.dataset.cut is None:
+            return sql.SQL("true")
+        done = joined(
+            " AND ",
+            (
+                sql.SQL("t.{} IS NOT DISTINCT FROM {}").format(name(c), sql.Literal(v))
+                for c, v in self.dataset.cut.set.items()
+            ),
+        )
+        if self.dataset.action != "erase":
+            return sql.SQL("NOT ({})").format(done)
+        referring = [
+            sql.SQL("EXISTS (SELECT FROM {} AS r WHERE {})").format(
+                name(k.child),
+                joined(" AND ", (sql.SQL("r.{} = t.{}").format(name(c), name(p))
+                                 for c, p in zip(k.child_columns, k.parent_columns, strict=True))),
+            )
+            for k in self.live.foreign_keys
+            if k.parent == self.dataset.address
+        ]  # fmt: skip
+        return sql.SQL("NOT ({} AND ({}))").format(done, _any(referring))
+
+    def _kind(self, column: str) -> str:
+        kind = column_of(self.live, self.dataset, column).kind
+        if kind not in MOMENTS:
+            raise CatalogueError(
+                f"its starting point {column} is of type {kind}, which is no date or time", about=self.dataset.id,
+                next_step="name a date or timestamp column, or write a starting-point query",
+            )  # fmt: skip
+        return kind
+
+
+def _over(i: int, limit: Limit) -> sql.Composed:
+    return sql.SQL("w.{a} AND coalesce(w.{d} <= {day}::date, false)").format(
+        a=_c("applies", i), d=_c("day", i), day=sql.Literal(limit.over)
+    )
+
+
+def look(server: Server, connection: Connection, it: Look, rows: int = ROWS) -> Iterator[Group]:
+    """Ask about the whole dataset, part by part."""
+    for row in of_parts(server, connection, it, lambda part, after, upto: part.groups(after, upto), rows):
+        yield _group(row)
+
+
+def of_parts(
+    server: Server, connection: Connection, it: L, ask: Callable[[L, Key | None, Key | None], sql.Composed], rows: int
+) -> Iterator[Sequence[Any]]:  # fmt: skip
+    """The answers of every part of so many rows. Each statement has the connection's time-outs."""
+    for part, after, upto in it.parts(server, connection, rows):
+        with server.reaching(f"{server.store} {it.dataset.id}"):
+            found = connection.execute(ask(part, after, upto)).fetchall()
+        yield from found
+
+
+def _group(row: Sequence[Any]) -> Group:
+    clocks = tuple(Clock(applies=bool(a), day=d) for a, d in zip(row[:-2:2], row[1:-2:2], strict=True))
+    return Group(clocks=clocks, held=bool(row[-2]), items=row[-1])
+
+
+def _any(parts: Sequence[sql.Composable]) -> sql.Composable:
+    return joined(" OR ", parts) if parts else sql.SQL("false")
+
+
+def _c(what: str, i: int) -> sql.Identifier:
+    """A column of ours; no column of a company begins with ``#``."""
+    return sql.Identifier(f"#{what}{i}")
+
+
+def _start(query: str) -> sql.Identifier:
+    return sql.Identifier(f"start {query}")

@@ -1,0 +1,149 @@
+"""What is due in the sandbox's own schema, found by SQL, against the same worked out row by row in plain Python."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from include.cases.retention.due import see, table
+from include.cases.retention.held import HeldPeople
+from include.cases.retention.late import late
+from include.cases.retention.late import table as minutes_of
+from include.cases.retention.limits import question
+from include.cases.scopes import HoldBasis, HoldOrder, Scope
+from include.model.interval import Standing
+from include.model.words import DatasetKind, Role
+from include.stores.postgres.live import Live
+from include.stores.postgres.retention.look import Look
+from include.stores.postgres.retention.starts import kinds
+from include.stores.postgres.server import Server
+from tests.stores.postgres.dated import AS_OF, CATALOGUE, One, Oracle, made
+
+
+@pytest.fixture(scope="module")
+def estate(request: pytest.FixtureRequest) -> Iterator[Callable[[str], One]]:
+    found: dict[str, One] = {}
+
+    def of(server: str) -> One:
+        if server not in found:
+            found[server] = made(request.getfixturevalue(server))
+        return found[server]
+
+    yield of
+
+
+SERVERS = ("pg18", "pg15")
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_what_sql_finds_is_what_is_due_row_by_row(estate: Callable[[str], One], server: str) -> None:
+    one = estate(server)
+    with psycopg.connect(one.server.conninfo(one.name)) as conn:
+        oracle = Oracle(conn)
+    expected: Counter[tuple[str, str]] = Counter()
+    keys: dict[str, set[tuple[str, ...]]] = {}
+    for d in CATALOGUE.of_store("company", DatasetKind.TABLE):
+        keys[d.id] = set()
+        for row in oracle.rows[d.id]:
+            rule, stands = oracle.standing(d, row)
+            assert stands is not Standing.CONFLICT, d.id
+            if stands is Standing.DUE and not oracle.bare(d, row):
+                expected[rule, d.id] += 1
+                keys[d.id].add(tuple(row[k] for k in d.key))
+    seen = see(CATALOGUE, one, AS_OF, rows=37)  # type: ignore[arg-type]
+    assert set(seen.unverified) == {d.id for d in CATALOGUE.of_store("objects")}
+    assert {(r.rule, r.dataset): r.due for r in table(seen)} == dict(expected)
+    assert len(expected) > 25, expected
+    # A disposing step gets the same rows by key, in order, a chunk at a time.
+    with Server(lambda: one.postgres("company", Role.PROVER), "company").connect() as connection:
+        live = Live.read(connection)
+        for d in CATALOGUE.of_store("company", DatasetKind.TABLE):
+            asked = question(CATALOGUE, d, AS_OF)
+            queries = sorted({x.start.query for x in asked.limits if x.start and x.start.query})
+            it = Look(CATALOGUE, live, d, asked, kinds(connection, CATALOGUE, queries, AS_OF))
+            found, after = [], None
+            while (edge := connection.execute(it.edge(after, 37)).fetchone()) is not None:
+                found += connection.execute(it.keys(after, 37)).fetchall()
+                after = tuple(str(v) for v in edge)
+            by = ", ".join(d.key)
+            every = connection.execute(f"SELECT {by} FROM {d.address} ORDER BY {by}".encode()).fetchall()
+            assert found == [k for k in every if k in keys[d.id]], d.id
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("at", ["2026-11-23T23:59:59+00:00", "2026-11-24T04:34:00+00:00"])
+def test_what_sql_calls_late_is_late_to_the_minute_row_by_row(
+    estate: Callable[[str], One], server: str, at: str
+) -> None:
+    one, moment = estate(server), datetime.fromisoformat(at)
+    with psycopg.connect(one.server.conninfo(one.name)) as conn:
+        conn.execute("SET timezone = 'America/St_Johns'")  # what a server's clock shows is nobody's day
+        oracle = Oracle(conn)
+    expected: dict[tuple[str, str], list[datetime]] = {}
+    for d in CATALOGUE.of_store("company", DatasetKind.TABLE):
+        for row in oracle.rows[d.id]:
+            if not oracle.bare(d, row) and (found := oracle.late(d, row, moment)):
+                expected.setdefault((found[0], d.id), []).append(found[1])
+    seen = late(CATALOGUE, one, moment, rows=37)  # type: ignore[arg-type]
+    told = {(r.rule, r.dataset): (r.due, r.late) for r in minutes_of(seen)}
+    assert told == {k: (len(v), (moment - min(v)) // timedelta(minutes=1)) for k, v in expected.items()}
+    assert {d for _, d in told} >= {"account.login_code", "account.session", "ra.biometric", "usage.location"}
+    assert not seen.unverified.keys() & {d for _, d in told}
+    # The first of two that differ by a second only is over, the other is not.
+    last = max(x for v in expected.values() for x in v)
+    before = late(CATALOGUE, one, last - timedelta(seconds=1))  # type: ignore[arg-type]
+    upto = late(CATALOGUE, one, last)  # type: ignore[arg-type]
+    assert sum(x.items for x in upto.found) > sum(x.items for x in before.found)
+
+
+def test_a_held_code_is_counted_and_late_for_nobody(estate: Callable[[str], One]) -> None:
+    one, moment = estate("pg18"), datetime(2026, 11, 24, 4, tzinfo=UTC)
+    order = HoldOrder(
+        "HOLD-000001", HoldBasis.COURT, "law", Scope(datasets=frozenset({"account.login_code"}))
+    )
+    held = HeldPeople((order,), {"HOLD-000001": frozenset()})
+    seen = late(CATALOGUE, one, moment, held=held)  # type: ignore[arg-type]
+    rows = [r for r in minutes_of(seen) if r.dataset == "account.login_code"]
+    assert rows and all((r.due, r.late) == (0, None) and r.held > 0 for r in rows)
+
+
+def test_a_store_that_does_not_answer_leaves_its_datasets_unverified() -> None:
+    class Nowhere:
+        def postgres(self, connection: str, role: Role) -> str:
+            return "host=127.0.0.1 port=9 dbname=x connect_timeout=1"
+
+    seen = see(CATALOGUE, Nowhere(), AS_OF)  # type: ignore[arg-type]
+    assert seen.judged == []
+    assert set(seen.unverified) == {d.id for d in CATALOGUE.datasets}
+
+
+def test_a_hold_takes_its_people_out_and_counts_them(estate: Callable[[str], One]) -> None:
+    one = estate("pg18")
+    with psycopg.connect(one.server.conninfo(one.name)) as conn:
+        (who,) = conn.execute("SELECT account_id FROM account.account ORDER BY 1 LIMIT 1").fetchone() or ("",)
+    order = HoldOrder(
+        "HOLD-000001",
+        HoldBasis.COURT,
+        "law",
+        Scope(subjects=frozenset({"t"}), datasets=frozenset({"usage.location"})),
+    )
+    held = HeldPeople((order,), {"HOLD-000001": frozenset({who})})
+    free = {r.dataset: r for r in table(see(CATALOGUE, one, AS_OF))}  # type: ignore[arg-type]
+    with_hold = {r.dataset: r for r in table(see(CATALOGUE, one, AS_OF, held=held))}  # type: ignore[arg-type]
+    before, after = free["usage.location"], with_hold["usage.location"]
+    assert after.held >= 2 and before.held == 0
+    assert after.due == before.due - after.held
+    assert with_hold["support.ticket"] == free["support.ticket"]
+
+
+def test_nothing_can_be_written_by_it(estate: Callable[[str], One]) -> None:
+    one = estate("pg18")
+    with (
+        psycopg.connect(one.postgres("company", Role.PROVER)) as conn,
+        pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+    ):
+        conn.execute("DELETE FROM usage.location")
