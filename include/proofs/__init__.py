@@ -1,7 +1,8 @@
 """That it is gone: looked at by somebody other than the deleter, over a connection that can only read.
 
-``restricted`` after the restriction, ``baseline`` before the disposal, ``gone`` and ``objects_gone`` after it, and
-``dragnet`` for what nobody declared. Every function returns :class:`Evidence` with counts and no values; what could
+``restricted`` after the restriction, ``baseline`` before the disposal, ``gone``, ``objects_gone`` and ``touched``
+after it, and ``dragnet`` for what nobody declared. Of a quiesced company, a ``picture`` before and after it, and
+whether everybody else is ``unchanged``. Every function returns :class:`Evidence` with counts and no values; what could
 not be looked at is UNVERIFIED and says why. Imports only ``include.model``, and none of the deleters' queries.
 """
 
@@ -10,25 +11,37 @@ from __future__ import annotations
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.flow import Evidence, Plan, Step
-from include.proofs import objects, relational
+from include.proofs import objects, objects_restricted, relational, sealed
 from include.proofs.bucket import WORK
+from include.proofs.bystanders import touched
+from include.proofs.ciphertexts import Ciphertexts
 from include.proofs.collecting import collect_values
 from include.proofs.dragnet import dragnet
+from include.proofs.pictures import Picture, picture, unchanged
 from include.proofs.relational import gone
 from include.proofs.values import Values
 
 
 def baseline(
-    catalogue: Catalogue, connections: Connections, step: Step, plan: Plan, *, work: str = WORK
+    catalogue: Catalogue,
+    connections: Connections,
+    step: Step,
+    plan: Plan,
+    kept: Ciphertexts | None = None,
+    *,
+    work: str = WORK,
 ) -> list[Evidence]:
     """Before anything is disposed: the prover sees exactly the located items, in every store, or it is blind.
 
+    ``kept``: what was kept of the case's sealed objects before; this look adds to it, and the caller seals it.
     ``work``: the bucket of the S3 stores' step areas. Raises NotReachable if a store does not answer.
     """
-    return [
-        *relational.baseline(catalogue, connections, step, plan),
-        *(objects.baseline(x, plan) for x in objects.stores(catalogue, connections, step, work)),
-    ]
+    found = relational.baseline(catalogue, connections, step, plan)
+    kept = kept if kept is not None else Ciphertexts()
+    for looking in objects.stores(catalogue, connections, step, work):
+        sealed.collect(looking, kept)
+        found.append(objects.baseline(looking, plan))
+    return found
 
 
 def restricted(
@@ -42,15 +55,39 @@ def restricted(
         return []
     return [
         *relational.restricted(catalogue, connections, step),
-        *(objects.restricted(x) for x in objects.stores(catalogue, connections, step, work)),
+        *(objects_restricted.restricted(x) for x in objects.stores(catalogue, connections, step, work)),
     ]
 
 
 def objects_gone(
-    catalogue: Catalogue, connections: Connections, step: Step, plan: Plan, *, work: str = WORK
+    catalogue: Catalogue,
+    connections: Connections,
+    step: Step,
+    plan: Plan,
+    kept: Ciphertexts | None = None,
+    *,
+    work: str = WORK,
 ) -> list[Evidence]:
-    """After the disposal, on S3: no version, marker, upload or record of the person but what stays. Raises NotReachable."""
-    return [objects.gone(x, plan) for x in objects.stores(catalogue, connections, step, work)]
+    """After the disposal, on S3: no version, marker, upload or record of the person but what stays; and nothing opens what
+    was kept of the sealed ones. Raises NotReachable."""
+    found = []
+    for looking in objects.stores(catalogue, connections, step, work):
+        sealed.destroyed(looking, plan, kept if kept is not None else Ciphertexts())
+        found.append(objects.gone(looking, plan))
+    return found
 
 
-__all__ = ["Values", "baseline", "collect_values", "dragnet", "gone", "objects_gone", "restricted"]
+__all__ = [
+    "Ciphertexts",
+    "Picture",
+    "Values",
+    "baseline",
+    "collect_values",
+    "dragnet",
+    "gone",
+    "objects_gone",
+    "picture",
+    "restricted",
+    "touched",
+    "unchanged",
+]

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import re
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from string import Formatter
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from include.model.abreast import abreast
 from include.model.errors import NotReachable, QuietusError, Refused
 from include.model.flow import Receipt
 from include.model.words import CopyKind
+from include.proofs.bodies import spooled
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 WORK = "quietus-work"
 ONE_BY_ONE = 64  # so many prefixes are listed each by itself; more, by one walk through all keys
-WORKERS = 8
+NO_REPLICATION = (
+    "ReplicationConfigurationNotFoundError", "NoSuchReplicationConfiguration", "NotImplemented", "MethodNotAllowed",
+)  # fmt: skip
+HEADERS: tuple[Literal["ContentDisposition", "ContentType", "CacheControl", "WebsiteRedirectLocation"], ...] = (
+    "ContentDisposition", "ContentType", "CacheControl", "WebsiteRedirectLocation",
+)  # fmt: skip
 BUSY = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "503", "500")
 
 
@@ -38,6 +44,7 @@ class Thing:
     kind: str  # "version", "marker", "upload"
     current: bool = False
     size: int = 0
+    etag: str = ""
 
     @property
     def copy(self) -> CopyKind:
@@ -58,13 +65,17 @@ def asking(about: str) -> Iterator[None]:
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", "unknown"))
         if code in BUSY:
-            raise NotReachable(f"the server is busy [{code}]", about=about, next_step="look again") from None
+            raise NotReachable(
+                f"the S3 server is busy [{code}]", about=about, next_step="look again when it is less busy"
+            ) from None
         raise Refused(
             f"the prover was turned away [{code}]", about=about,
             next_step="the prover's key needs to list versions and uploads, and to read objects, tags and policies",
         ) from None  # fmt: skip
     except (BotoCoreError, OSError):
-        raise NotReachable("the server does not answer", about=about, next_step="look again") from None
+        raise NotReachable(
+            "the S3 server does not answer", about=about, next_step="check the server, then look again"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,9 @@ class Bucket:
                 Bucket=self.name, Prefix=prefix
             ):
                 for v in page.get("Versions", []):
-                    yield Thing(v["Key"], v.get("VersionId") or "null", "version", v["IsLatest"], v["Size"])
+                    yield Thing(
+                        v["Key"], v.get("VersionId") or "null", "version", v["IsLatest"], v["Size"], v["ETag"]
+                    )
                 for m in page.get("DeleteMarkers", []):
                     yield Thing(m["Key"], m.get("VersionId") or "null", "marker")
 
@@ -140,10 +153,26 @@ class Bucket:
 
     def body(self, thing: Thing) -> IO[bytes]:
         """The object's bytes as a stream."""
+        return self.whole(thing)[0]
+
+    def start(self, thing: Thing, n: int) -> bytes:
+        """The first ``n`` bytes of a version that has any."""
         more: dict[str, Any] = {} if thing.version == "null" else {"VersionId": thing.version}
         with asking(self.name):
-            raw = self.client.get_object(Bucket=self.name, Key=thing.key, **more)["Body"]
-        return cast("IO[bytes]", raw)
+            got = self.client.get_object(Bucket=self.name, Key=thing.key, Range=f"bytes=0-{n - 1}", **more)
+            return got["Body"].read()
+
+    def whole(self, thing: Thing) -> tuple[IO[bytes], str]:
+        """The object's bytes as a stream, and all that is written beside them: metadata, headers and tags."""
+        more: dict[str, Any] = {} if thing.version == "null" else {"VersionId": thing.version}
+        with asking(self.name):
+            got = self.client.get_object(Bucket=self.name, Key=thing.key, **more)
+            said = [f"{k} {v}" for k, v in got.get("Metadata", {}).items()]
+            said += [str(got[h]) for h in HEADERS if h in got]
+            if got.get("TagCount"):
+                tags = self.client.get_object_tagging(Bucket=self.name, Key=thing.key, **more)["TagSet"]
+                said += [f"{t['Key']} {t['Value']}" for t in tags]
+        return cast("IO[bytes]", got["Body"]), "\n".join(said)
 
     def answers(self, key: str) -> bool:
         """Whether a HEAD finds the key."""
@@ -165,8 +194,20 @@ class Bucket:
                 tags = self.client.get_object_tagging(Bucket=self.name, Key=thing[0], **more)["TagSet"]
             return any(t["Key"] == tag and t["Value"] == value for t in tags)
 
-        with ThreadPoolExecutor(WORKERS) as pool:
-            return sum(pool.map(bears, things))
+        return sum(abreast(bears, things))
+
+    def replicas(self) -> list[str]:
+        """The buckets that this one is replicated to. A server that knows no replication has none."""
+        with asking(self.name):
+            try:
+                said = self.client.get_bucket_replication(Bucket=self.name)["ReplicationConfiguration"]
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in NO_REPLICATION:
+                    return []
+                raise
+        return sorted(
+            {r["Destination"]["Bucket"].removeprefix("arn:aws:s3:::") for r in said.get("Rules", [])}
+        )
 
     def policy(self) -> list[dict[str, Any]]:
         """The statements of the bucket's policy; none if it has no policy."""
@@ -191,17 +232,36 @@ def _common(prefixes: list[str]) -> str:
 
 @dataclass(frozen=True)
 class Manifests:
-    """The step area of an S3 store: one row per item that was located, with what was to become of it."""
+    """The step area of an S3 store: one row per item that was located, with what was to become of it.
+
+    Each look fetches a manifest once; it is read anew for every dataset."""
 
     work: Bucket
     step: str
+    _fetched: dict[str, IO[bytes]] = field(default_factory=dict)
 
     def rows(self, kind: str, dataset: str) -> Iterator[dict[str, Any]]:
-        """The rows of ``located`` or ``weighed``. Raises Refused if the manifest is not there."""
-        raw = self.work.body(Thing(f"steps/{self.step}/{kind}/{dataset}.jsonl.gz", "null", "version"))
-        with asking(self.work.name), gzip.GzipFile(fileobj=io.BytesIO(raw.read()), mode="rb") as unpacked:
-            for line in unpacked:
-                yield json.loads(line)
+        """The rows of ``located`` or ``weighed``. Raises Refused if the manifest is not there, or not of the dataset."""
+        if kind not in self._fetched:
+            body = self.work.body(Thing(f"steps/{self.step}/{kind}.zip", "null", "version"))
+            with asking(self.work.name):
+                self._fetched[kind] = spooled(body)
+        try:
+            with zipfile.ZipFile(self._fetched[kind]) as packed, packed.open(f"{dataset}.jsonl") as member:
+                for line in member:
+                    yield json.loads(line)
+        except (KeyError, zipfile.BadZipFile):
+            raise Refused(
+                f"the {kind} manifest does not know the dataset",
+                about=dataset,
+                next_step="survey and plan again",
+            ) from None
+
+    def cohort(self) -> tuple[str, ...]:
+        """Whom the step area says that it is about. Raises Refused if it does not say."""
+        raw = self.work.body(Thing(f"steps/{self.step}/cohort.json.gz", "null", "version"))
+        with asking(self.work.name):
+            return tuple(json.loads(gzip.decompress(raw.read()))["subjects"])
 
     def restriction(self) -> Receipt | None:
         """The store's own word on its restriction."""

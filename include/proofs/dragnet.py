@@ -6,6 +6,7 @@ values never leave this process: no statement, parameter or log has one. What a 
 - a row that the plan keeps may say whose it is; so may the key and the links of a row that was cut;
 - a mapped column of a row that leads to *somebody else* holds that one's own value (two people, one phone); and a
   value that is somebody else's too accuses nobody by being in free text about them;
+- a name or an address, which have no form, count where two of them stand in one row of a table nobody declared;
 - anything else is residue: a FAILED check ``dragnet.<schema.table>`` that names the columns and counts the rows.
 
 Our own schema and step areas are passed over: the restriction list must know whom it restricts, and the areas go
@@ -14,30 +15,37 @@ when the step closes. Declared materialised views are ``fresh``'s business.
 
 from __future__ import annotations
 
+import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import IO, Any, cast
 
 import psycopg
 from psycopg import sql
 
 from include.model.catalogue import Catalogue, Dataset
 from include.model.doors import Connections
-from include.model.errors import NotReachable, Refused
+from include.model.errors import NotReachable
 from include.model.flow import Check, Evidence, Plan, Step
-from include.model.words import DatasetKind, Rung, Verdict
+from include.model.words import Rung, Verdict
 from include.proofs.asking import evidence
-from include.proofs.bodies import Unreadable, texts
-from include.proofs.bucket import WORK, Bucket, Pattern, Thing, asking
-from include.proofs.objects import STAYS, Looking
+from include.proofs.bodies import Unreadable
+from include.proofs.bucket import WORK
+from include.proofs.dragnet_objects import buckets, says, unverified
+from include.proofs.everybody import everybodys, still_there
 from include.proofs.objects import stores as s3_stores
 from include.proofs.relational import each_store
 from include.proofs.server import Connection, Reader, meaning
+from include.proofs.statistics import statistics
 from include.proofs.tables import Tables, quoted
 from include.proofs.values import Net, Values
 
 GULP = 1 << 20  # characters looked through at once
-CARRY = 256  # characters carried over between two pieces of a body
+_STALE = (
+    "its statistics (pg_stats) still hold values that its rows do not: ANALYZE it; if it has no rows that changes nothing,"
+    " and its rows in pg_statistic must be deleted"
+)
 
 Key = tuple[str, ...]
 
@@ -54,33 +62,21 @@ def dragnet(
     """Look everywhere, once. One evidence per store. Raises NotReachable if a store does not answer."""
     found = []
     for reader, tables in each_store(catalogue, connections, step):
-        checks = _nothing(reader.store) if values.net.empty else _database(reader, tables, values.net)
+        checks = _nothing(reader.store) if values.net.empty else _database(reader, tables, values)
         found.append(evidence("dragnet", step, plan, reader.store, checks))
     for looking in s3_stores(catalogue, connections, step, work):
         store = looking.store.id
-        checks = _nothing(store) if values.net.empty else _buckets(looking, values.net)
+        checks = _nothing(store) if values.net.empty else buckets(looking, values.net)
         found.append(evidence("dragnet", step, plan, store, checks))
     return found
 
 
 def _nothing(store: str) -> list[Check]:
-    return [_unverified(f"dragnet.{store}", None, "no strong identifier of the person is known to look for")]
+    return [unverified(f"dragnet.{store}", None, "no strong identifier of the person is known to look for")]
 
 
 # --- databases --------------------------------------------------------------------------------------
 
-_TABLES = """
-SELECT n.nspname || '.' || c.relname,
-       array_agg(a.attname::text ORDER BY a.attnum), array_agg(t.typname::text ORDER BY a.attnum), c.relkind::text
-  FROM pg_catalog.pg_class c
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-  LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
- WHERE c.relkind IN ('r', 'p', 'm', 'f') AND NOT c.relispartition
-   AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'quietus')
-   AND NOT (n.nspname ~ '^q_' AND coalesce(obj_description(n.oid, 'pg_namespace'), '') LIKE 'Quietus step area%')
- GROUP BY 1, 4 ORDER BY 1
-"""
 # Types that cannot hold an identifier. Whole numbers of 64 bits and decimals can: some write phones so.
 _CANNOT = frozenset(
     ("bool", "date", "time", "timetz", "timestamp", "timestamptz", "interval", "float4", "float8", "int2",
@@ -95,6 +91,8 @@ class _Scan:
     address: str
     columns: list[str]
     dataset: Dataset | None
+    pairs: Net  # of values without a form; in a table that nobody declared two of them in one row say enough
+    seen: set[int] = field(default_factory=set)  # values that are in some row, rightly or not
     keeps: set[Key] = field(default_factory=set)
     cuts: set[Key] = field(default_factory=set)
     others: set[Key] = field(default_factory=set)  # unlinked: the row was never the person's own
@@ -121,6 +119,7 @@ class _Scan:
         links = row[len(self.key) : len(self.key) + len(self.links)]
         cells = row[len(self.key) + len(self.links) :]
         hit = {c: v for c, cell in zip(self.columns, cells, strict=True) if (v := net.found(cell))}
+        self.seen.update(*hit.values())
         residue: dict[str, frozenset[int]] = {}
         doubtful: dict[str, frozenset[int]] = {}
         for column, values in hit.items():
@@ -135,6 +134,12 @@ class _Scan:
             self.rows.append(residue | doubtful)
         elif doubtful:
             self.doubtful.append(doubtful)
+
+    def judge_pairs(self, cells: Sequence[str]) -> None:
+        """A row, as text, of a table that nobody declared, in which two weak values stand."""
+        self.rows.append(
+            {c: v for c, x in zip(self.columns, cells, strict=True) if (v := self.pairs.found(x))}
+        )
 
     def _meaning(self, column: str, key: Key, links: Sequence[str]) -> str:
         """``kept`` by the plan, ``theirs``: somebody else's own value, ``doubtful`` or ``residue``."""
@@ -164,53 +169,115 @@ class _Scan:
         )
 
 
-def _database(reader: Reader, tables: Tables, net: Net) -> list[Check]:
+def _database(reader: Reader, tables: Tables, values: Values) -> list[Check]:
+    net = values.net
     declared = {d.address: d for d in tables.datasets}
     derived = {d.address for d in tables.catalogue.derived if d.store == tables.store}
     checks: list[Check] = []
     scans: list[_Scan] = []
     with reader.connect() as connection, reader.reaching():
-        for address, columns, types, kind in connection.execute(_TABLES).fetchall():
+        for address, kind, there in everybodys(connection, copies=True):
             if address in derived:
                 continue
             dataset = declared.get(address)
             name = f"dragnet.{address}"
             if kind == "f":
-                checks.append(_unverified(name, None, "it is a foreign table: its data lives elsewhere"))
+                checks.append(unverified(name, None, "it is a foreign table: its data lives elsewhere"))
                 continue
             try:
-                scans.append(_table(connection, tables, address, columns, types, dataset, net))
+                pairs = values.pairs if dataset is None else Net(())
+                scans.append(_table(connection, tables, address, there, dataset, net, pairs))
             except psycopg.Error as error:
                 why = meaning(error, reader.about)
                 if isinstance(why, NotReachable):
                     raise why from None
-                checks.append(_unverified(name, dataset.id if dataset else None, why.what))
-        row = connection.execute("SELECT count(*) FROM pg_catalog.pg_largeobject_metadata").fetchone()
-        if row and row[0]:
-            checks.append(
-                _unverified(
-                    f"dragnet.{tables.store}.large_objects", None, "large objects were not looked into"
-                )
-            )
+                if dataset is None and not still_there(connection, [address]):
+                    continue  # a table that nobody declared was dropped meanwhile: nothing is in it
+                checks.append(unverified(name, dataset.id if dataset else None, why.what))
+        large = [oid for (oid,) in connection.execute("SELECT oid FROM pg_catalog.pg_largeobject_metadata")]
+        if large:
+            checks.append(_large_objects(connection, tables.store, large, net))
+        checks += _statistics(connection, scans, net)
     shared = set[int]().union(*(scan.shared for scan in scans))
     return [*(scan.check(shared) for scan in scans), *checks]
+
+
+def _statistics(connection: Connection, scans: Sequence[_Scan], net: Net) -> Iterator[Check]:
+    """The planner keeps a table's most common values until it is analysed again: none of them is the person's that
+    no row there has any more."""
+    kept: dict[str, set[int]] = {}
+    hidden: set[str] = set()
+    for address, text in statistics(connection):
+        if text is None:
+            hidden.add(address)
+        elif found := net.found(text):
+            kept.setdefault(address, set()).update(found)
+    for scan in scans:
+        name, dataset = f"statistics.{scan.address}", scan.dataset.id if scan.dataset else None
+        stale = kept.get(scan.address, set()) - scan.seen
+        if scan.address in hidden and not stale:
+            yield unverified(
+                name, dataset, "statistics of columns together (pg_stats_ext) are shown to its owner only"
+            )
+            continue
+        yield Check(
+            name=name, dataset=dataset, rung=Rung.R2, verdict=Verdict.FAILED if stale else Verdict.PASSED,
+            expected=0, observed=len(stale), why=_STALE if stale else "",
+        )  # fmt: skip
+
+
+def _large_objects(connection: Connection, store: str, oids: list[int], net: Net) -> Check:
+    """Large objects lie in no table that a role may read: each is read by its number."""
+    hits = unseen = 0
+    for oid in oids:
+        try:
+            hits += says(cast("IO[bytes]", io.BufferedReader(_Large(connection, oid))), net)
+        except (psycopg.Error, Unreadable):
+            unseen += 1
+    name = f"dragnet.{store}.large_objects"
+    if unseen and not hits:
+        return unverified(name, None, f"{unseen} of {len(oids)} large objects could not be looked into")
+    why = "large objects name the person" if hits else ""
+    return Check(
+        name=name, rung=Rung.R2, verdict=Verdict.FAILED if hits else Verdict.PASSED, expected=0, observed=hits,
+        why=why,
+    )  # fmt: skip
+
+
+class _Large(io.RawIOBase):
+    """A large object as a stream."""
+
+    def __init__(self, connection: Connection, oid: int) -> None:
+        self._connection, self._oid, self._at = connection, oid, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        row = self._connection.execute(
+            "SELECT pg_catalog.lo_get(%s, %s, %s)", [self._oid, self._at, len(buffer)]
+        ).fetchone()
+        piece = bytes(row[0]) if row else b""
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
 
 
 def _table(
     connection: Connection,
     tables: Tables,
     address: str,
-    columns: list[str],
-    types: list[str],
+    there: dict[str, str],
     dataset: Dataset | None,
     net: Net,
+    pairs: Net,
 ) -> _Scan:
-    sought = [(c, t) for c, t in zip(columns, types, strict=True) if c and t not in _CANNOT]
-    scan = _Scan(address, [c for c, _ in sought], dataset)
+    sought = {column: kind for column, kind in there.items() if kind not in _CANNOT}
+    scan = _Scan(address, list(sought), dataset, pairs)
     if dataset is not None:
         _fates(connection, tables, dataset, scan)
     if sought:
-        _read(connection, scan, dict(sought), net)
+        _read(connection, scan, sought, net)
     return scan
 
 
@@ -261,12 +328,19 @@ def _read(connection: Connection, scan: _Scan, types: dict[str, str], net: Net) 
 
 def _gulp(scan: _Scan, blocks: list[str], net: Net) -> None:
     text = "".join(blocks)
-    if not net.hits(_unescaped(text)):
+    plain = _unescaped(text)
+    if not net.hits(plain) and not scan.pairs.several(plain):
         return
     # Not ``splitlines``: binary columns hold bytes that Python, but not COPY, takes for the end of a line.
     for line in text.split("\n"):
         if net.hits(_unescaped(line)):
-            scan.judge([_unescaped(c) if c != "\\N" else c for c in line.split("\t")], net)
+            scan.judge(_cells(line), net)
+        elif scan.pairs.several(_unescaped(line)):
+            scan.judge_pairs(_cells(line))
+
+
+def _cells(line: str) -> list[str]:
+    return [_unescaped(c) if c != "\\N" else c for c in line.split("\t")]
 
 
 def _unescaped(text: str) -> str:
@@ -274,81 +348,6 @@ def _unescaped(text: str) -> str:
     if "\\" not in text:
         return text
     return text.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r").replace("\\\\", "\\")
-
-
-# --- buckets ----------------------------------------------------------------------------------------
-
-
-def _buckets(looking: Looking, net: Net) -> list[Check]:
-    """Every bucket that the prover can list but our own, every version of every object, its key and its body."""
-    try:
-        with asking(looking.store.id):
-            names = {b["Name"] for b in looking.client.list_buckets().get("Buckets", [])}
-    except Refused:
-        names = set()
-    names |= {d.address for d in looking.datasets}
-    return [_bucket(looking, name, net) for name in sorted(names - {looking.work})]
-
-
-def _bucket(looking: Looking, name: str, net: Net) -> Check:
-    check = f"dragnet.{name}"
-    try:
-        stays, files = _expected(looking, name)
-        bucket = Bucket(looking.client, name)
-        hits = unreadable = uploads = 0
-        patterns = [
-            Pattern(d.prefix) for d in looking.datasets if d.address == name and d.kind is DatasetKind.OBJECTS
-        ]
-        for thing in bucket.under([""]):
-            if thing.kind == "upload":
-                # Parts cannot be read. Under a declared path it is clear whose they are, and ``gone`` asks for
-                # the person's own; anywhere else nobody can say.
-                uploads += not any(p.variables(thing.key) for p in patterns)
-            elif thing.id not in stays and not any(thing.key.startswith(p) for p in files):
-                try:
-                    hits += net.hits(thing.key) or (thing.kind == "version" and _in_body(bucket, thing, net))
-                except Unreadable:
-                    unreadable += 1
-    except Refused as error:
-        return _unverified(check, None, error.what)
-    if not hits and (unreadable or uploads):
-        return _unverified(
-            check, None, f"{unreadable} objects cannot be decoded, and {uploads} open uploads cannot be read"
-        )
-    return Check(
-        name=check, dataset=None, rung=Rung.R2, verdict=Verdict.FAILED if hits else Verdict.PASSED,
-        expected=0, observed=hits, why="objects name the person, in their keys or bodies" if hits else "",
-    )  # fmt: skip
-
-
-def _expected(looking: Looking, bucket: str) -> tuple[set[tuple[str, str]], list[str]]:
-    """Versions that the plan keeps; and prefixes of record files in which records of the person must stay."""
-    stays: set[tuple[str, str]] = set()
-    files: list[str] = []
-    for dataset in looking.datasets:
-        if dataset.address != bucket:
-            continue
-        for row in looking.manifests.rows("weighed", dataset.id):
-            if row.get("disposition") in STAYS:
-                if dataset.kind is DatasetKind.RECORDS:
-                    files.append(dataset.prefix)
-                    break
-                stays.add((row["key"], row["version"]))
-    return stays, files
-
-
-def _in_body(bucket: Bucket, thing: Thing, net: Net) -> bool:
-    carried = ""
-    for piece in texts(bucket.body(thing), thing.key):
-        text = carried + piece.decode("utf-8", "replace")
-        if net.hits(text):
-            return True
-        carried = text[-CARRY:]
-    return False
-
-
-def _unverified(name: str, dataset: str | None, why: str) -> Check:
-    return Check(name=name, dataset=dataset, rung=Rung.R2, verdict=Verdict.UNVERIFIED, why=why)
 
 
 __all__ = ["dragnet"]

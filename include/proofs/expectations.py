@@ -1,4 +1,4 @@
-"""The one expectation that suites are made of: a named count of the batch is the expected number.
+"""The one expectation that suites are made of: a named count of the batch is the expected number (or at most).
 
 All expectations of a suite share one metric, which Great Expectations computes once per batch: so a suite is
 one statement to the server, and one snapshot, whatever the number of its checks. The built-in expectations ask
@@ -63,9 +63,10 @@ class ExpectNamedCountToEqual(BatchExpectation):  # type: ignore[misc]
 
     count_name: str
     value: int
+    at_most: bool = False
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (METRIC,)
-    success_keys: ClassVar[tuple[str, ...]] = ("count_name", "value")
+    success_keys: ClassVar[tuple[str, ...]] = ("count_name", "value", "at_most")
 
     def _validate(
         self,
@@ -75,7 +76,10 @@ class ExpectNamedCountToEqual(BatchExpectation):  # type: ignore[misc]
     ) -> dict[str, Any]:
         wanted = self._get_success_kwargs()
         observed = metrics[METRIC].get(wanted["count_name"])
-        return {"success": observed == wanted["value"], "result": {"observed_value": observed}}
+        right = observed == wanted["value"]
+        if wanted["at_most"] and observed is not None:
+            right = observed <= wanted["value"]
+        return {"success": right, "result": {"observed_value": observed}}
 
 
 __all__ = ["ExpectNamedCountToEqual"]

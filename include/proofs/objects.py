@@ -1,13 +1,13 @@
 """Proofs over S3 stores: whole objects under a person's prefixes, and a person's records in shared files.
 
+cohort        the step area is about the people of the step, all of them and nobody else          baseline
 seen, there   as in PostgreSQL: before the disposal the prover sees exactly what was located      baseline
-marked        every version of the person bears the restriction's tag                             R0
-denied        the bucket's policy denies the tag to each business role                            R1
 anew          nothing under the person's prefixes that the survey did not know                    R0
 kept          what must stay is there, version by version                                         R0
 head          a HEAD for a key that went finds nothing                                            R1
 gone          no current object that was to go; of records, none of the person's                  R2
 bytes         no version, delete marker or open upload that was to go; no record in any version   R4
+replicas      nor in a bucket that this one is replicated to                                      R4
 unlinked      the rows that tied shared objects to the person are gone                            R2
 """
 
@@ -21,6 +21,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from include.model.abreast import abreast
 from include.model.catalogue import Catalogue, Dataset, StoreDeclared
 from include.model.doors import Connections
 from include.model.errors import QuietusError, Refused
@@ -28,12 +29,11 @@ from include.model.flow import Check, Evidence, Plan, Step
 from include.model.words import CopyKind, DatasetKind, Disposition, Ownership, Role, Rung, StoreKind, Verdict
 from include.proofs.asking import Question, evidence
 from include.proofs.bodies import Unreadable, records_of
-from include.proofs.bucket import WORK, Bucket, Manifests, Pattern, Thing
+from include.proofs.bucket import WORK, Bucket, Manifests, Pattern, Thing, asking
 from include.proofs.run import judge
 from include.proofs.server import Reader, meaning
 from include.proofs.tables import equal, quoted
 
-TAG, VALUE = "quietus", "restricted"
 HEADS = 200  # at most so many keys of a dataset are asked for by HEAD; listings tell of all of them
 STAYS = ("retain", "hold", "anonymise", "unlink")
 COPIES = (CopyKind.LIVE, CopyKind.OBJECT_VERSION)
@@ -52,6 +52,7 @@ class Looking:
     counts: dict[str, int] = field(default_factory=dict)
     questions: list[Question] = field(default_factory=list)
     blind: list[Check] = field(default_factory=list)
+    _keys: dict[tuple[str, ...], list[tuple[Any, ...]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.client = self.connections.s3(self.store.connection, Role.PROVER)
@@ -60,6 +61,17 @@ class Looking:
     @property
     def datasets(self) -> tuple[Dataset, ...]:
         return self.catalogue.of_store(self.store.id, DatasetKind.OBJECTS, DatasetKind.RECORDS)
+
+    def buckets(self) -> tuple[list[str], str]:
+        """Every bucket but our own, and why these may not be all: then they are the declared ones only."""
+        declared = {d.address for d in self.datasets}
+        try:
+            with asking(self.store.id):
+                found = {b["Name"] for b in self.client.list_buckets().get("Buckets", [])}
+        except Refused as error:
+            why = f"{error.what}: buckets that nobody declared cannot be listed, and were not looked into"
+            return sorted(declared - {self.work}), why
+        return sorted((found | declared) - {self.work}), ""
 
     # --- collecting answers -------------------------------------------------------------------------
 
@@ -78,16 +90,17 @@ class Looking:
             try:
                 look(dataset)
             except Refused as error:
-                self._unverified(f"{what}.{dataset.id}", dataset.id, rung, error.what)
+                self.unverified(f"{what}.{dataset.id}", dataset.id, rung, error.what)
             except Unreadable:
-                self._unverified(
+                self.unverified(
                     f"{what}.{dataset.id}",
                     dataset.id,
                     rung,
                     "a record file cannot be read: nothing says whose it is",
                 )
 
-    def _unverified(self, name: str, dataset: str | None, rung: Rung, why: str) -> None:
+    def unverified(self, name: str, dataset: str | None, rung: Rung, why: str) -> None:
+        """What could not be looked at."""
         self.blind.append(Check(name=name, dataset=dataset, rung=rung, verdict=Verdict.UNVERIFIED, why=why))
 
     def evidence(self, kind: str, plan: Plan | None) -> Evidence:
@@ -109,14 +122,18 @@ class Looking:
         return found
 
     def _through(self, parent: str, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        """Values of a database's items: from the survey's keys, since the rows themselves may be gone."""
-        for row in self._query(
-            parent,
-            sql.SQL("SELECT DISTINCT {} FROM {} AS k").format(
-                sql.SQL(", ").join(sql.SQL("k.{}::text").format(sql.Identifier(c)) for c in columns),
-                sql.Identifier(f"q_{self.step.id}", parent),
-            ),
-        ):
+        """Values of a database's items: from the survey's keys, since the rows themselves may be gone. The survey is
+        over, so they are read once a look."""
+        asked = (parent, *columns)
+        if asked not in self._keys:
+            self._keys[asked] = self._query(
+                parent,
+                sql.SQL("SELECT DISTINCT {} FROM {} AS k").format(
+                    sql.SQL(", ").join(sql.SQL("k.{}::text").format(sql.Identifier(c)) for c in columns),
+                    sql.Identifier(f"q_{self.step.id}", parent),
+                ),
+            )
+        for row in self._keys[asked]:
             yield tuple(str(v) for v in row)
 
     def _query(self, dataset: str, statement: sql.Composed) -> list[tuple[Any, ...]]:
@@ -153,11 +170,15 @@ class Looking:
         bucket = Bucket(self.client, dataset.address)
         found: Counter[CopyKind] = Counter()
         uploads = 0
-        for thing in bucket.under([dataset.prefix]):
-            if thing.kind == "version" and thing.size:
-                found[thing.copy] += records_of(
-                    bucket.body(thing), dataset.format or "jsonl.gz", names[0], subjects
-                )
+
+        def records(thing: Thing) -> int:
+            if thing.kind != "version" or not thing.size:
+                return 0
+            return records_of(bucket.body(thing), dataset.format or "jsonl.gz", names[0], subjects)
+
+        things = list(bucket.under([dataset.prefix]))
+        for thing, n in zip(things, abreast(records, things), strict=True):
+            found[thing.copy] += n
             uploads += thing.kind == "upload"
         return found, uploads
 
@@ -181,70 +202,24 @@ def baseline(looking: Looking, plan: Plan) -> Evidence:
                     "the prover, looking by itself, does not see what was located",
                 )  # fmt: skip
 
+    _same_people(looking)
     looking.each(look, "seen", Rung.R0)
     return looking.evidence("baseline", plan)
 
 
-# --- restricted ---------------------------------------------------------------------------------------
-
-
-def restricted(looking: Looking) -> Evidence:
-    """Every version of the person is marked, and the mark is denied to every business role.
-
-    Some servers take a policy and do not enforce it: the store measured that before it relied on it. Its word that
-    it does *not* is taken; then ``enforced.<store>`` is UNVERIFIED, and what was marked is only marked.
-    """
-    receipt = looking.manifests.restriction()
-    said = (receipt.position.get("enforcement") or "") if receipt else "there is no receipt of a restriction"
-    enforced = said.startswith("enforced")
-    if not enforced:
-        looking._unverified(
-            f"enforced.{looking.store.id}",
-            None,
-            Rung.R1,
-            said.removeprefix("UNVERIFIED: ") or "nothing is known",
-        )
-
-    def look(dataset: Dataset) -> None:
-        bucket = Bucket(looking.client, dataset.address)
-        mine = {
-            (row["key"], row["version"])
-            for row in looking.manifests.rows("located", dataset.id)
-            if row["kind"] in ("version", "record") and not row.get("link_only")
-        }
-        looking.note(
-            "marked", dataset, CopyKind.LIVE, Rung.R0, len(mine), bucket.marked(mine, TAG, VALUE),
-            "versions of the person do not bear the mark of the restriction",
-        )  # fmt: skip
-        if enforced and mine:
-            roles = looking.store.business_roles
-            denied = _denied(bucket, roles)
-            looking.note(
-                "denied", dataset, CopyKind.LIVE, Rung.R1, len(roles), denied,
-                "the bucket's policy does not deny marked objects to every business role",
-            )  # fmt: skip
-
-    looking.each(look, "marked", Rung.R0)
-    return looking.evidence("restricted", None)
-
-
-def _denied(bucket: Bucket, roles: Sequence[str]) -> int:
-    """How many of the roles the policy denies to read what bears the mark, anywhere in the bucket."""
-    covered: set[str] = set()
-    for statement in bucket.policy():
-        condition = statement.get("Condition", {}).get("StringEquals", {})
-        reading = statement.get("Action", [])
-        if (
-            statement.get("Effect") == "Deny"
-            and condition.get(f"s3:ExistingObjectTag/{TAG}") == VALUE
-            and "s3:GetObject" in ([reading] if isinstance(reading, str) else reading)
-            and statement.get("Resource")
-            in (f"arn:aws:s3:::{bucket.name}/*", [f"arn:aws:s3:::{bucket.name}/*"])
-        ):
-            principal = statement.get("Principal")
-            who = principal if isinstance(principal, str) else (principal or {}).get("AWS", [])
-            covered.update([who] if isinstance(who, str) else who)
-    return sum(1 for r in roles if covered & {"*", r, f"arn:aws:iam:::user/{r}"})
+def _same_people(looking: Looking) -> None:
+    """The deleter works on whom its step area names; the prover's own listings start from whom the step names."""
+    name = f"cohort.{looking.store.id}"
+    try:
+        other = set(looking.manifests.cohort()) ^ set(looking.step.subjects)
+    except Refused as error:
+        looking.unverified(name, None, Rung.R0, error.what)
+        return
+    question = Question(
+        name, None, Rung.R0, 0, _NOT_COUNTED, "the step area is about other people than the step"
+    )
+    looking.counts[question.id] = len(other)
+    looking.questions.append(question)
 
 
 # --- gone -----------------------------------------------------------------------------------------------
@@ -286,14 +261,14 @@ def _objects(looking: Looking, plan: Plan, dataset: Dataset) -> None:
     now = {t.id: t for t in there}
     unknown = [t for t in there if t.id not in copies]
     for copy in COPIES:
-        if copy is not CopyKind.LIVE and not _items(plan, dataset, copy):
+        new = [t for t in unknown if t.copy is copy]
+        if copy is not CopyKind.LIVE and not new and not _items(plan, dataset, copy):
             continue
         # A version that was current may be current no more: what it was in the books counts.
         left = [i for i in erase & now.keys() if copies[i] is copy]
-        new = [t for t in unknown if t.copy is copy]
         looking.note(
             "anew", dataset, copy, Rung.R0, 0, len(new),
-            "there are versions under the person's prefixes that the plan does not know",
+            "there are versions, markers or uploads under the person's prefixes that the plan does not know",
         )  # fmt: skip
         if staying := _items(plan, dataset, copy, *STAYS):
             kept = sum(1 for i in stay & now.keys() if copies[i] is copy)
@@ -313,6 +288,7 @@ def _objects(looking: Looking, plan: Plan, dataset: Dataset) -> None:
                 "bytes", dataset, copy, Rung.R4, 0, len(left) + len(new),
                 "versions, delete markers or open uploads that were to go are there",
             )  # fmt: skip
+            _replicas(looking, dataset, copy, lambda twin: _left_in(looking, twin, stay))
         if _items(plan, dataset, copy, "unlink"):
             _unlinked(looking, dataset, copy)
 
@@ -374,6 +350,35 @@ def _records(looking: Looking, plan: Plan, dataset: Dataset) -> None:
             "bytes", dataset, copy, Rung.R4, sum(_items(plan, dataset, c, *staying) for c in COPIES),
             sum(seen.values()), "records of the person that were to go are in some version of the files",
         )  # fmt: skip
+        _replicas(looking, dataset, copy, lambda twin: _records_beyond(looking, plan, twin, staying))
+
+
+def _replicas(looking: Looking, dataset: Dataset, copy: CopyKind, left: Callable[[Dataset], int]) -> None:
+    """A bucket that is replicated has the bytes twice: looked at by the same questions, or R4 is not claimed."""
+    try:
+        for name in Bucket(looking.client, dataset.address).replicas():
+            looking.note(
+                "replicas", dataset, copy, Rung.R4, 0, left(dataset.model_copy(update={"address": name})),
+                f"the replica {name} still has what was to go",
+            )  # fmt: skip
+    except Refused as error:
+        why = f"whether there are replicas, and what they hold, cannot be looked at: {error.what}"
+        looking.blind.append(
+            Check(
+                name=f"replicas.{dataset.id}", dataset=dataset.id, copy_kind=copy, rung=Rung.R4,
+                verdict=Verdict.UNVERIFIED, why=why,
+            )
+        )  # fmt: skip
+
+
+def _left_in(looking: Looking, twin: Dataset, stay: set[tuple[str, str]]) -> int:
+    # A replica keeps the version ids. A delete marker that was replicated leads nowhere but is a mention.
+    return sum(1 for t in looking.things(twin) if t.id not in stay)
+
+
+def _records_beyond(looking: Looking, plan: Plan, twin: Dataset, staying: Sequence[str]) -> int:
+    seen, _ = looking.records(twin)
+    return max(0, sum(seen.values()) - sum(_items(plan, twin, c, *staying) for c in COPIES))
 
 
 def stores(catalogue: Catalogue, connections: Connections, step: Step, work: str = WORK) -> Iterator[Looking]:
@@ -383,4 +388,4 @@ def stores(catalogue: Catalogue, connections: Connections, step: Step, work: str
             yield Looking(catalogue, connections, step, store, work)
 
 
-__all__ = ["Looking", "QuietusError", "baseline", "gone", "restricted", "stores"]
+__all__ = ["Looking", "QuietusError", "baseline", "gone", "stores"]

@@ -48,9 +48,11 @@ KINDS = {
     "baseline": ("处置前的盲测", "before the disposal: is the prover blind?"),
     "gone": ("处置后", "after the disposal"),
     "dragnet": ("全库搜寻本人数据", "the person's values, sought everywhere"),
-    "bystanders": ("他人数据未变", "nobody else's data changed"),
+    "bystanders": ("他人数据未触及", "nobody else's rows were written"),
+    "pictures": ("他人数据前后一致", "everybody else, before and after"),
     "balance": ("账目平衡", "the books balance"),
     "residue": ("残留扫描", "scan for residue"),
+    "own_log": ("数据库自身日志", "the server's own log"),
 }
 VERDICTS = {
     Verdict.PASSED: ("通过", "passed", "✓"),

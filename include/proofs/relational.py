@@ -13,6 +13,7 @@ from include.proofs.asking import evidence
 from include.proofs.restriction import hidden, views
 from include.proofs.run import ask
 from include.proofs.server import Reader
+from include.proofs.standbys import replayed
 from include.proofs.tables import Tables, types_of
 
 
@@ -28,18 +29,17 @@ def baseline(catalogue: Catalogue, connections: Connections, step: Step, plan: P
 
 
 def gone(catalogue: Catalogue, connections: Connections, step: Step, plan: Plan) -> list[Evidence]:
-    """After the disposal: R0 and R2 per dataset, and what is beyond a query's sight as UNVERIFIED.
+    """After the disposal: R0 and R2 per dataset, here and on standbys, and what is beyond a query's sight as UNVERIFIED.
 
     Raises NotReachable if a store does not answer.
     """
     found = []
     for reader, tables in each_store(catalogue, connections, step):
-        questionnaire = suites.gone(tables, plan, _definitions(reader, tables))
-        found.append(
-            evidence(
-                "gone", step, plan, reader.store, ask(questionnaire, reader) + suites.beyond(tables, plan)
-            )
-        )
+        with reader.connect() as connection, reader.reaching():
+            alone = suites.staying_alone(tables, plan, connection)
+        questionnaire = suites.gone(tables, plan, _definitions(reader, tables), alone)
+        checks = ask(questionnaire, reader) + replayed(reader, tables, plan) + suites.beyond(tables, plan)
+        found.append(evidence("gone", step, plan, reader.store, checks))
     return found
 
 
@@ -54,11 +54,10 @@ def restricted(catalogue: Catalogue, connections: Connections, step: Step) -> li
     found = []
     for reader, tables in each_store(catalogue, connections, step):
         roles = catalogue.store(reader.store).business_roles
-        there = reader.at(f"q_{step.id}")
-        with there.connect() as connection, there.reaching():
+        with reader.connect() as connection, reader.reaching():
             questionnaire, unproved = suites.measures(tables, connection)
         checks = hidden(reader, tables, roles) + views(reader, tables, roles)
-        checks += ask(questionnaire, there) + unproved
+        checks += ask(questionnaire, reader) + unproved
         found.append(evidence("restricted", step, None, reader.store, checks))
     return found
 
@@ -74,7 +73,7 @@ def opened(
     catalogue: Catalogue, connections: Connections, step: Step, store: StoreDeclared
 ) -> tuple[Reader, Tables]:
     """A store's prover, and its tables with the types of their columns."""
-    reader = Reader.of(connections, store.id, store.connection)
+    reader = Reader.of(connections, store.id, store.connection, step.subjects)
     with reader.connect() as connection, reader.reaching():
         types = types_of(connection, catalogue.of_store(store.id, DatasetKind.TABLE))
     return reader, Tables(catalogue, store.id, step, types)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import psycopg
@@ -24,6 +24,7 @@ Connection: TypeAlias = "psycopg.Connection[TupleRow]"
 CONNECT = 10  # seconds
 STATEMENT = 600.0  # seconds; a scan of a big table takes its time
 LOCK = 10.0  # seconds
+COHORT = "quietus.cohort"  # the session's setting that names the people whom its statements are about
 
 
 class Listening(psycopg.ClientCursor[TupleRow]):
@@ -50,16 +51,14 @@ class Reader:
 
     conninfo: Callable[[], str]
     store: str
-    search_path: str = ""
+    subjects: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
-    def of(cls, connections: Connections, store: str, connection: str) -> Reader:
-        """The prover of a store. The secret is asked for when a connection is made."""
-        return cls(lambda: connections.postgres(connection, Role.PROVER), store)
-
-    def at(self, schema: str) -> Reader:
-        """The same prover, for statements that name tables of this schema without it."""
-        return replace(self, search_path='"' + schema.replace('"', '""') + '"')
+    def of(
+        cls, connections: Connections, store: str, connection: str, subjects: tuple[str, ...] = ()
+    ) -> Reader:
+        """The prover of a store, who asks about these people. The secret is asked for when a connection is made."""
+        return cls(lambda: connections.postgres(connection, Role.PROVER), store, subjects)
 
     @property
     def about(self) -> str:
@@ -109,9 +108,13 @@ class Reader:
                 "statement_timeout": f"{int(STATEMENT * 1000)}",
                 "lock_timeout": f"{int(LOCK * 1000)}",
                 "idle_in_transaction_session_timeout": "120000",
-                "search_path": self.search_path,
+                "search_path": "",
+                # The digest of a key depends on how its value is written; a plan's is made of these.
                 "datestyle": "ISO, YMD",
+                "intervalstyle": "postgres",
                 "timezone": "UTC",
+                "extra_float_digits": "1",
+                "bytea_output": "hex",
                 "jit": "off",
                 # As the stores have it: keyed questions go by the index and take no worker of the company's.
                 "random_page_cost": "1.1",
@@ -121,6 +124,10 @@ class Reader:
             connection.execute(
                 "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s(name, value)",
                 [list(settings), list(settings.values())],
+            )
+            # Apart from its statement, as every value of a person: statements are what logs quote.
+            psycopg.Cursor(connection).execute(
+                "SELECT set_config(%s, %s::text[]::text, false)", [COHORT, list(self.subjects)]
             )
         except psycopg.Error:
             connection.close()

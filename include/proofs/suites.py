@@ -2,15 +2,19 @@
 
 Names of checks are stable, ``<what>.<dataset>``:
 
+    cohort      the step area is about the people of the step, all of them and nobody else    baseline
     seen        by the links, from the cohort down, exactly as many rows as were located     baseline
     there       by the survey's keys, the same                                               baseline
+    digest      the digest of what the prover found is the one that the plan was made of     baseline
     planned     the step area still says of each item what the plan says                     R0
     anew        no row of the person that the survey did not know: nothing written since     R0
     kept        what stays in some form is still there, all of it                            R0
-    frozen      what stays untouched was not written since the restriction                   R0
+    frozen      what stays untouched, the person's alone, was not written since restricting  R0
     gone        not one of the rows that were to go is there                                 R2
+    unlinkable  no hash on a chain can be computed again from what we keep                    R2
     cut         what was anonymised or unlinked holds the declared constants, no link        R2
     fresh       no materialised view still shows what its tables no longer hold              R2
+    replayed    every standby has replayed what the step did (``standbys``)                  R2
     beyond      a rung that its categories ask for and that no query can see: UNVERIFIED
 """
 
@@ -22,7 +26,7 @@ from dataclasses import dataclass, replace
 import psycopg
 from psycopg import sql
 
-from include.model.catalogue import Dataset
+from include.model.catalogue import Anchored, Dataset
 from include.model.flow import Check, Line, Plan
 from include.model.words import Disposition, Ownership, Rung, Verdict
 from include.proofs.asking import Question, Questionnaire
@@ -37,7 +41,7 @@ QUERY_CAN_SEE = Rung.R2
 
 def baseline(tables: Tables, plan: Plan) -> Questionnaire:
     """Before anything is disposed: is the prover blind? It must see what the survey located, item for item."""
-    questions: list[Question] = []
+    questions = [_same_people(tables)]
     for dataset in _planned(tables, plan):
         located = next((x.items for x in plan.located if x.dataset == dataset.id), 0)
         part = part_name(dataset)
@@ -66,14 +70,28 @@ def baseline(tables: Tables, plan: Plan) -> Questionnaire:
                     (part,),
                 )
             )
+        for found in plan.located:
+            if found.dataset == dataset.id:
+                questions.append(
+                    Question(
+                        f"digest.{dataset.id}",
+                        dataset.id,
+                        Rung.R0,
+                        1,
+                        _digested(dataset, part, found.digest),
+                        "the digest over the keys that the prover found is not the plan's",
+                        (part,),
+                    )
+                )
     return Questionnaire("baseline", tables.store, tuple(questions), tables.reached(since=False))
 
 
-def gone(tables: Tables, plan: Plan, definitions: dict[str, str]) -> Questionnaire:
-    """After the disposal, per dataset. ``definitions``: of the declared materialised views, by address."""
+def gone(tables: Tables, plan: Plan, definitions: dict[str, str], alone: frozenset[str]) -> Questionnaire:
+    """After the disposal, per dataset. ``definitions``: of the declared materialised views, by address; ``alone``:
+    the datasets of which :func:`staying_alone` knows rows."""
     questions: list[Question] = []
     for dataset in _planned(tables, plan):
-        questions += _of(tables, plan, dataset)
+        questions += _of(tables, plan, dataset, dataset.id in alone)
     questions += _views(tables, plan, definitions)
     return Questionnaire("gone", tables.store, tuple(questions), tables.reached(since=True))
 
@@ -86,7 +104,7 @@ def beyond(tables: Tables, plan: Plan) -> tuple[Check, ...]:
             dataset=dataset.id,
             rung=rung,
             verdict=Verdict.UNVERIFIED,
-            why="dead rows, statistics and files are not seen by queries; the scan of the live bytes was not made yet",
+            why="dead rows and files are not seen by queries; the scan of the live bytes was not made yet",
         )
         for dataset in _planned(tables, plan)
         if any(x.items and x.disposition.changes_data for x in plan.lines_of(dataset.id))
@@ -104,7 +122,28 @@ def _planned(tables: Tables, plan: Plan) -> tuple[Dataset, ...]:
 # --- one dataset ----------------------------------------------------------------------------------
 
 
-def _of(tables: Tables, plan: Plan, dataset: Dataset) -> Iterator[Question]:
+def staying_alone(tables: Tables, plan: Plan, connection: Connection) -> frozenset[str]:
+    """Datasets with untouched rows that are the person's alone: only these can be held to be frozen, for what is
+    shared is open to its other owners. Where that cannot be read, the question itself will say so."""
+    found = set()
+    for dataset in _planned(tables, plan):
+        if not _items(plan.lines_of(dataset.id), *UNTOUCHED):
+            continue
+        any_ = sql.SQL("SELECT FROM {} AS k WHERE {} AND {} LIMIT 1").format(
+            tables.items(dataset.id), _disposed(*UNTOUCHED), _ALONE
+        )
+        try:
+            if connection.execute(any_).rowcount:
+                found.add(dataset.id)
+        except psycopg.Error:
+            found.add(dataset.id)
+    return frozenset(found)
+
+
+_ALONE = sql.SQL("k.ownership = 'sole'")
+
+
+def _of(tables: Tables, plan: Plan, dataset: Dataset, alone: bool) -> Iterator[Question]:
     lines = plan.lines_of(dataset.id)
     part = part_name(dataset)
 
@@ -140,7 +179,7 @@ def _of(tables: Tables, plan: Plan, dataset: Dataset) -> Iterator[Question]:
             sql.SQL("{} WHERE {}").format(_joined(tables, dataset), _disposed(*STAYS)),
             "rows that must stay are gone",
         )  # fmt: skip
-    if _items(lines, *UNTOUCHED) and tables.step.restricting and not _written_by_others(tables, dataset):
+    if alone and tables.step.restricting and not _written_by_others(tables, dataset):
         yield ask(
             "frozen", Rung.R0, 0, _written_since(tables, dataset),
             "rows that must stay as they are were written after the restriction",
@@ -149,6 +188,11 @@ def _of(tables: Tables, plan: Plan, dataset: Dataset) -> Iterator[Question]:
         yield ask(
             "cut", Rung.R2, 0, _uncut(tables, dataset),
             "rows that were to be cut still hold what was to go from them",
+        )  # fmt: skip
+    if dataset.anchored and _items(lines, Disposition.UNLINK):
+        yield ask(
+            "unlinkable", Rung.R2, 0, _given_again(tables, dataset, dataset.anchored),
+            "hashes on a chain can be computed again from what we keep",
         )  # fmt: skip
 
 
@@ -166,6 +210,37 @@ def _joined(tables: Tables, dataset: Dataset) -> sql.Composed:
     """The surveyed items that are in the table now."""
     return sql.SQL("SELECT FROM {} AS k JOIN {} AS t ON {}").format(
         tables.items(dataset.id), quoted(dataset.address), equal("t", "k", dataset.key)
+    )
+
+
+def _same_people(tables: Tables) -> Question:
+    """The deleter works on whom its step area names; everything else here starts from whom the step names."""
+    return Question(
+        f"cohort.{tables.store}", None, Rung.R0, 0,
+        sql.SQL(
+            "(SELECT subject_id FROM {area} AS a EXCEPT ALL SELECT subject_id FROM {step} AS c)"
+            " UNION ALL (SELECT subject_id FROM {step} AS c EXCEPT ALL SELECT subject_id FROM {area} AS a)"
+        ).format(area=tables.cohort_of_the_area, step=tables.cohort),
+        "the step area is about other people than the step",
+    )  # fmt: skip
+
+
+def _digested(dataset: Dataset, part: str, digest: str) -> sql.Composed:
+    """One row if the keys that the prover found give this digest: the XOR of one 64-bit hash of each key's text and
+    the sum of another, as a plan writes it. Computed here anew, not taken from the step area."""
+    keys = sql.SQL(", ").join(sql.Identifier("r", k) for k in dataset.key)
+    text = sql.SQL("{}::text" if len(dataset.key) == 1 else "ROW({})::text").format(keys)
+    xor, total = int(digest[:16], 16), int(digest[16:], 16)
+    return sql.SQL(
+        "SELECT FROM (SELECT coalesce(bit_xor(hashtextextended({text}, 0)), 0) AS a,"
+        " coalesce(sum(hashtextextended({text}, 1)), 0) AS b FROM {part} AS r) AS d"
+        " WHERE d.a = {xor} AND mod(mod(d.b, {all}) + {all}, {all}) = {total}"
+    ).format(
+        text=text,
+        part=sql.Identifier(part),
+        xor=sql.Literal(xor - 2**64 if xor >= 2**63 else xor),
+        all=sql.Literal(2**64),
+        total=sql.Literal(total),
     )
 
 
@@ -191,8 +266,35 @@ def _written_since(tables: Tables, dataset: Dataset) -> sql.Composed:
     others is open to them. ``age`` is that of a transaction id, so it counts what VACUUM froze as old."""
     return sql.SQL(
         "{} JOIN quietus.receipt AS x ON x.step = {} AND x.verb = 'restrict'"
-        " WHERE {} AND k.ownership = 'sole' AND pg_catalog.age(t.xmin) < pg_catalog.age(x.xid::xid)"
-    ).format(_joined(tables, dataset), sql.Literal(tables.step.id), _disposed(*UNTOUCHED))
+        " WHERE {} AND {} AND pg_catalog.age(t.xmin) < pg_catalog.age(x.xid::xid)"
+    ).format(_joined(tables, dataset), sql.Literal(tables.step.id), _disposed(*UNTOUCHED), _ALONE)
+
+
+def _given_again(tables: Tables, dataset: Dataset, anchored: Anchored) -> sql.Composed:
+    """Unlinked rows whose hash some digest that we still have of the cohort's originals gives: by itself, hashed
+    without a salt, or with the salt that another row of the same hash still holds."""
+    digests = sql.SQL(" UNION ").join(
+        sql.SQL("SELECT o.{}::text FROM {} AS i JOIN {} AS o ON {}").format(
+            sql.Identifier(x.column), tables.items(x.dataset), quoted(of.address), equal("o", "i", of.key)
+        )
+        for x in anchored.of
+        for of in (tables.catalogue.dataset(x.dataset),)
+    )
+    return sql.SQL(
+        "{joined} WHERE k.disposition = 'unlink' AND t.{hash} IN (SELECT d.digest FROM ({digests}) AS d (digest)"
+        " UNION ALL SELECT encode(sha256(convert_to(d.digest, 'UTF8')), 'hex') FROM ({digests}) AS d (digest)"
+        " UNION ALL SELECT encode(sha256(convert_to(o.{salt} || d.digest, 'UTF8')), 'hex')"
+        " FROM ({digests}) AS d (digest), {table} AS o WHERE o.{salt} IS NOT NULL AND o.{hash} IN"
+        " (SELECT t.{hash} FROM {items} AS k JOIN {table} AS t ON {same} WHERE k.disposition = 'unlink'))"
+    ).format(
+        joined=_joined(tables, dataset),
+        digests=digests,
+        hash=sql.Identifier(anchored.hash),
+        salt=sql.Identifier(anchored.salt),
+        table=quoted(dataset.address),
+        items=tables.items(dataset.id),
+        same=equal("t", "k", dataset.key),
+    )
 
 
 def _uncut(tables: Tables, dataset: Dataset) -> sql.Composed:
@@ -235,15 +337,28 @@ def _uncut(tables: Tables, dataset: Dataset) -> sql.Composed:
     )
 
 
+def _listed(tables: Tables) -> Question:
+    """A row for a person is refused because the person is on the list; that was tried for a few only."""
+    return Question(
+        f"listed.{tables.store}", None, Rung.R0, 0,
+        sql.SQL(
+            "SELECT FROM {} AS c WHERE NOT EXISTS (SELECT FROM quietus.restriction AS r"
+            " WHERE r.subject_id = c.subject_id AND r.lifted_at IS NULL)"
+        ).format(tables.cohort),
+        "people of the step are not on the restriction list",
+    )  # fmt: skip
+
+
 # --- measures ------------------------------------------------------------------------------------------
 
 
 def measures(tables: Tables, connection: Connection) -> tuple[Questionnaire, tuple[Check, ...]]:
-    """``measure.<id>`` (R1): no violation of what the restriction's measures bring about, by their own proofs.
+    """``listed`` (R0): everybody is on the restriction list. ``measure.<id>`` (R1): no violation of what the
+    restriction's measures bring about, by their own proofs.
 
     A measure without a proof is UNVERIFIED. ``connection`` only binds the proofs' parameters.
     """
-    questions: list[Question] = []
+    questions = [_listed(tables)]
     unproved: list[Check] = []
     for measure in tables.catalogue.measures:
         if measure.store != tables.store:
@@ -261,7 +376,10 @@ def measures(tables: Tables, connection: Connection) -> tuple[Questionnaire, tup
             sql.SQL(proof.strip().rstrip(";")),  # the catalogue's own text, pinned by its digest
             {"as_of": tables.step.as_of, "case_no": tables.step.case_no},
         )
-        questions.append(replace(question, source=sql.SQL(bound)))
+        source = sql.SQL("WITH cohort AS (SELECT * FROM {} AS c) SELECT FROM ({}) AS violation").format(
+            tables.cohort, sql.SQL(bound)
+        )
+        questions.append(replace(question, source=source))
     return Questionnaire("restricted", tables.store, tuple(questions)), tuple(unproved)
 
 

@@ -17,7 +17,7 @@ from include.model.catalogue import Catalogue, Dataset, Link
 from include.model.flow import Step
 from include.model.words import DatasetKind, Ownership
 from include.proofs.asking import Part
-from include.proofs.server import Connection
+from include.proofs.server import COHORT, Connection
 
 _COLUMN_TYPES = """
 SELECT n.nspname || '.' || c.relname, a.attname, coalesce(bt.typname, t.typname)
@@ -52,7 +52,7 @@ def types_of(connection: Connection, datasets: Sequence[Dataset]) -> dict[str, d
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables of one store, and the step area that names the cohort and the items."""
+    """The tables of one store, the people of the step, and the step area that names their items."""
 
     catalogue: Catalogue
     store: str
@@ -67,7 +67,17 @@ class Tables:
         return tuple(mine[id] for id in order.static_order())
 
     @property
-    def cohort(self) -> sql.Identifier:
+    def cohort(self) -> sql.Composed:
+        """``(subject_no, subject_id)`` of the step, as the prover's session was told (:class:`Reader`): whom the
+        deleter keeps in the step area is what is to be proved, not what to prove it by."""
+        return sql.SQL(
+            "(SELECT (u.no - 1)::int AS subject_no, u.id AS subject_id"
+            " FROM unnest(current_setting({})::text[]) WITH ORDINALITY AS u(id, no))"
+        ).format(sql.Literal(COHORT))
+
+    @property
+    def cohort_of_the_area(self) -> sql.Identifier:
+        """Whom the step area says that it is about."""
         return sql.Identifier(f"q_{self.step.id}", "cohort")
 
     def items(self, dataset: str) -> sql.Identifier:
@@ -105,7 +115,7 @@ class Tables:
     def _reached(self, dataset: Dataset, *, since: bool) -> Part:
         ways: list[sql.Composable] = []
         reads: list[str] = []
-        columns = self._needed(dataset)
+        columns = self.columns_needed(dataset)
         mine = sql.SQL(", ").join(sql.Identifier("t", c) for c in columns)
         for link in dataset.links:
             if link.column is not None:
@@ -136,7 +146,8 @@ class Tables:
             ways.append(through)
             if since and set(link.on.values()) <= set(parent.key):
                 ways.append(self._left_behind(dataset, parent, link, mine))
-        body = sql.SQL(" UNION ").join(ways) if ways else self._nothing(dataset, columns)
+        # Beside a way that leads nowhere, UNION makes one row of what two of the cohort share, also where there is one way.
+        body = sql.SQL(" UNION ").join([*ways, self._nothing(dataset, columns)])
         return Part(part_name(dataset), body, tuple(reads))
 
     def _left_behind(
@@ -155,7 +166,7 @@ class Tables:
             ),
         )
 
-    def _needed(self, dataset: Dataset) -> tuple[str, ...]:
+    def columns_needed(self, dataset: Dataset) -> tuple[str, ...]:
         """The key, and the columns that other datasets' links join on."""
         wanted = dict.fromkeys(dataset.key)
         for other in self.datasets:

@@ -1,12 +1,14 @@
 """The person's own values, which scans look for: read before the disposal, sealed by the caller, never logged.
 
-Only *strong* identifiers are sought: those whose form tells what they are (mobile and document numbers, e-mail
-addresses, credit codes, cards) and the account id. A name or a town has no form and is everybody's: it would accuse
-strangers. A value may be written in other ways than ours, so each is sought in its usual spellings and digests.
+*Strong* identifiers are sought everywhere: those whose form tells what they are (mobile and document numbers, e-mail
+addresses, credit codes, cards, passports, landlines) and the account id. A name or an address has no form, and alone
+it would accuse strangers: such *weak* values count where two of them stand in one row of a table that nobody declared.
+A value may be written in other ways than ours, so each is sought in its usual spellings and digests.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -24,6 +26,10 @@ from include.model.errors import Refused
 
 LEAST = 8  # characters: shorter ones are found in everything
 LONGEST_VALUE = 64
+DOCUMENT = re.compile(r"[A-Z]{1,2}[0-9]{7,9}")  # passports, permits of Hong Kong, Macao and Taiwan
+LANDLINE = re.compile(r"0[0-9]{2,3}[- ]?[0-9]{7,8}")
+BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
+_NUMBERS = re.compile(r"[\d\s.,:/+TZ-]*")
 _WORD = frozenset(string.ascii_letters + string.digits)
 _FULL_WIDTH = {c: c - 0xFEE0 for c in range(0xFF01, 0xFF5F)}
 _HAS_FULL_WIDTH = re.compile("[\uff01-\uff5e]")
@@ -31,9 +37,13 @@ _HAS_FULL_WIDTH = re.compile("[\uff01-\uff5e]")
 
 @dataclass(frozen=True)
 class Values:
-    """What to look for. Its representation shows how many there are, and nothing of them."""
+    """What to look for. Its representation shows how many there are, and nothing of them.
+
+    ``weak``: values without a form that nobody else has, such as a name or an address; they count in pairs.
+    """
 
     found: frozenset[str] = field(default=frozenset(), repr=False)
+    weak: frozenset[str] = field(default=frozenset(), repr=False)
 
     def __len__(self) -> int:
         return len(self.found)
@@ -43,28 +53,43 @@ class Values:
 
     def to_text(self) -> str:
         """As a text to be sealed."""
-        return json.dumps(sorted(self.found), ensure_ascii=False)
+        return json.dumps({"strong": sorted(self.found), "weak": sorted(self.weak)}, ensure_ascii=False)
 
     @classmethod
     def from_text(cls, text: str) -> Values:
         """From a text that was sealed. Raises Refused if it is not one."""
         try:
-            return cls(frozenset(str(v) for v in json.loads(text)))
+            said = json.loads(text)
+            of = (
+                said if isinstance(said, dict) else {"strong": said}
+            )  # a list: sealed before there were weak ones
+            return cls(*(frozenset(str(v) for v in of.get(which, ())) for which in ("strong", "weak")))
         except (ValueError, TypeError):
             raise Refused("what was sealed is not a list of values", about="sought values") from None
 
     @cached_property
     def net(self) -> Net:
-        """The automaton over all of them."""
+        """The automaton over the strong ones."""
         return Net(self.found)
+
+    @cached_property
+    def pairs(self) -> Net:
+        """The automaton over the weak ones, as they are written."""
+        return Net(self.weak, as_written=True)
 
 
 class Net:
     """Finds any of many values in a text, in one pass."""
 
-    def __init__(self, values: Iterable[str]) -> None:
+    def __init__(self, values: Iterable[str], *, as_written: bool = False) -> None:
         self._automaton: Any = ahocorasick.Automaton()
-        for no, value in enumerate(sorted(values)):
+        self._values = sorted(values)
+        for no, value in enumerate(self._values):
+            if as_written:
+                self._automaton.add_word(plain(value), (len(plain(value)), no))
+                continue
+            for core in in_base64(value):
+                self._automaton.add_word(core, (len(core), None))
             for spelling in spellings(value):
                 self._automaton.add_word(spelling, (len(spelling), no))
         self.empty = len(self._automaton) == 0
@@ -79,15 +104,38 @@ class Net:
         """Which values are in the text, by number."""
         return frozenset(self._found(text))
 
+    def several(self, text: str) -> bool:
+        """Whether two different values are in the text, neither of them a part of the other."""
+        found = {plain(self._values[no]) for no in self._found(text)}
+        return sum(not any(v != w and v in w for w in found) for v in found) > 1
+
     def _found(self, text: str) -> Iterator[int]:
         if self.empty:
             return
+        coded = False
+        for no in self._words(text):
+            coded = coded or no is None
+            if no is not None:
+                yield no
+        # Something looks like a value in base64, but for what it shares with its neighbours: decode, and look again.
+        for run in BASE64.finditer(text) if coded else ():
+            for start in range(4):
+                some = run.group()[start:].rstrip("=").replace("-", "+").replace("_", "/")
+                some = some[: len(some) - (len(some) % 4 == 1)]
+                said = base64.b64decode(some + "=" * (-len(some) % 4))
+                yield from (no for no in self._words(said.decode("utf-8", "replace")) if no is not None)
+
+    def _words(self, text: str) -> Iterator[int | None]:
+        """Values that stand in the text as words; None where one may stand in base64."""
         seen = plain(text)
         for end, (length, no) in self._automaton.iter(seen):
+            if no is None:
+                yield None
+                continue
             start = end - length + 1
-            before = seen[start - 1] if start else ""
-            after = seen[end + 1] if end + 1 < len(seen) else ""
-            if before not in _WORD and after not in _WORD:
+            # A letter or digit that goes on is another word; a Chinese character begins and ends where it stands.
+            goes_on = start > 0 and seen[start] in _WORD and seen[start - 1] in _WORD
+            if not goes_on and not (end + 1 < len(seen) and seen[end] in _WORD and seen[end + 1] in _WORD):
                 yield no
 
 
@@ -111,6 +159,23 @@ def spellings(value: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(plain(text) for text in found if len(text) >= LEAST))
 
 
+def in_base64(value: str) -> Iterator[str]:
+    """What is there of a value in base64 wherever in a longer text it stands: at each of three offsets, without the
+    characters that its neighbours have a part in, in lower case."""
+    for offset in range(3):
+        coded = base64.b64encode(b"\0" * offset + value.encode()).decode().rstrip("=")
+        whole = (offset + len(value.encode())) * 8 // 6
+        core = coded[(0, 2, 3)[offset] : whole]
+        if len(core) >= LEAST:
+            yield core.lower()
+
+
+def weak(value: str) -> bool:
+    """Whether a whole value without a form says something: no number or date, no word of one or two letters."""
+    least = 2 if not value.isascii() else 5
+    return least <= len(value) <= LONGEST_VALUE and not _NUMBERS.fullmatch(value) and not strong(value)
+
+
 def strong(value: str) -> bool:
     """Whether a whole value is an identifier by its form."""
     text = value.strip()
@@ -118,5 +183,7 @@ def strong(value: str) -> bool:
         return False
     if "@" in text:
         return screening.EMAIL.search(text) is not None and " " not in text
+    if DOCUMENT.fullmatch(text) or LANDLINE.fullmatch(text):
+        return True
     wholes = (screening.MOBILE, screening.RESIDENT_ID, screening.CREDIT_CODE, screening.CARD)
     return any(w.fullmatch(text) for w in wholes) and screening.kind_of_identifier(text) is not None

@@ -10,9 +10,11 @@ import random
 import string
 from dataclasses import dataclass, field
 
+from include.model.catalogue import Dataset
+from include.model.flow import Plan, Step
+from include.model.words import Disposition
+from include.planting import made_up
 from tests.stores.postgres.making import Company
-
-AREAS = ("110101", "310104", "440305", "510107")
 
 
 @dataclass
@@ -31,17 +33,13 @@ class Planter:
         return "x" + "".join(self.dice.choices(string.ascii_lowercase, k=length - 1))
 
     def mobile(self) -> str:
-        return "139" + "".join(self.dice.choices(string.digits, k=8))
+        return made_up.mobile(self.dice)
 
     def email(self) -> str:
-        return f"{self.word()}@{self.word(6)}.example"
+        return made_up.email(self.dice)
 
     def document_no(self) -> str:
-        """A resident ID number with a right check digit (GB 11643)."""
-        body = f"{self.dice.choice(AREAS)}{self.dice.randint(1960, 2005)}0{self.dice.randint(1, 9)}15"
-        body += f"{self.dice.randint(0, 999):03d}"
-        weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-        return body + "10X98765432"[sum(int(d) * w for d, w in zip(body, weights, strict=True)) % 11]
+        return made_up.document_no(self.dice)
 
     def table(self, kind: str, value: str, *, rows: int = 1) -> str:
         """An undeclared table of a random name with a column of this kind that holds the value somewhere."""
@@ -68,3 +66,43 @@ class Planter:
         self.company.sql(f"INSERT INTO {table} {insert}", subject, n)
         self.company.sql(f"ALTER TABLE {table} ENABLE TRIGGER USER")
         return table, n
+
+    # --- into tables that are mapped --------------------------------------------------------------
+
+    def past_everything(self, table: str, statement: str) -> None:
+        """As a restore or a repair script would: no trigger of the table, no foreign key, no row security."""
+        self.company.sql(
+            f"ALTER TABLE {table} DISABLE TRIGGER USER; SET session_replication_role = replica; {statement}"
+        )
+
+    def one_of(self, plan: Plan, *dispositions: Disposition, but: tuple[str, ...] = ()) -> Dataset:
+        """A random dataset of which the plan gives some items one of these fates."""
+        ids = {x.dataset for x in plan.lines if x.items and x.disposition in dispositions} - set(but)
+        return self.company.catalogue.dataset(self.dice.choice(sorted(ids)))
+
+    def own_rows(self, step: Step, plan: Plan, disposition: Disposition) -> Dataset:
+        """A random dataset of which the person owns some items of this fate alone."""
+        shared = {
+            x.dataset
+            for x in plan.lines
+            if not self.company.sql(
+                f"SELECT 1 FROM {self.key_table(step, self.company.catalogue.dataset(x.dataset))}"
+                f" WHERE disposition = '{disposition}' AND ownership = 'sole'"
+            )
+        }
+        return self.one_of(plan, disposition, but=tuple(shared))
+
+    def key_table(self, step: Step, dataset: Dataset) -> str:
+        return f'q_{step.id}."{dataset.id}"'
+
+    def same_key(self, dataset: Dataset) -> str:
+        return " AND ".join(f"t.{c} = k.{c}" for c in dataset.key)
+
+    def somebody_elses(self, step: Step, dataset: Dataset) -> str:
+        """A condition on ``t``: one random row that is not of the step."""
+        return (
+            f"t.ctid = (SELECT o.ctid FROM {dataset.address} AS o WHERE o.tableoid = t.tableoid AND NOT EXISTS"
+            f" (SELECT FROM {self.key_table(step, dataset)} AS k"
+            f" WHERE {self.same_key(dataset).replace('t.', 'o.')})"
+            f" ORDER BY md5(o::text || '{self.seed}') LIMIT 1)"
+        )

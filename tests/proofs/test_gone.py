@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from include import proofs
 from include.model.flow import Evidence, Plan, Step
 from include.model.words import Rung, Verdict
@@ -23,8 +25,9 @@ def wrong(evidence: Evidence) -> dict[str, Verdict]:
     return {c.name: c.verdict for c in evidence.checks if c.verdict is not Verdict.PASSED}
 
 
-def test_the_prover_sees_what_was_located(shop: Company) -> None:
-    it = step("A2")
+@pytest.mark.parametrize("people", [("A2",), ("A1", "A2")], ids=["one", "two who share a contract"])
+def test_the_prover_sees_what_was_located(shop: Company, people: tuple[str, ...]) -> None:
+    it = step(*people)
     store = shop.store()
     store.open(it)
     store.restrict(it)
@@ -32,7 +35,7 @@ def test_the_prover_sees_what_was_located(shop: Company) -> None:
     (evidence,) = proofs.baseline(shop.catalogue, Fixed(shop.conninfo), it, plan)
     assert wrong(evidence) == {}
     assert evidence.verdict is Verdict.PASSED
-    assert {c.dataset for c in evidence.checks} == {d.id for d in shop.catalogue.datasets}
+    assert {c.dataset for c in evidence.checks} == {None, *(d.id for d in shop.catalogue.datasets)}
 
 
 def test_what_went_is_gone(shop: Company) -> None:
@@ -47,6 +50,8 @@ def test_what_went_is_gone(shop: Company) -> None:
         ("frozen.cert.certificate", Rung.R0),
     }
     assert evidence.plan == plan.fingerprint()
+    names = {c.name for c in evidence.checks}
+    assert "kept.sign.contract" in names and "frozen.sign.contract" not in names, "A1 may go on with it"
 
 
 def test_a_row_that_came_back_is_found_by_name(shop: Company) -> None:
@@ -58,3 +63,17 @@ def test_a_row_that_came_back_is_found_by_name(shop: Company) -> None:
         "gone.account.session": Verdict.FAILED,
         "anew.account.session": Verdict.FAILED,
     }
+
+
+def test_a_question_that_the_server_refuses_is_no_zero_and_its_neighbours_are_answered(shop: Company) -> None:
+    it, plan = cancelled(shop)
+    shop.sql("ALTER TABLE account.session RENAME TO session_moved")
+    try:
+        evidence = gone(shop, it, plan)
+    finally:
+        shop.sql("ALTER TABLE account.session_moved RENAME TO session")
+    bad = wrong(evidence)
+    assert set(bad.values()) == {Verdict.UNVERIFIED}
+    assert {"gone.account.session", "anew.account.session"} <= bad.keys()
+    assert {c.dataset for c in evidence.checks if c.name in bad} == {"account.session"}
+    assert any(c.verdict is Verdict.PASSED for c in evidence.checks)
