@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-import psycopg
 from psycopg import sql
 
+from include.cases.lookups import looking_up
 from include.model.catalogue import Catalogue, Dataset
 from include.model.doors import Connections
-from include.model.errors import CatalogueError, NotReachable
-from include.model.words import DatasetKind, Ownership, Role, StoreKind
-
-_TIMEOUTS = "-c statement_timeout=10s -c default_transaction_read_only=on"
+from include.model.errors import CatalogueError
 
 
 class Standing(StrEnum):
@@ -32,59 +29,38 @@ class Accounts(Protocol):
 
 
 def home(catalogue: Catalogue) -> Dataset:
-    """The dataset whose rows *are* the accounts: a table keyed by the account id alone."""
-    kinds = {s.id: s.kind for s in catalogue.stores}
+    """The dataset whose rows are declared to be the accounts."""
     for dataset in catalogue.datasets:
-        if kinds.get(dataset.store) is not StoreKind.POSTGRES or dataset.kind is not DatasetKind.TABLE:
-            continue
-        if len(dataset.key) == 1 and any(
-            x.column == dataset.key[0] and x.ownership is Ownership.SOLE for x in dataset.links
-        ):
+        if dataset.accounts is not None:
             return dataset
     raise CatalogueError(
-        "no dataset is keyed by the account id",
+        "no dataset is declared to be the accounts",
         about=catalogue.name,
-        next_step="declare the table of accounts",
+        next_step="declare `accounts` of the table that is keyed by the account id",
     )
 
 
 @dataclass(frozen=True)
 class CatalogueAccounts:
-    """Accounts as the catalogue's home table has them.
-
-    ``ended_column``: a column that is set once the account is cancelled, if the table has one.
-    """
+    """Accounts as the catalogue's own table has them."""
 
     catalogue: Catalogue
     connections: Connections
-    ended_column: str = "cancelled_at"
 
     def standing(self, account_id: str) -> Standing:
         dataset = home(self.catalogue)
         schema, _, table = dataset.address.partition(".")
         ended: sql.Composable = sql.SQL("false")
-        if self.ended_column in dataset.columns:
-            ended = sql.SQL("{} IS NOT NULL").format(sql.Identifier(self.ended_column))
+        if dataset.accounts is not None and dataset.accounts.ended is not None:
+            ended = sql.SQL("{} IS NOT NULL").format(sql.Identifier(dataset.accounts.ended))
         query = sql.SQL("SELECT {} FROM {} WHERE {} = %s").format(
             ended, sql.Identifier(schema, table), sql.Identifier(dataset.key[0])
         )
-        store = self.catalogue.store(dataset.store)
-        try:
-            with psycopg.connect(
-                self.connections.postgres(store.connection, Role.PROVER),
-                connect_timeout=10,
-                options=_TIMEOUTS,
-            ) as conn:
-                row = conn.execute(query, (account_id,)).fetchone()
-        except psycopg.OperationalError:
-            raise NotReachable(
-                "the store does not answer", about=store.id, next_step="check the server, then try again"
-            ) from None
-        except psycopg.Error as error:
-            raise CatalogueError(
-                f"the table of accounts cannot be read ({error.sqlstate})", about=dataset.id,
-                next_step="run `quietus catalogue lint --database`",
-            ) from None  # fmt: skip
+        with looking_up(
+            self.catalogue, self.connections, dataset, seconds=10, silent="it does not answer",
+            unreadable="the table of accounts cannot be read", about=f"store {dataset.store}",
+        ) as conn:  # fmt: skip
+            row = conn.execute(query, (account_id,)).fetchone()
         if row is None:
             return Standing.UNKNOWN
         return Standing.CANCELLED if row[0] else Standing.LIVE

@@ -1,4 +1,4 @@
-"""The verbs that change the company's stores: restrict, settle and plan, dispose.
+"""The verbs that come before the deed at the company's stores: restrict; settle, and make the plan in force.
 
 Each may be killed at any instant and run again. The stores commit receipts with the deed itself; the book
 copies them and advances only from them, so a resumed run does nothing twice and forgets nothing.
@@ -7,19 +7,20 @@ copies them and advances only from them, so a resumed run does nothing twice and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 
-from include.cases import book, decisions, outbox, papers, planner, subjects, tracks, units
+from include.cases import book, papers, planner, subjects, units
 from include.cases.book import Case, Conn
-from include.cases.deciding import provisions, write_notices
+from include.cases.deciding import FURTHER, notices_written, provisions, write_notices
+from include.cases.discretion import discretion
+from include.cases.planner import Provided
 from include.cases.rooms import Desk, reachable
-from include.cases.situation import facts
-from include.cases.units import Unit
+from include.cases.situation import facts, roll_up
 from include.model.doors import Store
 from include.model.errors import Drifted, Refused
-from include.model.flow import Line, Located, Plan, Receipt, Step, Survey
+from include.model.flow import Finding, Line, Located, Plan, Receipt, Step, Survey
 from include.model.times import observed_now
-from include.model.words import CaseState, Disposition, UnitState
+from include.model.words import CaseState, UnitState
 
 _TRIES = 3  # a survey may be overtaken by an upload that was under way; then it is made again
 
@@ -28,12 +29,13 @@ def restrict(desk: Desk, case_no: str, *, as_of: date, actor: str) -> tuple[Rece
     """Stop all use of the person's items in every store, the same day, before anything is deleted.
 
     Raises Refused before anything is touched if nobody approved, and NotReachable if a store is down:
-    then the others stay restricted, and running it again restricts the rest.
+    then the others stay restricted, and running it again restricts the rest. A case that waits is woken if
+    the date of one of its items has come: a new step begins, for what is left.
     """
     with desk.book() as conn:
-        case = book.case(conn, case_no)
+        case = _woken(conn, book.case(conn, case_no), as_of, actor)
         _may_act(case)
-        if case.ground.own_initiative and not outbox.listing(conn, case_no):
+        if case.own_initiative and not notices_written(conn, case):
             write_notices(desk, case_no, as_of=as_of, actor=actor)
         approved = _approved(conn, case)
         with book.deed(conn, case_no):
@@ -64,6 +66,22 @@ def restrict(desk: Desk, case_no: str, *, as_of: date, actor: str) -> tuple[Rece
     return tuple(found)
 
 
+def _woken(conn: Conn, case: Case, as_of: date, actor: str) -> Case:
+    if case.state not in (CaseState.WAITING, CaseState.HELD):
+        return case
+    with book.deed(conn, case.case_no):
+        woken = roll_up(conn, case.case_no, as_of, actor)
+    if woken.state is CaseState.ACTING:
+        return woken
+    following = units.next_date(conn, case.case_no)
+    raise Refused(
+        "nothing of this case is due"
+        + (f" before {following + timedelta(days=1)}" if following
+           else "; it waits for a review, for backups or for recipients"),
+        about=case.case_no, next_step="nothing is to be done today; trigger it again then",
+    )  # fmt: skip
+
+
 def _may_act(case: Case) -> None:
     if case.state is CaseState.ACTING:
         return
@@ -72,7 +90,7 @@ def _may_act(case: Case) -> None:
             f"a case that is {case.state.value} is not acted on", about=case.case_no,
             next_step="verify and approve it first" if case.open else "see `quietus case show`",
         )  # fmt: skip
-    if not (case.ground.own_initiative or case.approved_plan):
+    if not (case.own_initiative or case.approved_plan):
         raise Refused(
             "nobody has approved the plan", about=case.case_no, next_step="have it approved; the clock runs"
         )
@@ -96,29 +114,27 @@ def _restrict_units(conn: Conn, case: Case, as_of: date, actor: str) -> None:
 def settle_and_plan(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
     """Wait until nothing older than the restriction is open, survey again, and make the plan in force.
 
-    A store that has begun to dispose keeps its part of the plan it was begun with; the others are planned
-    anew, so that a run which died half-way, or met a drift in its second store, goes on. Raises Refused
+    A store that is through, or can only go on with the plan it was begun with, keeps its part of that; of one that
+    did some chunks the rest is planned anew, and so are the others. So a run which died half-way, or met a
+    drift in its second chunk or store, goes on. Raises Refused
     with findings in the book if the new plan goes beyond what was approved; :func:`accept_plan` then takes
     another person's word for it.
     """
     with desk.book() as conn:
         case = book.case(conn, case_no)
-        step, row = _live(desk, conn, case)
-        plan = _settled(desk, conn, case, step, papers.plans(conn, case, "live"))
-        approved = _approved(conn, case)
+        step, row = live(desk, conn, case)
+        provided = _provided(desk, conn, case, step.as_of)
+        for store in reachable(desk.stores()):
+            if store.begun_under(step) is not None:
+                stop_at_holds(desk, conn, case, row, store, provided)
+        plan = _settled(desk, conn, case, step, provided, papers.plans(conn, case, "live"))
         with book.deed(conn, case_no):
             case = book.case(conn, case_no, lock=True)
-            fingerprint = papers.keep_plan(conn, plan)
-            differences = planner.compare(approved, plan, desk.catalogue.measures)
-            grave = planner.grave(approved, plan, differences)
-            if case.approved_plan != fingerprint and row.step_no == 1:
-                papers.keep_findings(conn, case_no, grave)
-            else:
-                grave = ()
-            if not grave:
-                papers.settle_findings(
-                    conn, case_no, "differs_from_rehearsal", None, actor=actor, settlement="planned again"
-                )
+            fingerprint = papers.keep_plan(conn, plan, provided.held)
+            differences, grave = _further(desk, conn, case, plan)
+            for code in FURTHER:  # of the plan before this one
+                papers.settle_findings(conn, case_no, code, None, actor=actor, settlement="planned again")
+            papers.keep_findings(conn, case_no, grave)
             units.sync(conn, case, desk.catalogue, plan, len(step.subjects))
             _restrict_units(conn, case, as_of, actor)
             book.note(conn, case_no, as_of, actor, "planned",
@@ -129,44 +145,100 @@ def settle_and_plan(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Pla
             f"the plan goes beyond what was approved in {len(grave)} places; the first, {grave[0].place}: "
             f"{grave[0].what}",
             about=case_no,
-            next_step="look at the new plan and accept it, as another person than the requester",
+            next_step=ACCEPT,
         )  # fmt: skip
     return plan
 
 
-def accept_plan(desk: Desk, case_no: str, *, approver: str, plan: str, as_of: date) -> Case:
-    """Approve the live plan that went beyond its rehearsal. Raises Refused if it is not the latest."""
-    with desk.book() as conn, book.deed(conn, case_no):
-        case = book.case(conn, case_no, lock=True)
-        live = papers.plans(conn, case, "live")
-        if not live or live[-1].fingerprint() != plan:
-            raise Refused("this is not the plan in force", about=case_no, next_step="look at the latest plan")
-        decisions.approve(conn, case, approver, plan)
-        for code in ("differs_from_rehearsal", "other_catalogue"):
-            papers.settle_findings(conn, case_no, code, None, actor=approver, settlement="accepted")
-        book.note(conn, case_no, as_of, approver, "approved", detail={"plan": plan})
-        return book.case(conn, case_no)
+ACCEPT = (
+    "clear the task `rehearse` in the run: another person than the requester decides on the new plan "
+    "(without Airflow: `quietus case accept`)"
+)
 
 
-def _live(desk: Desk, conn: Conn, case: Case) -> tuple[Step, papers.StepRow]:
+def _further(
+    desk: Desk, conn: Conn, case: Case, plan: Plan
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """(differences, those that need a new approval), against what was approved for this very step: the plan
+    accepted in it, else the rehearsal; a step that goes on from another is measured by what that one left."""
+    if case.approved_plan == plan.fingerprint():
+        return (), ()
+    approved = _approved(conn, case)
+    before = papers.plan_before(conn, case)
+    if before is not None and approved.step != plan.step:
+        found = planner.beyond(before, plan)
+        return found, found
+    # Findings are read by everybody: what a confidential hold keeps is compared, and told, as kept.
+    told = discretion(conn)
+    approved, plan = told.plan(approved), told.plan(plan)
+    differences = planner.compare(approved, plan, desk.catalogue.measures)
+    return differences, planner.grave(approved, plan, differences)
+
+
+def live(desk: Desk, conn: Conn, case: Case) -> tuple[Step, papers.StepRow]:
     row = papers.current_step(conn, case, "live")
     if row is None or row.closed or case.state is not CaseState.ACTING:
         raise Refused("the case is not restricted", about=case.case_no, next_step="restrict it first")
     return row.step(case, subjects.ids(conn, desk.keys, case)), row
 
 
-def _settled(desk: Desk, conn: Conn, case: Case, step: Step, earlier: Sequence[Plan]) -> Plan:
-    provided = provisions(desk, conn, case, step.as_of)
+def keep_to_holds(
+    desk: Desk, conn: Conn, case: Case, row: papers.StepRow, store: Store, provided: Provided
+) -> None:
+    """Whether what is left of a store was weighed with the holds that reach it now. Raises Drifted if not."""
+    weighed, now = _reaching(desk, row, store, provided)
+    if row.held is None or weighed != now:
+        raise Drifted(
+            "what must stay is another since the plan was made",
+            about=f"{case.case_no} {store.id}",
+            next_step="plan again; whatever of this store is left was not touched",
+        )
+
+
+def stop_at_holds(
+    desk: Desk, conn: Conn, case: Case, row: papers.StepRow, store: Store, provided: Provided
+) -> None:
+    """A store that can only go on with the plan it was begun with: a hold that came since stops it where it is.
+    Raises Refused, unless the store has ended already."""
+    ended = any(r.store == store.id for r in papers.receipts(conn, row.step_id, "dispose"))
+    if ended or row.held is None:  # not known: it was begun by a version that did not ask
+        return
+    weighed, now = _reaching(desk, row, store, provided)
+    if new := now - weighed:
+        dataset = min(new).split(" ")[0]
+        raise Refused(
+            f"what must stay of {dataset} is more than when its store was begun; the rest of it is left as it is",
+            about=f"{case.case_no} {store.id}",
+            next_step="an auditor sees why (`quietus case show --auditor`); clear `plan.settle` once that is settled; "
+            "what went is in the receipts",
+        )
+
+
+def _reaching(desk: Desk, row: papers.StepRow, store: Store, provided: Provided) -> tuple[set[str], set[str]]:
+    """What holds reached in a store when the plan in force was weighed, and what they reach now."""
+    ours = {d.id for d in desk.catalogue.of_store(store.id)}
+    weighed, now = ({x for x in h if x.split(" ")[0] in ours} for h in (row.held or (), provided.held))
+    return weighed, now
+
+
+def _provided(desk: Desk, conn: Conn, case: Case, as_of: date) -> Provided:
+    provided = provisions(desk, conn, case, as_of)
     if provided.findings:
         with book.deed(conn, case.case_no):
             papers.keep_findings(conn, case.case_no, provided.findings)
         first = provided.findings[0]
         raise Refused(first.what, about=f"{case.case_no} {first.place}", next_step=first.next_step)
+    return provided
+
+
+def _settled(
+    desk: Desk, conn: Conn, case: Case, step: Step, provided: Provided, earlier: Sequence[Plan]
+) -> Plan:
     located: list[Located] = []
     lines: list[Line] = []
     surveys: list[Survey] = []
     for store in reachable(desk.stores()):
-        if (begun := _begun_with(store, step, earlier)) is not None:
+        if (begun := begun_with(store, step, earlier)) is not None:
             ours = {d.id for d in desk.catalogue.of_store(store.id)}
             mine = tuple(x for x in begun.located if x.dataset in ours)
             surveys.append(Survey(step=step.id, store=store.id, located=mine, observed_at=observed_now()))
@@ -185,16 +257,18 @@ def _settled(desk: Desk, conn: Conn, case: Case, step: Step, earlier: Sequence[P
     return planner.plan(step, located, lines, desk.catalogue.digest, desk.code)
 
 
-def _begun_with(store: Store, step: Step, plans: Sequence[Plan]) -> Plan | None:
-    """The plan that a store was begun with, by its receipts; None if it was not begun."""
-    begun = {r.plan for r in store.receipts(step) if r.verb == "dispose"}
-    found = [p for p in plans if p.fingerprint() in begun]
-    if begun and not found:
+def begun_with(store: Store, step: Step, plans: Sequence[Plan]) -> Plan | None:
+    """The plan that a store was begun with, by its own word; None if it was not begun."""
+    begun = store.begun_under(step)
+    if begun is None:
+        return None
+    found = next((p for p in plans if p.fingerprint() == begun), None)
+    if found is None:
         raise Drifted(
             "the store was begun under a plan that is not this case's", about=f"{step.case_no} {store.id}",
             next_step="find out who disposed, before anything else",
         )  # fmt: skip
-    return found[-1] if found else None
+    return found
 
 
 def _survey_settled(store: Store, step: Step) -> Survey:
@@ -207,84 +281,3 @@ def _survey_settled(store: Store, step: Step) -> Survey:
                 raise
             store.survey(step)
     return store.survey(step)
-
-
-def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> tuple[Receipt, ...]:
-    """Carry out the plan in force, store by store. A second run finds nothing to do.
-
-    Tombstones are written first, so that no restore can fall between. Raises Drifted if the items are no
-    longer those that were weighed (then nothing of that store was touched: settle and plan again).
-    """
-    with desk.book() as conn:
-        case = book.case(conn, case_no)
-        step, row = _live(desk, conn, case)
-        plans = papers.plans(conn, case, "live")
-        if not plans:
-            raise Refused("there is no plan in force", about=case_no, next_step="settle and plan first")
-        _accepted(conn, case)
-        with book.deed(conn, case_no):
-            if case.kind == "request" and planner.restricting(case.ground):
-                tracks.bury(conn, desk.keys, case, step.subjects, as_of)
-            case = book.case(conn, case_no, lock=True)
-            _begin_units(conn, case, as_of, actor)
-        done: list[Receipt] = []
-        for store in reachable(desk.stores()):
-            _dispose_store(desk, store, step, plans)
-            receipts = [r for r in store.receipts(step) if r.verb == "dispose"]
-            done += receipts
-            with book.deed(conn, case_no):
-                papers.keep_receipts(conn, case, receipts)
-        with book.deed(conn, case_no):
-            counts: dict[str, int] = {}
-            for receipt in done:
-                for what in receipt.counts.values():
-                    for word, items in what.items():
-                        counts[word] = counts.get(word, 0) + items
-            book.note(conn, case_no, as_of, actor, "disposed", detail={"step": row.step_id, **counts})
-    return tuple(done)
-
-
-def _accepted(conn: Conn, case: Case) -> None:
-    codes = ("differs_from_rehearsal", "other_catalogue")
-    open_ = [f for f in papers.open_findings(conn, case.case_no) if f["code"] in codes]
-    if open_:
-        raise Refused(
-            f"the plan goes beyond what was approved: {open_[0]['what']}",
-            about=f"{case.case_no} {open_[0]['place']}",
-            next_step="accept the new plan, as another person than the requester",
-        )  # fmt: skip
-
-
-def _begin_units(conn: Conn, case: Case, as_of: date, actor: str) -> None:
-    """Rows 8, 10 and 11: what is held parks, what is kept is told its date, what goes begins to go."""
-    base = facts(conn, case, as_of)
-    ours = [
-        u
-        for u in units.of_case(conn, case.case_no)
-        if u.state in (UnitState.RESTRICTED, UnitState.DELETE_FAILED)
-    ]
-
-    def of(*dispositions: Disposition) -> list[Unit]:
-        return [u for u in ours if u.disposition in dispositions]
-
-    units.move(conn, of(Disposition.HOLD), UnitState.HELD, lambda u: u.facts(base), actor)
-    kept = [u for u in of(Disposition.RETAIN) if u.state is UnitState.RESTRICTED]
-    units.move(conn, kept, UnitState.RESTRICTED, lambda u: u.facts(base), actor)
-    going = of(Disposition.ERASE, Disposition.UNLINK)
-    units.move(conn, going, UnitState.DELETING_LIVE, lambda u: u.facts(base), actor)
-
-
-def _dispose_store(desk: Desk, store: Store, step: Step, plans: Sequence[Plan]) -> None:
-    """Dispose in one store, by the plan it was begun with if it was begun before."""
-    ours = {d.id for d in desk.catalogue.of_store(store.id)}
-    begun = _begun_with(store, step, plans)
-    plan = begun or plans[-1]
-    if not any(x.disposition.changes_data for x in plan.lines if x.dataset in ours):
-        return
-    try:
-        store.dispose(step, plan)
-    except Drifted:
-        # A store without transactions may have begun under the plan before and left no receipt yet.
-        if begun is not None or len(plans) == 1:
-            raise
-        store.dispose(step, plans[-2])

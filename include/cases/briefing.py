@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from include.cases.discretion import Discretion
 from include.model.catalogue import Catalogue
 from include.model.flow import Line, Plan
 from include.model.words import Disposition
@@ -18,10 +19,13 @@ _ZH = {
 }
 
 
-def briefing(plan: Plan, catalogue: Catalogue) -> str:
-    """One table: what becomes of how many items, until when, on which law, in which datasets."""
+def briefing(plan: Plan, catalogue: Catalogue, discretion: Discretion) -> str:
+    """One table: what becomes of how many items, until when, on which law, in which datasets.
+
+    Airflow stores it and shows it to whoever logs in: so it is told with discretion.
+    """
     fates: dict[tuple[Disposition, str, str], list[Line]] = defaultdict(list)
-    for line in plan.lines:
+    for line in discretion.plan(plan).lines:
         if line.items:
             until = line.until.isoformat() if line.until else line.hold or line.waits_for or ""
             fates[line.disposition, until, line.law].append(line)

@@ -1,33 +1,39 @@
 """The verb of certifying: what the book knows of a case, said once and signed in two editions.
 
 Every group is given the rung that the ledger's evidence proves, never more; what its category asks for beyond
-that is listed as pending, with what it waits for. The ledger's room refuses what the offline verifier would.
+that is listed as pending, with what it waits for. Nothing is certified before every proof that is due was made under
+the plan in force and passed. The ledger's room refuses what the offline verifier would.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import date
 
-from include.cases import book, certificates, holds, outbox, papers, tracks
+from include.cases import balance as books
+from include.cases import book, certificates, epochs, holds, papers
 from include.cases.book import RECORDS, Case, Conn
 from include.cases.certificates import Editions
-from include.cases.guards import BEYOND_RECALL
+from include.cases.horizon import copy_of
+from include.cases.looks import Proofs, steps_of
+from include.cases.notices import figures, rechecks
+from include.cases.notices.outcomes import outcomes
+from include.cases.notover import not_over
+from include.cases.papers import StepDone
 from include.cases.planner import ARTICLES
 from include.cases.rooms import Desk
 from include.ledger import issue as issuing
 from include.ledger import log
-from include.ledger.certificate import Draft, ItemGroup, Kind, Pending, UnverifiedRung
+from include.ledger.certificate import BalanceLine, Copy, Draft, ItemGroup, Kind
 from include.ledger.sequencer import sequence
 from include.ledger.signer import SignerClient
 from include.model.catalogue import Catalogue
 from include.model.errors import NotProved, Refused
-from include.model.flow import Check, Evidence, Line, Located, Plan
+from include.model.flow import Line, Located, Plan
 from include.model.times import observed_now, prc_date
-from include.model.words import CaseState, CopyKind, Ground, Role, Rung, UnitState, Verdict
+from include.model.words import CaseState, CopyKind, Ground, Role, Rung, Verdict
 
 SIGNER = "ledger_signer"
 NONE = "none"
@@ -45,14 +51,16 @@ def certify(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Editions:
     with desk.book() as conn:
         case = book.case(conn, case_no)
         _may_be_certified(conn, case)
+        rechecks.to_ledger(desk, case_no)
         with _ledger(desk) as ledger:
             sequence(ledger.sequencer)
             draft = _draft(desk, conn, case, ledger, as_of)
             with book.deed(conn, case_no):
                 draft = certificates.begin(conn, draft)
-            issued = issuing.issue(draft, ledger)
+            as_before = certificates.person_edition(conn, draft)
+            issued = issuing.issue(draft, ledger, person=as_before is None)
         with book.deed(conn, case_no):
-            certificates.keep(conn, draft, issued)
+            certificates.keep(conn, draft, issued, as_before)
             book.note(conn, case_no, as_of, actor, "certified",
                       detail={"serial": draft.serial, "kind": draft.kind.value, "ledger_entry": issued.entry,
                               "pending": len(draft.pending)})  # fmt: skip
@@ -65,7 +73,7 @@ def _may_be_certified(conn: Conn, case: Case) -> None:
             f"a case that is {case.state.value} is not certified", about=case.case_no,
             next_step="finish, prove and balance the live work first",
         )  # fmt: skip
-    if open_ := papers.open_findings(conn, case.case_no):
+    if open_ := papers.in_the_way(conn, case.case_no):
         raise NotProved(
             f"{len(open_)} findings are open; the first, {open_[0]['code']}: {open_[0]['what']}",
             about=case.case_no, next_step=open_[0]["next_step"],
@@ -99,38 +107,69 @@ def statement(catalogue: Catalogue, ground: Ground) -> str:
 
 
 def _draft(desk: Desk, conn: Conn, case: Case, ledger: issuing.Desk, as_of: date) -> Draft:
-    plans = papers.carried_out(conn, case)
-    if not plans:
+    done = papers.carried_out(conn, case)
+    if not done:
         raise Refused("nothing was carried out", about=case.case_no, next_step="settle, plan and dispose")
-    proofs = _Proofs.of(conn, case, ledger)
-    lines = _lines(plans)
-    groups = tuple(_groups(desk.catalogue, conn, lines, proofs))
-    pending = tuple(_pending(desk.catalogue, conn, case, groups, lines))
+    proofs = Proofs.of(conn, case, ledger.reader)
+    proofs.demand(case, desk.catalogue, done)
+    orders = holds.listing(conn, released=True)  # a hold that was confidential stays so when it is released
+    confidential = frozenset(str(order["hold"]) for order in orders if order["confidential"])
+    copies = tuple(_copies(conn, case, ledger))
+    groups = tuple(_groups(desk.catalogue, done, proofs, confidential, copies))
+    pending = tuple(
+        not_over(desk.catalogue, conn, case, groups, [line for _, line in _lines(done)], as_of=as_of)
+    )
+    last = done[-1].plan
+    observed = observed_now()
     return Draft(
         case_no=case.case_no,
         ground=case.ground,
         kind=Kind.INTERIM if pending else Kind.FINAL,
         serial=1,
-        catalogue=plans[-1].catalogue,
-        code=plans[-1].code,
-        plans=tuple(p.fingerprint() for p in plans),
+        catalogue=desk.catalogue.digest,
+        code=last.code,
+        steps=tuple(steps_of(step, desk.catalogue) for step in done),
+        rungs={c.id: c.rung for c in desk.catalogue.categories},
+        evidence=proofs.indexes,
         as_of=as_of,
-        observed_at=observed_now(),
-        simulated=as_of != prc_date(observed_now()),
+        observed_at=observed,
+        simulated=as_of != prc_date(observed),
         statement=statement(desk.catalogue, case.ground),
-        located=_located(plans, lines),
+        located=_located([step.plan for step in done]),
+        balance=_balance(done),
         groups=groups,
         pending=pending,
+        recipients=outcomes(conn, desk.catalogue, case.case_no),
+        rechecks=tuple(
+            e.index for e in log.entries_of_case(ledger.reader, case.case_no) if e.kind == rechecks.KIND
+        ),
+        figures=log.latest_of_kind(ledger.reader, figures.KIND),
+        copies=copies,
     )
 
 
-def _lines(plans: Sequence[Plan]) -> tuple[Line, ...]:
+def _copies(conn: Conn, case: Case, ledger: issuing.Desk) -> Iterator[Copy]:
+    """Where each backup set stands. Raises NotProved if what was seen of one is not in the ledger yet."""
+    for row in epochs.of_case(conn, case.case_no):
+        keys = (row["ledger_keys"] or []) if row["purged_on"] else []
+        there = log.indexes_of_keys(ledger.reader, keys)
+        if len(there) != len(keys):
+            raise NotProved(
+                f"what was seen of backup set {row['backup_set']} is not in the ledger yet", about=case.case_no,
+                next_step="wait for the sequencer, then try again",
+            )  # fmt: skip
+        yield copy_of(row, tuple(sorted(there.values())))
+
+
+def _lines(done: Sequence[StepDone]) -> Iterator[tuple[StepDone, Line]]:
     """What became of everything: what each step changed, and what the last one left in place."""
-    changed = [x for plan in plans[:-1] for x in plan.lines if x.disposition.changes_data]
-    return tuple(x for x in (*changed, *plans[-1].lines) if x.items)
+    for step in done:
+        for line in step.plan.lines:
+            if line.items and (step is done[-1] or line.disposition.changes_data):
+                yield step, line
 
 
-def _located(plans: Sequence[Plan], lines: Sequence[Line]) -> tuple[Located, ...]:
+def _located(plans: Sequence[Plan]) -> tuple[Located, ...]:
     """What was located over all steps. An item that waited from step to step is located once."""
     before: Counter[Place] = Counter()
     for line in (x for plan in plans[:-1] for x in plan.lines if x.disposition.changes_data):
@@ -146,53 +185,39 @@ def _located(plans: Sequence[Plan], lines: Sequence[Line]) -> tuple[Located, ...
     return tuple(found)
 
 
-# --- what was proved ----------------------------------------------------------------------------
+def _balance(done: Sequence[StepDone]) -> tuple[BalanceLine, ...]:
+    """The books over all steps: what receipts say was done in each, and what the last plan says stays.
+
+    Raises BooksDoNotBalance for a receipt of a plan that was never this case's.
+    """
+    sums: dict[Place, Counter[str]] = {}
+    for step in done:
+        for account in books.accounts(step.plan, step.receipts, earlier=step.earlier):
+            words = sums.setdefault((account.dataset, account.copy_kind), Counter())
+            for disposition, items in account.done.items():
+                if step is done[-1] or disposition.changes_data:
+                    words[disposition.past] += items
+    return tuple(
+        BalanceLine(dataset=dataset, copy_kind=copy, located=words.total(), **words)
+        for (dataset, copy), words in sorted(sums.items())
+    )
 
 
-@dataclass(frozen=True)
-class _Proofs:
-    """The latest evidence of each kind, step and store, with its places in the ledger."""
-
-    entries: tuple[tuple[tuple[int, ...], Evidence], ...]
-
-    @classmethod
-    def of(cls, conn: Conn, case: Case, ledger: issuing.Desk) -> _Proofs:
-        latest = {(e.kind, e.step, e.store): (keys, e) for keys, e in papers.evidence(conn, case.case_no)}
-        indexes = log.indexes_of_keys(ledger.reader, [k for keys, _ in latest.values() for k in keys])
-        missing = sorted({e.kind for keys, e in latest.values() for k in keys if k not in indexes})
-        if missing:
-            raise NotProved(
-                f"evidence is not in the ledger yet: {', '.join(missing)}", about=case.case_no,
-                next_step="wait for the sequencer, then try again",
-            )  # fmt: skip
-        return cls(tuple((tuple(indexes[k] for k in keys), e) for keys, e in latest.values()))
-
-    def about(self, place: Place) -> tuple[tuple[int, ...], tuple[Check, ...]]:
-        """(ledger indexes, checks) about one dataset and copy; what was seen before the deed is left out."""
-        indexes: list[int] = []
-        checks: list[Check] = []
-        for where, evidence in self.entries:
-            ours = [c for c in evidence.checks if (c.dataset, c.copy_kind) == place]
-            if ours and evidence.kind in SPEAKS:
-                indexes += where
-                checks += ours
-        return tuple(sorted(indexes)), tuple(checks)
-
-
-SPEAKS = frozenset({"gone", "residue", "restricted"})
-"""Kinds of evidence that say where an item stands now. A baseline or a balance says how we know."""
-
-
-def _groups(catalogue: Catalogue, conn: Conn, lines: Sequence[Line], proofs: _Proofs) -> Iterator[ItemGroup]:
-    confidential = {order.number for order in holds.orders(conn) if order.confidential}
-    for line in lines:
+def _groups(
+    catalogue: Catalogue,
+    done: Sequence[StepDone],
+    proofs: Proofs,
+    confidential: frozenset[str],
+    copies: Sequence[Copy],
+) -> Iterator[ItemGroup]:
+    for step, line in _lines(done):
         dataset = catalogue.dataset(line.dataset)
-        indexes, checks = proofs.about((line.dataset, line.copy_kind))
+        seen = proofs.about(step.row.step_id, line, dataset.store)
+        if dataset.sealed_by is not None and (why := proofs.key_lasts(dataset, catalogue, done, copies)):
+            seen = seen.without(Rung.R9, why)
         for category in dataset.all_categories or (NONE,):
-            required = Rung.R0
-            if line.disposition.changes_data:
-                required = catalogue.category(category).rung if category != NONE else Rung.R2
-            reached = _reached(checks, required)
+            required = _required(catalogue, category, step, line)
+            reached = seen.reached(required)
             yield ItemGroup(
                 dataset=line.dataset,
                 category=category,
@@ -202,79 +227,21 @@ def _groups(catalogue: Catalogue, conn: Conn, lines: Sequence[Line], proofs: _Pr
                 rung_required=required,
                 rung_reached=reached,
                 verdict=Verdict.PASSED if reached is not None else Verdict.UNVERIFIED,
-                evidence=indexes,
+                evidence=seen.indexes,
                 law=line.law,
                 until=line.until,
                 waits_for=line.waits_for,
                 hold=line.hold,
                 pending=reached is None or reached < required,
-                confidential=line.hold in confidential,
-                unverified=tuple(_beyond(checks, reached)),
+                confidential=(line.hold or line.kept_for) in confidential,
+                unverified=tuple(seen.unverified(reached, required)),
+                step=step.row.step_id,
+                kept_for=line.kept_for,
             )
 
 
-def _reached(checks: Sequence[Check], required: Rung) -> Rung | None:
-    """The highest rung proved with everything looked at below it; the required one must be among them."""
-    passed = {
-        r for r in {c.rung for c in checks} if all(c.verdict is Verdict.PASSED for c in checks if c.rung is r)
-    }
-    failed = {c.rung for c in checks} - passed
-    solid = {r for r in passed if not any(f < r for f in failed)}
-    if required in solid:
-        return max(solid)
-    return max((r for r in solid if r < required), default=None)
-
-
-def _beyond(checks: Iterable[Check], reached: Rung | None) -> Iterator[UnverifiedRung]:
-    """The rungs above that were tried and could not be looked at, and why."""
-    seen: set[Rung] = set()
-    for check in checks:
-        above = reached is None or check.rung > reached
-        if above and check.verdict is Verdict.UNVERIFIED and check.rung not in seen:
-            seen.add(check.rung)
-            yield UnverifiedRung(rung=check.rung, why=check.why or "no reason given")
-
-
-# --- what is not over ---------------------------------------------------------------------------
-
-
-def _pending(
-    catalogue: Catalogue, conn: Conn, case: Case, groups: Sequence[ItemGroup], lines: Sequence[Line]
-) -> Iterator[Pending]:
-    seen: set[tuple[str, str, CopyKind]] = set()
-    for group in groups:
-        place = (group.dataset, group.category, group.copy_kind)
-        if group.pending and place not in seen:
-            seen.add(place)
-            yield Pending(
-                track="rung", dataset=group.dataset, category=group.category, copy_kind=group.copy_kind,
-                rung=group.rung_required, name=catalogue.dataset(group.dataset).title, due=None,
-                what=f"R{group.rung_required.value} is to be reached; so far "
-                + (f"R{group.rung_reached.value}" if group.rung_reached is not None else "nothing was proved"),
-            )  # fmt: skip
-    yield from _dates(lines)
-    for row in tracks.listing(conn, case.case_no):
-        if UnitState(row["state"]) not in BEYOND_RECALL:
-            yield Pending(
-                track="backups", name=row["backup_set"], due=row["expected_horizon"],
-                what="the copies in this backup set go when the set expires",
-            )  # fmt: skip
-    for row in outbox.listing(conn, case.case_no):
-        if UnitState(row["state"]) not in BEYOND_RECALL:
-            yield Pending(
-                track="recipients", name=row["recipient"], due=row["target_on"],
-                what="is to be told" if row["sent_at"] is None else "was told and has not answered",
-            )  # fmt: skip
-
-
-def _dates(lines: Sequence[Line]) -> Iterator[Pending]:
-    """One line per rule and date. Holds are not told here: they are listed with their items."""
-    told: set[tuple[str, str, date | None, str | None]] = set()
-    for line in lines:
-        key = (line.rule, line.law, line.until, line.waits_for)
-        if (line.until or line.waits_for) and line.hold is None and key not in told:
-            told.add(key)
-            waits = f"; the clock waits for {line.waits_for}" if line.waits_for else ""
-            yield Pending(
-                track="dates", name=line.rule, due=line.until, what=f"kept by law ({line.law}){waits}"
-            )
+def _required(catalogue: Catalogue, category: str, step: StepDone, line: Line) -> Rung:
+    """What went is gone as far as its category asks. What stays is hidden, if the step restricts anybody."""
+    if not line.disposition.changes_data:
+        return Rung.R1 if step.row.restricting else Rung.R0
+    return Rung.R2 if category == NONE else max(Rung.R2, catalogue.category(category).rung)

@@ -48,6 +48,11 @@ def identity_fails_on(asked_on: date) -> date:
     return asked_on + (IDENTITY_DAYS + 1) * DAY
 
 
+def asked_too_long_ago(as_of: date) -> date:
+    """The last day on which a request for proof was made that has failed by now, unanswered."""
+    return as_of - (IDENTITY_DAYS + 1) * DAY
+
+
 def identity_overdue(asked_on: date, as_of: date) -> bool:
     return as_of >= identity_fails_on(asked_on)
 

@@ -2,60 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import date
+import hashlib
+from datetime import date, datetime
+from typing import Any
 
-from include.cases import book, holds, outbox, papers, sealing, subjects, tracks, units
-from include.cases.book import Case
-from include.cases.guards import Facts
+from pydantic import ValidationError
+
+from include.cases import backups, book, epochs, holds, papers, sealing, subjects, tombstones
+from include.cases.book import Case, Conn
 from include.cases.keys import Purpose
+from include.cases.notices import answering, keeping, outbox, preserving
+from include.cases.papers import StepRow
 from include.cases.rooms import Desk
 from include.cases.scopes import HoldBasis, Scope
 from include.cases.situation import facts, roll_up
-from include.cases.units import Unit
 from include.model.errors import Refused
+from include.model.history import Historied, History
+from include.model.notices import Answer, AnswerCode, Part
 from include.model.times import observed_now
-from include.model.words import CaseState, UnitState
-
-ANSWERS: dict[str, UnitState] = {
-    "DELETED": UnitState.TP_ACKED,
-    "NOTHING_HELD": UnitState.TP_ACKED,
-    "RETAINED_BY_LAW": UnitState.TP_RETAINED,
-    "RETAINED_INDEPENDENT": UnitState.TP_RETAINED,
-    "HELD_DISPUTE": UnitState.TP_RETAINED,
-    "CANNOT_ERASE_IMMUTABLE": UnitState.TP_UNLINKED,
-    "UNLINKED": UnitState.TP_UNLINKED,
-    "PARTIAL": UnitState.TP_ESCALATED,
-    "INCOMPLETE": UnitState.TP_ESCALATED,
-    "REJECTED_IDENTITY": UnitState.TP_ESCALATED,
-    "NO_REPLY": UnitState.TP_ESCALATED,
-}
-"""What each answer code of law.md section C makes of a recipient's track."""
+from include.model.words import CaseState, DatasetKind, Rung, UnitState
 
 
 def open_backup_track(desk: Desk, case_no: str, *, as_of: date, actor: str) -> int:
-    """A track for every backup set of a store in which something was disposed; how many were new."""
-    with desk.book() as conn, book.deed(conn, case_no):
-        case = book.case(conn, case_no, lock=True)
+    """Let the case wait for every backup set of a store in which something was disposed, each for its own period until somebody
+    looks; for how many more than before. ``rest`` reads the position once more."""
+    with desk.book() as conn:
+        case = book.case(conn, case_no)
         step = papers.current_step(conn, case, "live")
-        disposed = {r.store for r in papers.receipts(conn, step.step_id, "dispose")} if step else set()
-        sets = [b for b in desk.catalogue.backups if b.store in disposed]
-        return tracks.open_backups(conn, case, sets, as_of, actor)
+        receipts = papers.receipts(conn, step.step_id, "dispose") if step else ()
+        last = {r.store: max(x.done_at for x in receipts if x.store == r.store) for r in receipts}
+        new = 0
+        for store in desk.stores():
+            if step is not None and store.id in last:
+                history = store.history() if isinstance(store, Historied) else None
+                new += _enter(desk, conn, case, step, store.id, history, last[store.id], as_of, actor)
+    return new
+
+
+def _enter(
+    desk: Desk, conn: Conn, case: Case, step: StepRow, store: str, history: History | None, last_deed: datetime,
+    as_of: date, actor: str,
+) -> int:  # fmt: skip
+    with book.deed(conn, case.case_no):
+        return epochs.enter(
+            conn, book.case(conn, case.case_no, lock=True), step.step_id, store, history, last_deed=last_deed,
+            sets=[b for b in desk.catalogue.backups if b.store == store], rewrite=_rewrite(desk, conn, case, store),
+            as_of=as_of, actor=actor,
+        )  # fmt: skip
+
+
+def _without_the_area(desk: Desk, conn: Conn, case: Case, step: StepRow, as_of: date, actor: str) -> None:
+    """The step's area named people until it was dropped, and so does a backup that was begun before: the night's position is read
+    once more. Then the sets are looked at, so that the case has its date on day one; one that cannot be read has its own
+    period's. Again, after being killed, reads later, which is safe."""
+    waiting = epochs.stores_of(conn, step.step_id)
+    for store in desk.stores():
+        if store.id in waiting and isinstance(store, Historied):
+            history = store.history()
+            _enter(desk, conn, case, step, store.id, history, history.moment, as_of, actor)
+    backups.look(desk, as_of=as_of, actor=actor, stores=waiting)
+
+
+def _rewrite(desk: Desk, conn: Conn, case: Case, store: str) -> bool:
+    """Whether something that went from this store's tables asks that its bytes go too (R4)."""
+    tables = {d.id for d in desk.catalogue.of_store(store, DatasetKind.TABLE)}
+    plan = papers.latest_plan(conn, case)
+    return any(
+        desk.catalogue.category(category).rung >= Rung.R4
+        for line in plan.lines
+        if line.disposition.changes_data and line.items and line.dataset in tables
+        for category in desk.catalogue.dataset(line.dataset).all_categories
+    )
 
 
 def tombstone(desk: Desk, case_no: str, *, as_of: date) -> int:
     """A tombstone per subject; ``dispose`` has done so for a cancellation. How many were new."""
     with desk.book() as conn, book.deed(conn, case_no):
         case = book.case(conn, case_no)
-        return tracks.bury(conn, desk.keys, case, subjects.ids(conn, desk.keys, case), as_of)
+        return tombstones.bury(conn, desk.keys, case, subjects.ids(conn, desk.keys, case), as_of)
 
 
 def rest(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Case:
     """Roll the case up: WAITING when live work is done and proved, HELD when only holds are left.
 
     Ends the step (its area in the stores is dropped; receipts and restriction stay) once nothing of it is
-    left to do. A case that still has work or findings stays ACTING.
+    left to do, and looks at the backup sets that it waits for. A case that still has work or findings stays ACTING.
     """
     with desk.book() as conn:
         with book.deed(conn, case_no):
@@ -65,16 +96,15 @@ def rest(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Case:
             step = row.step(case, subjects.ids(conn, desk.keys, case))
             for store in desk.stores():
                 store.close(step)
+            _without_the_area(desk, conn, case, row, as_of, actor)
             with book.deed(conn, case_no):
                 papers.close_step(conn, row.step_id)
         return case
 
 
 def resume(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Case:
-    """Wake a waiting or held case whose date has come or whose hold was released: a new step begins.
-
-    The person is restricted already; the new step is opened so that the verbs can go on from
-    ``restrict`` (which finds its work done) to the end. Nothing due: nothing happens.
+    """Wake a waiting or held case whose date has come or whose hold was released: it is at work again, and the
+    verbs go on from ``restrict``, which opens a new step for what is left. Nothing due: nothing happens.
     """
     with desk.book() as conn, book.deed(conn, case_no):
         return roll_up(conn, case_no, as_of, actor)
@@ -86,7 +116,12 @@ def open_hold(
     categories: frozenset[str] = frozenset(), datasets: frozenset[str] = frozenset(),
     confidential: bool = False,
 ) -> str:  # fmt: skip
-    """Open a hold on people's items; its number. Accounts are screened and kept as keyed tokens only."""
+    """Open a hold on people's items; its number. Accounts are screened and kept as keyed tokens only.
+
+    It is recorded at once, also while something of the same case is being disposed of: then the case's
+    timeline says so (:func:`holds.overtaken`), and the next store that is come to sees it. Recipients that were told
+    to erase what it covers are told to preserve it, in the same transaction.
+    """
     try:
         kind = HoldBasis(basis)
     except ValueError:
@@ -99,16 +134,27 @@ def open_hold(
     accounts = [subjects.screened(i) for i in sorted(account_ids)]
     ref = sealing.current(desk.keys, Purpose.SUBJECT_TOKEN)
     tokens = frozenset(sealing.digest(desk.keys, ref, subjects.KIND, i).hex() for i in accounts)
+    every = [
+        d
+        for i in accounts
+        for d in sealing.digests(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, i).values()
+    ]
     scope = Scope(case_nos, tokens, categories, datasets)
     with desk.book() as conn, book.deed(conn, "hold"):
         for case_no in case_nos:
             book.case(conn, case_no)
+        disposing = holds.noticed(conn, case_nos, every)
         number = holds.open_hold(
             conn, basis=kind, document_no=document_no, issuing_body=issuing_body, law=law, scope=scope,
             as_of=as_of, actor=actor, confidential=confidential,
         )  # fmt: skip
-        for case_no in sorted(case_nos):
-            book.note(conn, case_no, as_of, actor, "hold opened", law_row=8, detail={"hold": number})
+        reached = holds.reached(conn, case_nos, every)
+        book.lock(conn, reached)
+        for case_no in reached:
+            book.note(conn, case_no, as_of, actor, "hold opened", law_row=8,
+                      detail={"hold": number, "while_disposing": disposing.get(case_no, False)})  # fmt: skip
+        order = holds.order(conn, number)
+        preserving.hold_opened(desk, conn, order, reached, as_of=as_of, actor=actor)
         return number
 
 
@@ -123,98 +169,83 @@ def _known(desk: Desk, categories: frozenset[str], datasets: frozenset[str]) -> 
         )  # fmt: skip
 
 
-def release_hold(desk: Desk, number: str, *, document: str, as_of: date, actor: str) -> tuple[str, ...]:
-    """Release a hold; the cases that may go on now. Their units are restricted again (row 9)."""
-    with desk.book() as conn:
-        with book.deed(conn, number):
-            holds.release(conn, number, document=document, as_of=as_of, actor=actor)
-            rows = conn.execute(
-                "SELECT DISTINCT case_no FROM casebook.unit WHERE hold = %s AND state = 'held'"
-                " ORDER BY case_no",
-                (number,),
-            ).fetchall()
-        freed = []
-        for row in rows:
-            case_no = str(row["case_no"])
-            with book.deed(conn, case_no):
-                case = book.case(conn, case_no, lock=True)
-                base = facts(conn, case, as_of)
-                held = [u for u in units.of_case(conn, case_no) if u.state is UnitState.HELD]
-                ours = [u for u in held if u.hold == number]
-                # The hold is released: the unit's own note of it no longer counts.
-                known = {u.unit_id: replace(u.facts(base), hold=None) for u in ours}
-                units.move(conn, ours, UnitState.RESTRICTED, _from(known), actor)
-                # What becomes of them is weighed anew: until then they are due, and the case is at work.
-                conn.execute(
-                    "UPDATE casebook.unit SET hold = NULL, disposition = NULL WHERE unit_id = ANY(%s)",
-                    ([u.unit_id for u in ours],),
-                )
-                book.note(conn, case_no, as_of, actor, "hold released", law_row=9, detail={"hold": number})
-                roll_up(conn, case_no, as_of, actor)
-                freed.append(case_no)
-        return tuple(freed)
-
-
-def _from(known: dict[int, Facts]) -> Callable[[Unit], Facts]:
-    return lambda unit: known[unit.unit_id]
-
-
 def record_answer(
-    desk: Desk, case_no: str, recipient: str, *, code: str, proof_digest: str | None, as_of: date, actor: str
-) -> UnitState:
-    """Record what a recipient answered. An answer without its proof is no answer: it is escalated.
+    desk: Desk, case_no: str, recipient: str, *, code: str, proof_digest: str | None, as_of: date, actor: str,
+    **evidence: Any,
+) -> UnitState:  # fmt: skip
+    """Record what a recipient answered, as a person has it in hand; where its track stands then. ``evidence``: what
+    :class:`Part` has for the code. It is judged like any other answer, so that it may leave the track open.
 
-    ``proof_digest``: SHA-256 of the answer's proof, article or authorisation, kept by whoever received it.
+    ``proof_digest``: SHA-256 of the answer, kept by whoever received it. Raises Refused without one.
     """
-    state = ANSWERS.get(code)
-    if state is None:
+    about = f"{case_no} {recipient}"
+    if code not in {c.value for c in AnswerCode if c.from_outside}:
+        codes = ", ".join(c.value for c in AnswerCode if c.from_outside)
+        raise Refused("this is no answer code", about=about, next_step=f"give {codes}")
+    if proof_digest is None:
         raise Refused(
-            "this is no answer code", about=f"{case_no} {recipient}", next_step="give " + ", ".join(ANSWERS)
-        )
-    proved = proof_digest is not None and state is not UnitState.TP_ESCALATED
-    to = state if proved else UnitState.TP_ESCALATED
+            "an answer without its proof is no answer", about=about,
+            next_step="give the letter, the mail or the note of the call",
+        )  # fmt: skip
+    try:
+        part = Part(code=AnswerCode(code), **evidence)
+    except ValidationError as wrong:
+        where = ", ".join(sorted({str(e["loc"][0]) for e in wrong.errors() if e["loc"]}))
+        raise Refused(f"the answer is not readable: {where}", about=about, next_step="correct it") from None
+    with desk.book() as conn, book.deed(conn, case_no):
+        book.case(conn, case_no, lock=True)
+        row = outbox.latest(conn, case_no, recipient)
+    digest = hashlib.sha256(proof_digest.encode() + part.canonical()).hexdigest()
+    answer = Answer(
+        request_id=row["request_id"], recipient=recipient, parts=(part,), via="person", digest=digest
+    )
+    answering.take(desk, answer, as_of=as_of, actor=actor)
+    with desk.book() as conn:
+        return UnitState(outbox.of_request(conn, row["request_id"])["state"])
+
+
+def sent(desk: Desk, case_no: str, recipient: str, *, as_of: date, actor: str) -> None:
+    """A notice was sent by hand: the recipient's clock starts."""
     with desk.book() as conn, book.deed(conn, case_no):
         case = book.case(conn, case_no, lock=True)
-        known = facts(conn, case, as_of, answer_proved=proved, answer_insufficient=not proved)
-        outbox.move(conn, case, recipient, to=to, facts=known, actor=actor, code=code, digest=proof_digest)
-    return to
-
-
-def escalate_silent(desk: Desk, case_no: str, *, as_of: date, actor: str) -> tuple[str, ...]:
-    """Escalate the recipients that are silent past their date; their ids."""
-    with desk.book() as conn, book.deed(conn, case_no):
-        case = book.case(conn, case_no, lock=True)
-        silent = [
-            str(n["recipient"])
-            for n in outbox.listing(conn, case_no)
-            if n["state"] == UnitState.TP_NOTIFIED.value and n["escalate_on"] <= as_of
-        ]
-        known = facts(conn, case, as_of, answer_insufficient=True)
-        for recipient in silent:
-            outbox.move(
-                conn, case, recipient, to=UnitState.TP_ESCALATED, facts=known, actor=actor, code="NO_REPLY"
-            )
-        return tuple(silent)
-
-
-def backup_purged(desk: Desk, case_no: str, backup_set: str, *, as_of: date, actor: str) -> None:
-    """The backups' room established that a set no longer holds the person."""
-    with desk.book() as conn, book.deed(conn, case_no):
-        case = book.case(conn, case_no, lock=True)
-        tracks.purge(conn, case, backup_set, facts(conn, case, as_of, backup_gone=True), actor)
+        outbox.sent(conn, case, outbox.latest(conn, case_no, recipient), as_of, actor)
 
 
 def told(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Case:
-    """The letter went out: what is gone, what stays, on which law, until when."""
+    """The reply is in the person's hands: the certificate and letter, or the reasons of a refusal. The 30 days
+    end here, not when a certificate was issued: a receipt that nobody handed over answers nobody.
+
+    A refused case closes with its letter, so that the person can ask again. Raises Refused if there is nothing
+    to hand over yet. Telling twice changes nothing.
+    """
     with desk.book() as conn, book.deed(conn, case_no):
         case = book.case(conn, case_no, lock=True)
         if case.told_at is None:
+            _something_to_say(conn, case)
             conn.execute(
                 "UPDATE casebook.case_ SET told_at = %s WHERE case_no = %s", (observed_now(), case_no)
             )
             late = case.reply_due is not None and as_of > case.reply_due
             book.note(conn, case_no, as_of, actor, "told", detail={"late": late})
-        return book.case(conn, case_no)
+            case = book.case(conn, case_no)
+        if case.state is CaseState.REFUSED:
+            return book.move(conn, case_no, CaseState.CLOSED, facts(conn, case, as_of), actor)
+        return case
+
+
+def _something_to_say(conn: Conn, case: Case) -> None:
+    if case.state in (CaseState.REFUSED, CaseState.ID_FAILED):
+        return
+    row = conn.execute(
+        "SELECT count(*) AS n FROM casebook.certificate WHERE case_no = %(no)s AND issued_at > coalesce("
+        "(SELECT max(observed_at) FROM casebook.event WHERE case_no = %(no)s AND to_state = 'reopened'), '-infinity')",
+        {"no": case.case_no},
+    ).fetchone()
+    if not (row and row["n"]):
+        raise Refused(
+            "there is nothing to hand over yet: neither a certificate nor a refusal", about=case.case_no,
+            next_step="let the run come to its certificate first; the clock runs",
+        )  # fmt: skip
 
 
 def close(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Case:
@@ -240,7 +271,10 @@ def reopen(desk: Desk, case_no: str, *, because: str, as_of: date, actor: str) -
             because=because,
         )
         case = book.case(conn, case_no)
-        conn.execute("UPDATE casebook.case_ SET told_at = NULL WHERE case_no = %s", (case_no,))
+        # Neither the letter nor the approval speaks for what came back: it is decided and told anew.
+        conn.execute(
+            "UPDATE casebook.case_ SET told_at = NULL, approved_plan = NULL WHERE case_no = %s", (case_no,)
+        )
         return book.move(conn, case_no, CaseState.ASSESSING, facts(conn, case, as_of), actor)
 
 
@@ -255,6 +289,11 @@ def destroy_key(desk: Desk, case_no: str, *, as_of: date, actor: str) -> None:
             raise Refused(
                 "the case is open", about=case_no, next_step="close it first: scans need its values"
             )
+        if keeping.kept(conn, case_no):
+            raise Refused(
+                "what its recipients were told, and answered, is kept sealed for three years (RS-22)", about=case_no,
+                next_step="the clocks destroy that when its years are over; destroy the key then",
+            )  # fmt: skip
         gone = desk.keys.destroy(case.key_id)
         book.note(
             conn, case_no, as_of, actor, "key destroyed", detail={"key": gone.id, "method": gone.method}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
-from include.cases import book, decisions, holds, outbox, papers, planner, refusals, subjects
+from include.cases import book, decisions, holds, papers, planner, refusals, subjects, supplied
 from include.cases.book import Case, Conn
+from include.cases.discretion import state_told
+from include.cases.notices import beyond, composing, holes, outbox, preserving, synthetic
+from include.cases.notices.whom import ToTell, whom
 from include.cases.planner import Provided
 from include.cases.refusals import EVERYTHING, RefusalGround
 from include.cases.rooms import Desk, reachable
 from include.cases.scopes import HoldBasis, Scope
 from include.cases.situation import facts
-from include.model.catalogue import Recipient
 from include.model.errors import Refused
 from include.model.flow import Finding, Plan, Step, Survey
 from include.model.words import CaseState
@@ -44,16 +47,16 @@ def rehearse(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
     in the book. The same rehearsal again (same day, catalogue, code) gives the stored one.
     """
     case = assess(desk, case_no, as_of=as_of, actor=actor)
-    if case.state is not CaseState.ASSESSING:
-        raise Refused(
-            f"a case that is {case.state.value} is not rehearsed", about=case_no,
-            next_step="verify the person first" if not case.verified_at else "see `quietus case show`",
-        )  # fmt: skip
     with desk.book() as conn:
+        if case.state is not CaseState.ASSESSING:
+            raise Refused(
+                f"a case that is {state_told(conn, case).value} is not rehearsed", about=case_no,
+                next_step="verify the person first" if not case.verified_at else "see `quietus case show`",
+            )  # fmt: skip
         last = papers.current_step(conn, case, "rehearsal")
         done = papers.plans(conn, case, "rehearsal")
         same_day = last is not None and last.closed and bool(done) and last.as_of == as_of
-        if same_day and fresh(desk, conn, case, done[-1]) and not papers.open_findings(conn, case_no):
+        if same_day and fresh(desk, conn, case, done[-1]) and not papers.in_the_way(conn, case_no):
             return done[-1]
         with book.deed(conn, case_no):
             row = papers.open_step(conn, case, "rehearsal", as_of, planner.restricting(case.ground))
@@ -62,9 +65,10 @@ def rehearse(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
         for store in desk.stores():
             store.close(step)
         with book.deed(conn, case_no):
-            papers.keep_plan(conn, plan)
+            held = provisions(desk, conn, case, as_of).held
+            papers.keep_plan(conn, plan, held)
             papers.close_step(conn, step.id)
-            detail = _counts(plan) | {"holds": _holds(desk, conn, case, as_of)}
+            detail = _counts(plan) | {"holds": list(held)}
             book.note(conn, case_no, as_of, actor, "rehearsed", detail=detail)
     return plan
 
@@ -74,13 +78,7 @@ def fresh(desk: Desk, conn: Conn, case: Case, plan: Plan) -> bool:
     if (plan.catalogue, plan.code) != (desk.catalogue.digest, desk.code):
         return False
     seen = [e["detail"].get("holds") for e in book.timeline(conn, case.case_no) if e["what"] == "rehearsed"]
-    return bool(seen) and seen[-1] == _holds(desk, conn, case, plan.as_of)
-
-
-def _holds(desk: Desk, conn: Conn, case: Case, as_of: date) -> list[str]:
-    """The holds that touch this case, with the datasets they reach, as a list to compare."""
-    provided = provisions(desk, conn, case, as_of)
-    return sorted(f"{h.hold} {p.dataset}" for p in provided.provisions for h in p.holds)
+    return bool(seen) and seen[-1] == list(provisions(desk, conn, case, plan.as_of).held)
 
 
 def survey_and_plan(desk: Desk, conn: Conn, case: Case, step: Step, actor: str) -> Plan:
@@ -104,9 +102,12 @@ def survey_and_plan(desk: Desk, conn: Conn, case: Case, step: Step, actor: str) 
 
 def provisions(desk: Desk, conn: Conn, case: Case, as_of: date) -> Provided:
     """What catalogue and open holds provide for this case."""
+    orders = holds.orders(conn)
+    named = frozenset[str]().union(*(o.scope.subjects for o in orders))
     return planner.provide(
         desk.catalogue, case.ground, as_of, case_no=case.case_no,
-        tokens=subjects.tokens(conn, case), holds=holds.orders(conn),
+        tokens=subjects.tokens_among(conn, desk.keys, case, named), holds=orders,
+        reach=supplied.reach(desk.catalogue, case),
     )  # fmt: skip
 
 
@@ -121,7 +122,7 @@ def _stop(conn: Conn, case: Case, found: Sequence[Finding], actor: str, *, done:
                         conn,
                         case.case_no,
                         row["code"],
-                        row["place"],
+                        [row["place"]],
                         actor=actor,
                         settlement="no longer found",
                     )
@@ -138,55 +139,134 @@ def _stop(conn: Conn, case: Case, found: Sequence[Finding], actor: str, *, done:
 def approve(desk: Desk, case_no: str, *, approver: str, as_of: date, plan: str | None = None) -> Case:
     """Approve a rehearsed plan, and write the recipients' notices in the same transaction (policy 11.2).
 
-    ``plan`` is the fingerprint that the approver saw; by default the latest rehearsal's. Refused: an
-    approver who is the requester, a plan that is not the latest. Approving twice changes nothing.
+    ``plan`` is the fingerprint that the approver saw; it may be left out only where there was never more than
+    one to see. A case at work whose plan went beyond what was approved: that plan is accepted (:func:`accept_plan`).
+    Refused: an approver who is the requester, a plan that is not the latest. Approving twice changes nothing.
     """
     with desk.book() as conn:
         case = book.case(conn, case_no)
+        if plan is not None and case.approved_plan == plan:
+            return case
+        if case.state is CaseState.ACTING and further(conn, case_no):
+            return accept_plan(desk, case_no, approver=approver, plan=plan or "", as_of=as_of)
         rehearsed = papers.plans(conn, case, "rehearsal")
         if not rehearsed:
             raise Refused("there is no plan to approve", about=case_no, next_step="rehearse the case first")
         latest = rehearsed[-1].fingerprint()
-        if plan is not None and plan != latest:
-            raise Refused(
-                "the plan was rehearsed again since you saw it",
-                about=case_no,
-                next_step="look at the new one",
-            )
+        _seen(conn, case, plan, latest)
         if case.approved_plan == latest:
             return case
         if not fresh(desk, conn, case, rehearsed[-1]):
             raise Refused(
-                "the catalogue, the code or the holds changed since the rehearsal", about=case_no,
+                "what the plan rests on changed since the rehearsal", about=case_no,
                 next_step="rehearse again, then look at the new plan",
             )  # fmt: skip
-        given = desk.given_to(case, subjects.ids(conn, desk.keys, case))
-        told = recipients(desk, rehearsed[-1], None if given is None else set(given))
+        told = _whom(desk, conn, case, rehearsed[-1], as_of)
         with book.deed(conn, case_no):
             case = book.case(conn, case_no, lock=True)
             if case.state is not CaseState.ASSESSING:
                 raise Refused(
-                    f"a case that is {case.state.value} is not decided",
+                    f"a case that is {state_told(conn, case).value} is not decided",
                     about=case_no,
                     next_step="see its state",
                 )
             decisions.approve(conn, case, approver, latest)
             book.note(conn, case_no, as_of, approver, "approved", detail={"plan": latest})
             case = book.case(conn, case_no)
-            outbox.write(
-                conn, case, desk.seal(case), told, given or {},
-                facts=facts(conn, case, as_of, notice_written=True), actor=approver,
-            )  # fmt: skip
+            _write(desk, conn, case, rehearsed[-1], told, as_of, approver)
             return case
 
 
-def recipients(desk: Desk, plan: Plan, register: set[str] | None) -> tuple[Recipient, ...]:
-    """Whom to tell: those the register names; without one, those whose declared categories we located."""
-    if register is not None:
-        return tuple(r for r in desk.catalogue.recipients if r.id in register)
-    located = {x.dataset for x in plan.located if x.items}
-    categories = {c for d in desk.catalogue.datasets if d.id in located for c in d.all_categories}
-    return tuple(r for r in desk.catalogue.recipients if not categories.isdisjoint(r.categories))
+FURTHER = ("differs_from_rehearsal", "other_catalogue")
+"""Codes of findings that say: the plan in force goes beyond what was approved. Only another word settles them."""
+
+
+def further(conn: Conn, case_no: str) -> list[dict[str, Any]]:
+    """Where the plan in force goes beyond what was approved, and nobody has accepted that yet."""
+    return [f for f in papers.open_findings(conn, case_no) if f["code"] in FURTHER]
+
+
+def accept_plan(desk: Desk, case_no: str, *, approver: str, plan: str, as_of: date) -> Case:
+    """Approve the live plan that went beyond its rehearsal. Raises Refused if it is not the one in force."""
+    with desk.book() as conn, book.deed(conn, case_no):
+        case = book.case(conn, case_no, lock=True)
+        live = papers.plans(conn, case, "live")
+        if not live or live[-1].fingerprint() != plan:
+            raise Refused(
+                "this is not the plan in force", about=case_no, next_step="look at the plan in force"
+            )
+        decisions.approve(conn, case, approver, plan)
+        for code in FURTHER:
+            papers.settle_findings(conn, case_no, code, None, actor=approver, settlement="accepted")
+        book.note(conn, case_no, as_of, approver, "approved", detail={"plan": plan})
+        return book.case(conn, case_no)
+
+
+def _seen(conn: Conn, case: Case, plan: str | None, latest: str | None) -> None:
+    """Raises Refused unless the plan that somebody decides on is the latest they can have been shown."""
+    if plan is None and papers.rehearsals(conn, case) > 1:
+        raise Refused(
+            "more than one plan was rehearsed, and the decision does not say which it is about",
+            about=case.case_no, next_step="decide on the latest rehearsal, and name its fingerprint",
+        )  # fmt: skip
+    if plan is not None and plan != latest:
+        raise Refused(
+            "the plan was rehearsed again since you saw it", about=case.case_no,
+            next_step="look at the new one: clear `rehearse` in the run",
+        )  # fmt: skip
+
+
+def _whom(desk: Desk, conn: Conn, case: Case, plan: Plan, as_of: date) -> tuple[ToTell, ...]:
+    """Whom to tell, and what each was given: looked up before anything is disposed of."""
+    told = whom(desk.catalogue, desk.company, plan, subjects.ids(conn, desk.keys, case), as_of)
+    told = synthetic.also_told(conn, desk.keys, case, desk.catalogue, told)
+    if case.ground.whole_person:
+        return told
+    # What we hold of the same kind by our own contract, recipients have by that as well.
+    reached, ours = (
+        {
+            c
+            for x in plan.lines
+            if x.not_reached is not_reached
+            for c in desk.catalogue.dataset(x.dataset).all_categories
+        }
+        for not_reached in (False, True)
+    )
+    return tuple(t for one in told if (t := one.about(reached - ours)) is not None)
+
+
+def _write(
+    desk: Desk, conn: Conn, case: Case, plan: Plan, told: Sequence[ToTell], as_of: date, actor: str
+) -> int:
+    known = facts(conn, case, as_of, notice_written=True)
+    new = outbox.write(
+        conn, case, desk.seal(case), told, facts=known, actor=actor,
+        preserved=composing.held(desk.catalogue, plan, holds.orders(conn)),
+        because="reopened" if _reopened(conn, case) else "decision",
+    )  # fmt: skip
+    papers.keep_findings(conn, case.case_no, [holes.finding(t.recipient.id) for t in told if new and t.hole])
+    for one in told if new else ():
+        beyond.keep(conn, case, one, as_of, actor)
+    return new
+
+
+def _reopened(conn: Conn, case: Case) -> bool:
+    row = conn.execute(
+        "SELECT EXISTS (SELECT FROM casebook.event WHERE case_no = %s AND to_state = 'reopened') AS again",
+        (case.case_no,),
+    ).fetchone()
+    return bool(row and row["again"])
+
+
+def notices_written(conn: Conn, case: Case) -> bool:
+    """Whether the recipients of the decision in force have their notices; a case that is reopened is decided anew."""
+    row = conn.execute(
+        "SELECT EXISTS (SELECT FROM casebook.event WHERE case_no = %(no)s AND what IN ('notices written', 'nobody to tell')"
+        " AND event_id > (SELECT coalesce(max(event_id), 0) FROM casebook.event"
+        "  WHERE case_no = %(no)s AND to_state = 'reopened')) AS written",
+        {"no": case.case_no},
+    ).fetchone()
+    return bool(row and row["written"])
 
 
 def write_notices(desk: Desk, case_no: str, *, as_of: date, actor: str) -> int:
@@ -194,18 +274,19 @@ def write_notices(desk: Desk, case_no: str, *, as_of: date, actor: str) -> int:
     with desk.book() as conn:
         case = book.case(conn, case_no)
         plan = papers.latest_plan(conn, case)
-        given = desk.given_to(case, subjects.ids(conn, desk.keys, case))
-        told = recipients(desk, plan, None if given is None else set(given))
+        told = _whom(desk, conn, case, plan, as_of)
         with book.deed(conn, case_no):
-            known = facts(conn, case, as_of, notice_written=True)
-            return outbox.write(conn, case, desk.seal(case), told, given or {}, facts=known, actor=actor)
+            new = _write(desk, conn, case, plan, told, as_of, actor)
+            if not new:
+                book.note(conn, case_no, as_of, actor, "nobody to tell", law_row=15)
+            return new
 
 
 def refuse(
     desk: Desk, case_no: str, *, ground: str, article: str, reasons: str, scope: Sequence[str],
-    reviewer: str, second_reviewer: str, as_of: date,
+    reviewer: str, second_reviewer: str, as_of: date, plan: str | None = None,
 ) -> Case:  # fmt: skip
-    """Refuse a request, wholly or in part (policy 11.4; PIPL 50).
+    """Refuse a request, wholly or in part (policy 11.4; PIPL 50). ``plan``: as in :func:`approve`.
 
     Everything refused: the case is REFUSED. Categories or datasets refused: they are put under a hold of
     just that scope, and the case goes on to approval for the rest. Raises Refused if anything is missing.
@@ -220,8 +301,12 @@ def refuse(
         )  # fmt: skip
         if case.state is not CaseState.ASSESSING:
             raise Refused(
-                f"a case that is {case.state.value} is not decided", about=case_no, next_step="see its state"
+                f"a case that is {state_told(conn, case).value} is not decided",
+                about=case_no,
+                next_step="see its state",
             )
+        rehearsed = papers.plans(conn, case, "rehearsal")
+        _seen(conn, case, plan, rehearsed[-1].fingerprint() if rehearsed else None)
         named = refusals.Refusal(
             refusal.ground, refusal.article, refusal.reasons, refusal.scope, reviewer, second_reviewer
         )
@@ -237,6 +322,9 @@ def refuse(
             document_no=f"refusal {case_no}", issuing_body="two reviewers", scope=part,
             law=f"policy {refusal.ground.value}; {refusal.article}", as_of=as_of, actor=reviewer,
         )  # fmt: skip
+        preserving.hold_opened(
+            desk, conn, holds.order(conn, hold), (case_no,), as_of=as_of, actor=reviewer
+        )  # of a case that was reopened, recipients have notices already
         decisions.refuse(conn, case, named, desk.seal(case))
         book.note(conn, case_no, as_of, reviewer, "refused in part",
                   detail={"ground": refusal.ground.value, "scope": sorted(scope), "hold": hold})  # fmt: skip

@@ -77,6 +77,11 @@ _GOING_EN = {
 }
 
 
+def waited_for(line: Line) -> str:
+    """What a clock that has not started waits for; the name of a starting point is read as its words."""
+    return (line.waits_for or "").replace("_", " ")
+
+
 def _zh(line: Line) -> str:
     what = f"{_COPY[line.copy_kind][0]}{line.items} 项"
     why = f"(规则 {line.rule};{line.law})"
@@ -84,10 +89,12 @@ def _zh(line: Line) -> str:
         return f"{what}{_GOING_ZH[line.disposition]}{why}。"
     if line.disposition is Disposition.HOLD:
         return f"{what}因保全令 {line.hold} 暂不处理({line.law});解除后按原规则处理。"
+    if line.not_reached:
+        return f"{what}不在本次请求范围内,由我们依与您的合同或依其他来源继续处理({line.law})。"
     if line.until is not None:
         last, gone = line.until.isoformat(), _goes_on(line.until).isoformat()
         return f"{what}停止使用,仅作存储,依法保存至 {last}{why},{gone} 删除。"
-    return f"{what}停止使用,仅作存储;保存期尚未起算,等待:{line.waits_for}{why}。"
+    return f"{what}停止使用,仅作存储;保存期尚未起算,等待:{waited_for(line)}{why}。"
 
 
 def _en(line: Line) -> str:
@@ -97,6 +104,11 @@ def _en(line: Line) -> str:
         return f"{what} {_GOING_EN[line.disposition]} {why}."
     if line.disposition is Disposition.HOLD:
         return f"{what} wait for the release of {line.hold} ({line.law}), then follow their rule."
+    if line.not_reached:
+        return (
+            f"{what} are none that the request reaches: we go on with them by our own contract, or have them from "
+            f"elsewhere ({line.law})."
+        )
     if line.until is not None:
         last, gone = line.until.isoformat(), _goes_on(line.until).isoformat()
         return (
@@ -104,5 +116,5 @@ def _en(line: Line) -> str:
         )
     return (
         f"{what} are no longer used, only stored: their period has not started and waits for "
-        f"{line.waits_for} {why}."
+        f"{waited_for(line)} {why}."
     )

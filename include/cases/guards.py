@@ -20,6 +20,7 @@ class Facts:
 
     as_of: date
     ground: Ground = Ground.CANCELLATION
+    own_initiative: bool | None = None  # opened by us, unasked; a request is False
     # identity and decision
     proof_within_registration: bool = False  # asked no more than was collected at registration
     identity_matched: bool = False
@@ -67,7 +68,7 @@ class Guard:
 BEYOND_RECALL = frozenset(
     {
         U.LIVE_DELETED, U.ANONYMISED, U.TRANSFERRED, U.BACKUP_PURGED,
-        U.TP_ACKED, U.TP_RETAINED, U.TP_UNLINKED, U.TP_ESCALATED,
+        U.TP_ACKED, U.TP_RETAINED, U.TP_UNLINKED, U.TP_ESCALATED, U.TP_SUPERSEDED,
     }
 )  # fmt: skip
 """The states in which a unit's track has ended."""
@@ -96,20 +97,20 @@ NOT_MATCHED = _guard(
     lambda f: f.identity_failed and not f.identity_matched,
 )  # fmt: skip
 OWN_INITIATIVE = _guard(
-    "own_initiative", "this ground needs an identity check", "ask for proof of identity",
-    lambda f: f.ground.own_initiative,
+    "own_initiative", "this case needs an identity check", "ask for proof of identity",
+    lambda f: f.own_initiative is True and f.ground.own_initiative,
 )  # fmt: skip
 BY_REQUEST = _guard(
-    "by_request", "this ground is our own initiative and has no identity step", "assess the case",
-    lambda f: not f.ground.own_initiative,
+    "by_request", "this case is our own initiative and has no identity step", "assess the case",
+    lambda f: f.own_initiative is False,
 )  # fmt: skip
 MAY_PROCESS = _guard(
     "may_process", "nothing may be processed before the person is verified (policy 11.4)",
-    "record the identity check first", lambda f: f.ground.own_initiative or f.identity_matched,
+    "record the identity check first", lambda f: f.own_initiative is True or f.identity_matched,
 )  # fmt: skip
 DECIDED = _guard(
     "decided", "nobody has approved the plan", "have another person than the requester approve it",
-    lambda f: f.approved or f.ground.own_initiative,
+    lambda f: f.approved or f.own_initiative is True,
 )  # fmt: skip
 REASONED = _guard(
     "reasoned", "the refusal is not complete", "give ground, article, reasons and a second reviewer",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date
+from typing import Any
+
+import psycopg
 
 from include.cases import clocks
 from include.cases.book import Conn, Rows, checked_actor
 from include.cases.periods import add_months
 from include.cases.scopes import HoldBasis, HoldOrder, Scope, narrowed
-from include.model.errors import Refused
+from include.model.errors import NotReachable, Refused
 from include.model.screening import kind_of_identifier
 
 
@@ -51,32 +56,118 @@ def open_hold(
     return number
 
 
-def orders(conn: Conn) -> tuple[HoldOrder, ...]:
-    """Every open hold with its scope, oldest first."""
-    found = []
-    for row in conn.execute(
+@contextmanager
+def none_unnoticed(conn: Conn, case_no: str) -> Iterator[None]:
+    """Something is being disposed of: inside, no hold on this case is opened without its opener being told.
+
+    The holds are to be read inside: any that was opened before is seen, any other is noticed by
+    :func:`noticed`. One disposal of a case at a time. Raises NotReachable if another is under way.
+    """
+    try:
+        conn.execute("SELECT pg_advisory_lock(hashtextextended('casebook.deed ' || %s, 0))", (case_no,))
+    except psycopg.OperationalError:
+        raise NotReachable(
+            "the case is being disposed of by somebody else", about=case_no, next_step="try again"
+        ) from None
+    try:
+        yield
+    finally:
+        if not (conn.closed or conn.broken):
+            conn.execute("SELECT pg_advisory_unlock(hashtextextended('casebook.deed ' || %s, 0))", (case_no,))
+
+
+def noticed(conn: Conn, cases: Collection[str], tokens: Collection[bytes]) -> dict[str, bool]:
+    """The open cases that a hold on these cases and people (their tokens, under every version of the key)
+    reaches, and of each whether something of it is being disposed of right now.
+
+    To be asked in the transaction that opens the hold, before it: until that ends no other disposal begins. A
+    hold is never kept waiting for a disposal, since the next store must see it.
+    """
+    rows = conn.execute(
+        "SELECT DISTINCT c.case_no FROM casebook.case_ c JOIN casebook.case_subject s USING (case_no)"
+        " WHERE c.closed_at IS NULL AND (c.case_no = ANY(%s) OR s.token = ANY(%s)) ORDER BY c.case_no",
+        (list(cases), list(tokens)),
+    ).fetchall()
+    return {str(r["case_no"]): not _kept_out(conn, str(r["case_no"])) for r in rows}
+
+
+def reached(conn: Conn, cases: Collection[str], tokens: Collection[bytes]) -> tuple[str, ...]:
+    """Every case of these numbers and people, also one that is closed: its recipients may still have what we do not."""
+    rows = conn.execute(
+        "SELECT case_no FROM casebook.case_ WHERE case_no = ANY(%(cases)s) UNION SELECT case_no FROM"
+        " casebook.case_subject WHERE token = ANY(%(tokens)s) ORDER BY case_no",
+        {"cases": list(cases), "tokens": list(tokens)},
+    ).fetchall()
+    return tuple(str(r["case_no"]) for r in rows)
+
+
+def of_people(conn: Conn, number: str) -> tuple[str, ...]:
+    """The cases whose people a hold names by token, or that it names."""
+    rows = conn.execute(
+        "SELECT s.case_no FROM casebook.case_subject s JOIN casebook.hold_scope h USING (token) WHERE h.hold = %(hold)s"
+        " UNION SELECT value FROM casebook.hold_scope WHERE hold = %(hold)s AND side = 'case' ORDER BY 1",
+        {"hold": number},
+    ).fetchall()
+    return tuple(str(r["case_no"]) for r in rows)
+
+
+def _kept_out(conn: Conn, case_no: str) -> bool:
+    row = conn.execute(
+        "SELECT pg_try_advisory_xact_lock_shared(hashtextextended('casebook.deed ' || %s, 0)) AS got",
+        (case_no,),
+    ).fetchone()
+    return bool(row and row["got"])
+
+
+def overtaken(conn: Conn, number: str) -> tuple[str, ...]:
+    """The cases of which something was being disposed of at the moment when this hold was opened."""
+    rows = conn.execute(
+        "SELECT case_no FROM casebook.event WHERE what = 'hold opened' AND detail ->> 'hold' = %s"
+        " AND (detail ->> 'while_disposing')::boolean ORDER BY case_no",
+        (number,),
+    ).fetchall()
+    return tuple(str(r["case_no"]) for r in rows)
+
+
+_ITEMS = (
+    "SELECT hold, side, value, token FROM casebook.hold_scope WHERE removed_on IS NULL AND hold = ANY(%s)"
+)
+_WITHOUT_PEOPLE = (
+    "SELECT hold, side, value, NULL::bytea AS token FROM casebook.hold_scope"
+    " WHERE removed_on IS NULL AND side <> 'subject' AND hold = ANY(%s)"
+)
+
+
+def orders(conn: Conn, *, people: bool = True) -> tuple[HoldOrder, ...]:
+    """Every open hold with its scope, oldest first, in two statements. Without ``people``, whose tokens the book's
+    reader does not see, it says what they cover and not of whom."""
+    found = conn.execute(
         "SELECT hold, basis, law, confidential FROM casebook.hold WHERE released_on IS NULL ORDER BY hold"
-    ).fetchall():
-        scope = _scope(conn, row["hold"])
-        found.append(HoldOrder(row["hold"], HoldBasis(row["basis"]), row["law"], scope, row["confidential"]))
-    return tuple(found)
+    ).fetchall()
+    sides: dict[str, Rows] = {str(row["hold"]): [] for row in found}
+    for row in conn.execute(_ITEMS if people else _WITHOUT_PEOPLE, (list(sides),)).fetchall():
+        sides[row["hold"]].append(row)
+    return tuple(
+        HoldOrder(r["hold"], HoldBasis(r["basis"]), r["law"], _scope(sides[r["hold"]]), r["confidential"])
+        for r in found
+    )
 
 
-def order(conn: Conn, number: str) -> HoldOrder:
-    for found in orders(conn):
+def order(conn: Conn, number: str, *, people: bool = True) -> HoldOrder:
+    for found in orders(conn, people=people):
         if found.number == number:
             return found
-    raise Refused("there is no such open hold", about="hold", next_step="see `quietus case hold list`")
+    raise none_such()
+
+
+def none_such() -> Refused:
+    """Also said of a hold of which somebody may not know."""
+    return Refused("there is no such open hold", about="hold", next_step="see `quietus case hold list`")
 
 
 def release(conn: Conn, number: str, *, document: str, as_of: date, actor: str) -> None:
     """Release a hold by its own document. Releasing it again changes nothing."""
-    if not document.strip():
-        raise Refused("a release without a document is not valid", about=number, next_step="give its number")
-    if kind := kind_of_identifier(document, account_ids=True):
-        raise Refused(
-            f"the document number holds {kind}", about=number, next_step="give the document's number only"
-        )
+    paper = _paper(number, document)
     row = conn.execute(
         "SELECT released_on FROM casebook.hold WHERE hold = %s FOR UPDATE", (number,)
     ).fetchone()
@@ -86,7 +177,7 @@ def release(conn: Conn, number: str, *, document: str, as_of: date, actor: str) 
         conn.execute(
             "UPDATE casebook.hold SET released_on = %s, released_by = %s, release_document = %s"
             " WHERE hold = %s",
-            (as_of, checked_actor(actor), document.strip(), number),
+            (as_of, checked_actor(actor), paper, number),
         )
 
 
@@ -105,13 +196,71 @@ def narrow(conn: Conn, number: str, to: Scope, *, as_of: date) -> None:
             )
 
 
-def reviewed(conn: Conn, number: str, *, as_of: date) -> date:
-    """A review found the hold still needed; the next review's date."""
+def narrow_by(conn: Conn, number: str, without: Scope, *, document: str, as_of: date, actor: str) -> None:
+    """Take these items out of an open hold, by a document. Its review stays due when it was."""
+    paper = _paper(number, document)
+    row = _open(conn, number)
+    now = order(conn, number).scope
+    if not (without.whom <= now.whom and without.what <= now.what) or without.empty:
+        raise Refused(
+            "these are not items of the hold",
+            about=number,
+            next_step="see its items with `quietus case hold list`",
+        )
+    to = Scope(
+        now.cases - without.cases, now.subjects - without.subjects, now.categories - without.categories,
+        now.datasets - without.datasets,
+    )  # fmt: skip
+    narrow(conn, number, to, as_of=as_of)
+    _reviewed(conn, number, "narrowed", paper, row["review_due"], as_of, actor)
+
+
+def reviewed(conn: Conn, number: str, *, document: str, as_of: date, actor: str) -> date:
+    """A review found the hold still needed, and a document says so; the next review's date, six months on."""
+    paper = _paper(number, document)
+    _open(conn, number)
     due = add_months(as_of, clocks.HOLD_REVIEW_MONTHS)
-    conn.execute(
-        "UPDATE casebook.hold SET review_due = %s WHERE hold = %s AND released_on IS NULL", (due, number)
-    )
+    conn.execute("UPDATE casebook.hold SET review_due = %s WHERE hold = %s", (due, number))
+    _reviewed(conn, number, "reviewed", paper, due, as_of, actor)
     return due
+
+
+def reviews(conn: Conn, number: str) -> Rows:
+    """Every review of a hold and every narrowing, oldest first."""
+    return conn.execute(
+        "SELECT reviewed_on, what, document, reviewed_by, review_due FROM casebook.hold_review WHERE hold = %s"
+        " ORDER BY observed_at",
+        (number,),
+    ).fetchall()
+
+
+def _open(conn: Conn, number: str) -> dict[str, Any]:
+    row = conn.execute(
+        "SELECT review_due FROM casebook.hold WHERE hold = %s AND released_on IS NULL FOR UPDATE", (number,)
+    ).fetchone()
+    if row is None:
+        raise none_such()
+    return dict(row)
+
+
+def _paper(number: str, document: str) -> str:
+    if not document.strip():
+        raise Refused("it rests on no document", about=number, next_step="give the document's number")
+    if kind := kind_of_identifier(document, account_ids=True):
+        raise Refused(
+            f"the document number holds {kind}", about=number, next_step="give the document's number only"
+        )
+    return document.strip()
+
+
+def _reviewed(
+    conn: Conn, number: str, what: str, document: str, due: date, as_of: date, actor: str
+) -> None:  # fmt: skip
+    conn.execute(
+        "INSERT INTO casebook.hold_review (hold, reviewed_on, what, document, reviewed_by, review_due)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        (number, as_of, what, document, checked_actor(actor), due),
+    )
 
 
 def listing(conn: Conn, *, released: bool = False) -> Rows:
@@ -140,9 +289,9 @@ def _rows(conn: Conn, number: str) -> Rows:
     ).fetchall()
 
 
-def _scope(conn: Conn, number: str) -> Scope:
+def _scope(rows: Iterable[dict[str, Any]]) -> Scope:
     sides: dict[str, set[str]] = {"case": set(), "subject": set(), "category": set(), "dataset": set()}
-    for row in _rows(conn, number):
+    for row in rows:
         sides[row["side"]].add(row["value"] if row["token"] is None else bytes(row["token"]).hex())
     return Scope(
         frozenset(sides["case"]),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -31,6 +32,7 @@ from include.model.times import observed_now
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+MARK = "quietus-keys"  # the file by which a directory is a key store, and no empty mount point
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\.v[1-9][0-9]{0,5}")
 
 
@@ -80,9 +82,13 @@ class KeyStore(Protocol):
 
 
 class FileKeyStore:
-    """Keys as files of mode 0600 in a directory of mode 0700, one file a key, written atomically."""
+    """Keys as files of mode 0600 in a directory of mode 0700, one file a key, written atomically.
 
-    def __init__(self, directory: Path, kek: bytes) -> None:
+    A directory that is no key store is never made into one by the way: it may be the mount point of one that is
+    away, and a key made there would be lost when it is back. ``begin`` makes it one.
+    """
+
+    def __init__(self, directory: Path, kek: bytes, *, begin: bool = True) -> None:
         if len(kek) != KEY_BYTES:
             raise Refused(
                 "the wrapping key must be 32 bytes", about="key store", next_step="give it in base64"
@@ -90,17 +96,20 @@ class FileKeyStore:
         self._directory = directory
         self._kek = AESGCM(kek)
         self._kek_mark = hashlib.sha256(b"quietus kek" + kek).hexdigest()[:16]
+        if not begin:
+            return
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             directory.chmod(0o700)
+            (directory / MARK).touch(mode=0o600)
         except OSError:
             raise self._unreachable() from None
 
     @classmethod
-    def from_text(cls, directory: str, kek: str) -> FileKeyStore:
+    def from_text(cls, directory: str, kek: str, *, begin: bool = False) -> FileKeyStore:
         """From two plain connections: a path, and the KEK in base64. Never quotes either."""
         try:
-            return cls(Path(directory), base64.b64decode(kek.strip(), validate=True))
+            return cls(Path(directory), base64.b64decode(kek.strip(), validate=True), begin=begin)
         except binascii.Error:
             raise Refused(
                 "the wrapping key is not base64", about="key store", next_step="give 32 bytes in base64"
@@ -152,10 +161,11 @@ class FileKeyStore:
 
     def destroy(self, key_id: str) -> Destroyed:
         """Overwrite, unlink, sync the directory, record. Safe to repeat at any point of the four."""
-        record = self._path(key_id).with_suffix(".destroyed")
+        path = self._path(key_id)
+        record = path.with_suffix(".destroyed")
+        self._demand()
         if record.exists():
             return _destroyed(json.loads(record.read_text()))
-        path = self._path(key_id)
         owner = _ref(self._read(key_id)).owner if path.exists() else ""
         if not path.exists():
             raise Refused("there is no such key", about=key_id, next_step="check the number")
@@ -169,6 +179,7 @@ class FileKeyStore:
 
     def finish_destroying(self) -> tuple[str, ...]:
         """Destroy what a crash left behind: keys that have a record but still a file. Their ids."""
+        self._demand()
         left = [p for p in self._directory.glob("*.destroyed") if p.with_suffix(".key").exists()]
         for record in left:
             self._shred(record.with_suffix(".key"))
@@ -176,6 +187,7 @@ class FileKeyStore:
 
     def rewrap(self, kek: bytes) -> int:
         """Wrap every living key with a new KEK; how many. The old KEK may be destroyed afterwards."""
+        self._demand()
         new = FileKeyStore(self._directory, kek)
         count = 0
         for path in sorted(self._directory.glob("*.key")):
@@ -196,19 +208,35 @@ class FileKeyStore:
 
     # --- files --------------------------------------------------------------------------------
 
+    def _demand(self) -> None:
+        """Raises NotReachable if the key store is not there. One that was begun before there was a mark has keys."""
+        try:
+            there = (self._directory / MARK).exists() or any(
+                f.name == MARK or f.suffix in (".key", ".destroyed") for f in self._directory.iterdir()
+            )
+        except OSError:
+            there = False
+        if not there:
+            raise self._unreachable()
+
     def _path(self, key_id: str) -> Path:
         if not _ID.fullmatch(key_id):
             raise Refused("the key's number is malformed", about="key store", next_step="check the number")
         return self._directory / f"{key_id}.key"
 
     def _numbers(self, name: str, *, destroyed: bool = True) -> list[int]:
-        kinds = (".key", ".destroyed") if destroyed else (".key",)
-        gone = set() if destroyed else {p.stem for p in self._directory.glob(f"{name}.v*.destroyed")}
-        return [
-            int(p.stem.rpartition(".v")[2])
-            for p in self._directory.glob(f"{name}.v*")
-            if p.suffix in kinds and p.stem not in gone
-        ]
+        """Probed one by one, for they are made without gaps and leave a record: a store holds a key for every case, and
+        nobody reads through all of them to find one."""
+        self._demand()
+        found: list[int] = []
+        for version in itertools.count(1):
+            path = self._path(f"{name}.v{version}")
+            gone = path.with_suffix(".destroyed").exists()
+            if not gone and not path.exists():
+                return found
+            if destroyed or not gone:
+                found.append(version)
+        raise AssertionError  # count() does not end
 
     def _read(self, key_id: str) -> dict[str, Any]:
         path = self._path(key_id)
@@ -220,6 +248,7 @@ class FileKeyStore:
         try:
             body: dict[str, Any] = json.loads(path.read_text())
         except FileNotFoundError:
+            self._demand()
             raise Refused("there is no such key", about=key_id, next_step="check the number") from None
         except (OSError, ValueError):
             raise self._unreachable() from None
@@ -284,8 +313,9 @@ class FileKeyStore:
     @staticmethod
     def _unreachable() -> NotReachable:
         return NotReachable(
-            "the key store cannot be read or written", about="key store", next_step="check its directory"
-        )
+            "it cannot be read or written, or its directory holds no key store", about="key store",
+            next_step="mount it, and let us read and write it; a new one is begun by `quietus keys begin`",
+        )  # fmt: skip
 
 
 def _bound(ref: KeyRef) -> bytes:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from include.cases import book, clocks, decisions, subjects
+from include.cases import book, clocks, decisions, machine, subjects
 from include.cases.accounts import Standing
 from include.cases.book import Case, Conn
 from include.cases.decisions import Method, Outcome
+from include.cases.guards import Facts
 from include.cases.keys import Purpose
+from include.cases.notices import synthetic
 from include.cases.rooms import Desk
 from include.cases.situation import facts
 from include.model.errors import Refused
@@ -34,9 +36,11 @@ def open_case(
     """Open a case about one person, or join the one that is open.
 
     Refused, with nothing stored and nothing echoed: anything that is not an opaque account id, an account
-    that does not exist, one that is cancelled already. ``as_of`` is by default the PRC day of receipt.
+    that does not exist, one that is cancelled already, and whatever :func:`checked_request` refuses.
+    ``as_of`` is by default the PRC day of receipt.
     """
     id_ = subjects.screened(account_id)
+    checked_request(ground, channel, requester)
     book.checked_actor(trigger_user)
     on = as_of or prc_date(received_at)
     with desk.book() as conn:
@@ -58,10 +62,57 @@ def open_case(
                     "there is no such account", about="account id", next_step="check the id with support"
                 )
             case = _new(
-                desk, conn, (id_,), kind="request", ground=ground, channel=channel, requester=requester,
+                desk, conn, (id_,), kind=book.REQUEST, ground=ground, channel=channel, requester=requester,
                 trigger_user=trigger_user, received_at=received_at, on=on,
             )  # fmt: skip
             return Opened(case.case_no, False, case.state)
+
+
+def open_part(
+    desk: Desk, account_id: str, *, ground: Ground, trigger_user: str, received_at: datetime, as_of: date
+) -> Opened:
+    """Open a partner's case about what it entrusted to us, or join its own that is open. A case about the whole person
+    that is open takes it along."""
+    id_ = subjects.screened(account_id)
+    actor = book.checked_actor(trigger_user)
+    with desk.book() as conn, book.deed(conn, "new case"):
+        existing = subjects.open_case_of(conn, desk.keys, id_) or subjects.open_part_of(
+            conn, desk.keys, id_, actor
+        )
+        if existing is not None:
+            return _join(conn, existing, Channel.WEBSITE, as_of, actor)
+        case = _new(
+            desk, conn, (id_,), kind=book.REQUEST, ground=ground, channel=Channel.WEBSITE,
+            requester=Requester.UPSTREAM, trigger_user=actor, received_at=received_at, on=as_of,
+        )  # fmt: skip
+        return Opened(case.case_no, False, case.state)
+
+
+def checked_request(ground: Ground, channel: Channel, requester: Requester) -> None:
+    """Raises Refused unless a person can ask for this, in this way.
+
+    What we do unasked skips identity and approval, so nobody may ask for it: it comes only through
+    :func:`open_own_initiative`. A ground whose part of a person cannot be named yet is not taken for the whole.
+    """
+    if not (channel.requestable and requester.requestable):
+        theirs = [c.value for c in Channel if c.requestable], [r.value for r in Requester if r.requestable]
+        raise Refused(
+            "a request comes from a person, by a person's channel", about="new case",
+            next_step=f"give one of {', '.join(theirs[0])} as channel and one of {', '.join(theirs[1])} as requester",
+        )  # fmt: skip
+    if ground.requestable:
+        return
+    if ground.own_initiative:
+        raise Refused(
+            f"{ground.value} is acted on by ourselves, at night, and cannot be asked for", about="new case",
+            next_step="if the person wants everything gone, open a cancellation",
+        )  # fmt: skip
+    raise Refused(
+        f"{ground.value} reaches only a part of a person's data, and this version cannot tell which part yet",
+        about="new case",
+        next_step="if the person wants everything gone, open a cancellation; otherwise handle the part by hand, "
+        "with privacy counsel: the 30 days to reply run all the same",
+    )
 
 
 def open_own_initiative(
@@ -72,6 +123,11 @@ def open_own_initiative(
         raise Refused(
             f"{ground.value} is asked for by a person", about="new case", next_step="open a request"
         )
+    if not ground.whole_person:
+        raise Refused(
+            f"{ground.value} reaches only a part of a person's data, and this version cannot tell which part yet",
+            about="new case", next_step="wait for the nightly run of that rule; nothing was opened",
+        )  # fmt: skip
     members = tuple(sorted({subjects.screened(i) for i in account_ids}))
     if not members:
         raise Refused(
@@ -79,7 +135,7 @@ def open_own_initiative(
         )
     with desk.book() as conn, book.deed(conn, "new case"):
         case = _new(
-            desk, conn, members, kind="nightly", ground=ground, channel=Channel.SCHEDULE,
+            desk, conn, members, kind=book.NIGHTLY, ground=ground, channel=Channel.SCHEDULE,
             requester=Requester.US, trigger_user=trigger_user, received_at=observed_now(), on=as_of,
         )  # fmt: skip
         return Opened(case.case_no, False, case.state)
@@ -96,11 +152,18 @@ def _new(
         opened_by=trigger_user, received_at=received_at, as_of=on, key_id=key.id,
     )  # fmt: skip
     subjects.add(conn, desk.keys, case, ids)
+    if kind == book.REQUEST:  # a night's case is about real people too, and of those nobody asks before
+        synthetic.link(conn, desk.keys, case, ids[0])
     return case
 
 
 def _join(conn: Conn, case_no: str, channel: Channel, on: date, actor: str) -> Opened:
     case = book.case(conn, case_no)
+    if case.state is CaseState.REFUSED:
+        raise Refused(
+            "the request before this one was refused, and the person has not been told why", about=case_no,
+            next_step=f"hand over the reasons (`quietus case told {case_no}`), then open the new request",
+        )  # fmt: skip
     book.note(conn, case_no, on, actor, "joined", detail={"channel": channel.value})
     return Opened(case_no, True, case.state)
 
@@ -146,9 +209,12 @@ def ask_identity_if_due(desk: Desk, case_no: str, *, as_of: date, actor: str) ->
 
 
 def record_identity(
-    desk: Desk, case_no: str, *, outcome: str, method: str, fields: Sequence[str], as_of: date, actor: str
-) -> Case:
+    desk: Desk, case_no: str, *, outcome: str, method: str, fields: Sequence[str], as_of: date, actor: str,
+    answered_at: datetime | None = None,
+) -> Case:  # fmt: skip
     """Record the answer. A match starts the clocks; what was compared is recorded by name only.
+
+    ``answered_at``: when the person who checked said so, if it is recorded later: the clocks start on that day.
 
     Refused: an unexplained tick (no known method, no field), and fields that registration did not collect.
     A match after a failure is new proof, and is taken (section E).
@@ -184,14 +250,16 @@ def record_identity(
                 conn, case_no, CaseState.ID_FAILED, facts(conn, case, as_of, identity_failed=True), actor,
                 outcome=result.value,
             )  # fmt: skip
-        return _verified(conn, case, as_of, actor)
+        return _verified(conn, case, as_of, actor, answered_at)
 
 
-def _verified(conn: Conn, case: Case, as_of: date, actor: str) -> Case:
-    moment = observed_now()
-    # The clock is a business date: a replayed or simulated night judges by as_of, never by the wall.
-    reply = clocks.reply_due(as_of)
-    finish = clocks.finish_due(as_of) if clocks.has_finish_clock(case.ground) else None
+def _verified(conn: Conn, case: Case, as_of: date, actor: str, answered_at: datetime | None) -> Case:
+    moment = min(answered_at or observed_now(), observed_now())
+    # The clock is a business date: a replayed or simulated night judges by as_of, never by the wall. But a task
+    # that was late to record an answer gives nobody a longer time to reply.
+    day = min(as_of, prc_date(moment)) if answered_at else as_of
+    reply = clocks.reply_due(day)
+    finish = clocks.finish_due(day) if clocks.has_finish_clock(case.ground) else None
     conn.execute(
         "UPDATE casebook.case_ SET verified_at = %s, reply_due = %s, reply_provisional = %s, finish_due = %s,"
         " finish_provisional = %s WHERE case_no = %s",
@@ -208,22 +276,23 @@ def _verified(conn: Conn, case: Case, as_of: date, actor: str) -> Case:
 
 def expire_identity(desk: Desk, as_of: date, actor: str) -> tuple[str, ...]:
     """Fail every request for proof that nobody answered within 15 days; the cases' numbers."""
-    failed = []
-    with desk.book() as conn:
-        for case in book.cases(conn, [CaseState.ID_PENDING], limit=100_000):
-            with book.deed(conn, case.case_no):
-                check = decisions.open_check(conn, case)
-                asked = check["asked_on"] if check else None
-                if check is None or not isinstance(asked, date) or not clocks.identity_overdue(asked, as_of):
-                    continue
-                method, fields = check["method"], check["fields"]
-                decisions.answer(
-                    conn, case, Outcome.NO_ANSWER, decisions.method_named(str(method), case.case_no),
-                    tuple(fields) if isinstance(fields, list) else (), actor=actor,
-                )  # fmt: skip
-                book.move(
-                    conn, case.case_no, CaseState.ID_FAILED,
-                    facts(conn, case, as_of, identity_failed=True), actor, outcome=Outcome.NO_ANSWER.value,
-                )  # fmt: skip
-                failed.append(case.case_no)
-    return tuple(failed)
+    known = Facts(as_of=as_of, own_initiative=False, identity_failed=True)
+    row = machine.move(CaseState.ID_PENDING, CaseState.ID_FAILED, known).row
+    with desk.book() as conn, book.deed(conn, "identity checks"):
+        # A case that somebody is answering at this moment is locked, and looked at again next time.
+        found = conn.execute(
+            "WITH due AS (SELECT c.case_no FROM casebook.case_ c JOIN casebook.identity_check i USING (case_no)"
+            "  WHERE c.state = %(from)s AND i.outcome IS NULL AND i.asked_on <= %(last)s"
+            "  FOR UPDATE OF c SKIP LOCKED),"
+            " checked AS (UPDATE casebook.identity_check i SET outcome = %(none)s, answered_by = %(actor)s,"
+            "  answered_at = clock_timestamp() FROM due WHERE i.case_no = due.case_no AND i.outcome IS NULL),"
+            " failed AS (UPDATE casebook.case_ c SET state = %(to)s FROM due WHERE c.case_no = due.case_no"
+            "  RETURNING c.case_no)"
+            " INSERT INTO casebook.event (case_no, as_of, actor, what, from_state, to_state, law_row, detail)"
+            " SELECT case_no, %(on)s, %(actor)s, 'moved', %(from)s, %(to)s, %(row)s,"
+            "  jsonb_build_object('outcome', %(none)s::text) FROM failed RETURNING case_no",
+            {"from": CaseState.ID_PENDING.value, "to": CaseState.ID_FAILED.value, "on": as_of, "row": row,
+             "last": clocks.asked_too_long_ago(as_of), "none": Outcome.NO_ANSWER.value,
+             "actor": book.checked_actor(actor)},
+        ).fetchall()  # fmt: skip
+    return tuple(sorted(str(r["case_no"]) for r in found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -22,6 +22,8 @@ class StepRow:
     as_of: date
     restricting: bool
     closed: bool
+    since: date | None = None  # the day of the case's first live step, if there was one before
+    held: tuple[str, ...] | None = None  # what holds reached when the plan in force was weighed, if known
 
     def step(self, case: Case, subjects: tuple[str, ...]) -> Step:
         return Step(
@@ -30,13 +32,16 @@ class StepRow:
             as_of=self.as_of,
             restricting=self.restricting,
             subjects=subjects,
+            since=self.since,
         )
 
 
 def current_step(conn: Conn, case: Case, kind: str) -> StepRow | None:
     """The newest step of a kind, open or closed."""
     row = conn.execute(
-        "SELECT * FROM casebook.step WHERE case_no = %s AND kind = %s ORDER BY step_no DESC LIMIT 1",
+        "SELECT s.*, (SELECT min(f.as_of) FROM casebook.step f WHERE f.case_no = s.case_no AND f.kind = 'live'"
+        " AND f.step_id <> s.step_id) AS since FROM casebook.step s WHERE case_no = %s AND kind = %s"
+        " ORDER BY step_no DESC LIMIT 1",
         (case.case_no, kind),
     ).fetchone()
     if row is None:
@@ -48,6 +53,8 @@ def current_step(conn: Conn, case: Case, kind: str) -> StepRow | None:
         row["as_of"],
         row["restricting"],
         row["closed_at"] is not None,
+        row["since"],
+        None if row["held"] is None else tuple(row["held"]),
     )
 
 
@@ -64,7 +71,30 @@ def open_step(conn: Conn, case: Case, kind: str, as_of: date, restricting: bool)
         " (%s, %s, %s, %s, %s, %s)",
         (step_id, case.case_no, kind, number, as_of, restricting),
     )
-    return StepRow(step_id, kind, number, as_of, restricting, False)
+    opened = current_step(conn, case, kind)
+    if opened is None:
+        raise Refused("a step that was opened is not there", about=case.case_no, next_step="try again")
+    return opened
+
+
+def open_replay(conn: Conn, case: Case, store: str, as_of: date, restricting: bool) -> StepRow:
+    """The open replay of a case in a store, or a new one."""
+    row = conn.execute(
+        "SELECT step_id, step_no, as_of FROM casebook.step WHERE case_no = %s AND kind = 'replay' AND store = %s"
+        " AND closed_at IS NULL",
+        (case.case_no, store),
+    ).fetchone()
+    if row is None:
+        digits = case.case_no.removeprefix("CASE-")
+        row = conn.execute(
+            "INSERT INTO casebook.step (step_id, case_no, kind, step_no, as_of, restricting, store)"
+            " SELECT %s || n, %s, 'replay', n, %s, %s, %s FROM (SELECT coalesce(max(step_no), 0) + 1 AS n"
+            " FROM casebook.step WHERE case_no = %s AND kind = 'replay') AS following RETURNING step_id, step_no, as_of",
+            (f"case_{digits}_p", case.case_no, as_of, restricting, store, case.case_no),
+        ).fetchone()
+    if row is None:
+        raise Refused("a step that was opened is not there", about=case.case_no, next_step="try again")
+    return StepRow(row["step_id"], "replay", row["step_no"], row["as_of"], restricting, False)
 
 
 def close_step(conn: Conn, step_id: str) -> None:
@@ -74,36 +104,106 @@ def close_step(conn: Conn, step_id: str) -> None:
     )
 
 
-def keep_plan(conn: Conn, plan: Plan) -> str:
-    """Store a plan; its fingerprint. The same plan again is not stored twice."""
+def keep_plan(conn: Conn, plan: Plan, held: Sequence[str]) -> str:
+    """Store a plan as the one in force of its step, with what holds reached; its fingerprint.
+
+    A plan that comes back (items appeared and went again) is not stored twice, but is in force again.
+    """
     fingerprint = plan.fingerprint()
     conn.execute(
         "INSERT INTO casebook.plan (step_id, case_no, fingerprint, body) VALUES (%s, %s, %s,"
         " %s) ON CONFLICT DO NOTHING",
         (plan.step, plan.case_no, fingerprint, Jsonb(plan.model_dump(mode="json"))),
     )
+    conn.execute(
+        "UPDATE casebook.step SET plan = %s, held = %s WHERE step_id = %s",
+        (fingerprint, list(held), plan.step),
+    )
     return fingerprint
 
 
 def plans(conn: Conn, case: Case, kind: str) -> tuple[Plan, ...]:
-    """The plans of the newest step of a kind, oldest first."""
+    """The plans of the newest step of a kind: oldest first, but the one in force last."""
     step = current_step(conn, case, kind)
-    if step is None:
-        return ()
+    return () if step is None else plans_of(conn, step.step_id)
+
+
+def plans_of(conn: Conn, step_id: str) -> tuple[Plan, ...]:
+    """The plans of a step, in the same order."""
     rows = conn.execute(
-        "SELECT body FROM casebook.plan WHERE step_id = %s ORDER BY plan_id", (step.step_id,)
+        "SELECT p.body FROM casebook.plan p JOIN casebook.step s USING (step_id) WHERE p.step_id = %s"
+        " ORDER BY p.fingerprint = s.plan, p.plan_id",
+        (step_id,),
     ).fetchall()
     return tuple(Plan.model_validate(r["body"]) for r in rows)
 
 
-def carried_out(conn: Conn, case: Case) -> tuple[Plan, ...]:
-    """The plan in force of every live step that disposed of anything, in the steps' order; the last step's too."""
+@dataclass(frozen=True)
+class StepDone:
+    """A live step with its plans, oldest first, and what the stores' receipts say was done."""
+
+    row: StepRow
+    plans: tuple[Plan, ...]
+    receipts: tuple[Receipt, ...]
+
+    @property
+    def plan(self) -> Plan:
+        """The one in force."""
+        return self.plans[-1]
+
+    @property
+    def earlier(self) -> tuple[str, ...]:
+        return tuple(p.fingerprint() for p in self.plans[:-1])
+
+
+def carried_out(conn: Conn, case: Case) -> tuple[StepDone, ...]:
+    """Every live step that was planned and changed something, in their order; the last step's too."""
+    done = planned(conn, case)
+    return tuple(
+        step for step in done if step is done[-1] or any(x.disposition.changes_data for x in step.plan.lines)
+    )
+
+
+def planned(conn: Conn, case: Case) -> tuple[StepDone, ...]:
+    """Every live step that was planned, in their order."""
     rows = conn.execute(
-        "SELECT DISTINCT ON (s.step_no) p.body FROM casebook.step s JOIN casebook.plan p USING (step_id)"
-        " WHERE s.case_no = %s AND s.kind = 'live' ORDER BY s.step_no, p.plan_id DESC",
+        "SELECT s.step_id, s.kind, s.step_no, s.as_of, s.restricting, s.closed_at IS NOT NULL AS closed,"
+        # The plan in force is the last: an earlier one may have been planned again.
+        " array_agg(p.body ORDER BY p.fingerprint = s.plan, p.plan_id) AS plans"
+        " FROM casebook.step s JOIN casebook.plan p USING (step_id)"
+        " WHERE s.case_no = %s AND s.kind = 'live' AND s.plan IS NOT NULL GROUP BY s.step_id ORDER BY s.step_no",
         (case.case_no,),
     ).fetchall()
-    return tuple(Plan.model_validate(r["body"]) for r in rows)
+    done = []
+    for row in rows:
+        found = tuple(Plan.model_validate(body) for body in row.pop("plans"))
+        done.append(StepDone(StepRow(**row), found, receipts(conn, row["step_id"], "dispose")))
+    return tuple(done)
+
+
+def rehearsals(conn: Conn, case: Case) -> int:
+    """How many plans were rehearsed since the case was last reopened, or ever: what an approver may have seen."""
+    row = conn.execute(
+        "SELECT count(*) AS n FROM casebook.step s WHERE s.case_no = %(no)s AND s.kind = 'rehearsal'"
+        " AND s.plan IS NOT NULL AND s.opened_at > coalesce((SELECT max(observed_at) FROM casebook.event"
+        "  WHERE case_no = %(no)s AND to_state = 'reopened'), '-infinity')",
+        {"no": case.case_no},
+    ).fetchone()
+    return int(row["n"]) if row else 0
+
+
+def plan_before(conn: Conn, case: Case) -> Plan | None:
+    """What the live step before the newest one carried out, if this step goes on from it: None for the
+    first step, and after a rehearsal that was made since (a reopened case is decided anew)."""
+    row = conn.execute(
+        "SELECT p.body FROM casebook.step s JOIN casebook.plan p ON p.step_id = s.step_id AND p.fingerprint = s.plan"
+        " WHERE s.case_no = %(no)s AND s.kind = 'live'"
+        " AND s.step_no < (SELECT max(step_no) FROM casebook.step WHERE case_no = %(no)s AND kind = 'live')"
+        " AND NOT EXISTS (SELECT FROM casebook.step r WHERE r.case_no = %(no)s AND r.kind = 'rehearsal'"
+        "  AND r.opened_at > s.closed_at) ORDER BY s.step_no DESC LIMIT 1",
+        {"no": case.case_no},
+    ).fetchone()
+    return None if row is None else Plan.model_validate(row["body"])
 
 
 def latest_plan(conn: Conn, case: Case) -> Plan:
@@ -188,14 +288,29 @@ def keep_findings(conn: Conn, case_no: str, findings: Sequence[Finding]) -> None
 
 
 def settle_findings(
-    conn: Conn, case_no: str, code: str, place: str | None, *, actor: str, settlement: str
+    conn: Conn, case_no: str, code: str, places: Collection[str] | None, *, actor: str, settlement: str
 ) -> int:
-    """Settle open findings of a code (at one place, or everywhere); how many."""
+    """Settle open findings of a code (at these places, or everywhere); how many."""
     return conn.execute(
         "UPDATE casebook.finding SET settled_at = clock_timestamp(), settled_by = %s, settlement = %s"
-        " WHERE case_no = %s AND code = %s AND (%s::text IS NULL OR place = %s) AND settled_at IS NULL",
-        (checked_actor(actor), settlement, case_no, code, place, place),
+        " WHERE case_no = %s AND code = %s AND (%s::text[] IS NULL OR place = ANY(%s::text[]))"
+        " AND settled_at IS NULL",
+        (checked_actor(actor), settlement, case_no, code, *(2 * [None if places is None else list(places)])),
     ).rowcount
+
+
+ABOUT_THE_COMPANY = "given_beyond_policy"
+"""The code of findings that no case waits for: what was given to whom is answered for by the company, and the person's
+deletion goes on meanwhile."""
+
+
+REVIEW = "re_ingested_perhaps"
+"""The code of findings that somebody has the phone of a person who was deleted: most often its new owner."""
+
+
+def in_the_way(conn: Conn, case_no: str) -> Rows:
+    """The open findings that keep a case from going on."""
+    return [f for f in open_findings(conn, case_no) if f["code"] not in (ABOUT_THE_COMPANY, REVIEW)]
 
 
 def open_findings(conn: Conn, case_no: str) -> Rows:

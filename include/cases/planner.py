@@ -7,16 +7,21 @@ it is never settled by guessing. The stores apply the provisions set-based (``mo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
 from include.cases.periods import last_day
+from include.cases.retention.limits import binds
 from include.cases.scopes import HoldOrder
-from include.model.catalogue import Bound, Catalogue, Dataset, Measure, Period, RetentionRule
-from include.model.errors import BooksDoNotBalance, Refused
-from include.model.flow import Finding, Floor, Line, Located, Plan, Provision, Step, Survey
+from include.model.catalogue import Bound, Catalogue, Dataset, Measure, Period, RetentionRule, Start
+from include.model.errors import BooksDoNotBalance, CatalogueError, Refused
+from include.model.flow import Finding, Floor, Line, Located, Plan, Provision, Reach, Step, Survey
+from include.model.interval import DECIDE, Bounded, collided, interval
 from include.model.words import Disposition, Ground, Ownership
+
+_Thing = TypeVar("_Thing")
 
 ARTICLES: dict[Ground, str] = {
     Ground.CANCELLATION: "policy 1.4, 11.3",
@@ -30,12 +35,13 @@ ARTICLES: dict[Ground, str] = {
     Ground.LIMIT_REACHED: "policy 7.2",
     Ground.PURPOSE_ACHIEVED: "PIPL 47",
     Ground.SHUTDOWN: "policy 5.6",
+    Ground.ENTRUSTMENT_ENDED: "PIPL 21; policy 1.2(5)",
 }
 """The sentence of the policy, or of the law where the policy omits it, that each ground rests on."""
 
-ENDS_THE_RELATION = frozenset({Ground.CANCELLATION, Ground.SERVICE_ENDED, Ground.MINOR, Ground.SHUTDOWN})
-"""Grounds that end the subjects' relation with the company, so that live certificates end too."""
 
+OWN_CONTRACT = "PIPL 13(1)(2); policy 2.7"
+"""Why we hold what a partner did not entrust to us: the contract with the person."""
 
 TOLERANCE_ITEMS = 20
 TOLERANCE_SHARE = 0.2
@@ -52,6 +58,14 @@ class Provided:
         ours = {d.id for d in catalogue.of_store(store)}
         return tuple(p for p in self.provisions if p.dataset in ours)
 
+    @property
+    def held(self) -> tuple[str, ...]:
+        """What the holds reach: dataset, hold, and of how many people. A hold never widens, so that this
+        changes whenever a hold comes, goes or is narrowed."""
+        return tuple(
+            sorted(f"{p.dataset} {h.hold} {len(h.subject_nos)}" for p in self.provisions for h in p.holds)
+        )
+
 
 def provide(
     catalogue: Catalogue,
@@ -62,15 +76,26 @@ def provide(
     tokens: tuple[str, ...],
     holds: Sequence[HoldOrder] = (),
     datasets: Collection[str] | None = None,
+    reach: Mapping[str, tuple[str, str]] | None = None,
 ) -> Provided:
     """One provision per dataset (all, or only ``datasets`` for a rule-by-rule night).
 
-    ``tokens`` are the keyed tokens of the case's subjects, in order of subject_no.
+    ``tokens`` are the keyed tokens of the case's subjects, in order of subject_no. A ground that reaches only
+    a part of a person is never taken for the whole: without ``datasets`` or ``reach`` it stops the case.
+
+    A key goes with the last object that it opens, and stays with any that must: it has their holds and periods beside its
+    own, and is left alone by a step that does not reach all that it opens.
+
+    ``reach``: of these datasets only the rows whose column has this value. Everything else is located and accounted for,
+    and left as it is.
     """
+    if datasets is None and reach is None and not ground.whole_person:
+        return Provided((), (_no_scope(ground),))
     provisions: list[Provision] = []
     findings: list[Finding] = []
     for dataset in catalogue.datasets:
-        if datasets is not None and dataset.id not in datasets:
+        opens = catalogue.opened_by(dataset.id)
+        if datasets is not None and not {dataset.id, *(d.id for d in opens)} <= set(datasets):
             continue
         found = [*_contradictions(catalogue, dataset, as_of)]
         findings += found
@@ -83,12 +108,28 @@ def provide(
                 disposition=Disposition(dataset.action),
                 rule=rule.id,
                 law=citation(rule, ground),
-                floors=tuple(_floors(catalogue, dataset)),
-                holds=tuple(h for o in holds if (h := o.held(dataset, case_no, tokens)) is not None),
+                floors=_each(f for d in (dataset, *opens) for f in _floors(catalogue, d, dataset)),
+                holds=_each(
+                    h
+                    for o in holds
+                    for d in (dataset, *opens)
+                    if (h := o.held(d, case_no, tokens)) is not None
+                ),
                 cut=dataset.cut,
+                reaches=None
+                if reach is None
+                else Reach(only=None if opens else reach.get(dataset.id), law=OWN_CONTRACT),
             )
         )
     return Provided(tuple(provisions), tuple(findings))
+
+
+def _no_scope(ground: Ground) -> Finding:
+    return Finding(
+        code="no_scope", dataset=None, place=ground.value, items=None,
+        what=f"{ARTICLES[ground]} reaches only a part of a person's data, and nothing says which part",
+        next_step="close this case; if the person wants everything gone, open a cancellation",
+    )  # fmt: skip
 
 
 def citation(rule: RetentionRule, ground: Ground) -> str:
@@ -98,7 +139,8 @@ def citation(rule: RetentionRule, ground: Ground) -> str:
     return "; ".join(cites)
 
 
-def _floors(catalogue: Catalogue, dataset: Dataset) -> Iterable[Floor]:
+def _floors(catalogue: Catalogue, dataset: Dataset, of: Dataset) -> Iterable[Floor]:
+    """The periods that forbid to dispose of a dataset, for the rows ``of`` it or of its keys."""
     for bound in dataset.binds:
         period = catalogue.rule(bound.rule).floor(bound.period)
         if period is not None:
@@ -107,9 +149,32 @@ def _floors(catalogue: Catalogue, dataset: Dataset) -> Iterable[Floor]:
                 period=period.name,
                 duration=period.duration,
                 counting=period.counting,
-                start=bound.start,
+                start=bound.start if of is dataset else _joined_by_key(dataset, bound.start),
                 law="; ".join(b.cite for b in period.basis if b.rank.restrains_deletion),
             )
+
+
+def _each(things: Iterable[_Thing]) -> tuple[_Thing, ...]:
+    """Without repeats, in order."""
+    found: list[_Thing] = []
+    for thing in things:
+        if thing not in found:
+            found.append(thing)
+    return tuple(found)
+
+
+def _joined_by_key(dataset: Dataset, start: Start | None) -> Start | None:
+    """Where a key finds the start of a period that keeps what it opens. Raises CatalogueError if it cannot know it."""
+    assert dataset.sealed_by is not None  # noqa: S101 (it is one of those that the key opens)
+    on = dataset.sealed_by.on
+    if start is None:
+        return None
+    if start.query is None or not start.on.keys() <= on.keys():
+        raise CatalogueError(
+            f"a period of it starts by what {dataset.sealed_by.dataset} does not know", about=dataset.id,
+            next_step="let it start with the case or by a query on what `on` names; `quietus catalogue lint` shows where",
+        )  # fmt: skip
+    return Start(query=start.query, on={on[mine]: theirs for mine, theirs in start.on.items()})
 
 
 def _contradictions(catalogue: Catalogue, dataset: Dataset, as_of: date) -> Iterable[Finding]:
@@ -135,23 +200,15 @@ def _contradictions(catalogue: Catalogue, dataset: Dataset, as_of: date) -> Iter
 
 
 def _empty_intervals(catalogue: Catalogue, dataset: Dataset, as_of: date) -> Iterable[Finding]:
-    """A floor and a ceiling with the same start that leave no day on which to dispose lawfully."""
-    bound = [(b, p) for b in dataset.binds if (p := _period(catalogue, b)) is not None]
-    floors = [(b, p) for b, p in bound if p.restrains_deletion]
-    ceilings = [(b, p) for b, p in bound if p.kind != "floor"]
-    for fb, floor in floors:
-        for cb, ceiling in ceilings:
-            if fb.start != cb.start or (fb, floor) == (cb, ceiling):
-                continue
-            if last_day(as_of, ceiling.duration, ceiling.counting) < last_day(
-                as_of, floor.duration, floor.counting
-            ):
-                yield _finding(
-                    "empty_interval", dataset,
-                    f"{cb.rule}/{ceiling.name} must be over within {ceiling.duration}, "
-                    f"but {fb.rule}/{floor.name} forbids it before {floor.duration}",
-                    "decide which rule binds these rows; law goes before policy (policy 10)",
-                )  # fmt: skip
+    """A floor and a ceiling with the same start that leave no day on which to dispose lawfully, and neither waits."""
+    of = tuple(binds(catalogue, dataset))
+    for start in _each(b.bound.start for b in of):
+        found = interval([
+            Bounded.of(b.bound, b.period, last_day(as_of, b.period.duration, b.period.counting))
+            for b in of if b.bound.start == start
+        ])  # fmt: skip
+        if found.conflict:
+            yield _finding("empty_interval", dataset, collided(found.conflict), DECIDE)
 
 
 def _period(catalogue: Catalogue, bound: Bound) -> Period | None:
@@ -283,22 +340,72 @@ def grave(rehearsal: Plan, plan: Plan, differences: Sequence[Finding]) -> tuple[
 
     A person's data goes on growing until restriction commits, so a few more items of a kind that was
     approved anyway are no surprise. Grave are: another catalogue or code, items that were to stay and now
-    are to go, and a growth beyond ``TOLERANCE_ITEMS`` and ``TOLERANCE_SHARE``.
+    are to go, and a growth beyond ``TOLERANCE_ITEMS`` and ``TOLERANCE_SHARE``. What was to stay for somebody
+    else's sake only, and goes because that other person left meanwhile, is what was approved.
     """
     before, after = _sums(rehearsal), _sums(plan)
+    freed = _fewer_for_others(rehearsal, plan)
     found = []
     for difference in differences:
         if difference.dataset is None:
             found.append(difference)
             continue
         keys = [k for k in before.keys() | after.keys() if k[0] == difference.dataset]
-        stayed_less = any(after[k] < before[k] for k in keys if not Disposition(k[2]).changes_data)
+        stayed_less = any(
+            before[k] - after[k] > (freed[k[:2]] if k[2] == Disposition.RETAIN else 0)
+            for k in keys
+            if not Disposition(k[2]).changes_data
+        )
         more = {
             k: after[k] - before[k] for k in keys if Disposition(k[2]).changes_data and after[k] > before[k]
         }
-        beyond = any(n > max(TOLERANCE_ITEMS, TOLERANCE_SHARE * before[k]) for k, n in more.items())
-        if beyond or (more and stayed_less):
+        grown = any(
+            n > freed[k[:2]] + max(TOLERANCE_ITEMS, TOLERANCE_SHARE * before[k]) for k, n in more.items()
+        )
+        if grown or (more and stayed_less):
             found.append(difference)
+    return tuple(found)
+
+
+def _fewer_for_others(before: Plan, after: Plan) -> Counter[tuple[str, str]]:
+    """How many items fewer stay for somebody else's sake, per dataset and copy."""
+    fewer: Counter[tuple[str, str]] = Counter()
+    for plan_, sign in ((before, 1), (after, -1)):
+        for line in plan_.lines:
+            if line.disposition is Disposition.RETAIN and line.waits_for_others:
+                fewer[line.dataset, line.copy_kind.value] += sign * line.items
+    return +fewer
+
+
+def beyond(before: Plan, plan: Plan) -> tuple[Finding, ...]:
+    """Where a later step goes further than what the step before it left: it needs a new approval.
+
+    What was kept until a date that is over, until something came, or under a hold, was approved to go then; a row
+    that was anonymised is still there, and is found to be so again. The
+    catalogue and the code may have changed over the years in between; what counts is what they make go.
+    """
+    left: Counter[tuple[str, str]] = Counter()
+    stays: Counter[tuple[str, str]] = Counter()
+    for line in before.lines:
+        if not line.disposition.changes_data or line.disposition is Disposition.ANONYMISE:
+            running = line.until is not None and line.until >= plan.as_of
+            (stays if running else left)[line.dataset, line.copy_kind.value] += line.items
+    goes: Counter[tuple[str, str]] = Counter()
+    remains: Counter[tuple[str, str]] = Counter()
+    for line in plan.lines:
+        (goes if line.disposition.changes_data else remains)[line.dataset, line.copy_kind.value] += line.items
+    found = []
+    for place, items in sorted(goes.items()):
+        more = items - left[place]
+        grown = more > max(TOLERANCE_ITEMS, TOLERANCE_SHARE * left[place])
+        if more > 0 and (grown or remains[place] < stays[place]):
+            found.append(
+                Finding(
+                    code="differs_from_rehearsal", dataset=place[0], place=f"{place[0]} ({place[1]})", items=more,
+                    what=f"{items} items are to go, but the step before left {left[place]} that may",
+                    next_step="see where the others come from, then have the new plan approved",
+                )
+            )  # fmt: skip
     return tuple(found)
 
 
@@ -310,5 +417,5 @@ def _sums(plan: Plan) -> Counter[tuple[str, str, str]]:
 
 
 def restricting(ground: Ground) -> bool:
-    """Whether a case on this ground ends the relation (``Step.restricting``)."""
-    return ground in ENDS_THE_RELATION
+    """Whether a case on this ground ends the relation, so that live certificates end too (``Step.restricting``)."""
+    return ground.whole_person

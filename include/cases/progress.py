@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from include.cases import book, decisions, papers
+from include.cases.deciding import further
 from include.cases.rooms import Desk
 from include.model.errors import Refused
 from include.model.flow import Plan
@@ -29,19 +30,22 @@ def identified(desk: Desk, case_no: str) -> str | None:
     """Why nobody needs to be asked who the person is; None if somebody does."""
     with desk.book() as conn:
         case = book.case(conn, case_no)
-        if case.ground.own_initiative:
-            return f"{case.ground.value} is a ground of our own, without an identity step"
+        if case.own_initiative:
+            return f"we opened this case ourselves ({case.ground.value}): there is nobody to verify"
         if decisions.matched(conn, case):
             return "the person is verified"
     return None
 
 
 def decided(desk: Desk, case_no: str) -> str | None:
-    """Why nobody needs to decide; None if somebody does: no approval yet, or a newer rehearsal than it."""
+    """Why nobody needs to decide; None if somebody does: no approval yet, a newer rehearsal than it, or a plan in
+    force that goes beyond it."""
     with desk.book() as conn:
         case = book.case(conn, case_no)
-        if case.ground.own_initiative:
-            return f"{case.ground.value} is a ground of our own, approved with its rule"
+        if case.state is CaseState.ACTING and further(conn, case_no):
+            return None
+        if case.own_initiative:
+            return f"we opened this case ourselves ({case.ground.value}): it is approved with its rule"
         if case.state in ACTED_ON:
             return "the plan is approved and being carried out"
         rehearsed = papers.plans(conn, case, "rehearsal")

@@ -10,15 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from typing import TYPE_CHECKING
 
-from include.cases import book, papers, subjects
-from include.cases.acting import dispose, settle_and_plan
+from include.cases import book, ciphertexts, papers, subjects
+from include.cases.acting import settle_and_plan
 from include.cases.book import Case, Conn
+from include.cases.disposing import dispose
 from include.cases.proving import record_evidence
 from include.cases.rooms import Desk
 from include.model.errors import Drifted, NotProved, Refused
 from include.model.flow import Evidence, Plan, Step
 from include.model.words import Verdict
+
+if TYPE_CHECKING:
+    from include.proofs.values import Values
 
 PLANS = 4  # times that a disposal is planned, at most, before a person looks into it
 
@@ -28,7 +33,15 @@ def prove_restricted(desk: Desk, case_no: str, *, as_of: date, actor: str) -> st
     from include import proofs
 
     step, _ = _step_and_plan(desk, case_no, planned=False)
-    return _record(desk, proofs.restricted(desk.catalogue, desk.connections, step), as_of, actor)
+    if not step.restricting:
+        return "nobody is restricted: the request reaches a part of what we hold"
+    found = proofs.restricted(desk.catalogue, desk.connections, step)
+    if not found:
+        raise NotProved(
+            "nobody looked whether the restriction holds", about=case_no,
+            next_step="see why the stores have nothing to look at, before anything is disposed of",
+        )  # fmt: skip
+    return record(desk, found, as_of=as_of, actor=actor)
 
 
 def prove_baseline(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
@@ -39,8 +52,11 @@ def prove_baseline(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
     _seal_values(desk, case_no, step)
     # Planned again half-way: a store that was begun shows less by now than was located, as it must.
     begun = {store.id for store in desk.stores() if any(r.verb == "dispose" for r in store.receipts(step))}
-    found = proofs.baseline(desk.catalogue, desk.connections, step, plan)
-    return _record(desk, [e for e in found if e.store not in begun], as_of, actor)
+    kept = ciphertexts.kept(desk, case_no)
+    found = proofs.baseline(desk.catalogue, desk.connections, step, plan, kept)
+    if not begun:  # a key that is gone by now was seen to open what was kept
+        ciphertexts.keep(desk, case_no, kept)
+    return record(desk, [e for e in found if e.store not in begun], as_of=as_of, actor=actor)
 
 
 def carry_out(desk: Desk, case_no: str, *, as_of: date, actor: str) -> int:
@@ -59,15 +75,17 @@ def carry_out(desk: Desk, case_no: str, *, as_of: date, actor: str) -> int:
 
 
 def prove_gone(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
-    """What went is gone, rows and objects and versions; what was cut is cut; what stays is all there."""
+    """What went is gone, rows and objects and versions; what was cut is cut; what stays is all there; and nobody
+    else's rows were written."""
     from include import proofs
 
     step, plan = _step_and_plan(desk, case_no)
     found = [
         *proofs.gone(desk.catalogue, desk.connections, step, plan),
-        *proofs.objects_gone(desk.catalogue, desk.connections, step, plan),
+        *proofs.objects_gone(desk.catalogue, desk.connections, step, plan, ciphertexts.kept(desk, case_no)),
+        *proofs.touched(desk.catalogue, desk.connections, step, plan),
     ]
-    return _record(desk, found, as_of, actor)
+    return record(desk, found, as_of=as_of, actor=actor)
 
 
 def prove_undeclared(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
@@ -75,11 +93,19 @@ def prove_undeclared(desk: Desk, case_no: str, *, as_of: date, actor: str) -> st
     from include import proofs
 
     step, plan = _step_and_plan(desk, case_no)
-    values = proofs.Values.from_text(_opened(desk, case_no))
-    return _record(desk, proofs.dragnet(desk.catalogue, desk.connections, step, plan, values), as_of, actor)
+    found = proofs.dragnet(desk.catalogue, desk.connections, step, plan, sought(desk, case_no))
+    return record(desk, found, as_of=as_of, actor=actor)
+
+
+def sought(desk: Desk, case_no: str) -> Values:
+    """The values of a case's people, as they were sealed before the disposal. Raises NotProved if none were."""
+    from include.proofs.values import Values
+
+    return Values.from_text(_opened(desk, case_no))
 
 
 def _step_and_plan(desk: Desk, case_no: str, *, planned: bool = True) -> tuple[Step, Plan]:
+    desk.are_ours()
     with desk.book() as conn:
         case = book.case(conn, case_no)
         row = papers.current_step(conn, case, "live")
@@ -91,7 +117,7 @@ def _step_and_plan(desk: Desk, case_no: str, *, planned: bool = True) -> tuple[S
         return row.step(case, subjects.ids(conn, desk.keys, case)), plans[-1]
 
 
-def _record(desk: Desk, found: Sequence[Evidence], as_of: date, actor: str) -> str:
+def record(desk: Desk, found: Sequence[Evidence], *, as_of: date, actor: str) -> str:
     """Record everything that was seen, then raise NotProved on the first that is not as it must be."""
     failed: NotProved | None = None
     counts = dict.fromkeys(Verdict, 0)

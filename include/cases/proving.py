@@ -14,6 +14,7 @@ from include.cases import balance as books
 from include.cases import book, papers, units
 from include.cases.balance import Account
 from include.cases.book import Case, Conn
+from include.cases.controls import doubt
 from include.cases.guards import Facts
 from include.cases.rooms import Desk
 from include.cases.situation import facts
@@ -42,12 +43,13 @@ def record_evidence(
         case = book.case(conn, evidence.case_no, lock=True)
         papers.keep_evidence(conn, evidence, keys)
         _findings(conn, evidence, actor)
+        doubt.settle(conn, case.case_no, evidence.kind, evidence.store, evidence.observed_at, actor=actor)
         if evidence.kind in PROVES_ABSENCE:
             _advance(desk, conn, case, evidence, as_of=as_of, actor=actor)
         book.note(conn, case.case_no, as_of, actor, "evidence",
                   detail={"kind": evidence.kind, "store": evidence.store or "",
                           "verdict": evidence.verdict.value, "checks": len(evidence.checks)})  # fmt: skip
-    bad = [c for c in evidence.checks if c.verdict is not Verdict.PASSED and _matters(evidence, c)]
+    bad = [c for c in evidence.checks if c.verdict is not Verdict.PASSED and matters(c)]
     if strict and (bad or not evidence.checks):
         first = f"{bad[0].name}: {bad[0].why or 'no reason given'}" if bad else "no check was made"
         raise NotProved(
@@ -60,6 +62,20 @@ def record_evidence(
     return evidence.verdict
 
 
+def says_more(desk: Desk, evidence: Evidence) -> bool:
+    """Whether it says what its kind did not say last of this step and store: what cannot be looked at tonight either is not said
+    every night, and what was seen to be gone is said again when it was seen again."""
+    with desk.book() as conn:
+        before = [e for _, e in papers.evidence(conn, evidence.case_no)
+                  if (e.kind, e.step, e.store) == (evidence.kind, evidence.step, evidence.store)]  # fmt: skip
+    if not before:
+        return True
+    last = before[-1]
+    if evidence.verdict is Verdict.PASSED and evidence.observed_at > last.observed_at:
+        return True
+    return {(c.name, c.verdict) for c in last.checks} != {(c.name, c.verdict) for c in evidence.checks}
+
+
 def _findings(conn: Conn, evidence: Evidence, actor: str) -> None:
     """A failed check opens a finding under its own name; the same check passing later settles it."""
     code = f"{evidence.kind}_not_proved"
@@ -68,20 +84,18 @@ def _findings(conn: Conn, evidence: Evidence, actor: str) -> None:
             code, f"{evidence.kind} {evidence.store or ''}".strip(), None, None, "no check was made"
         )
         papers.keep_findings(conn, evidence.case_no, [found])
-    for check in evidence.checks:
-        if check.verdict is Verdict.PASSED:
-            papers.settle_findings(
-                conn, evidence.case_no, code, _place(check), actor=actor, settlement="proved since"
-            )
+    proved = {_place(c) for c in evidence.checks if c.verdict is Verdict.PASSED}
+    papers.settle_findings(conn, evidence.case_no, code, proved, actor=actor, settlement="proved since")
     bad = [c for c in evidence.checks if c.verdict is not Verdict.PASSED]
-    papers.keep_findings(conn, evidence.case_no, [_of(code, c) for c in bad if _matters(evidence, c)])
+    papers.keep_findings(conn, evidence.case_no, [_of(code, c) for c in bad if matters(c)])
 
 
-def _matters(evidence: Evidence, check: Check) -> bool:
+def matters(check: Check) -> bool:
+    """Whether a check that did not pass keeps a case from going on."""
     # A rung that cannot be observed (R3 and up on a managed server) is UNVERIFIED and stands so on the
     # certificate; only what the live deletion itself needs keeps the case from resting. So does a store that
-    # cannot refuse anybody anything: there a restriction only marks, which is said of the store as a whole.
-    if check.name == f"enforced.{evidence.store}" and check.verdict is Verdict.UNVERIFIED:
+    # cannot refuse anybody anything: there a restriction only marks, and what stays there is pending at R1.
+    if check.name.startswith("enforced.") and check.verdict is Verdict.UNVERIFIED:
         return False
     return check.verdict is Verdict.FAILED or check.rung <= Rung.R2
 
@@ -110,12 +124,14 @@ def _advance(desk: Desk, conn: Conn, case: Case, evidence: Evidence, *, as_of: d
     gone: list[Unit] = []
     failed: list[Unit] = []
     anonymised: list[Unit] = []
+    reached: dict[Rung, list[Unit]] = {}
     for unit in units.of_case(conn, case.case_no):
         if evidence.store is not None and stores.get(unit.dataset) != evidence.store:
             continue
         checks = _of_unit(unit, evidence.checks)
-        if passed := [c.rung for c in checks if c.verdict is Verdict.PASSED]:
-            units.reached(conn, [unit], max(passed))
+        passed = {c.rung for c in checks} - {c.rung for c in checks if c.verdict is not Verdict.PASSED}
+        if passed:
+            reached.setdefault(max(passed), []).append(unit)
         verdict = _verdict(checks)
         if unit.state is UnitState.DELETING_LIVE:
             ended = {Verdict.PASSED: gone, Verdict.FAILED: failed}.get(verdict)
@@ -124,6 +140,8 @@ def _advance(desk: Desk, conn: Conn, case: Case, evidence: Evidence, *, as_of: d
         cut = unit.state is UnitState.RESTRICTED and unit.disposition is Disposition.ANONYMISE
         if cut and verdict is Verdict.PASSED and _irreversible(desk, unit, checks):
             anonymised.append(unit)
+    for rung, those in reached.items():
+        units.reached(conn, those, rung)
     units.move(conn, gone, UnitState.LIVE_DELETED, lambda u: _with(u, base, probe=Verdict.PASSED), actor)
     units.move(conn, failed, UnitState.DELETE_FAILED, lambda u: _with(u, base, probe=Verdict.FAILED), actor)
     units.move(conn, anonymised, UnitState.ANONYMISED,

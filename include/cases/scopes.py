@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from include.model.catalogue import Dataset
+from include.model.catalogue import Catalogue, CategoryId, Dataset
 from include.model.errors import Refused
 from include.model.flow import Held
 
@@ -22,6 +22,21 @@ class HoldBasis(StrEnum):
     AUTHORITY = "authority"
     STATUTE = "statute"
     DISPUTE = "dispute"
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """Categories of data; None: all that there are."""
+
+    named: frozenset[CategoryId] | None = frozenset()
+
+    def __contains__(self, category: CategoryId) -> bool:
+        return self.named is None or category in self.named
+
+    def __or__(self, other: Kinds) -> Kinds:
+        if self.named is None or other.named is None:
+            return Kinds(None)
+        return Kinds(self.named | other.named)
 
 
 @dataclass(frozen=True)
@@ -41,6 +56,16 @@ class Scope:
         return not (self.cases or self.subjects or self.categories or self.datasets)
 
     @property
+    def whom(self) -> frozenset[str]:
+        """Its cases and people."""
+        return self.cases | self.subjects
+
+    @property
+    def what(self) -> frozenset[str]:
+        """Its categories and datasets."""
+        return self.categories | self.datasets
+
+    @property
     def over_everything(self) -> bool:
         """Whether it holds all that its people have."""
         return not (self.categories or self.datasets)
@@ -50,6 +75,13 @@ class Scope:
         if self.over_everything:
             return True
         return dataset.id in self.datasets or not self.categories.isdisjoint(dataset.all_categories)
+
+    def kinds(self, catalogue: Catalogue) -> Kinds:
+        """The categories that it covers wherever they are, also with others."""
+        if self.over_everything:
+            return Kinds(None)
+        there = (catalogue.dataset(d).all_categories for d in self.datasets)
+        return Kinds(self.categories.union(*there))
 
     def subject_nos(self, case_no: str, tokens: tuple[str, ...]) -> tuple[int, ...]:
         """Which subjects of a case it covers, by position; ``tokens`` are the case's, in order."""

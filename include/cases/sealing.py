@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -65,8 +65,14 @@ def current(keys: KeyStore, purpose: Purpose) -> KeyRef:
 
 def digest(keys: KeyStore, ref: KeyRef, kind: str, value: str) -> bytes:
     """HMAC-SHA-256 of a value of one kind (``account_id``): the same person, the same digest."""
+    return digest_each(keys, ref, kind, (value,))[0]
+
+
+def digest_each(keys: KeyStore, ref: KeyRef, kind: str, values: Sequence[str]) -> list[bytes]:
+    """The same of many values, in their order; the key is opened once."""
     secret = keys.secret(ref.id, ref.purpose)
-    return hmac.new(secret, f"quietus {ref.purpose.value}|{kind}|{value}".encode(), hashlib.sha256).digest()
+    head = f"quietus {ref.purpose.value}|{kind}|"
+    return [hmac.digest(secret, f"{head}{value}".encode(), hashlib.sha256) for value in values]
 
 
 def digests(keys: KeyStore, purpose: Purpose, kind: str, value: str) -> Mapping[int, bytes]:

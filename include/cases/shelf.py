@@ -1,4 +1,4 @@
-"""Where certificates lie for people to fetch: two files a certificate, written whole or not at all."""
+"""Where certificates lie for people to fetch: two editions and the page of proofs, each written whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,16 +14,23 @@ _NAME = re.compile(r"CASE-\d{6,}\.\d+\.(person|auditor)\.json")
 
 
 class Shelf:
-    """A directory. Files are ``CASE-000001.1.person.json`` and ``CASE-000001.1.auditor.json`` (case, serial)."""
+    """A directory. Files are ``CASE-000001.1.person.json`` and ``CASE-000001.1.auditor.json`` (case, serial of the
+    edition), and ``CASE-000001.1.proofs.html`` beside the auditor's: what an auditor is handed, to be read and
+    checked without us."""
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
 
-    def put(self, editions: Editions) -> str:
-        """Lay out both editions; the name of the auditor's file. Raises NotReachable if it cannot be written."""
-        for edition in ("person", "auditor"):
-            self._write(f"{editions.case_no}.{editions.serial}.{edition}.json", getattr(editions, edition))
-        return f"{editions.case_no}.{editions.serial}.auditor.json"
+    def put(self, editions: Editions, proofs: str) -> str:
+        """Lay out the page of proofs, then both editions; the name of the auditor's file.
+
+        Raises NotReachable if it cannot be written.
+        """
+        name = f"{editions.case_no}.{editions.serial}.auditor.json"
+        self._write(f"{editions.case_no}.{editions.serial}.proofs.html", proofs)
+        self._write(f"{editions.case_no}.{editions.person_serial}.person.json", editions.person)
+        self._write(name, editions.auditor)
+        return name
 
     def get(self, name: str) -> bytes:
         """One file by its name. Raises Refused for a name that is none of ours, or is not there."""
@@ -37,7 +44,7 @@ class Shelf:
             ) from None
 
     def names(self, case_no: str) -> tuple[str, ...]:
-        """The files of one case, oldest certificate first."""
+        """The certificates of one case, the oldest first; beside each lies its page of proofs."""
         if not self.directory.is_dir():
             return ()
         found = [p.name for p in self.directory.iterdir() if _NAME.fullmatch(p.name)]

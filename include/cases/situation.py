@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from include.cases import book, decisions, machine, outbox, papers, tracks, units
+from include.cases import book, decisions, epochs, machine, papers, units
 from include.cases.book import Case, Conn
 from include.cases.guards import Facts
+from include.cases.notices import outbox
 from include.model.words import CaseState, UnitState, Verdict
 
 
@@ -20,16 +21,17 @@ def facts(conn: Conn, case: Case, as_of: date, **more: Any) -> Facts:
     known: dict[str, Any] = {
         "as_of": as_of,
         "ground": case.ground,
+        "own_initiative": case.own_initiative,
         "identity_matched": decisions.matched(conn, case),
         "approved": case.approved_plan is not None,
         "refusal_complete": decisions.refused(conn, case),
         "units": (
             *(u.state for u in ours),
             *outbox.states(conn, case.case_no),
-            *tracks.states(conn, case.case_no),
+            *epochs.states(conn, case.case_no),
         ),
         "due": any(u.due(as_of) for u in ours),
-        "findings_open": bool(papers.open_findings(conn, case.case_no)),
+        "findings_open": bool(papers.in_the_way(conn, case.case_no)),
         "books_balance": verdict is Verdict.PASSED,
         "letter_sent": case.told_at is not None,
         "hold_checked": True,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from include.cases import sealing
-from include.cases.book import Case, Conn
+from include.cases.book import REQUEST, Case, Conn
 from include.cases.keys import KeyStore, Purpose
 from include.model.errors import Refused
 from include.model.screening import kind_of_identifier
@@ -32,7 +32,8 @@ def field(subject_no: int) -> str:
 
 
 def add(conn: Conn, keys: KeyStore, case: Case, account_ids: Sequence[str]) -> None:
-    """Seal the subjects of a new case. subject_no is the position."""
+    """Seal the subjects of a new case. subject_no is the position. A request about the whole person is the only one of
+    its kind while it is open (``solo``); a partner's, about a part, stands beside it."""
     seal = sealing.Seal(keys, case.key_id, case.case_no)
     ref = sealing.current(keys, Purpose.SUBJECT_TOKEN)
     with conn.cursor() as cursor:
@@ -41,7 +42,7 @@ def add(conn: Conn, keys: KeyStore, case: Case, account_ids: Sequence[str]) -> N
             " VALUES (%s, %s, %s, %s, %s, %s)",
             [
                 (case.case_no, no, seal.seal(field(no), id_), sealing.digest(keys, ref, KIND, id_),
-                 ref.version, case.kind == "request")
+                 ref.version, case.kind == REQUEST and case.ground.whole_person)
                 for no, id_ in enumerate(account_ids)
             ],
         )  # fmt: skip
@@ -65,6 +66,19 @@ def tokens(conn: Conn, case: Case) -> tuple[str, ...]:
     return tuple(bytes(r["token"]).hex() for r in rows)
 
 
+def tokens_among(conn: Conn, keys: KeyStore, case: Case, named: Collection[str]) -> tuple[str, ...]:
+    """The same, but where a person is ``named`` under another version of the token key, that token: a hold and a
+    case that were opened under different versions are about the same person all the same."""
+    stored = tokens(conn, case)
+    if not named or len(keys.versions(Purpose.SUBJECT_TOKEN.value)) == 1:
+        return stored
+    found = []
+    for token, account_id in zip(stored, ids(conn, keys, case), strict=True):
+        every = (d.hex() for d in sealing.digests(keys, Purpose.SUBJECT_TOKEN, KIND, account_id).values())
+        found.append(next((t for t in every if t in named), token))
+    return tuple(found)
+
+
 def open_case_of(conn: Conn, keys: KeyStore, account_id: str) -> str | None:
     """The open request about this person, under any living version of the token key.
 
@@ -80,10 +94,23 @@ def open_case_of(conn: Conn, keys: KeyStore, account_id: str) -> str | None:
     return None if row is None else str(row["case_no"])
 
 
+def open_part_of(conn: Conn, keys: KeyStore, account_id: str, opened_by: str) -> str | None:
+    """The open case about a part of this person that this partner opened."""
+    found = sealing.digests(keys, Purpose.SUBJECT_TOKEN, KIND, account_id)
+    row = conn.execute(
+        "SELECT case_no FROM casebook.case_subject JOIN casebook.case_ c USING (case_no)"
+        " WHERE token = ANY(%s) AND open AND NOT solo AND c.opened_by = %s AND c.kind = 'request' LIMIT 1",
+        (list(found.values()), opened_by),
+    ).fetchone()
+    return None if row is None else str(row["case_no"])
+
+
 def buried(conn: Conn, keys: KeyStore, account_id: str) -> bool:
-    """Whether a tombstone says that this account was cancelled before."""
+    """Whether a tombstone says that this account was cancelled before, by its holder's own request."""
     found = sealing.digests(keys, Purpose.TOMBSTONE, KIND, account_id)
     row = conn.execute(
-        "SELECT 1 FROM casebook.tombstone WHERE kind = %s AND token = ANY(%s)", (KIND, list(found.values()))
+        "SELECT 1 FROM casebook.tombstone t JOIN casebook.case_ c USING (case_no)"
+        " WHERE t.kind = %s AND t.token = ANY(%s) AND c.kind = %s",
+        (KIND, list(found.values()), REQUEST),
     ).fetchone()
     return row is not None

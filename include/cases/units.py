@@ -89,6 +89,27 @@ def of_case(conn: Conn, case_no: str) -> tuple[Unit, ...]:
         return tuple(cursor.fetchall())
 
 
+def next_date(conn: Conn, case_no: str) -> date | None:
+    """The last day of the statutory period that is over next; None if no item waits for a date."""
+    row = conn.execute(
+        "SELECT min(until) AS until FROM casebook.unit"
+        " WHERE case_no = %s AND state = 'restricted' AND hold IS NULL",
+        (case_no,),
+    ).fetchone()
+    return row["until"] if row else None
+
+
+def cases_due(conn: Conn, as_of: date) -> tuple[str, ...]:
+    """The cases at rest of which an item could be dealt with today (:meth:`Unit.due`, over the whole book)."""
+    rows = conn.execute(
+        "SELECT DISTINCT u.case_no FROM casebook.unit u JOIN casebook.case_ c USING (case_no)"
+        " WHERE c.state IN ('waiting', 'held') AND u.state = 'restricted' AND u.hold IS NULL"
+        " AND (u.disposition IS DISTINCT FROM 'retain' OR u.until < %s) ORDER BY u.case_no",
+        (as_of,),
+    ).fetchall()
+    return tuple(str(r["case_no"]) for r in rows)
+
+
 def sync(conn: Conn, case: Case, catalogue: Catalogue, plan: Plan, subjects: int) -> None:
     """Make the open units say what the plan says. New ones are ACTIVE; ended ones stay as they ended."""
     subject_no = 0 if subjects == 1 else COHORT
@@ -96,7 +117,10 @@ def sync(conn: Conn, case: Case, catalogue: Catalogue, plan: Plan, subjects: int
     for unit in of_case(conn, case.case_no):
         existing.setdefault((unit.dataset, unit.copy_kind, unit.part), []).append(unit)
     for place in plan.located:
-        lines = [x for x in plan.lines_of(place.dataset) if x.copy_kind is place.copy_kind]
+        there = [x for x in plan.lines_of(place.dataset) if x.copy_kind is place.copy_kind]
+        lines = [
+            x for x in there if not x.not_reached
+        ]  # the rest is accounted for, and has no track of its own
         parts = {p: us for (d, c, p), us in existing.items() if (d, c) == (place.dataset, place.copy_kind)}
         free = sorted(p for p, us in parts.items() if not us[0].ended)
         following = max(parts, default=-1) + 1
@@ -202,6 +226,16 @@ def move(conn: Conn, units: Iterable[Unit], to: UnitState, facts: Callable[[Unit
             ],
         )  # fmt: skip
     return len(moved)
+
+
+def told_dates(conn: Conn, case_no: str) -> set[tuple[int, date | None]]:
+    """(unit, date until which it is kept) of what the timeline says of units that stay."""
+    rows = conn.execute(
+        "SELECT DISTINCT unit_id, (detail ->> 'until')::date AS until FROM casebook.event"
+        " WHERE case_no = %s AND unit_id IS NOT NULL AND from_state = 'restricted' AND to_state = 'restricted'",
+        (case_no,),
+    ).fetchall()
+    return {(int(r["unit_id"]), r["until"]) for r in rows}
 
 
 def reached(conn: Conn, units: Iterable[Unit], rung: int) -> None:

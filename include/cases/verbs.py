@@ -6,24 +6,23 @@ In the order of a cancellation: :func:`open_case`, :func:`ask_identity`, :func:`
 :func:`certify`, :func:`told`, :func:`close`. Every one may be called again after a crash.
 """
 
-from include.cases.acting import accept_plan, dispose, restrict, settle_and_plan
+from include.cases.acting import restrict, settle_and_plan
 from include.cases.certifying import certify
 from include.cases.closing import (
-    backup_purged,
     close,
     destroy_key,
-    escalate_silent,
     open_backup_track,
     open_hold,
     record_answer,
-    release_hold,
     reopen,
     rest,
     resume,
+    sent,
     told,
     tombstone,
 )
-from include.cases.deciding import approve, assess, refuse, rehearse, write_notices
+from include.cases.deciding import accept_plan, approve, assess, refuse, rehearse, write_notices
+from include.cases.disposing import dispose
 from include.cases.opening import (
     Opened,
     ask_identity,
@@ -34,6 +33,7 @@ from include.cases.opening import (
     record_identity,
 )
 from include.cases.proving import balance, record_evidence
+from include.cases.releasing import narrow_hold, release_hold, review_hold
 from include.cases.rooms import Desk, desk
 
 __all__ = [
@@ -44,15 +44,14 @@ __all__ = [
     "ask_identity",
     "ask_identity_if_due",
     "assess",
-    "backup_purged",
     "balance",
     "certify",
     "close",
     "desk",
     "destroy_key",
     "dispose",
-    "escalate_silent",
     "expire_identity",
+    "narrow_hold",
     "open_backup_track",
     "open_case",
     "open_hold",
@@ -67,6 +66,8 @@ __all__ = [
     "rest",
     "restrict",
     "resume",
+    "review_hold",
+    "sent",
     "settle_and_plan",
     "told",
     "tombstone",

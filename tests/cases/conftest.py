@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from include.cases.migrate import migrate
@@ -21,11 +23,13 @@ def build(conninfo: str) -> None:
 
 
 @pytest.fixture
-def case_book(pg18: PgServer) -> str:
-    """The name of a fresh, migrated case book."""
+def case_book(pg18: PgServer) -> Iterator[str]:
+    """The name of a fresh, migrated case book. It goes with the test: a thousand of them are ten gigabytes."""
     for login in ROLES:
         pg18.add_role(login)
-    return pg18.fresh_database("case_book", build)
+    name = pg18.fresh_database("case_book", build)
+    yield name
+    pg18.drop_database(name)
 
 
 @pytest.fixture

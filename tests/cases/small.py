@@ -6,11 +6,17 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import Any
 
+from include.cases import backups
 from include.cases.accounts import Standing
-from include.cases.outbox import Given
+from include.cases.notices.composing import Given
+from include.cases.notices.standing import OPEN
 from include.cases.periods import last_day
-from include.cases.rooms import Desk
+from include.cases.rooms import Desk, NoRegister
+from include.ledger.log import KeyTaken
+from include.ledger.screen import screened
+from include.model.backups import Copies
 from include.model.catalogue import (
     BackupSet,
     Basis,
@@ -29,7 +35,21 @@ from include.model.catalogue import (
     StoreDeclared,
 )
 from include.model.errors import Drifted, NotReachable
-from include.model.flow import Check, Evidence, Finding, Line, Located, Plan, Provision, Receipt, Step, Survey
+from include.model.flow import (
+    NOT_REACHED,
+    Check,
+    Evidence,
+    Finding,
+    Line,
+    Located,
+    Plan,
+    Provision,
+    Receipt,
+    Step,
+    Survey,
+)
+from include.model.history import History
+from include.model.notices import Answer, Judgement
 from include.model.times import observed_now
 from include.model.words import (
     CopyKind,
@@ -89,12 +109,12 @@ def catalogue(**changes) -> Catalogue:
         ),
         "recipients": tuple(
             Recipient(id=i, row=str(n), name=i, phone=None, service="s", fields="姓名、手机号", categories=c, purpose="p",
-                      role=RecipientRole.ENTRUSTED, channel="opendsr", notice="delete", expected=("DELETED",))
+                      region="CN", role=RecipientRole.ENTRUSTED, channel="opendsr", notice="delete", expected=("DELETED",))
             for n, (i, c) in enumerate([("sms", ("PI-001",)), ("vetting", ("PI-028",)), ("insurer", ("PI-099",))])
         ),
         "stores": (
-            StoreDeclared(id="main", kind=StoreKind.POSTGRES, connection="company", description="m"),
-            StoreDeclared(id="files", kind=StoreKind.POSTGRES, connection="files", description="f"),
+            StoreDeclared(id="main", kind=StoreKind.POSTGRES, region="CN", connection="company", description="m"),
+            StoreDeclared(id="files", kind=StoreKind.POSTGRES, region="CN", connection="files", description="f"),
         ),
         "datasets": (
             table("account.account", "账户", (Bound(rule="RS-01"),), ("PI-001", "PI-004"), key=("account_id",)),
@@ -106,8 +126,8 @@ def catalogue(**changes) -> Catalogue:
             table("scan.image", "影像", (Bound(rule="RS-01"),), ("PI-004",)).model_copy(update={"store": "files"}),
         ),
         "backups": (
-            BackupSet(id="nightly", store="main", tool="basebackup", location="x", keep="P35D", description="n"),
-            BackupSet(id="files", store="files", tool="dump", location="y", keep="P7D", description="f"),
+            BackupSet(id="nightly", store="main", tool="basebackup", region="CN", location="x", keep="P35D", description="n"),
+            BackupSet(id="files", store="files", tool="dump", region="CN", location="y", keep="P7D", description="f"),
         ),
     }  # fmt: skip
     return Catalogue(**(base | changes))
@@ -137,9 +157,20 @@ class MemoryStore:
     areas: dict[str, dict[str, dict[int, Line | None]]] = field(default_factory=dict)
     kept: list[Receipt] = field(default_factory=list)
     restricted: set[str] = field(default_factory=set)
+    journal: dict[str, str] = field(
+        default_factory=dict
+    )  # step -> plan, as a store without transactions keeps it
+    meanwhile: dict[str, Callable[[], object]] = field(default_factory=dict)  # what others do during a verb
+    system: int = 7
+    timeline: int = 1
+    counter: int = 1
+    position: int = 1000  # every look finds its log further on
+    lost: set[str] = field(default_factory=set)  # steps that a restore undid
 
     def _call(self, verb: str) -> None:
         self.calls.append(verb)
+        if then := self.meanwhile.pop(verb, None):
+            then()
         if verb in self.down_at:
             raise NotReachable("the store does not answer", about=self.id, next_step="try again")
 
@@ -147,6 +178,14 @@ class MemoryStore:
         if verb in self.dies_after:
             self.dies_after.discard(verb)
             raise KeyboardInterrupt(verb)
+
+    def history(self) -> History:
+        self._call("history")
+        self.position += 10
+        return History(self.system, self.timeline, self.counter, self.position, observed_now())
+
+    def has_receipts(self, steps: tuple[str, ...]) -> bool:
+        return {r.step for r in self.kept if r.verb == "dispose"} - self.lost >= set(steps)
 
     def preflight(self) -> Sequence[Finding]:
         self._call("preflight")
@@ -186,6 +225,8 @@ class MemoryStore:
         def line(disposition: Disposition, law: str = p.law, **more) -> Line:
             return Line(dataset=p.dataset, disposition=disposition, items=0, rule=p.rule, law=law, **more)
 
+        if p.reaches is not None and (p.reaches.only is None or row.text != p.reaches.only[1]):
+            return line(Disposition.RETAIN, p.reaches.law, waits_for=NOT_REACHED)
         for held in p.holds:
             if step.subjects.index(row.owner) in held.subject_nos:
                 return line(Disposition.HOLD, held.law, hold=held.hold)
@@ -219,11 +260,18 @@ class MemoryStore:
         for receipt in self.kept:
             if receipt.step == step.id and receipt.verb == "dispose":
                 return receipt
+        if self.journal.get(step.id, plan.fingerprint()) != plan.fingerprint():
+            raise Drifted(
+                "this step was begun under another plan", about=self.id, next_step="finish that one"
+            )
         area = self.areas[step.id]
         if {n: sorted(ks) for n, ks in self._located(step).items()} != {
             n: sorted(ks) for n, ks in area.items()
         }:
             raise Drifted("the items changed", about=self.id, next_step="plan again")
+        if "intend" in self.dies_after:
+            self.journal[step.id] = plan.fingerprint()
+            self._after("intend")
         counts: dict[str, dict[str, int]] = {}
         for name, keys in area.items():
             for key, line in keys.items():
@@ -243,6 +291,10 @@ class MemoryStore:
         self.kept.append(receipt)
         self._after("dispose")
         return receipt
+
+    def begun_under(self, step: Step) -> str | None:
+        done = [r.plan for r in self.kept if r.step == step.id and r.verb == "dispose"]
+        return self.journal.get(step.id) or (done[-1] if done else None)
 
     def receipts(self, step: Step) -> Sequence[Receipt]:
         return [r for r in self.kept if r.step == step.id]
@@ -289,6 +341,15 @@ class World:
     main: MemoryStore
     files: MemoryStore
     logged: dict[str, Evidence]
+    said: dict[str, tuple[str, str | None, dict[str, Any]]] = field(default_factory=dict)  # kind, case, body
+    copies: dict[str, Copies] = field(
+        default_factory=dict
+    )  # of each backup set; one that is not here is not reachable
+
+    def backups_expire(self, as_of: date) -> None:
+        """Every set is empty by then, and that is seen."""
+        self.copies |= {"nightly": Copies(()), "files": Copies(())}
+        backups.look(self.desk, as_of=as_of, actor="system/dag")
 
     def prove(self, case_no: str, step_id: str, as_of: date = TODAY) -> list[Evidence]:
         """What an independent prover sees: how many rows of each dataset that was to go are still there."""
@@ -338,16 +399,48 @@ def world(writer: str, keys, make_catalogue: Callable[..., Catalogue] = catalogu
         assert logged.setdefault(key, evidence) == evidence
         return [key]
 
+    said: dict[str, tuple[str, str | None, dict[str, Any]]] = {}
+
+    def record(kind: str, case_no: str | None, body: dict[str, Any], key: str) -> None:
+        screened(body)
+        if said.setdefault(key, (kind, case_no, body)) != (kind, case_no, body):
+            raise KeyTaken("it said something else", about=kind)
+
     people = People({LI: Standing.LIVE, WANG: Standing.LIVE, GONE: Standing.CANCELLED})
+    copies: dict[str, Copies] = {}
     made = {
+        "backup_tool": lambda backup: Tool(backup.id, copies),
         "catalogue": cat, "connections": Places(writer), "keys": keys, "stores": lambda: (main, files),
-        "accounts": people, "append": append, "code": "test",
+        "accounts": people, "append": append, "code": "test", "judge": credulous,
+        "record": record,
     } | desk  # fmt: skip
-    return World(Desk(**made), main, files, logged)
+    return World(Desk(**made), main, files, logged, said, copies)
 
 
-def transfers(case, subjects) -> Mapping[str, Given]:
-    return {"sms": Given("sms", 3, ("txn-1", "txn-2"), ("手机号",))}
+@dataclass
+class Tool:
+    """What reads a backup set."""
+
+    backup_set: str
+    copies: Mapping[str, Copies]
+
+    def look(self) -> Copies:
+        if self.backup_set not in self.copies:
+            raise NotReachable("the repository cannot be asked", about=self.backup_set, next_step="try again")
+        return self.copies[self.backup_set]
+
+
+class Transfers(NoRegister):
+    """A register in which one recipient stands."""
+
+    def given(self, subjects) -> Mapping[str, Given]:
+        return {"sms": Given("sms", 3, ("txn-1", "txn-2"), ("手机号",))}
+
+
+def credulous(recipient, categories, answer: Answer, **more) -> tuple[Judgement, ...]:
+    """A judge that believes whatever would end a track."""
+    return tuple(Judgement(part=p, accepted=p.code not in OPEN, why="" if p.code not in OPEN else "not yet")
+                 for p in answer.parts)  # fmt: skip
 
 
 __all__ = ["CopyKind"]

@@ -10,8 +10,8 @@ import stat
 import pytest
 
 from include.cases import sealing
-from include.cases.keys import FileKeyStore, Purpose
-from include.model.errors import Refused
+from include.cases.keys import MARK, FileKeyStore, Purpose
+from include.model.errors import NotReachable, Refused
 
 KEK = secrets.token_bytes(32)
 
@@ -31,9 +31,9 @@ def test_a_key_comes_back_as_it_was_made_also_for_another_process(keys, tmp_path
 def test_neither_the_directory_nor_a_key_is_open_to_others(keys, tmp_path) -> None:
     keys.make("k", "o", Purpose.SEALING)
     assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o700
-    files = list((tmp_path / "keys").iterdir())
-    assert [f.name for f in files] == ["k.v1.key"]  # and no temporary file is left
-    assert stat.S_IMODE(files[0].stat().st_mode) == 0o600
+    files = sorted((tmp_path / "keys").iterdir())
+    assert [f.name for f in files] == ["k.v1.key", MARK]  # and no temporary file is left
+    assert {stat.S_IMODE(f.stat().st_mode) for f in files} == {0o600}
 
 
 def test_the_key_is_not_on_disk_in_any_spelling(keys, tmp_path) -> None:
@@ -153,3 +153,36 @@ def test_a_digest_joins_the_same_person_and_tells_apart_kind_purpose_and_version
     }
     assert len(others | {one}) == 4
     assert sealing.digests(keys, Purpose.SUBJECT_TOKEN, "account_id", "acct_0123456789ab")[1] == one
+
+
+def opened(directory) -> FileKeyStore:
+    return FileKeyStore.from_text(str(directory), base64.b64encode(KEK).decode())
+
+
+def test_a_key_store_that_is_away_is_waited_for_and_none_is_made_in_its_place(keys, tmp_path) -> None:
+    """An empty mount point, or none: no key is made there that would be lost when the store is back."""
+    ref = keys.make("case-000001", "CASE-000001", Purpose.SEALING)
+    place, away = tmp_path / "keys", tmp_path / "away"
+    place.rename(away)
+    for there in (False, True):
+        if there:
+            place.mkdir()
+        store = opened(place)
+        for ask in (
+            lambda s: s.secret(ref.id, Purpose.SEALING),
+            lambda s: s.make("case-000002", "CASE-000002", Purpose.SEALING),
+            lambda s: s.versions("case-000001"),
+            lambda s: s.destroy(ref.id),
+        ):
+            with pytest.raises(NotReachable, match="mount it"):
+                ask(store)
+    assert list(place.iterdir()) == []
+    place.rmdir()
+    away.rename(place)
+    assert len(opened(place).secret(ref.id, Purpose.SEALING)) == 32
+
+
+def test_a_key_store_of_before_there_was_a_mark_is_one(keys, tmp_path) -> None:
+    ref = keys.make("k", "o", Purpose.SEALING)
+    (tmp_path / "keys" / MARK).unlink()
+    assert opened(tmp_path / "keys").secret(ref.id, Purpose.SEALING)

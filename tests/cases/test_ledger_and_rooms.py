@@ -9,9 +9,9 @@ from psycopg import sql
 from include.cases import rooms, verbs
 from include.cases.accounts import CatalogueAccounts, Standing, home
 from include.cases.keys import FileKeyStore
-from include.cases.register import given_to, register
+from include.cases.notices.register import Company, register
 from include.ledger import log
-from include.model.catalogue import Bound, Column
+from include.model.catalogue import Accounts, Bound, Column, Transfers
 from include.model.errors import CatalogueError, NotReachable, Refused
 from include.model.words import CaseState, Role
 from tests.cases.small import GHOST, GONE, LI, TODAY, WANG, catalogue, table, world
@@ -46,11 +46,9 @@ def servers(pg18: PgServer, case_book: str) -> Servers:
         conn.execute("GRANT quietus_ledger_writer TO ledger_writer")
     with psycopg.connect(pg18.conninfo(company)) as conn:
         conn.execute(
-            "CREATE SCHEMA account CREATE TABLE account (account_id text PRIMARY KEY, cancelled_at date)"
+            "CREATE SCHEMA account CREATE TABLE account (account_id text PRIMARY KEY, ended_on date)"
         )
-        conn.execute(
-            "CREATE SCHEMA ext CREATE TABLE transfer (account_id text, recipient_id text, vendor_txn_id text)"
-        )
+        conn.execute("CREATE SCHEMA ext CREATE TABLE transfer (account_id text, body text, its_number text)")
         conn.execute("INSERT INTO account.account VALUES (%s, null), (%s, '2026-01-01')", (LI, GONE))
         conn.execute("INSERT INTO ext.transfer VALUES (%s, 'sms', 't1'), (%s, 'sms', 't2'), (%s, 'vetting', 't3')",
                      (LI, LI, WANG))  # fmt: skip
@@ -64,15 +62,20 @@ def servers(pg18: PgServer, case_book: str) -> Servers:
 
 def company_catalogue():
     account = table("account.account", "账户", (Bound(rule="RS-01"),), (), key=("account_id",))
-    account = account.model_copy(update={"columns": account.columns | {"cancelled_at": Column()}})
+    account = account.model_copy(
+        update={"columns": account.columns | {"ended_on": Column()}, "accounts": Accounts(ended="ended_on")}
+    )
     sent = table("ext.transfer", "提供记录", (Bound(rule="RS-01"),), ())
     sent = sent.model_copy(
-        update={"columns": sent.columns | {"recipient_id": Column(), "vendor_txn_id": Column()}}
+        update={
+            "columns": sent.columns | {"body": Column(), "its_number": Column()},
+            "transfers": Transfers(recipient="body", reference="its_number"),
+        }
     )
     return catalogue(datasets=(account, sent))
 
 
-def test_accounts_are_asked_of_the_table_keyed_by_the_account_id(servers: Servers) -> None:
+def test_accounts_are_asked_of_the_table_that_is_declared_to_be_them(servers: Servers) -> None:
     accounts = CatalogueAccounts(company_catalogue(), servers)
     assert [accounts.standing(i) for i in (LI, GONE, GHOST)] == [
         Standing.LIVE,
@@ -82,9 +85,9 @@ def test_accounts_are_asked_of_the_table_keyed_by_the_account_id(servers: Server
 
 
 def test_a_catalogue_naming_a_missing_table_or_none_is_said_plainly(servers: Servers) -> None:
-    with pytest.raises(CatalogueError, match="no dataset is keyed by the account id"):
+    with pytest.raises(CatalogueError, match="no dataset is declared to be the accounts"):
         home(catalogue(datasets=()))
-    missing = table("account.gone", "x", (Bound(rule="RS-01"),), (), key=("account_id",))
+    missing = table("account.gone", "x", (Bound(rule="RS-01"),), (), key=("account_id",), accounts=Accounts())
     with pytest.raises(CatalogueError, match="42P01"):
         CatalogueAccounts(catalogue(datasets=(missing,)), servers).standing(LI)
 
@@ -93,7 +96,7 @@ def test_the_transfer_register_tells_each_recipient_only_its_own_numbers(servers
     cat = company_catalogue()
     found = register(cat)
     assert found is not None and found.id == "ext.transfer"
-    given = given_to(cat, servers)(None, (LI,))  # type: ignore[arg-type]
+    given = Company(cat, servers).given((LI,))
     assert given is not None and set(given) == {"sms"}
     assert (given["sms"].items, given["sms"].references) == (2, ("t1", "t2"))
     assert "t1" not in repr(given["sms"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import product
 
@@ -86,18 +87,34 @@ def test_facts_that_nobody_established_open_no_door_that_deletes_or_closes() -> 
             assert not may(t.source, t.target, blank), t
 
 
-@given(ground=st.sampled_from(list(Ground)), matched=st.booleans(), approved=st.booleans())
+@given(
+    ground=st.sampled_from(list(Ground)), ours=st.booleans(), matched=st.booleans(), approved=st.booleans()
+)
 def test_nothing_is_processed_before_verification_except_on_our_own_initiative(
-    ground, matched, approved
+    ground, ours, matched, approved
 ) -> None:
-    facts = Facts(as_of=TODAY, ground=ground, identity_matched=matched, approved=approved,
+    facts = Facts(as_of=TODAY, ground=ground, own_initiative=ours, identity_matched=matched, approved=approved,
                   notice_written=True, hold_checked=True, period_checked=True, probe=Verdict.PASSED,
                   irreversible=True, refusal_complete=True)  # fmt: skip
     for source, target in [(C.ASSESSING, C.ACTING), (C.ASSESSING, C.REFUSED), (U.ACTIVE, U.RESTRICTED),
                            (U.RESTRICTED, U.DELETING_LIVE), (U.RESTRICTED, U.ANONYMISED),
                            (U.ACTIVE, U.TP_NOTIFIED)]:  # fmt: skip
         if may(source, target, facts):
-            assert matched or ground.own_initiative
+            assert matched or ours
+
+
+@pytest.mark.parametrize("ground", [g for g in Ground if g.own_initiative])
+def test_a_ground_of_our_own_that_somebody_reports_is_a_request_like_any_other(ground: Ground) -> None:
+    request = Facts(as_of=TODAY, ground=ground, own_initiative=False)
+    assert may(None, C.RECEIVED, request) and not may(None, C.TRIGGERED, request)
+    assert not may(C.TRIGGERED, C.ASSESSING, request)
+    with pytest.raises(Refused, match="before the person is verified"):
+        move(C.ASSESSING, C.ACTING, request)
+
+
+def test_who_opened_a_case_is_known_or_no_door_opens() -> None:
+    for target in (C.RECEIVED, C.TRIGGERED):
+        assert not may(None, target, Facts(as_of=TODAY, ground=Ground.MINOR))
 
 
 @given(until=st.none() | st.dates(date(2020, 1, 1), date(2035, 1, 1)), started=st.booleans(),
@@ -155,6 +172,21 @@ def test_an_unverified_proof_never_counts_as_gone() -> None:
     for probe in (None, Verdict.UNVERIFIED, Verdict.FAILED):
         assert not may(U.DELETING_LIVE, U.LIVE_DELETED, Facts(as_of=TODAY, probe=probe))
     assert may(U.DELETING_LIVE, U.LIVE_DELETED, Facts(as_of=TODAY, probe=Verdict.PASSED))
+
+
+def test_nothing_counts_as_anonymised_before_it_is_shown_to_be_irreversible() -> None:
+    known = Facts(as_of=TODAY, identity_matched=True, approved=True, period_checked=True, hold_checked=True,
+                  probe=Verdict.PASSED)  # fmt: skip
+    with pytest.raises(Refused, match="it is not shown that nobody can be identified again"):
+        move(U.RESTRICTED, U.ANONYMISED, known)
+    assert move(U.RESTRICTED, U.ANONYMISED, replace(known, irreversible=True)).target is U.ANONYMISED
+
+
+def test_an_answer_without_its_proof_ends_no_track() -> None:
+    for ended in (U.TP_ACKED, U.TP_RETAINED, U.TP_UNLINKED):
+        with pytest.raises(Refused, match="the answer lacks its proof"):
+            move(U.TP_NOTIFIED, ended, Facts(as_of=TODAY))
+        assert move(U.TP_NOTIFIED, ended, Facts(as_of=TODAY, answer_proved=True)).target is ended
 
 
 def test_a_hold_reaches_only_the_items_it_names() -> None:
@@ -233,11 +265,11 @@ class Walk(RuleBasedStateMachine):
     The walk keeps its own books of what really happened, and the invariants read only those.
     """
 
-    @initialize(ground=st.sampled_from(list(Ground)), untils=st.lists(
+    @initialize(ground=st.sampled_from(list(Ground)), ours=st.booleans(), untils=st.lists(
         st.none() | st.integers(-400, 400), min_size=1, max_size=3))  # fmt: skip
-    def start(self, ground, untils):
+    def start(self, ground, ours, untils):
         self.as_of = TODAY
-        self.ground = ground
+        self.ground, self.ours = ground, ours
         self.state: CaseState | None = None
         self.units = [U.ACTIVE] * len(untils)
         self.until = [None if n is None else TODAY + timedelta(days=n) for n in untils]
@@ -254,7 +286,7 @@ class Walk(RuleBasedStateMachine):
             held = self.holds[unit]
             one = {"until": self.until[unit], "hold": held, "hold_covers": held is not None}
         base = {
-            "as_of": self.as_of, "ground": self.ground, "identity_matched": self.matched,
+            "as_of": self.as_of, "ground": self.ground, "own_initiative": self.ours, "identity_matched": self.matched,
             "proof_within_registration": True, "approved": self.approved, "refusal_complete": self.refused,
             "units": (*self.units, self.recipient), "books_balance": self.balanced, "letter_sent": self.told,
             "findings_open": False,
@@ -277,7 +309,7 @@ class Walk(RuleBasedStateMachine):
         if target is C.REFUSED:
             assert self.refused
         if target is C.ACTING:
-            assert self.matched or self.ground.own_initiative
+            assert self.matched or self.ours
         if target is C.WAITING:
             assert not facts.due
         self.state = target
@@ -315,7 +347,7 @@ class Walk(RuleBasedStateMachine):
         if target in (U.LIVE_DELETED, U.ANONYMISED):
             assert probe is Verdict.PASSED
         if target is U.RESTRICTED and before is U.ACTIVE and self.first_touch_verified is None:
-            self.first_touch_verified = self.matched or self.ground.own_initiative
+            self.first_touch_verified = self.matched or self.ours
         self.units[n] = target
 
     @rule(data=st.data(), on=st.booleans())
@@ -330,7 +362,7 @@ class Walk(RuleBasedStateMachine):
         target = to
         if may(self.recipient, target, self.facts(answer_proved=proved, answer_insufficient=silent)):
             if target is U.TP_NOTIFIED:
-                assert self.matched or self.ground.own_initiative
+                assert self.matched or self.ours
             self.escalated |= target is U.TP_ESCALATED and silent
             self.answered |= target not in (U.TP_NOTIFIED, U.TP_ESCALATED) and proved
             self.recipient = target

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, date, datetime, timedelta
+
 import psycopg
 import pytest
 
+from include.cases.keys import FileKeyStore, Purpose
 from include.cases.migrate import main, migrate
+from include.cases.notices import again, telling
+from include.cases.periods import add_months
+from include.cases.sealing import Seal
 from include.model.errors import NotReachable, Refused
+from include.model.times import prc_date
+from tests.cases.notices.making import Body, desk
+from tests.conftest import PgServer
 
 pytestmark = pytest.mark.postgres
+DAY = timedelta(days=1)
 
 CASE = """
 INSERT INTO casebook.case_
@@ -118,3 +129,110 @@ def test_the_approver_cannot_be_the_requester_even_in_another_role(owner) -> Non
             "(case_no, approval_no, decision, requester, approver, plan, decided_at) "
             "VALUES ('CASE-900002', 1, 'approve', 'support/li', 'approver/li', 'p', now())"
         )
+
+
+def test_a_case_that_was_open_keeps_its_last_plan_in_force(pg18: PgServer) -> None:
+    conninfo = pg18.conninfo(
+        pg18.fresh_database("case_book_0003", lambda conninfo: migrate(conninfo, "0003"))
+    )
+    with psycopg.connect(conninfo, autocommit=True) as conn:
+        conn.execute(CASE, ("CASE-900003",))
+        for step, plans in (("s1", "ab"), ("s2", "")):
+            conn.execute(
+                "INSERT INTO casebook.step (step_id, case_no, kind, step_no, as_of, restricting)"
+                " VALUES (%s, 'CASE-900003', 'live', %s, '2026-11-24', true)",
+                (step, int(step[1:])),
+            )
+            for plan in plans:
+                conn.execute(
+                    "INSERT INTO casebook.plan (step_id, case_no, fingerprint, body)"
+                    " VALUES (%s, 'CASE-900003', %s, '{}')",
+                    (step, plan),
+                )
+        migrate(conninfo)
+        found = conn.execute("SELECT step_id, plan, held FROM casebook.step ORDER BY 1").fetchall()
+    assert found == [("s1", "b", None), ("s2", None, None)]
+
+
+def test_a_case_that_was_open_keeps_its_notices_and_their_clocks(pg18: PgServer, tmp_path) -> None:
+    """What was written before there were rounds is sent as the first, and who was told by hand stays told."""
+    keys = FileKeyStore(tmp_path / "keys", b"k" * 32)
+    ref = keys.make("case-900004", "CASE-900004", Purpose.SEALING)
+    old = {
+        "case_no": "CASE-900004", "recipient": "sms", "references": ["txn-1"], "fields": ["姓名", "手机号"],
+        "ground": "cancellation", "law": "policy 11.2", "notice": "delete", "answer_by": "2026-12-15",
+        "answers": ["DELETED"], "cascade": "pass this on",
+    }  # fmt: skip
+    owner = pg18.conninfo(pg18.fresh_database())
+    migrate(owner, "0005")
+    insert = (
+        "INSERT INTO casebook.outbox (case_no, recipient, channel, idempotency_key, sealed_payload, items, state,"
+        " written_at, remind_on, target_on, escalate_on, sent_at, answer_code, answered_at) VALUES ('CASE-900004', %s,"
+        " %s, %s, %s, 1, %s, now(), '2026-12-04', '2026-12-15', '2026-12-24', %s, %s, %s)"
+    )
+    now = datetime.now(UTC)
+    with psycopg.connect(owner, autocommit=True) as conn:
+        conn.execute(CASE.replace("'k.v1'", f"'{ref.id}'"), ("CASE-900004",))
+        seal = Seal(keys, ref.id, "CASE-900004").seal("outbox.sealed_payload.sms", json.dumps(old))
+        for recipient, channel, state, sent, code in (
+            ("sms", "opendsr", "tp_notified", None, None), ("told", "opendsr", "tp_notified", now, None),
+            ("arb", "information", "tp_retained", now, "RETAINED_INDEPENDENT"),
+        ):  # fmt: skip
+            conn.execute(insert, (recipient, channel, f"CASE-900004/{recipient}/erasure", seal, state, sent, code,
+                                  now if code else None))  # fmt: skip
+        migrate(owner)
+        found = {
+            r[0]: r[1:]
+            for r in conn.execute(
+                "SELECT recipient, delivery, due_at <= now(), instruction, round, ended_on IS NULL FROM casebook.outbox"
+            )
+        }
+        conn.execute("GRANT quietus_case_writer TO case_writer")
+    assert found == {
+        "sms": ("waiting", True, "erase", 1, True), "told": ("delivered", False, "erase", 1, True),
+        "arb": ("delivered", None, "inform", 1, False),
+    }  # fmt: skip
+    body = Body()
+    at = desk(
+        pg18.conninfo(psycopg.conninfo.conninfo_to_dict(owner)["dbname"], "case_writer"),
+        keys,
+        [body, Body("arb")],
+    )
+    assert telling.tell(at, "sms", as_of=date(2026, 11, 25), actor="system/notices").sent == 1
+    (told,) = body.seen
+    assert (told.references, told.erase, told.round) == (("txn-1",), ("PI-001", "PI-005"), 1)
+    assert told.answer_by == date(2026, 12, 15) and told.request_id.version == 4
+    half_a_year_on = add_months(prc_date(now), 6)
+    with at.book() as conn:
+        asked = [
+            again.ask(at, conn, as_of=d, actor="system/clocks")
+            for d in (half_a_year_on - DAY, half_a_year_on)
+        ]
+        rounds = conn.execute(
+            "SELECT round, because, ask_again_on FROM casebook.outbox WHERE recipient = 'arb' ORDER BY round"
+        ).fetchall()
+    assert asked == [(), ("CASE-900004",)]
+    assert [tuple(r.values()) for r in rounds] == [(1, "decision", None), (2, "still_retained", None)]
+
+
+def test_what_recipients_were_asked_before_there_were_synthetic_people_stays_known(pg18: PgServer) -> None:
+    owner = pg18.conninfo(pg18.fresh_database())
+    migrate(owner, "0007")
+    request = "a7551968-d5d6-44b2-9831-815ac9017798"
+    with psycopg.connect(owner, autocommit=True) as conn:
+        conn.execute(CASE, ("CASE-900005",))
+        conn.execute(
+            "INSERT INTO casebook.outbox (case_no, recipient, channel, idempotency_key, request_id, sealed_payload, items,"
+            " state, written_at, remind_on, target_on, escalate_on) VALUES ('CASE-900005', 'sms', 'opendsr', 'k', %s,"
+            " 'x', 1, 'tp_acked', now(), '2026-12-04', '2026-12-15', '2026-12-24')",
+            (request,),
+        )
+        for known in (True, None):  # of a notice that was looked at twice by a race, the first counts
+            conn.execute(
+                "INSERT INTO casebook.event (case_no, as_of, actor, what, detail) VALUES ('CASE-900005', '2026-11-25', 'a/b',"
+                " 'looked at again', %s)",
+                (json.dumps({"recipient": "sms", "request": request, "known": known}),),
+            )
+        migrate(owner)
+        found = conn.execute("SELECT found, synthetic, before, after FROM casebook.word_kept").fetchall()
+    assert found == [("caught", False, None, True)]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from include.cases.explain import explain, sentence, whole
-from include.cases.planner import compare, grave, missing, plan, provide
+from include.cases.planner import beyond, compare, grave, missing, plan, provide
 from include.cases.scopes import HoldBasis, HoldOrder, Scope, narrowed
 from include.model.catalogue import Bound, Link, Measure
 from include.model.errors import BooksDoNotBalance, Refused
-from include.model.flow import Line, Located, Plan, Step, Survey
+from include.model.flow import LAST_OWNER, Line, Located, Plan, Step, Survey, others_rows
 from include.model.times import observed_now
 from include.model.words import CopyKind, Disposition, Ground, LegalRank, Ownership
 from tests.cases.small import TODAY, catalogue, rule, table
@@ -73,7 +73,7 @@ def test_a_ceiling_and_a_company_wish_never_restrain_deletion() -> None:
         (table("x.a", "x", (Bound(rule="RS-04"),), (), action="anonymise"), "no_cut"),
         (table("x.a", "x", (Bound(rule="RS-01"),), (),
                links=(Link(column="account_id", ownership=Ownership.ACCESS_ONLY),)), "not_theirs"),
-        (table("x.a", "x", (Bound(rule="RS-25"), Bound(rule="RS-03")), ()), "empty_interval"),
+        (table("x.a", "x", (Bound(rule="RS-01"), Bound(rule="RS-03")), ()), "empty_interval"),
     ],
 )  # fmt: skip
 def test_a_contradiction_is_a_finding_and_never_guessed(dataset, code) -> None:
@@ -85,8 +85,20 @@ def test_a_contradiction_is_a_finding_and_never_guessed(dataset, code) -> None:
 def test_a_floor_and_a_ceiling_with_different_starts_do_not_contradict() -> None:
     from include.model.catalogue import Start
 
-    dataset = table("x.a", "x", (Bound(rule="RS-25"), Bound(rule="RS-03", start=Start(column="at"))), ())
+    dataset = table("x.a", "x", (Bound(rule="RS-01"), Bound(rule="RS-03", start=Start(column="at"))), ())
     assert provided(catalogue(datasets=(dataset,))).findings == ()
+
+
+@pytest.mark.parametrize(
+    "waits", [Bound(rule="RS-25"), Bound(rule="RS-01", gives_way=("RS-03",))], ids=["ours", "told"]
+)
+def test_a_ceiling_of_ours_or_one_that_gives_way_waits_for_the_law_and_contradicts_nothing(
+    waits: Bound,
+) -> None:
+    dataset = table("x.a", "x", (waits, Bound(rule="RS-03")), ())
+    found = provided(catalogue(datasets=(dataset,)))
+    assert found.findings == ()
+    assert [f.rule for f in found.provisions[0].floors] == ["RS-03"]
 
 
 def order(**scope) -> HoldOrder:
@@ -258,3 +270,58 @@ def test_a_dataset_is_explained_by_its_title_and_an_unknown_one_is_refused() -> 
     assert "Will go (1)" in whole(made, cat, "en")
     with pytest.raises(Refused, match="does not speak of this dataset"):
         explain(made, "ra.application", cat)
+
+
+def test_what_stayed_for_another_owner_only_goes_as_approved_once_that_one_left() -> None:
+    waiting = {"waits_for": LAST_OWNER}
+    before = a_plan(line("sign.contract", D.RETAIN, 30, **waiting), line("sign.contract", D.ERASE, 1))
+    for waits in (LAST_OWNER, others_rows("sign.contract_party")):
+        before = a_plan(
+            line("sign.contract", D.RETAIN, 30, waits_for=waits), line("sign.contract", D.ERASE, 1)
+        )
+        after = a_plan(line("sign.contract", D.ERASE, 31))
+        assert not grave(before, after, compare(before, after))
+    more = a_plan(line("sign.contract", D.ERASE, 60))
+    assert grave(before, more, compare(before, more))
+    kept = a_plan(line("sign.contract", D.RETAIN, 1, until=date(2030, 1, 1)))
+    gone = a_plan(line("sign.contract", D.ERASE, 1))
+    assert grave(kept, gone, compare(kept, gone)), "a date is not somebody else"
+    both = a_plan(
+        line("sign.contract", D.RETAIN, 1, **waiting), line("sign.contract", D.HOLD, 1, hold="HOLD-000001")
+    )
+    assert grave(
+        both,
+        a_plan(line("sign.contract", D.ERASE, 2)),
+        compare(both, a_plan(line("sign.contract", D.ERASE, 2))),
+    )
+
+
+def test_a_later_step_may_take_what_is_over_and_no_more() -> None:
+    left = a_plan(
+        line("web.log", D.RETAIN, 100, until=TODAY), line("web.log", D.RETAIN, 5, until=date(2030, 1, 1)),
+        line("sign.contract", D.HOLD, 3, hold="HOLD-000001"), line("ra.application", D.RETAIN, 2, waits_for="x"),
+        line("account.account", D.ERASE, 50), line("ca.certificate", D.ANONYMISE, 40), code="1",
+    )  # fmt: skip
+    stays = line("web.log", D.RETAIN, 5, until=date(2030, 1, 1))
+    tomorrow = {"as_of": TODAY + timedelta(days=1)}
+
+    def places(*lines: Line) -> list[str]:
+        return [f.place for f in beyond(left, a_plan(*lines, code="2").model_copy(update=tomorrow))]
+
+    assert places(line("web.log", D.ERASE, 100), stays, line("sign.contract", D.ERASE, 3),
+                  line("ra.application", D.ERASE, 2)) == []  # fmt: skip
+    assert places(line("web.log", D.ERASE, 120), stays) == [], "some more of what goes anyway"
+    assert places(line("ca.certificate", D.ANONYMISE, 40), stays) == [], "anonymised rows are located again"
+    assert places(line("web.log", D.ERASE, 121), stays) == ["web.log (live)"]
+    assert places(line("web.log", D.ERASE, 105)) == ["web.log (live)"], "what was to stay"
+    assert places(line("account.account", D.ERASE, 21)) == ["account.account (live)"], "gone already"
+
+
+@pytest.mark.parametrize("ground", [g for g in Ground if not g.whole_person])
+def test_a_ground_that_reaches_a_part_stops_unless_the_part_is_named(ground: Ground) -> None:
+    everything = provide(catalogue(), ground, TODAY, case_no="CASE-000001", tokens=("a",))
+    assert everything.provisions == () and [f.code for f in everything.findings] == ["no_scope"]
+    part = provide(
+        catalogue(), ground, TODAY, case_no="CASE-000001", tokens=("a",), datasets={"account.session"}
+    )
+    assert [p.dataset for p in part.provisions] == ["account.session"] and not part.findings

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 
 import psycopg
 import pytest
 
-from include.cases import book, decisions, holds, outbox, papers, subjects, tracks, units, verbs
-from include.cases.keys import FileKeyStore
+from include.cases import (
+    acting,
+    book,
+    deciding,
+    decisions,
+    epochs,
+    holds,
+    papers,
+    planner,
+    progress,
+    subjects,
+    tombstones,
+    units,
+    verbs,
+    watch,
+)
+from include.cases.keys import FileKeyStore, Purpose
+from include.cases.notices import outbox
+from include.cases.notices.composing import Given
 from include.model.errors import BooksDoNotBalance, Drifted, NotProved, NotReachable, Refused
 from include.model.flow import Check, Evidence, Finding
 from include.model.times import observed_now
 from include.model.words import CaseState, Channel, Disposition, Ground, Requester, Rung, UnitState, Verdict
-from tests.cases.small import GHOST, GONE, LI, RECEIVED, TODAY, WANG, Row, World, transfers, world
+from tests.cases.small import GHOST, GONE, LI, RECEIVED, TODAY, WANG, Row, Transfers, World, world
 
 pytestmark = pytest.mark.postgres
 
@@ -71,6 +89,25 @@ def proved(w: World, case_no: str, as_of: date = TODAY) -> None:
     verbs.balance(w.desk, case_no, **on(as_of))
 
 
+def issued(w: World, case_no: str) -> None:
+    """What `certify` leaves in the book, without a ledger to sign it."""
+    with w.desk.book() as conn:
+        conn.execute(
+            "INSERT INTO casebook.certificate (case_no, serial, kind, content, draft, person, auditor, entry, issued_at)"
+            " SELECT %(no)s, 1 + count(*), 'interim', 'c', '{}', '{}', '{}', 1, clock_timestamp()"
+            " FROM casebook.certificate WHERE case_no = %(no)s",
+            {"no": case_no},
+        )
+
+
+def rested(w: World, case_no: str, as_of: date = TODAY) -> CaseState:
+    """The run of an approved case, from its restriction to its rest."""
+    carried_out(w, case_no, as_of)
+    proved(w, case_no, as_of)
+    verbs.open_backup_track(w.desk, case_no, **on(as_of))
+    return verbs.rest(w.desk, case_no, **on(as_of)).state
+
+
 def state(w: World, case_no: str) -> CaseState:
     with w.desk.book() as conn:
         return book.case(conn, case_no).state
@@ -96,7 +133,6 @@ def test_a_cancellation_goes_its_whole_way_and_waits_in_data_for_what_the_law_ke
     carried_out(w, case_no)
     proved(w, case_no)
     assert verbs.open_backup_track(w.desk, case_no, **on()) == 2
-    verbs.told(w.desk, case_no, **on())
     assert verbs.rest(w.desk, case_no, **on()).state is CaseState.WAITING
 
     left = {n: sum(r.owner == LI for r in rows.values()) for n, rows in (w.main.rows | w.files.rows).items()}
@@ -116,44 +152,70 @@ def test_a_cancellation_goes_its_whole_way_and_waits_in_data_for_what_the_law_ke
         assert ours["ca.certificate", 0, "PI-029"].state is UnitState.ANONYMISED
         assert ours["account.account", 0, "PI-004"].state is UnitState.LIVE_DELETED
         assert ours["account.account", 0, "PI-004"].rung_reached == 2
-        horizon = {t["backup_set"]: t["expected_horizon"] for t in tracks.listing(conn, case_no)}
+        horizon = {t["backup_set"]: t["horizon"] for t in epochs.of_case(conn, case_no)}
         assert horizon == {"nightly": TODAY + timedelta(days=35), "files": TODAY + timedelta(days=7)}
-        assert tracks.buried_among(conn, w.desk.keys, [WANG, LI]) == {1}
+        assert tombstones.buried_among(conn, w.desk.keys, [WANG, LI]) == {LI: {case_no}}
     assert not w.main.areas, "the step areas are dropped"
     assert {e.kind for e in w.logged.values()} == {"gone", "balance"}
 
 
 def test_it_closes_only_after_the_dates_the_backups_and_the_recipients(w: World) -> None:
     case_no = approved(w)
-    carried_out(w, case_no)
-    proved(w, case_no)
-    verbs.open_backup_track(w.desk, case_no, **on())
+    rested(w, case_no)
+    with pytest.raises(Refused, match="nothing to hand over yet"):
+        verbs.told(w.desk, case_no, **on())
+    issued(w, case_no)
     verbs.told(w.desk, case_no, **on())
-    verbs.rest(w.desk, case_no, **on())
+    for recipient in ("sms", "vetting"):
+        verbs.sent(w.desk, case_no, recipient, **on())
     with pytest.raises(Refused, match="a recipient is silent"):
         verbs.close(w.desk, case_no, **on())
     assert (
         verbs.record_answer(w.desk, case_no, "sms", code="DELETED", proof_digest="ab", **on())
         is UnitState.TP_ACKED
     )
-    assert verbs.escalate_silent(w.desk, case_no, **on(TODAY + timedelta(days=29))) == ()
-    assert verbs.escalate_silent(w.desk, case_no, **on(TODAY + timedelta(days=30))) == ("vetting",)
+    assert watch.look(w.desk, **on(TODAY + timedelta(days=29))).silent == 0
+    assert watch.look(w.desk, **on(TODAY + timedelta(days=30))).silent == 1
+    with w.desk.book() as conn:
+        standing = {r["recipient"]: r["state"] for r in outbox.listing(conn, case_no)}
+    assert standing == {"sms": "tp_acked", "vetting": "tp_escalated"}
     with pytest.raises(Refused, match="not every item, backup and recipient"):
         verbs.close(w.desk, case_no, **on())
-    for backup in ("nightly", "files"):
-        verbs.backup_purged(w.desk, case_no, backup, **on(TODAY + timedelta(days=36)))
+    w.backups_expire(TODAY + timedelta(days=36))
 
-    assert verbs.resume(w.desk, case_no, **on(date(2027, 5, 1))).state is CaseState.WAITING, "its last day"
+    with pytest.raises(Refused, match="nothing of this case is due before 2027-05-02"):
+        verbs.restrict(w.desk, case_no, **on(date(2027, 5, 1)))  # its last day
+    assert state(w, case_no) is CaseState.WAITING
     for later in (date(2027, 5, 2), date(2029, 7, 1)):
-        assert verbs.resume(w.desk, case_no, **on(later)).state is CaseState.ACTING
-        carried_out(w, case_no, later)
+        carried_out(w, case_no, later)  # as a run that is triggered again with the number does
+        with w.desk.book() as conn:
+            case = book.case(conn, case_no)
+            row = papers.current_step(conn, case, "live")
+            assert row is not None and row.as_of == later
+            assert row.step(case, ()).began == TODAY, "what starts with the case does not start anew"
         proved(w, case_no, later)
         assert verbs.rest(w.desk, case_no, **on(later)).state is CaseState.WAITING
     assert not any(r.owner == LI for rows in w.main.rows.values() for r in rows.values())
+    with pytest.raises(Refused, match="waits for a review, for backups or for recipients"):
+        verbs.restrict(w.desk, case_no, **on(date(2029, 7, 1)))
     assert verbs.close(w.desk, case_no, **on(date(2029, 7, 1))).state is CaseState.CLOSED
     with w.desk.book() as conn:
         rows = [e["law_row"] for e in book.timeline(conn, case_no, units=True) if e["law_row"]]
         assert {1, 2, 3, 6, 10, 11, 12, 14, 15, 16, 17, 19, 21} <= set(rows)
+
+    # Something comes back: the old approval and the old letter do not speak for it.
+    back = date(2029, 8, 1)
+    w.main.rows["account.session"][90] = Row(LI)
+    verbs.reopen(w.desk, case_no, because="probe_hit", **on(back))
+    assert progress.decided(w.desk, case_no) is None
+    with pytest.raises(Refused, match="nobody has approved"):
+        verbs.restrict(w.desk, case_no, **on(back))
+    plan = verbs.rehearse(w.desk, case_no, **on(back))
+    verbs.approve(w.desk, case_no, approver=BOSS, as_of=back, plan=plan.fingerprint())
+    assert rested(w, case_no, back) is CaseState.WAITING
+    assert left(w, "account.session") == 0
+    with pytest.raises(Refused, match="nothing to hand over yet"):
+        verbs.told(w.desk, case_no, **on(back))
 
 
 def test_after_closing_the_key_is_destroyed_and_nobody_can_say_who_it_was(w: World) -> None:
@@ -227,8 +289,6 @@ def test_a_buried_account_is_cancelled_already_whatever_the_store_says(w: World)
 def test_a_second_trigger_joins_the_open_case_also_under_an_older_token_key(
     w: World, database: str, keys
 ) -> None:
-    from include.cases.keys import Purpose
-
     first = opened(w)
     keys.make(Purpose.SUBJECT_TOKEN.value, "case book", Purpose.SUBJECT_TOKEN)
     again = verbs.open_case(
@@ -340,7 +400,7 @@ def test_a_rehearsal_touches_nothing_and_leaves_no_item_keys_about(w: World) -> 
 def test_the_requester_cannot_approve_in_any_role(w: World, approver: str) -> None:
     case_no = verified(w)
     verbs.rehearse(w.desk, case_no, **on())
-    with pytest.raises(Refused, match="another person than the requester"):
+    with pytest.raises(Refused, match="the approver must be another person than the requester"):
         verbs.approve(w.desk, case_no, approver=approver, as_of=TODAY)
     with pytest.raises(Refused, match="nobody has approved"):
         verbs.restrict(w.desk, case_no, **on())
@@ -350,7 +410,7 @@ def test_the_requester_cannot_approve_in_any_role(w: World, approver: str) -> No
 
 def test_an_approval_is_of_the_plan_that_was_seen(w: World) -> None:
     case_no = verified(w)
-    verbs.rehearse(w.desk, case_no, **on())
+    first = verbs.rehearse(w.desk, case_no, **on()).fingerprint()
     with pytest.raises(Refused, match="rehearsed again since you saw it"):
         verbs.approve(w.desk, case_no, approver=BOSS, as_of=TODAY, plan="0" * 64)
     verbs.open_hold(
@@ -364,12 +424,24 @@ def test_an_approval_is_of_the_plan_that_was_seen(w: World) -> None:
         as_of=TODAY,
         actor="legal/sun",
     )
-    with pytest.raises(Refused, match="holds changed since the rehearsal"):
+    with pytest.raises(Refused, match="what the plan rests on changed"):
         verbs.approve(w.desk, case_no, approver=BOSS, as_of=TODAY)
+    second = verbs.rehearse(w.desk, case_no, **on()).fingerprint()
+    no = {"ground": "11.4(5)", "article": "PIPL 50", "reasons": "r", "scope": ["everything"],
+          "reviewer": BOSS, "second_reviewer": "approver/zhao", "as_of": TODAY}  # fmt: skip
+    for said, plan in (("rehearsed again since", first), ("does not say which", None)):
+        with pytest.raises(Refused, match=said):
+            verbs.approve(w.desk, case_no, approver=BOSS, as_of=TODAY, plan=plan)
+        with pytest.raises(Refused, match=said):
+            verbs.refuse(w.desk, case_no, plan=plan, **no)
+    for _ in range(2):
+        assert verbs.approve(
+            w.desk, case_no, approver=BOSS, as_of=TODAY, plan=second
+        ).approved_plan == second  # fmt: skip
 
 
 def test_notices_are_written_with_the_decision_sealed_and_once(writer, keys, database) -> None:
-    w = world(writer, keys, given_to=transfers)
+    w = world(writer, keys, company=Transfers())
     case_no = approved(w)
     verbs.approve(w.desk, case_no, approver=BOSS, as_of=TODAY)
     with w.desk.book() as conn:
@@ -377,12 +449,32 @@ def test_notices_are_written_with_the_decision_sealed_and_once(writer, keys, dat
         (notice,) = outbox.listing(conn, case_no)
         assert (notice["recipient"], notice["state"], notice["items"]) == ("sms", "tp_notified", 3)
         assert notice["remind_on"] == TODAY + timedelta(days=10)
-        told = outbox.payload(conn, case, w.desk.seal(case), "sms")
-    assert told["references"] == ["txn-1", "txn-2"] and told["fields"] == ["手机号"]
-    assert told["law"] and told["answer_by"] == "2026-12-15"
+        sms = next(r for r in w.desk.catalogue.recipients if r.id == "sms")
+        told = outbox.payload(conn, case, w.desk.seal(case), sms)
+    assert told.references == ("txn-1", "txn-2") and told.erase == ("PI-001",) and told.preserve == ()
+    assert told.law and told.answer_by == date(2026, 12, 15)
+    assert told.request_id == notice["request_id"] and told.request_id.version == 4
     with psycopg.connect(database) as conn:
         raw = conn.execute("SELECT row_to_json(o)::text FROM casebook.outbox o").fetchone()
         assert raw and "txn-1" not in raw[0]
+
+
+def test_what_was_given_beyond_the_policy_is_told_as_well_and_said(writer, keys) -> None:
+    class Beyond(Transfers):
+        def given(self, subjects):
+            return {"sms": Given("sms", 1, ("txn-1",), ("PI-001", "PI-060"))}
+
+    w = world(writer, keys, company=Beyond())
+    case_no = approved(w)
+    with w.desk.book() as conn:
+        (notice,) = outbox.listing(conn, case_no)
+        (said,) = [e for e in book.timeline(conn, case_no) if e["what"] == "given beyond the policy"]
+        (found,) = papers.open_findings(conn, case_no)
+    assert notice["erase"] == ["PI-001", "PI-060"]
+    assert said["detail"] == {"recipient": "sms", "categories": ["PI-060"]}
+    assert (found["code"], found["place"]) == ("given_beyond_policy", "recipient sms") and "PI-060" in found[
+        "what"
+    ]
 
 
 def test_without_a_register_those_are_told_whose_categories_were_located(w: World) -> None:
@@ -486,6 +578,26 @@ def test_a_store_that_is_down_at_any_step_is_retried_to_the_same_end(w: World, v
     assert failures == 1
     assert state(w, case_no) is CaseState.WAITING
     assert sum(r.owner == LI for rows in w.main.rows.values() for r in rows.values()) == 2
+    assert told_twice(w, case_no) == []
+
+
+def told_twice(w: World, case_no: str) -> list[dict[str, object]]:
+    """What the timeline says of a unit more than once."""
+    with w.desk.book() as conn:
+        return conn.execute(
+            "SELECT unit_id, from_state, to_state, detail FROM casebook.event"
+            " WHERE case_no = %s AND unit_id IS NOT NULL GROUP BY 1, 2, 3, 4 HAVING count(*) > 1",
+            [case_no],
+        ).fetchall()
+
+
+def test_a_case_book_that_goes_away_meanwhile_is_a_server_to_wait_for(w: World) -> None:
+    """Not only when it is asked for a connection: a session that ends says so too, and quotes nothing."""
+    with pytest.raises(NotReachable, match="check the records database") as said, w.desk.book() as conn:
+        with w.desk.book() as other:
+            other.execute("SELECT pg_terminate_backend(%s)", [conn.info.backend_pid])
+        book.cases(conn)
+    assert said.value.__cause__ is None
 
 
 @pytest.mark.parametrize("verb", ["restrict", "dispose"])
@@ -501,6 +613,7 @@ def test_killed_after_the_deed_the_run_resumes_from_receipts_and_does_nothing_tw
     for memory in (w.main, w.files):
         assert len([r for r in memory.kept if r.verb == "dispose"]) == 1
         assert len([r for r in memory.kept if r.verb == "restrict"]) == 1
+    assert told_twice(w, case_no) == []
 
 
 def test_running_every_verb_twice_changes_nothing_more(w: World) -> None:
@@ -539,10 +652,22 @@ def test_a_few_more_rows_since_the_rehearsal_are_noted_but_many_need_another_wor
         verbs.settle_and_plan(w.desk, case_no, **on())
     with pytest.raises(Refused, match="goes beyond what was approved"):
         verbs.dispose(w.desk, case_no, **on())
-    plan = w.main_plan(case_no).fingerprint()
-    with pytest.raises(Refused, match="another person"):
-        verbs.accept_plan(w.desk, case_no, approver=SUPPORT, plan=plan, as_of=TODAY)
-    verbs.accept_plan(w.desk, case_no, approver=BOSS, plan=plan, as_of=TODAY)
+    # The run is cleared from `rehearse`: the same question is asked again, about the plan in force.
+    assert progress.decided(w.desk, case_no) is None
+    shown = progress.acted_on(w.desk, case_no)
+    assert shown == w.main_plan(case_no)
+    plan = shown.fingerprint()
+    for approver, seen, says in (
+        (SUPPORT, plan, "another person"),
+        (BOSS, None, "not the plan in force"),
+        (BOSS, "0" * 64, "not the plan in force"),
+    ):
+        with pytest.raises(Refused, match=says):
+            verbs.approve(w.desk, case_no, approver=approver, as_of=TODAY, plan=seen)
+    for _ in range(2):
+        verbs.approve(w.desk, case_no, approver=BOSS, as_of=TODAY, plan=plan)
+    assert progress.decided(w.desk, case_no) == "the plan is approved and being carried out"
+    assert verbs.settle_and_plan(w.desk, case_no, **on()).fingerprint() == plan
     verbs.dispose(w.desk, case_no, **on())
     proved(w, case_no)
 
@@ -605,6 +730,25 @@ def test_a_hold_on_a_person_reaches_only_that_person(w: World) -> None:
     assert {x.disposition for x in plan.lines} == {Disposition.HOLD}
 
 
+@pytest.mark.parametrize("first", ["case", "hold"])
+def test_a_hold_on_a_person_reaches_a_case_under_another_version_of_the_token_key(
+    w: World, keys: FileKeyStore, first: str
+) -> None:
+    def order() -> str:
+        return verbs.open_hold(w.desk, basis="court", document_no="1", issuing_body="b", law="l",
+                               account_ids=frozenset({LI}), as_of=TODAY, actor="legal/sun")  # fmt: skip
+
+    number = order() if first == "hold" else ""
+    case_no = opened(w) if first == "case" else ""
+    keys.make(Purpose.SUBJECT_TOKEN.value, "case book", Purpose.SUBJECT_TOKEN)
+    number, case_no = number or order(), case_no or opened(w)
+    with w.desk.book() as conn:
+        provided = deciding.provisions(w.desk, conn, book.case(conn, case_no), TODAY)
+        noted = [e["detail"]["hold"] for e in book.timeline(conn, case_no) if e["what"] == "hold opened"]
+    assert {h.hold for p in provided.provisions for h in p.holds} == {number}
+    assert noted == ([number] if first == "case" else [])
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"document_no": " "}, {"issuing_body": ""}, {"law": ""}, {"basis": "wish"}, {"case_nos": frozenset()},
@@ -623,6 +767,266 @@ def test_a_hold_without_document_body_law_or_people_is_no_hold(w: World, wrong) 
         verbs.open_hold(w.desk, **(good | wrong), **on())
     with w.desk.book() as conn:
         assert holds.listing(conn) == []
+
+
+def held_by_court(w: World, case_no: str, *datasets: str) -> str:
+    return hold(w, case_no, datasets=frozenset(datasets))
+
+
+def left(w: World, dataset: str) -> int:
+    rows = (w.main.rows | w.files.rows)[dataset]
+    return sum(r.owner == LI for r in rows.values())
+
+
+@pytest.mark.parametrize("store", ["main", "files"])
+def test_a_hold_that_arrives_after_planning_is_obeyed_by_the_retry(w: World, store: str) -> None:
+    case_no = approved(w)
+    verbs.restrict(w.desk, case_no, **on())
+    verbs.settle_and_plan(w.desk, case_no, **on())
+    dataset = {"main": "account.session", "files": "scan.image"}[store]
+    getattr(w, store).down_at = {"dispose"}
+    with pytest.raises(NotReachable):
+        verbs.dispose(w.desk, case_no, **on())
+    before = left(w, dataset)
+    number = held_by_court(w, case_no, dataset)  # the order comes while the store is down
+    getattr(w, store).down_at = set()
+    with pytest.raises(Drifted, match="what must stay"):
+        verbs.dispose(w.desk, case_no, **on())
+    assert left(w, dataset) == before
+    verbs.settle_and_plan(w.desk, case_no, **on())
+    verbs.dispose(w.desk, case_no, **on())
+    proved(w, case_no)
+    assert left(w, dataset) == before and left(w, "account.account") == 0
+    assert verbs.rest(w.desk, case_no, **on()).state is CaseState.WAITING
+    with w.desk.book() as conn:
+        held = {u.dataset: u.hold for u in units.of_case(conn, case_no) if u.state is UnitState.HELD}
+    assert held == {dataset: number}
+
+
+def test_a_hold_over_people_that_is_narrowed_or_released_after_planning_is_weighed_anew(w: World) -> None:
+    case_no = verified(w)
+    number = hold(w, case_no, categories=frozenset({"PI-060"}))
+    verbs.rehearse(w.desk, case_no, **on())
+    verbs.approve(w.desk, case_no, approver=BOSS, as_of=TODAY)
+    verbs.restrict(w.desk, case_no, **on())
+    verbs.settle_and_plan(w.desk, case_no, **on())
+    verbs.release_hold(w.desk, number, document="2", **on())
+    with pytest.raises(Drifted, match="what must stay"):
+        verbs.dispose(w.desk, case_no, **on())
+
+
+def test_a_hold_opened_while_one_store_is_disposed_of_is_noticed_and_stops_the_next(w: World) -> None:
+    case_no = approved(w)
+    verbs.restrict(w.desk, case_no, **on())
+    verbs.settle_and_plan(w.desk, case_no, **on())
+    numbers: list[str] = []
+    w.main.meanwhile["dispose"] = lambda: numbers.append(hold(w, case_no))
+    with pytest.raises(Drifted, match="what must stay"):
+        verbs.dispose(w.desk, case_no, **on())
+    assert left(w, "account.account") == 0 and left(w, "scan.image") == 1
+    with w.desk.book() as conn:
+        assert holds.overtaken(conn, numbers[0]) == (case_no,)
+        told = [e["detail"] for e in book.timeline(conn, case_no) if e["what"] == "hold opened"]
+        assert told == [{"hold": numbers[0], "while_disposing": True}]
+    later = hold(w, case_no, datasets=frozenset({"scan.image"}))
+    with w.desk.book() as conn:
+        assert holds.overtaken(conn, later) == (), "nothing was being disposed of"
+
+
+def test_a_hold_on_a_person_is_noticed_by_the_case_about_that_person(w: World) -> None:
+    case_no, other = approved(w), opened(w, WANG)
+    number = verbs.open_hold(w.desk, basis="court", document_no="1", issuing_body="b", law="l",
+                             account_ids=frozenset({LI}), as_of=TODAY, actor="legal/sun")  # fmt: skip
+    with w.desk.book() as conn:
+        for case, says in ((case_no, [number]), (other, [])):
+            found = [e["detail"]["hold"] for e in book.timeline(conn, case) if e["what"] == "hold opened"]
+            assert found == says
+
+
+def test_two_runs_never_dispose_of_one_case_at_the_same_time(w: World) -> None:
+    case_no = approved(w)
+    with w.desk.book() as conn, holds.none_unnoticed(conn, case_no), w.desk.book() as second:
+        second.execute("SET lock_timeout = '50ms'")
+        with pytest.raises(NotReachable, match="by somebody else"), holds.none_unnoticed(second, case_no):
+            pass
+
+
+def test_a_store_that_was_begun_stops_where_it_is_at_a_hold_that_came_since(w: World) -> None:
+    case_no = approved(w)
+    verbs.restrict(w.desk, case_no, **on())
+    verbs.settle_and_plan(w.desk, case_no, **on())
+    w.files.dies_after = {"intend"}
+    with pytest.raises(KeyboardInterrupt):
+        verbs.dispose(w.desk, case_no, **on())
+    number = held_by_court(w, case_no, "scan.image")
+    for verb in (verbs.dispose, verbs.settle_and_plan, verbs.dispose):
+        with pytest.raises(Refused, match=r"what must stay of scan\.image is more than"):
+            verb(w.desk, case_no, **on())
+    assert left(w, "scan.image") == 1
+    verbs.release_hold(w.desk, number, document="2", **on())
+    verbs.settle_and_plan(w.desk, case_no, **on())
+    verbs.dispose(w.desk, case_no, **on())
+    proved(w, case_no)
+    assert left(w, "scan.image") == 0
+    assert verbs.rest(w.desk, case_no, **on()).state is CaseState.WAITING
+
+
+def secretly_held(w: World, case_no: str, **scope) -> str:
+    return verbs.open_hold(w.desk, basis="court", document_no="(2026)京0108民初1号", issuing_body="法院",
+                           law="policy 5.2(2)", case_nos=frozenset({case_no}), as_of=TODAY, actor="legal/sun",
+                           confidential=True, **scope)  # fmt: skip
+
+
+def test_no_message_and_no_finding_speaks_of_a_hold_that_came_after_the_rehearsal(w: World) -> None:
+    """What a red task says, Airflow stores for everybody; the case's page shows findings to whoever opens cases."""
+    said: list[str] = []
+
+    def refused(verb, **more) -> None:
+        with pytest.raises((Refused, Drifted)) as told:
+            verb(w.desk, case_no, **more)
+        said.append(str(told.value))
+
+    case_no = verified(w)
+    verbs.rehearse(w.desk, case_no, **on())
+    secretly_held(w, case_no, categories=frozenset({"PI-060"}))
+    refused(verbs.approve, approver=BOSS, as_of=TODAY)
+    seen = verbs.rehearse(w.desk, case_no, **on()).fingerprint()
+    verbs.approve(w.desk, case_no, approver=BOSS, as_of=TODAY, plan=seen)
+    verbs.restrict(w.desk, case_no, **on())
+    secretly_held(w, case_no, datasets=frozenset({"account.session"}))
+    w.main.rows["account.session"] |= {n: Row(LI) for n in range(100, 103)}
+    w.main.rows["ca.certificate"] |= {n: Row(LI, date(2020, 1, 1)) for n in range(100, 200)}
+    refused(verbs.settle_and_plan, **on())  # the certificates go further than what was approved
+    with w.desk.book() as conn:
+        said += [f["what"] for f in papers.open_findings(conn, case_no)]
+    verbs.accept_plan(w.desk, case_no, approver=BOSS, plan=w.main_plan(case_no).fingerprint(), as_of=TODAY)
+    secretly_held(w, case_no, datasets=frozenset({"account.account"}))
+    refused(verbs.dispose, **on())
+    verbs.settle_and_plan(w.desk, case_no, **on())
+    w.files.dies_after = {"intend"}
+    with pytest.raises(KeyboardInterrupt):
+        verbs.dispose(w.desk, case_no, **on())
+    secretly_held(w, case_no, datasets=frozenset({"scan.image"}))
+    refused(verbs.dispose, **on())
+    assert len(said) >= 5
+    assert [text for text in said if re.search(r"(?i)\bhold|\bheld\b|保全", text)] == []
+
+
+def test_a_confidential_hold_is_compared_as_what_is_kept(w: World) -> None:
+    """One dataset both held and grown: the difference that is told names what goes and what is kept."""
+    case_no = approved(w)
+    verbs.restrict(w.desk, case_no, **on())
+    secretly_held(w, case_no, datasets=frozenset({"account.session"}))
+    plan = verbs.settle_and_plan(w.desk, case_no, **on())
+    with w.desk.book() as conn:
+        case = book.case(conn, case_no)
+        differences, _ = acting._further(w.desk, conn, case, plan)
+        open_about_it = planner.compare(papers.plans(conn, case, "rehearsal")[-1], plan)
+    assert {f.what.split(":")[0] for f in differences} == {"to be erased", "to be retained"}
+    assert "to be held" in {f.what.split(":")[0] for f in open_about_it}
+
+
+def test_a_parked_case_is_refused_in_the_words_of_a_waiting_one(w: World) -> None:
+    case_no = verified(w)
+    secretly_held(w, case_no)
+    verbs.rehearse(w.desk, case_no, **on())
+    verbs.approve(w.desk, case_no, approver=BOSS, as_of=TODAY)
+    for verb in (verbs.restrict, verbs.settle_and_plan, verbs.dispose):
+        verb(w.desk, case_no, **on())
+    proved(w, case_no)
+    assert verbs.rest(w.desk, case_no, **on()).state is CaseState.HELD
+    for verb in (verbs.restrict, verbs.rehearse):
+        with pytest.raises(Refused) as told:
+            verb(w.desk, case_no, **on())
+        assert not re.search(r"(?i)\bhold|\bheld\b", str(told.value)), told.value
+
+
+# --- plans that come back ---------------------------------------------------------------------
+
+
+def test_a_row_that_appears_and_goes_again_leaves_the_first_plan_in_force(w: World) -> None:
+    case_no = approved(w)
+    verbs.restrict(w.desk, case_no, **on())
+    first = verbs.settle_and_plan(w.desk, case_no, **on())
+    w.main.rows["account.session"][90] = Row(LI)
+    assert verbs.settle_and_plan(w.desk, case_no, **on()) != first
+    del w.main.rows["account.session"][90]
+    assert verbs.settle_and_plan(w.desk, case_no, **on()) == first
+    assert w.main_plan(case_no) == first
+    carried = verbs.dispose(w.desk, case_no, **on())
+    assert {r.plan for r in carried} == {first.fingerprint()}
+    proved(w, case_no)
+    assert verbs.rest(w.desk, case_no, **on()).state is CaseState.WAITING
+    with w.desk.book() as conn:
+        assert [done.plan for done in papers.carried_out(conn, book.case(conn, case_no))] == [first]
+
+
+def test_a_store_without_transactions_is_finished_by_the_plan_it_was_begun_with_however_long_ago(
+    w: World,
+) -> None:
+    case_no = approved(w)
+    verbs.restrict(w.desk, case_no, **on())
+    begun = verbs.settle_and_plan(w.desk, case_no, **on())
+    honest = w.main.dispose
+    w.main.dispose = lambda step, plan: None  # type: ignore[method-assign,assignment,return-value]
+    w.files.dies_after = {"intend"}
+    with pytest.raises(KeyboardInterrupt):
+        verbs.dispose(w.desk, case_no, **on())
+    w.main.dispose = honest  # type: ignore[method-assign]
+    for n in range(3):  # the other store's items move on, and it is planned three times more
+        w.main.rows["account.session"][90 + n] = Row(LI)
+        verbs.settle_and_plan(w.desk, case_no, **on())
+    receipts = verbs.dispose(w.desk, case_no, **on())
+    assert {r.store: r.plan == begun.fingerprint() for r in receipts} == {"main": False, "files": True}
+    proved(w, case_no)
+    assert left(w, "scan.image") == 0
+    assert verbs.rest(w.desk, case_no, **on()).state is CaseState.WAITING
+
+
+# --- later steps ------------------------------------------------------------------------------
+
+
+def test_a_later_step_takes_what_the_one_before_left_and_asks_again_for_more(w: World) -> None:
+    case_no = verified(w)
+    number = hold(w, case_no)
+    verbs.rehearse(w.desk, case_no, **on())
+    verbs.approve(w.desk, case_no, approver=BOSS, as_of=TODAY)
+    assert rested(w, case_no) is CaseState.HELD
+    verbs.release_hold(w.desk, number, document="2", **on())
+    w.main.rows["account.session"] |= {100 + n: Row(LI) for n in range(40)}
+    verbs.restrict(w.desk, case_no, **on())
+    with pytest.raises(Refused, match=r"account\.session .*42 items are to go, but the step before left 2"):
+        verbs.settle_and_plan(w.desk, case_no, **on())
+    with pytest.raises(Refused, match="clear the task `rehearse`"):
+        verbs.dispose(w.desk, case_no, **on())
+    plan = w.main_plan(case_no).fingerprint()
+    verbs.approve(w.desk, case_no, approver=BOSS, as_of=TODAY, plan=plan)
+    assert rested(w, case_no) is CaseState.WAITING
+    # And at the next date what was to stay still stays, unless somebody says so.
+    later = date(2027, 5, 2)
+    w.main.rows["ra.application"][2].started = date(2000, 1, 1)
+    verbs.restrict(w.desk, case_no, **on(later))
+    with pytest.raises(Refused, match=r"ra\.application .*1 items are to go, but the step before left 0"):
+        verbs.settle_and_plan(w.desk, case_no, **on(later))
+    w.main.rows["ra.application"][2].started = date(2024, 6, 30)
+    assert rested(w, case_no, later) is CaseState.WAITING
+    assert findings(w, case_no) == []
+
+
+# --- after the letter -------------------------------------------------------------------------
+
+
+def test_after_the_letter_of_a_refusal_the_case_is_closed_and_the_person_can_ask_again(w: World) -> None:
+    case_no = verified(w)
+    with pytest.raises(Refused, match="nothing to hand over yet"):
+        verbs.told(w.desk, case_no, **on())
+    verbs.refuse(w.desk, case_no, ground="11.4(5)", article="PIPL 50", reasons="r", scope=["everything"],
+                 reviewer=BOSS, second_reviewer="approver/zhao", as_of=TODAY)  # fmt: skip
+    with pytest.raises(Refused, match=f"case told {case_no}"):
+        opened(w)
+    assert verbs.told(w.desk, case_no, **on()).state is CaseState.CLOSED
+    assert verbs.told(w.desk, case_no, **on()).state is CaseState.CLOSED
+    assert opened(w) != case_no
 
 
 # --- lies -------------------------------------------------------------------------------------
@@ -699,7 +1103,7 @@ def test_a_closed_case_reopens_only_when_something_resurfaced(w: World) -> None:
 
 def test_a_nightly_cohort_needs_no_identity_and_no_approval_but_notices_and_proof(w: World) -> None:
     made = verbs.open_own_initiative(
-        w.desk, [WANG, LI, LI], ground=Ground.LIMIT_REACHED, trigger_user="system/nightly", as_of=TODAY
+        w.desk, [WANG, LI, LI], ground=Ground.MINOR, trigger_user="system/nightly", as_of=TODAY
     )
     plan = verbs.rehearse(w.desk, made.case_no, **on())
     assert sum(x.items for x in plan.located) == 15
@@ -708,6 +1112,47 @@ def test_a_nightly_cohort_needs_no_identity_and_no_approval_but_notices_and_proo
         assert {u.subject_no for u in units.of_case(conn, made.case_no)} == {units.COHORT}
         assert outbox.listing(conn, made.case_no)
     assert opened(w, LI) != made.case_no, "a request may be opened beside a nightly cohort"
+
+
+@pytest.mark.parametrize("ground", [Ground.LIMIT_REACHED, Ground.PURPOSE_ACHIEVED])
+def test_a_ground_that_reaches_a_part_is_never_taken_for_the_whole_person(w: World, ground: Ground) -> None:
+    with pytest.raises(Refused, match="reaches only a part"):
+        verbs.open_own_initiative(w.desk, [LI], ground=ground, trigger_user="system/nightly", as_of=TODAY)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"ground": Ground.LIMIT_REACHED}, {"ground": Ground.SHUTDOWN}, {"ground": Ground.PURPOSE_ACHIEVED},
+        {"ground": Ground.WITHDRAWN_CONSENT}, {"ground": Ground.OBJECTION}, {"ground": Ground.NO_CONSENT},
+        {"ground": Ground.UNLAWFUL_PROCESSING}, {"ground": Ground.BREACH_OF_AGREEMENT},
+        {"channel": Channel.SCHEDULE}, {"requester": Requester.US}, {"requester": Requester.OBJECTOR},
+    ],
+)  # fmt: skip
+def test_nobody_can_ask_for_what_skips_identity_and_approval_or_reaches_only_a_part(
+    w: World, database: str, said: dict
+) -> None:
+    request = {"ground": Ground.CANCELLATION, "channel": Channel.APP, "requester": Requester.SELF} | said
+    with pytest.raises(Refused) as refused:
+        verbs.open_case(w.desk, LI, trigger_user=SUPPORT, received_at=RECEIVED, **request)
+    assert refused.value.next_step
+    assert stored_cases(database) == 0 and w.desk.accounts.asked == []
+
+
+def test_a_minor_that_somebody_reports_is_verified_and_approved_like_any_request(w: World) -> None:
+    case_no = opened(w, ground=Ground.MINOR)
+    assert state(w, case_no) is CaseState.RECEIVED
+    assert progress.identified(w.desk, case_no) is None and progress.decided(w.desk, case_no) is None
+    for verb in (verbs.rehearse, verbs.restrict, verbs.settle_and_plan, verbs.dispose):
+        with pytest.raises(Refused):
+            verb(w.desk, case_no, **on())
+    proof = {"method": "guardian_documents_compared", "fields": ["PI-001"], "as_of": TODAY, "actor": ROBOT}
+    verbs.ask_identity(w.desk, case_no, **proof)
+    verbs.record_identity(w.desk, case_no, outcome="matched", **proof)
+    verbs.rehearse(w.desk, case_no, **on())
+    with pytest.raises(Refused, match="nobody has approved"):
+        verbs.restrict(w.desk, case_no, **on())
+    assert not w.main.kept and not w.main.restricted
 
 
 def test_a_request_is_no_own_initiative(w: World) -> None:

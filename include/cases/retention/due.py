@@ -1,0 +1,225 @@
+"""What is due on a day, per rule and dataset: found by the stores, judged by the interval of each group of items.
+
+Read only. A store finds with the newest day that is over; the judge counts the days again, one group at a time. If the two do
+not agree nothing is told but that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import partial
+
+from include.cases.accounts import home
+from include.cases.retention import objects
+from include.cases.retention.held import HeldPeople
+from include.cases.retention.limits import binds, bounded, question
+from include.model.catalogue import Catalogue, Dataset
+from include.model.doors import Connections
+from include.model.errors import BooksDoNotBalance, CatalogueError, NotReachable, QuietusError
+from include.model.flow import Finding
+from include.model.interval import DECIDE, Interval, Standing, collided, interval
+from include.model.retention import Clock, Group, Question
+from include.model.words import DatasetKind, Role, StoreKind
+from include.stores.postgres.live import Live
+from include.stores.postgres.retention.look import ROWS, Look, look
+from include.stores.postgres.retention.starts import kinds
+from include.stores.postgres.server import Connection, Server
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A group of items of one dataset, with the interval that its rules leave."""
+
+    dataset: str
+    interval: Interval
+    held: bool
+    items: int
+    clocks: tuple[Clock, ...] = ()  # of its binds, in their order
+
+    @property
+    def rule(self) -> str:
+        """The rule that says by when it must go."""
+        return self.interval.ended_by.name if self.interval.ended_by else "none"
+
+
+@dataclass
+class Seen:
+    """What was seen of an estate, and what was not: a dataset that could not be asked is no zero."""
+
+    as_of: date
+    judged: list[Judged] = field(default_factory=list)
+    unverified: dict[str, str] = field(default_factory=dict)  # dataset -> why
+
+    def findings(self) -> list[Finding]:
+        """Conflicts between statutes, explained by the two that collide; a person decides."""
+        found: Counter[tuple[str, str]] = Counter()
+        for it in self.judged:
+            if it.interval.conflict:
+                found[it.dataset, collided(it.interval.conflict)] += it.items
+        unruled: Counter[str] = Counter()
+        for it in self.judged:
+            if not it.interval.ruled:
+                unruled[it.dataset] += it.items
+        return [
+            Finding(
+                code="no_rule", dataset=dataset, place=dataset, items=items,
+                what="no rule says anything of these items: none of the starting points returns them",
+                next_step="bind a rule that reaches them, or let a starting point return them",
+            )
+            for dataset, items in sorted(unruled.items())
+        ] + [
+            Finding(
+                code="empty_interval", dataset=dataset, place=dataset, items=items, what=what,
+                next_step=DECIDE,
+            )
+            for (dataset, what), items in sorted(found.items())
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table that ops reads. ``oldest``: the first day on which one of them was due."""
+
+    rule: str
+    dataset: str
+    due: int
+    overdue: int
+    oldest: date | None
+    held: int
+    basis: str  # law, or company period
+
+    def told(self) -> dict[str, object]:
+        return {
+            "rule": self.rule, "dataset": self.dataset, "due": self.due, "overdue": self.overdue,
+            "oldest": self.oldest, "held": self.held, "basis": self.basis,
+        }  # fmt: skip
+
+
+Known = Callable[[str], None]
+
+
+def see(
+    catalogue: Catalogue, connections: Connections, as_of: date, *, held: HeldPeople | None = None,
+    everything: bool = False, rows: int = ROWS, say: Known = lambda _: None,
+) -> Seen:  # fmt: skip
+    """Ask every store about every dataset. ``everything``: how all items stand, not only what is due."""
+    seen = Seen(as_of)
+
+    def one(server: Server, connection: Connection, it: Look) -> None:
+        groups = look(server, connection, it, rows)
+        seen.judged += judge(catalogue, it.dataset, as_of, groups, everything=everything)
+
+    def questions(dataset: Dataset) -> Question:
+        return question(catalogue, dataset, as_of, everything=everything)
+
+    seen.unverified = ask(catalogue, connections, questions, held or HeldPeople(), one, say)
+    return seen
+
+
+def ask(
+    catalogue: Catalogue, connections: Connections, questions: Callable[[Dataset], Question | None], held: HeldPeople,
+    one: Callable[[Server, Connection, Look], None], say: Known = lambda _: None,
+) -> dict[str, str]:  # fmt: skip
+    """Put a question about each dataset to its store, in sessions that cannot write. What could not be asked, and why; a store
+    that does not answer leaves all of its datasets so. ``questions``: None for a dataset that is not asked about."""
+    unverified: dict[str, str] = {}
+    asked: dict[str, Question] = {}
+    for dataset in catalogue.datasets:
+        try:
+            if (about := questions(dataset)) is not None:
+                asked[dataset.id] = about
+        except CatalogueError as error:
+            unverified[dataset.id] = str(error)
+    for store in catalogue.stores:
+        if store.kind is not StoreKind.POSTGRES:
+            continue
+        ours = [d for d in catalogue.datasets if d.id in asked and answering(catalogue, d) == store.id]
+        server = Server(lambda c=store.connection: connections.postgres(c, Role.PROVER), store.id)  # type: ignore[misc]
+        try:
+            with server.connect() as connection:
+                connection.execute("SET default_transaction_read_only = on")
+                live = Live.read(connection)
+                for dataset in ours:
+                    say(dataset.id)
+                    try:
+                        it = _look(catalogue, server, connection, live, asked[dataset.id], held)
+                        if dataset.kind is DatasetKind.TABLE:
+                            one(server, connection, it)
+                        elif why := objects.ask(it, connections, partial(one, server, connection)):
+                            unverified[dataset.id] = why
+                    except BooksDoNotBalance:
+                        raise
+                    except QuietusError as error:
+                        unverified[dataset.id] = str(error)
+        except NotReachable as error:
+            unverified |= dict.fromkeys((d.id for d in ours), str(error))
+    return unverified
+
+
+def answering(catalogue: Catalogue, dataset: Dataset) -> str:
+    """The database that knows when the clocks of a dataset started: its own, or that of the accounts."""
+    of = catalogue.store(dataset.store)
+    return of.id if of.kind is StoreKind.POSTGRES else home(catalogue).store
+
+
+def _look(
+    catalogue: Catalogue,
+    server: Server,
+    connection: Connection,
+    live: Live,
+    asked: Question,
+    held: HeldPeople,
+) -> Look:
+    queries = sorted({x.start.query for x in asked.limits if x.start and x.start.query})
+    with server.reaching(f"{server.store} {asked.dataset}"):
+        types = kinds(connection, catalogue, queries, asked.as_of)
+    dataset = catalogue.dataset(asked.dataset)
+    everybody, people = held.of(dataset)
+    return Look(catalogue, live, dataset, asked, types, people, everybody)
+
+
+def judge(
+    catalogue: Catalogue, dataset: Dataset, as_of: date, groups: Iterable[Group], *, everything: bool = False
+) -> Iterator[Judged]:
+    """The groups with their intervals. Raises BooksDoNotBalance if a store calls due what the calendar does not."""
+    of = tuple(binds(catalogue, dataset))
+    merged: Counter[Group] = Counter()
+    for group in groups:
+        merged[group.model_copy(update={"items": 0})] += group.items
+    for group, items in merged.items():
+        it = interval(bounded(of, group))
+        stands = it.stands(as_of)
+        if not everything and stands not in (Standing.DUE, Standing.CONFLICT):
+            raise BooksDoNotBalance(
+                f"the store calls {items} items due that are {stands.value}", about=dataset.id,
+                next_step="this is a fault of the query; report it, and dispose of nothing by it",
+            )  # fmt: skip
+        yield Judged(dataset.id, it, group.held, items, group.clocks)
+
+
+def table(seen: Seen) -> list[Row]:
+    """Per rule and dataset, what is due; overdue is what last night should have taken, and nothing holds."""
+    found: dict[tuple[str, str], list[Judged]] = {}
+    for it in seen.judged:
+        if it.interval.stands(seen.as_of) is Standing.DUE:
+            found.setdefault((it.rule, it.dataset), []).append(it)
+    return [_row(key, of, seen.as_of) for key, of in sorted(found.items())]
+
+
+def _row(key: tuple[str, str], of: Sequence[Judged], as_of: date) -> Row:
+    free = [x for x in of if not x.held]
+    oldest = min((x.interval.latest for x in free if x.interval.latest), default=None)
+    ended_by = of[0].interval.ended_by
+    return Row(
+        *key,
+        due=sum(x.items for x in free),
+        overdue=sum(x.items for x in free if x.interval.latest and x.interval.latest < as_of - DAY),
+        oldest=oldest + DAY if oldest else None,
+        held=sum(x.items for x in of if x.held),
+        basis="company period" if ended_by and ended_by.company else ended_by.law if ended_by else "",
+    )

@@ -1,0 +1,96 @@
+"""Whom the open holds name, as account ids: in memory, for one question to a store, and nowhere else.
+
+A hold knows people by keyed tokens. Whoever has a case is found in the book, sealed; for anybody else the ids of all accounts
+pass by, page by page, until every token is found. A token that nobody has any more holds nothing that is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from psycopg import sql
+
+from include.cases import book, holds, sealing, subjects
+from include.cases.accounts import home
+from include.cases.book import Conn
+from include.cases.keys import Purpose
+from include.cases.lookups import looking_up
+from include.cases.rooms import Desk
+from include.cases.scopes import HoldOrder
+from include.model.catalogue import Dataset
+
+PAGE = 50_000
+
+
+@dataclass(frozen=True)
+class HeldPeople:
+    """The open holds, and whom each names."""
+
+    orders: tuple[HoldOrder, ...] = ()
+    people: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)  # hold -> account ids
+
+    def of(self, dataset: Dataset) -> tuple[bool, tuple[str, ...]]:
+        """Whether a hold covers the dataset whosever it is, and else of whom."""
+        covering = [o for o in self.orders if o.scope.covers(dataset)]
+        everybody = any(not (o.scope.cases or o.scope.subjects) for o in covering)
+        return everybody, tuple(sorted(frozenset[str]().union(*(self.people[o.number] for o in covering))))
+
+
+def held_people(desk: Desk) -> HeldPeople:
+    """Resolve every open hold. Raises Refused for a case whose key is gone, NotReachable if the accounts do not answer."""
+    with desk.book() as conn:
+        orders = holds.orders(conn)
+        of_cases = {c: _ids(conn, desk, c) for c in sorted({c for o in orders for c in o.scope.cases})}
+        wanted = frozenset[str]().union(*(o.scope.subjects for o in orders))
+        known = {token: id for case in _cases_with(conn, wanted) for id in _ids(conn, desk, case)
+                 for token in _tokens(desk, id) if token in wanted}  # fmt: skip
+    missing = wanted - known.keys()
+    for id in _accounts(desk) if missing else ():
+        found = missing.intersection(_tokens(desk, id))
+        known.update(dict.fromkeys(found, id))
+        missing -= found
+        if not missing:
+            break
+    people = {
+        o.number: frozenset(known[t] for t in o.scope.subjects if t in known).union(
+            *(of_cases[c] for c in o.scope.cases)
+        )
+        for o in orders
+    }
+    return HeldPeople(orders, people)
+
+
+def _ids(conn: Conn, desk: Desk, case_no: str) -> tuple[str, ...]:
+    return subjects.ids(conn, desk.keys, book.case(conn, case_no))
+
+
+def _cases_with(conn: Conn, tokens: frozenset[str]) -> Sequence[str]:
+    rows = conn.execute(
+        "SELECT DISTINCT s.case_no FROM casebook.case_subject s JOIN casebook.case_ c USING (case_no)"
+        " WHERE s.token = ANY(%s) AND c.closed_at IS NULL ORDER BY s.case_no",
+        ([bytes.fromhex(t) for t in tokens],),
+    ).fetchall()
+    return [str(r["case_no"]) for r in rows]
+
+
+def _tokens(desk: Desk, id: str) -> tuple[str, ...]:
+    every = sealing.digests(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, id)
+    return tuple(d.hex() for d in every.values())
+
+
+def _accounts(desk: Desk) -> Iterator[str]:
+    """Every account id, in order."""
+    dataset = home(desk.catalogue)
+    query = sql.SQL("SELECT {k}::text FROM {t} WHERE {k} > %s ORDER BY {k} LIMIT %s").format(
+        k=sql.Identifier(dataset.key[0]), t=sql.Identifier(*dataset.address.split("."))
+    )
+    after = ""
+    with looking_up(
+        desk.catalogue, desk.connections, dataset, seconds=60, silent="it does not answer",
+        unreadable="the table of accounts cannot be read", about=f"store {dataset.store}",
+    ) as conn:  # fmt: skip
+        conn.autocommit = True
+        while page := conn.execute(query, (after, PAGE)).fetchall():
+            yield from (str(r[0]) for r in page)
+            after = str(page[-1][0])

@@ -1,0 +1,29 @@
+"""Objects by age: a bucket is listed, and the database is asked about the paths. The two stores know nothing of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from include.model.doors import Connections
+from include.model.words import DatasetKind, Role
+from include.stores.postgres.retention.look import Look
+from include.stores.postgres.retention.paths import Paths
+from include.stores.s3.inventory import Inventory
+
+RECORDS = "records in shared files are not read by age yet"
+
+
+def ask(it: Look, connections: Connections, one: Callable[[Look], None]) -> str | None:
+    """Put the question to every path of a dataset of objects. Why not all of it could be judged; None: all was."""
+    if it.dataset.kind is not DatasetKind.OBJECTS:
+        return RECORDS
+    store = it.catalogue.store(it.dataset.store)
+    inventory = Inventory(connections.s3(store.connection, Role.PROVER), it.dataset)
+    strays: list[int] = []
+    one(Paths(**it.asked(), variables=inventory.variables, tallies=inventory.tallies, strays=strays))
+    said = []
+    if sum(strays):
+        said.append(f"{sum(strays)} lie under paths that lead to nobody in the database")
+    if inventory.elsewhere:
+        said.append(f"{inventory.elsewhere} lie under paths of another form")
+    return "; ".join(said) or None
