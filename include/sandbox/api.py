@@ -26,6 +26,7 @@ class TaskState:
     state: str | None
     tries: int
     seconds: float
+    map_index: int = -1  # of a mapped task, which of them
 
 
 class AirflowUser:
@@ -59,6 +60,10 @@ class AirflowUser:
             else:
                 return
 
+    def pause(self, dag_id: str) -> None:
+        """Let nothing more of a DAG begin; what runs already goes on."""
+        self._call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": True})
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         return str(self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
 
@@ -67,14 +72,16 @@ class AirflowUser:
         said = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")
         rows = sorted(said["task_instances"], key=lambda t: (t["start_date"] is None, t["start_date"] or ""))
         return tuple(
-            TaskState(t["task_id"], t["state"], t["try_number"], float(t["duration"] or 0)) for t in rows
+            TaskState(t["task_id"], t["state"], t["try_number"], float(t["duration"] or 0), t["map_index"])
+            for t in rows
         )
 
-    def log(self, dag_id: str, run_id: str, task_id: str, attempt: int) -> list[str]:
+    def log(self, dag_id: str, run_id: str, task_id: str, attempt: int, map_index: int = -1) -> list[str]:
         """What a task said, line by line."""
         said = self._call(
             "GET",
-            f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}?full_content=true",
+            f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
+            f"?full_content=true&map_index={map_index}",
         )
         return [line for entry in said.get("content") or [] for line in _lines(entry)]
 
@@ -106,7 +113,7 @@ class AirflowUser:
                 "Airflow's API server does not answer", about=self.url, next_step="quietus sandbox status"
             ) from None
         if reply.status_code >= 500:
-            raise NotReachable(f"Airflow answered {reply.status_code}", about=self.url, next_step="try again")
+            raise NotReachable(_reason(reply), about=f"Airflow ({reply.status_code})", next_step="try again")
         if reply.status_code >= 400:
             raise Refused(_reason(reply), about=f"Airflow ({reply.status_code})")
         return dict(reply.json()) if reply.content else {}

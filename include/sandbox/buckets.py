@@ -22,14 +22,15 @@ LOCKED = "ca-evidence-locked"
 BUCKETS = (ID_PHOTOS, FACE_VIDEO, FINGERPRINTS, SEALS, CONTRACTS, CALLS, LOGS, LOCKED)
 
 
-def make_buckets(s3: S3Client) -> None:
-    """Make those that are not there. Raises NotReachable."""
+def make_buckets(s3: S3Client) -> bool:
+    """Make those that are not there; whether none was. Raises NotReachable."""
     try:
         there = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
         for name in BUCKETS:
             if name not in there:
                 s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=name == LOCKED)
             s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        return there.isdisjoint(BUCKETS)
     except (ClientError, BotoCoreError) as error:
         raise NotReachable(
             f"the sandbox's buckets could not be made ({type(error).__name__})",

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from rich.console import Console
-from rich.table import Table
 
 from include.cases import book, papers
+from include.cases.notices import outbox
 from include.cases.shelf import Shelf
 from include.catalogue import load
 from include.ledger.verify import verify
-from include.model.catalogue import Catalogue
 from include.model.errors import NotProved, Refused
-from include.model.flow import Plan
 from include.model.times import observed_now
-from include.model.words import Disposition, Role
+from include.model.words import Role
 from include.sandbox import seed as seeding
-from include.sandbox.api import ENDED, SETTLED, AirflowUser
+from include.sandbox import story
+from include.sandbox.api import ENDED, SETTLED, AirflowUser, wait
 from include.sandbox.company import SEED, environment, make_ready
+from include.sandbox.recipients.truth import truth
+from include.sandbox.recipients.world import World
 from include.sandbox.stack.stack import COMPANY, Stack
 
 DAG = "account_cancellation"
 CLOCKS = "case_clocks"
+NOTICES = "recipient_notices"
+ROUNDS = 3  # of telling and asking: most bodies answer within seconds, and some never
 PATIENCE = 600.0  # seconds for the whole run
 ANSWERS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "verify_identity.ask": (
@@ -39,21 +41,25 @@ ANSWERS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
 """Who answers what: nobody who triggered the run decides on it."""
 
 
-def run(people: int) -> None:
-    """Make the company ready, cancel one account, show what became of it. Raises if it did not go well."""
+def run(people: int, *, ends: bool = False) -> str:
+    """Make the company ready, cancel one account, show what became of it; the case's number. ``ends``: of somebody whose case
+    ends one day. Raises if it did not go well."""
     console, begun = Console(highlight=False), time.monotonic()
     if not console.is_terminal:
-        console.width = 140
+        console.width = story.WIDTH
 
     def say(line: str) -> None:
         console.print(f"[dim]{time.monotonic() - begun:6.1f} s[/dim]  {line}", soft_wrap=True)
 
     stack = Stack()
     make_ready(stack, say, people=people)
-    account = somebody(stack)
+    account = somebody(stack, ends=ends)
     say("support triggers the promise [bold]account_cancellation[/bold] for one opaque account id")
     done = cancel(stack, account, say)
     show(console, stack, done)
+    tell_recipients(stack, say)
+    show_recipients(console, stack, done.case_no, account)
+    return done.case_no
 
 
 @dataclass(frozen=True)
@@ -67,16 +73,19 @@ class Done:
     whole: float
 
 
-def somebody(stack: Stack) -> str:
-    """A customer who is still one: the ordinary one at first, then others who hold a certificate."""
+def somebody(stack: Stack, *, ends: bool = False) -> str:
+    """A customer who is still one: the ordinary one at first, then others who hold a certificate. ``ends``: one of whom
+    everything has a date; a contract that was signed with somebody else goes with its last party, whenever that leaves."""
     with psycopg.connect(stack.company.superuser_conninfo(COMPANY)) as connection:
         row = connection.execute(
             "SELECT a.account_id FROM account.account AS a JOIN cert.certificate AS c USING (account_id)"
             " WHERE a.cancelled_at IS NULL AND a.kind = 'person' AND c.status = 'valid'"
             " AND (a.account_id = %(first)s OR NOT a.account_id = ANY(%(special)s))"
+            " AND NOT (%(ends)s AND EXISTS (SELECT FROM sign.contract_party p WHERE p.account_id = a.account_id))"
             " ORDER BY a.account_id <> %(first)s, a.account_id LIMIT 1",
             {
                 "first": seeding.hard_cases(SEED)["ordinary"],
+                "ends": ends,
                 "special": list(seeding.hard_cases(SEED).values()),
             },
         ).fetchone()
@@ -128,6 +137,33 @@ def cancel(stack: Stack, account: str, say: Any) -> Done:
     )
 
 
+def tell_recipients(stack: Stack, say: Any) -> None:
+    """What runs by itself every five minutes, now: whoever was given the data is told, and asked what became of it."""
+    admin = AirflowUser(stack.airflow.url, "admin", stack.airflow.password("admin"))
+    admin.unpause(NOTICES)
+    for n in range(ROUNDS):
+        run_id = str(admin.trigger(NOTICES, {})["dag_run_id"])
+        say(f"{NOTICES}: {'recipients are told' if n == 0 else 'recipients are asked'}")
+        wait(lambda run=run_id: _ended(admin, run), PATIENCE, NOTICES)  # type: ignore[misc]
+
+
+def _ended(admin: AirflowUser, run_id: str) -> str | None:
+    state = admin.run_state(NOTICES, run_id)
+    return state if state in ENDED else None
+
+
+def show_recipients(console: Console, stack: Stack, case_no: str, account: str) -> None:
+    """The 26 recipients of table 4.4, the state of each notice, and what the outside world really still has: in life
+    nobody can look into a recipient's memory, here the sandbox does."""
+    with book.connect(environment(stack).postgres(book.RECORDS, Role.READER)) as conn:
+        notices = outbox.listing(conn, case_no)
+    console.print()
+    still = {known.body: known.still for known in truth(World(stack.outside), account)}
+    console.print(story.recipients(notices, load(), still))
+    console.print(f"  each round and date   {stack.airflow.url}/quietus/cases/{case_no}", soft_wrap=True)
+    console.print(f"  what only a person can do   {stack.airflow.url}/quietus/errands", soft_wrap=True)
+
+
 def show(console: Console, stack: Stack, done: Done) -> None:
     """What went, what stayed, on which law and until when; where to look; and the certificate, verified."""
     catalogue = load()
@@ -139,34 +175,18 @@ def show(console: Console, stack: Stack, done: Done) -> None:
     with book.connect(environment(stack).postgres(book.RECORDS, Role.READER)) as conn:
         case = book.case(conn, done.case_no)
         plan = papers.latest_plan(conn, case)
-    console.print(f"\n[bold]{done.case_no}[/bold] is {case.state.value}: the live work is done and proved.\n")
-    console.print(_table("What went 已处理", plan, catalogue, [d for d in Disposition if d.changes_data]))
-    console.print(_table("What stays 保留", plan, catalogue, [Disposition.RETAIN, Disposition.HOLD]))
+    console.print(f"\n[bold]{done.case_no}[/bold] is {case.state.value}: the live work is done and proved.")
+    console.print(f"{story.summary(plan)}\n")
+    console.print(story.went(plan, catalogue))
+    console.print()
+    console.print(story.stays(plan, catalogue))
     shelf = Shelf(stack.certificates)
-    name = shelf.names(done.case_no)[-1].replace(".auditor.", ".person.")
+    name = [n for n in shelf.names(done.case_no) if n.endswith(".person.json")][-1]
     public = stack.ledger_home / "pub.pem"
     report = verify(shelf.get(name), public.read_bytes())
     if report.problems:
         raise NotProved(f"the certificate does not verify: {report.problems[0]}", about=done.case_no)
     _where(console, stack, done, run_page, shelf.directory / name, public)
-
-
-def _table(title: str, plan: Plan, catalogue: Catalogue, fates: Sequence[Disposition]) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in ("items", "fate", "until", "law", "datasets"):
-        table.add_column(column, justify="right" if column == "items" else "left", overflow="fold")
-    rows: dict[tuple[str, str, str], dict[str, int]] = defaultdict(dict)
-    for line in plan.lines:
-        if line.items and line.disposition in fates:
-            until = line.until.isoformat() if line.until else line.hold or line.waits_for or ""
-            of = rows[line.disposition.past, until, line.law]
-            title_ = catalogue.dataset(line.dataset).title
-            of[title_] = of.get(title_, 0) + line.items
-    for (past, until, law), datasets in sorted(rows.items()):
-        names = sorted(datasets)
-        shown = "; ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        table.add_row(str(sum(datasets.values())), past, until, law, shown)
-    return table
 
 
 def _where(
@@ -183,6 +203,7 @@ def _where(
     )
     console.print(f"  quietus verify {certificate} --key {public}", soft_wrap=True)
     console.print(f"  quietus case show {done.case_no}        quietus case explain {done.case_no}")
+    console.print(f"  its next 60 days  quietus sandbox play {done.case_no}")
     console.print(
         f"\n[dim]{done.whole:.0f} s in all, {done.waited_for_people:.0f} s of them waiting for two people's answers. "
         "make down stops everything.[/dim]"

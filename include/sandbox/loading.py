@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from include.model.errors import Refused
+from include.sandbox.people.everybody import SCHEMAS
 from include.sandbox.people.making import Row
 
 BATCH = 20_000  # rows held in memory
@@ -86,7 +87,7 @@ def derive(connection: Connection, today: date) -> Counter[str]:
     ).rowcount
     months = connection.execute(_MONTHLY, {"today": today, "least": LEAST}).rowcount
     connection.execute("REFRESH MATERIALIZED VIEW usage.use_by_account")
-    for table, column, sequence in connection.execute(_SEQUENCES).fetchall():
+    for table, column, sequence in connection.execute(_SEQUENCES, [list(SCHEMAS)]).fetchall():
         connection.execute(
             sql.SQL("SELECT setval({}, greatest(max({}), 1)) FROM {}").format(
                 sql.Literal(sequence), sql.Identifier(str(column)), sql.Identifier(*str(table).split("."))
@@ -117,8 +118,8 @@ SELECT month, coalesce(city || '市', '全国'), accounts FROM counted
 
 _SEQUENCES = """
 SELECT n.nspname || '.' || c.relname, a.attname,
-       pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname)
+       pg_get_serial_sequence(format('%%I.%%I', n.nspname, c.relname), a.attname)
   FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
  WHERE a.attidentity <> '' AND n.nspname = ANY (%s)
  ORDER BY 1
-""".replace("%s", "'{account,ent,ra,cert,sign,usage,support,billing,partner,ops,stat}'")
+"""

@@ -59,7 +59,7 @@ class Putting:
         put: Counter[str] = Counter()
         try:
             for file in files:
-                for body in (*file.before, file.body):
+                for body in file.bodies:
                     self._s3.put_object(Bucket=file.bucket, Key=file.key, Body=body, **_lock(file.bucket))
                     put[file.bucket] += 1
                 if file.deleted:

@@ -7,6 +7,7 @@ from random import Random
 
 from include.sandbox.people.making import Making, Row, address_of_net, document, unique
 from include.sandbox.people.person import Person, source
+from include.sandbox.people.transfers import MESSENGERS, given
 from include.sandbox.people.values import full_name, hexed, mobile, resident_id
 
 POLICY = "2025-03"
@@ -20,11 +21,14 @@ def age_band(person: Person) -> str:
 
 def rows(m: Making, r: Random) -> Iterator[Row]:
     p = m.person
+    slept = None if p.left or p.bare else r.randrange(min(m.since, 400))
     yield "account.account", {
         "account_id": p.account_id, "kind": p.kind, "user_name": None if p.left else p.user_name,
         "country": None if p.left else "CN", "policy_version": POLICY, "registered_at": m.ago(m.since),
-        "last_login_at": None if p.left or p.bare else m.ago(r.randrange(min(m.since, 400))),
+        "last_login_at": None if slept is None else m.ago(slept),
         "cancelled_at": m.ago(p.left) if p.left else None,
+        # Told well ahead: before 24 months are over nothing follows from it.
+        "dormancy_noticed_at": m.ago(5) if slept is not None and slept > 360 else None,
     }  # fmt: skip
     if p.bare:
         return
@@ -99,6 +103,7 @@ def _log_in(m: Making, r: Random) -> Iterator[Row]:
             "login_code_id": m.id("login_code"), "account_id": p.account_id, "code_hash": hexed(r, 64),
             "mobile": p.mobile, "sent_at": sent, "used_at": sent if r.random() < 0.8 else None,
         }  # fmt: skip
+        yield from given(m, r, r.choice(MESSENGERS), sent)
     if m.has(r, 0.05):
         yield "account.api_token", {
             "api_token_id": m.id("api_token"), "account_id": p.account_id, "token_hash": hexed(r, 64),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 from include.sandbox.people.making import Making, Row
+from include.sandbox.people.transfers import given
 
 ITEMS = (
     ("certificate, one year", 120),
@@ -32,6 +33,7 @@ def rows(m: Making, r: Random) -> Iterator[Row]:
                 "invoice_no": f"{m.day(days):%y}{p.number:010d}{n:02d}{r.randrange(100000):06d}",
                 "purchase_id": purchase, "buyer_name": payer, "issued_at": m.ago(days),
             }  # fmt: skip
+            yield from given(m, r, "baiwang", m.ago(days))
         yield "billing.voucher", {
             "voucher_id": m.id("voucher"), "purchase_id": purchase, "payer": payer, "booked_at": m.ago(days)
         }  # fmt: skip

@@ -52,7 +52,7 @@ ORDER = (
     "ordinary", "neighbour", "cosigner", "minor_with_consent", "minor_without_consent", "chain",
     "expired_last_month", "expired_six_years", "arbitration", "same_phone_a", "same_phone_b", "recycled_phone_old",
     "recycled_phone_new", "enterprise", "representative", "namesake_a", "namesake_b", "cancelled", "sole_trader",
-    "no_certificate", "bare",
+    "no_certificate", "bare", "minor_of_16",
 )  # fmt: skip
 
 
@@ -74,7 +74,8 @@ CASES: dict[str, Case] = {
     "chain": _case(chains=(Chain(4, 300),)),
     "expired_last_month": _case(chains=(Chain(2, -30),)),
     "expired_six_years": _case(chains=(Chain(2, -6 * 366),)),
-    "arbitration": _case(in_arbitration=True),
+    # About a loan whose contract was signed here.
+    "arbitration": _case(in_arbitration=True, signs_with=number("cosigner")),
     # Two people with one phone; and a number that the carrier gave to somebody else.
     "same_phone_a": _with_line(1, "mobile"),
     "same_phone_b": _with_line(1, "mobile"),
@@ -87,8 +88,10 @@ CASES: dict[str, Case] = {
     "namesake_b": _case(name="王伟", female=False),
     "cancelled": _case(left=40, chains=(Chain(1, 200, revoked=-40),)),
     "sole_trader": _case(kind="sole_trader"),
-    "no_certificate": _case(chains=()),
+    "no_certificate": _case(chains=(), refused=200),
     "bare": _case(chains=(), bare=True),
+    # Of the age for which the policy wants a guardian's consent (8.1) and the law no rules of its own (PIPL 31).
+    "minor_of_16": _minor(16, guarded=False),
 }  # fmt: skip
 
 
@@ -101,3 +104,8 @@ def person(seed: int, n: int, today: date) -> Person:
     """Who is at a position: a hard case, or somebody drawn."""
     drawn = draw(seed, n, today)
     return CASES[ORDER[n]](drawn, seed, today) if n < len(ORDER) else drawn
+
+
+def grown_up(seed: int, n: int, today: date) -> Person:
+    """Somebody drawn, of age, with a live certificate and nothing special."""
+    return _grown(draw(seed, n, today), seed, today)

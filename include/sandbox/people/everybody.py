@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from functools import lru_cache
 
+from include.model.keks import Keks
 from include.sandbox.people import (
     account,
     billing,
@@ -36,13 +37,15 @@ def rows_of(m: Making) -> Iterator[Row]:
         yield from make(m, source(m.seed, m.person.number, schema))
 
 
-def makings(people: int, seed: int, today: date) -> Iterator[Making]:
-    """Everybody in order, each ready to be made. Memory does not grow with them."""
+def makings(people: int, seed: int, today: date, keks: Keks | None = None) -> Iterator[Making]:
+    """Everybody in order, each ready to be made. Memory does not grow with them. ``keks``: what their data keys are wrapped
+    with; without them nobody can open what is sealed."""
+    keks = keks or Keks.made()
     look_up = _directory(people, seed, today)
     for n in range(people):
         who = look_up(n)
         if who is not None:
-            yield Making(who, seed, today, look_up)
+            yield Making(who, seed, today, look_up, keks)
 
 
 def _directory(people: int, seed: int, today: date) -> Callable[[int], Person | None]:

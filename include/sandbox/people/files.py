@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from random import Random
 from typing import Any
 
+from include.model import sealed
 from include.sandbox import buckets
-from include.sandbox.people import bodies
+from include.sandbox.people import bodies, keys
 from include.sandbox.people.making import Making, Row
 from include.sandbox.people.person import source
 
@@ -22,6 +24,17 @@ class File:
     body: bytes
     before: tuple[bytes, ...] = ()
     deleted: bool = False
+    sealed_with: keys.DataKey | None = None
+
+    @property
+    def bodies(self) -> Iterator[bytes]:
+        """What is put, the oldest first: sealed, if it has a key."""
+        for body in (*self.before, self.body):
+            yield sealed_body(self.sealed_with, self.key, body) if self.sealed_with else body
+
+
+def sealed_body(key: keys.DataKey, path: str, body: bytes) -> bytes:
+    return b"".join(sealed.seal(key[1], key[0], path, BytesIO(body)))
 
 
 def files_of(m: Making, rows: Sequence[Row]) -> Iterator[File]:
@@ -37,7 +50,8 @@ def open_upload(m: Making) -> tuple[str, str, bytes] | None:
     p = m.person
     if not p.full or p.is_firm or p.signs_with is None:
         return None
-    return buckets.FACE_VIDEO, f"{p.account_id}/retake.mp4", bodies.mp4(source(m.seed, p.number, "upload"))
+    path, body = f"{p.account_id}/retake.mp4", bodies.mp4(source(m.seed, p.number, "upload"))
+    return buckets.FACE_VIDEO, path, sealed_body(keys.video_key(m), path, body)
 
 
 def _images(m: Making, r: Random, row: dict[str, Any]) -> Iterator[File]:
@@ -62,8 +76,10 @@ def _images(m: Making, r: Random, row: dict[str, Any]) -> Iterator[File]:
 def _biometrics(m: Making, r: Random, row: dict[str, Any]) -> Iterator[File]:
     id_ = m.person.account_id
     older = (bodies.mp4(r),) if m.has(r, 0.1) else ()
-    yield File(buckets.FACE_VIDEO, row["face_video_key"], bodies.mp4(r), before=older)
-    yield File(buckets.FACE_VIDEO, row["collected_photo_key"], bodies.jpeg(r, m.person.name))
+    key = keys.video_key(m)
+    yield File(buckets.FACE_VIDEO, row["face_video_key"], bodies.mp4(r), before=older, sealed_with=key)
+    photo = bodies.jpeg(r, m.person.name)
+    yield File(buckets.FACE_VIDEO, row["collected_photo_key"], photo, sealed_with=key)
     for finger in ("right-thumb", "left-thumb"):
         yield File(buckets.FINGERPRINTS, f"{id_}/{finger}.fmr", bodies.minutiae(r))
 
@@ -85,12 +101,14 @@ def _contract(m: Making, r: Random, row: dict[str, Any]) -> Iterator[File]:
 
 
 def _signature(m: Making, r: Random, row: dict[str, Any]) -> Iterator[File]:
-    key = f"{row['account_id']}/{row['signature_id']}.p7s"
-    yield File(buckets.LOCKED, key, bodies.signature(r, row["signature_value"]))
+    key = f"{row['account_id']}/{row['serial']}/{row['signature_id']}.p7s"
+    with_ = keys.evidence_key(m, row["signature_id"])
+    yield File(buckets.LOCKED, key, bodies.signature(r, row["signature_value"]), sealed_with=with_)
 
 
 def _call(m: Making, r: Random, row: dict[str, Any]) -> Iterator[File]:
-    yield File(buckets.CALLS, row["recording_key"], bodies.wav(r), deleted=r.random() < 0.1)
+    sound, gone = bodies.wav(r), r.random() < 0.1
+    yield File(buckets.CALLS, row["recording_key"], sound, deleted=gone, sealed_with=keys.recording_key(m))
 
 
 _OF: dict[str, Callable[[Making, Random, dict[str, Any]], Iterator[File]]] = {

@@ -11,6 +11,7 @@ from functools import cached_property
 from random import Random
 from typing import Any
 
+from include.model.keks import Keks
 from include.sandbox.people.person import TERM, Person, source
 from include.sandbox.people.values import hexed
 
@@ -53,6 +54,7 @@ class Making:
     seed: int
     today: date
     other: Callable[[int], Person | None]
+    keks: Keks = field(default_factory=Keks.made)
     _used: dict[str, int] = field(default_factory=dict)
 
     def id(self, table: str) -> int:
@@ -73,6 +75,11 @@ class Making:
 
     def day(self, days: int) -> date:
         return self.today - timedelta(days=days)
+
+    @property
+    def real_name_consent(self) -> int:
+        """The number of the consent that everybody gave first: to be checked for a certificate."""
+        return self.person.number * PER_PERSON + 1
 
     # --- certificates, and the applications that led to them -----------------------------------
 

@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from include.sandbox.people import words
+from include.sandbox.people import keys, words
+from include.sandbox.people.acting import DOCUMENT, handler, legal_representative
 from include.sandbox.people.making import Application, Making, Row, document
+from include.sandbox.people.transfers import CREDIT_AGENCIES, MATCHERS, VEHICLE, given
 from include.sandbox.people.values import card, digits, hexed, region
-
-VENDORS = (
-    "sensetime",
-    "jinlianhuitong",
-    "yizhengtong",
-    "jinshi",
-    "shujubao",
-    "yuansu",
-    "juhe",
-    "zhongshuzhihui",
-)
 
 
 def rows(m: Making, r: Random) -> Iterator[Row]:
@@ -34,7 +25,8 @@ def _application(m: Making, r: Random, a: Application) -> Iterator[Row]:
     at = m.ago(a.submitted)
     yield "ra.application", {
         "application_id": a.application_id, "account_id": p.account_id, "kind": a.kind, "applicant_name": p.name,
-        "document_no": p.document_no, "mobile": p.mobile, "submitted_at": at, "decided_at": m.ago(a.submitted - 1),
+        "document_no": p.document_no, "mobile": p.mobile, **_firm(m), "submitted_at": at,
+        "decided_at": m.ago(a.submitted - 1),
     }  # fmt: skip
     issued_on = m.day(a.submitted + 900 + p.number % 900)
     yield "ra.id_card", {
@@ -51,11 +43,13 @@ def _application(m: Making, r: Random, a: Application) -> Iterator[Row]:
         "licence_photo_key": f"{folder}/licence.jpg" if firm else None,
         "representative_photo_key": f"{folder}/representative.jpg" if firm else None, "taken_at": at,
     }  # fmt: skip
+    vendor, reference = r.choice(MATCHERS), hexed(r, 24)
     yield "ra.match_result", {
-        "match_result_id": m.id("match_result"), "application_id": a.application_id, "vendor": r.choice(VENDORS),
-        "vendor_txn_id": hexed(r, 24), "matched": a.granted,
+        "match_result_id": m.id("match_result"), "application_id": a.application_id, "vendor": vendor,
+        "vendor_txn_id": reference, "matched": a.granted,
         "score": round(r.uniform(0.9, 1) if a.granted else r.uniform(0.1, 0.7), 4), "matched_at": at,
     }  # fmt: skip
+    yield from given(m, r, vendor, at, reference=reference)
     if m.has(r, 0.5):
         yield "ra.operator_record", {
             "operator_record_id": m.id("operator_record"), "application_id": a.application_id,
@@ -68,6 +62,31 @@ def _application(m: Making, r: Random, a: Application) -> Iterator[Row]:
         }  # fmt: skip
 
 
+def _firm(m: Making) -> dict[str, str | None]:
+    """What the vetting file says of the firm that applied, and of who acts for it. Nothing for a natural person."""
+    p = m.person
+    if not p.is_firm:
+        return dict.fromkeys(_FIRM)
+    legal, acts = legal_representative(m), handler(m)
+    said = (
+        p.firm,
+        p.credit_code,
+        legal.name,
+        legal.document_no,
+        acts.name,
+        DOCUMENT,
+        acts.document_no,
+        acts.mobile,
+    )
+    return dict(zip(_FIRM, said, strict=True))
+
+
+_FIRM = (
+    "enterprise_name", "credit_code", "legal_representative_name", "legal_representative_document_no",
+    "handler_name", "handler_document_type", "handler_document_no", "handler_mobile",
+)  # fmt: skip
+
+
 def _left_over(m: Making, r: Random, days: int) -> Iterator[Row]:
     p, id_ = m.person, m.person.account_id
     at = m.ago(days)
@@ -78,15 +97,18 @@ def _left_over(m: Making, r: Random, days: int) -> Iterator[Row]:
             "portrait_template": r.randbytes(128), "verification_face": r.randbytes(128),
             "collected_photo_key": f"{id_}/collected-{digits(r, 6)}.jpg", "captured_at": at,
         }  # fmt: skip
+        yield keys.row(m, "ra.video_key", keys.video_key(m), id_, days)
     if m.has(r, 0.3):
         card_no, _, kind = card(r)
         yield "ra.bank_card", {
             "bank_card_id": m.id("bank_card"), "account_id": id_, "card_no": card_no,
             "bank_account_no": digits(r, 17), "card_class": kind, "verified_at": at,
         }  # fmt: skip
+        yield from given(m, r, "chinaums", at)
     if m.has(r, 0.05):
+        agency = r.choice(CREDIT_AGENCIES)
         yield "ra.credit_report", {
-            "credit_report_id": m.id("credit_report"), "account_id": id_, "source": "pengyuan",
+            "credit_report_id": m.id("credit_report"), "account_id": id_, "source": agency,
             "rating": r.choice(("A", "A-", "B+", "B", "C")),
             "report": document(
                 subject={"name": p.name, "document": p.document_no, "mobile": p.mobile},
@@ -94,6 +116,7 @@ def _left_over(m: Making, r: Random, days: int) -> Iterator[Row]:
             ),
             "received_at": at,
         }  # fmt: skip
+        yield from given(m, r, agency, at)
     if m.has(r, 0.03):
         yield "ra.vehicle_check", {
             "vehicle_check_id": m.id("vehicle_check"), "account_id": id_,
@@ -101,3 +124,4 @@ def _left_over(m: Making, r: Random, days: int) -> Iterator[Row]:
             "vin": f"LSV{hexed(r, 14).upper()}", "engine_no": hexed(r, 8).upper(),
             "driving_licence_no": p.document_no, "checked_at": at,
         }  # fmt: skip
+        yield from given(m, r, "shujubao", at, more=VEHICLE)

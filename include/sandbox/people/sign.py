@@ -6,12 +6,11 @@ import hashlib
 from collections.abc import Iterator
 from random import Random
 
-from include.sandbox.people import words
+from include.sandbox.people import keys, words
 from include.sandbox.people.making import Making, Row, document, signing_serial
 from include.sandbox.people.person import Person
+from include.sandbox.people.transfers import CHAINS, SEAL_MAKERS, given
 from include.sandbox.people.values import full_name, hexed, mobile
-
-CHAINS = ("webank_chain", "zhixinlian", "sse_infonet")
 
 
 def rows(m: Making, r: Random) -> Iterator[Row]:
@@ -25,11 +24,13 @@ def rows(m: Making, r: Random) -> Iterator[Row]:
     if p.full or (p.signs_with is None and _signs(p) and r.random() < 0.1):
         yield from _contract(m, r, [p])  # with somebody who is no customer
     if m.has(r, 0.2):
+        made = m.ago(r.randrange(m.since))
         yield "sign.seal", {
             "seal_id": m.id("seal"), "account_id": p.account_id, "legend": f"{p.firm if p.is_firm else p.name}印",
             "image_key": f"seal/{p.account_id}/{hexed(r, 8)}.png",
-            "filing_no": f"11{hexed(r, 11)}" if p.is_firm else None, "made_at": m.ago(r.randrange(m.since)),
+            "filing_no": f"11{hexed(r, 11)}" if p.is_firm else None, "made_at": made,
         }  # fmt: skip
+        yield from given(m, r, r.choice(SEAL_MAKERS), made)
     if m.has(r, 0.2):
         strokes = [[r.randrange(400), r.randrange(200), r.randrange(900)] for _ in range(12)]
         yield "sign.handwriting", {
@@ -67,13 +68,21 @@ def _contract(m: Making, r: Random, parties: list[Person]) -> Iterator[Row]:
         yield "sign.contract_party", {
             "contract_id": id_, "account_id": party.account_id, "signer_name": party.name, "joined_at": m.ago(began)
         }  # fmt: skip
+        signature = m.id("signature")
         yield "sign.signature", {
-            "signature_id": m.id("signature"), "contract_id": id_, "account_id": party.account_id,
+            "signature_id": signature, "contract_id": id_, "account_id": party.account_id,
             "serial": signing_serial(m.seed, party), "digest": digest, "signature_value": r.randbytes(64),
             "signed_at": m.ago(began),
         }  # fmt: skip
+        yield keys.row(
+            m, "sign.evidence_key", keys.evidence_key(m, signature), party.account_id, began,
+            serial=signing_serial(m.seed, party),
+        )  # fmt: skip
     if m.has(r, 0.5):
+        chain, at, salt = r.choice(CHAINS), m.ago(began - 1), hexed(r, 32)
         yield "sign.chain_anchor", {
-            "chain_anchor_id": m.id("chain_anchor"), "contract_id": id_, "chain": r.choice(CHAINS),
-            "package_hash": hexed(r, 64), "salt": hexed(r, 32), "anchored_at": m.ago(began - 1),
+            "chain_anchor_id": m.id("chain_anchor"), "contract_id": id_, "chain": chain,
+            "package_hash": hashlib.sha256((salt + digest).encode()).hexdigest(), "salt": salt, "anchored_at": at,
         }  # fmt: skip
+        for party in parties:  # one package, and a word about it for each whose it is
+            yield from given(m, r, chain, at, to=party.account_id)

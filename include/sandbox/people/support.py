@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from include.sandbox.people import words
+from include.sandbox.people import keys, words
 from include.sandbox.people.making import Making, Row
-
-COMMISSIONS = ("武汉仲裁委员会", "宁波仲裁委员会", "重庆仲裁委员会", "哈尔滨仲裁委员会", "郑州仲裁委员会")
+from include.sandbox.people.transfers import COMMISSIONS, given
 
 
 def rows(m: Making, r: Random) -> Iterator[Row]:
@@ -19,11 +18,12 @@ def rows(m: Making, r: Random) -> Iterator[Row]:
     if m.has(r, 0.25):
         yield from _ticket(m, r)
     if m.has(r, 0.15):
-        call = m.id("call")
+        call, days = m.id("call"), r.randrange(900)
         yield "support.call_record", {
             "call_id": call, "account_id": id_, "number": p.mobile, "recording_key": f"{id_}/{call}.wav",
-            "called_at": m.ago(r.randrange(900), r),
+            "called_at": m.ago(days, r),
         }  # fmt: skip
+        yield keys.row(m, "support.recording_key", keys.recording_key(m), id_, days)
     if m.has(r, 0.03):
         yield "support.appeal_mail", {
             "mail_id": m.id("mail"), "account_id": id_, "from_address": p.email, "body": words.appeal(p),
@@ -37,14 +37,23 @@ def rows(m: Making, r: Random) -> Iterator[Row]:
             "proof": f"本人{p.name},证件号{p.document_no},申请查阅个人信息", "received_at": m.ago(asked),
             "closed_at": m.ago(asked - 20),
         }  # fmt: skip
-    if p.in_arbitration or m.has(r, 0.005):
-        filed = r.randrange(220, 600)
-        yield "support.arbitration", {
-            "arbitration_id": m.id("arbitration"), "account_id": id_, "commission": r.choice(COMMISSIONS),
-            "ethnicity": p.ethnicity, "address": p.address, "loan_amount": r.randrange(10, 500) * 1000,
-            "loan_details": f"{p.name}({p.document_no})逾期借款,电话{p.mobile}", "filed_on": m.day(filed),
-            "closed_on": None if p.in_arbitration else m.day(filed - 180),
-        }  # fmt: skip
+    if p.in_arbitration or m.has(r, 0.02):
+        yield from _arbitration(m, r)
+
+
+def _arbitration(m: Making, r: Random) -> Iterator[Row]:
+    """A loan that was signed here and not paid back: our copy, and what commission and case channel were given."""
+    p, filed, commission = m.person, r.randrange(220, 600), r.choice(tuple(COMMISSIONS))
+    name = COMMISSIONS[commission]
+    docket = f"({m.day(filed):%Y}){name[0]}仲受字第{p.number:06d}号"
+    yield "support.arbitration", {
+        "arbitration_id": m.id("arbitration"), "account_id": p.account_id, "commission": name, "docket_no": docket,
+        "ethnicity": p.ethnicity, "address": p.address, "loan_amount": r.randrange(10, 500) * 1000,
+        "loan_details": f"{p.name}({p.document_no})逾期借款,电话{p.mobile}", "filed_on": m.day(filed),
+        "closed_on": None if p.in_arbitration else m.day(filed - 180),
+    }  # fmt: skip
+    for recipient in ("fazhenglian", commission):
+        yield from given(m, r, recipient, m.ago(filed), order_no=docket)
 
 
 def _ticket(m: Making, r: Random) -> Iterator[Row]:

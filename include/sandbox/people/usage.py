@@ -7,6 +7,7 @@ from itertools import pairwise
 from random import Random
 
 from include.sandbox.people.making import Making, Row, address_of_net, document, signing_serial, unique
+from include.sandbox.people.transfers import MESSENGERS, given
 from include.sandbox.people.values import hexed
 
 SERVICES = ("signing", "timestamp", "certificate", "seal", "contract", "verification")
@@ -41,10 +42,12 @@ def rows(m: Making, r: Random) -> Iterator[Row]:
             "seen_at": m.ago(r.randrange(500), r),
         }  # fmt: skip
     if m.has(r, 0.2):
+        messenger, at = r.choice(MESSENGERS), m.ago(r.randrange(1, 480), r)
         yield "usage.partner_log", {
-            "partner_log_id": m.id("partner_log"), "account_id": id_, "partner": r.choice(("emay", "chuanglan")),
-            "line": f"sms mobile={p.mobile} template=login status=DELIVRD", "occurred_at": m.ago(r.randrange(1, 480), r),
+            "partner_log_id": m.id("partner_log"), "account_id": id_, "partner": messenger,
+            "line": f"sms mobile={p.mobile} template=login status=DELIVRD", "occurred_at": at,
         }  # fmt: skip
+        yield from given(m, r, messenger, at)
 
 
 def _log(m: Making, r: Random) -> Iterator[Row]:

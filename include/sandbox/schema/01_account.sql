@@ -10,7 +10,8 @@ CREATE TABLE account.account (
   policy_version text NOT NULL,
   registered_at timestamptz NOT NULL,
   last_login_at timestamptz,
-  cancelled_at timestamptz
+  cancelled_at timestamptz,
+  dormancy_noticed_at timestamptz -- when its holder was told that it sleeps and will be closed
 );
 
 CREATE TABLE account.person (
@@ -110,5 +111,5 @@ CREATE TABLE account.preference (
   account_id text PRIMARY KEY REFERENCES account.account,
   locale text NOT NULL,
   greeting_name text, -- PI-001
-  settings jsonb NOT NULL DEFAULT '{}' -- PI-055, PI-065
+  settings jsonb NOT NULL DEFAULT '{}' -- PI-055, PI-005, PI-006
 );

@@ -7,7 +7,11 @@ CREATE TABLE partner.transfer (
   recipient_id text NOT NULL, -- PI-084
   vendor_txn_id text NOT NULL, -- PI-084
   categories text[] NOT NULL, -- PI-084
+  -- Which of the six cases of policy 4.1(1): 1 rests on a consent, 2 to 4 on a law or an order. The consent is no
+  -- reference: two records that are kept for their own years do not wait for each other.
   basis_code smallint NOT NULL CHECK (basis_code BETWEEN 1 AND 6),
+  consent_id bigint CHECK (basis_code <> 1 OR consent_id IS NOT NULL),
+  order_no text CHECK (basis_code NOT IN (2, 3, 4) OR order_no IS NOT NULL),
   sent_at timestamptz NOT NULL -- PI-084
 );
 CREATE INDEX ON partner.transfer (account_id);
@@ -21,3 +25,4 @@ CREATE TABLE partner.supplied (
   received_at timestamptz NOT NULL
 );
 CREATE INDEX ON partner.supplied (account_id);
+CREATE INDEX ON partner.supplied (partner, reference);

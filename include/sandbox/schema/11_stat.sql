@@ -15,6 +15,9 @@ CREATE TABLE stat.research_extract (
 );
 CREATE INDEX ON stat.research_extract (pseudonym);
 
+-- What is kept of extracts once nobody can be found in it: no key, no pseudonym, and spans in place of values.
+CREATE TABLE stat.research_release (age_band text, region text, services int NOT NULL);
+
 -- Counts only, small cells suppressed before they are written.
 CREATE TABLE stat.monthly (
   month date NOT NULL,

@@ -17,7 +17,9 @@ END $$;
 DO $$
 DECLARE s text; t record;
 BEGIN
-  FOREACH s IN ARRAY ARRAY['account','ent','ra','cert','sign','usage','support','billing','partner','ops','stat'] LOOP
+  -- The files before this one made every schema there is but public.
+  FOR s IN SELECT nspname FROM pg_namespace
+           WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'public') LOOP
     EXECUTE format('ALTER SCHEMA %I OWNER TO company_owner', s);
     FOR t IN SELECT c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE n.nspname = s AND c.relkind IN ('r', 'p', 'm') LOOP
@@ -28,10 +30,9 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO eraser', s);
     EXECUTE format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA %I TO eraser', s);
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO prover', s);
-  END LOOP;
-  FOR t IN SELECT p.oid::regprocedure AS f FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-           WHERE n.nspname IN ('account', 'ra', 'usage') LOOP
-    EXECUTE format('ALTER FUNCTION %s OWNER TO company_owner', t.f);
+    FOR t IN SELECT p.oid::regprocedure AS f FROM pg_proc p WHERE p.pronamespace = s::regnamespace LOOP
+      EXECUTE format('ALTER FUNCTION %s OWNER TO company_owner', t.f);
+    END LOOP;
   END LOOP;
 END $$;
 -- The eraser refreshes the derived copies; only their owner may, so it is a member for that one duty.

@@ -8,5 +8,6 @@
 * ``objects``    the S3 server
 * ``airflow``    Airflow's four components
 * ``settings``   ``airflow_settings.yaml`` to what the processes read
-* ``stack``      all of them together
+* ``servers``    what they are made of, and how others reach them
+* ``stack``      all of them together: up, down, status
 """

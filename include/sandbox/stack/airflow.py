@@ -45,7 +45,8 @@ HEALTHY_SECONDS = 180.0
 
 
 class Airflow:
-    """The four components. ``metadata``: SQLAlchemy's URL; ``more``: connections and variables."""
+    """The four components. ``metadata``: SQLAlchemy's URL; ``more``: connections, variables, and settings that
+    differ from these."""
 
     users = USERS
 
@@ -89,6 +90,7 @@ class Airflow:
             "AIRFLOW__CORE__PARALLELISM": "4",  # each is an idle process of 150 MB, 32 by default
             "AIRFLOW__CORE__MP_START_METHOD": "fork",  # tasks inherit what the scheduler has imported
             "AIRFLOW__CORE__DEFAULT_TIMEZONE": "UTC",
+            "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "20",  # seconds before a promise's first try again
             "AIRFLOW__CORE__FERNET_KEY": keep(
                 "airflow/fernet", lambda: urlsafe_b64encode(secrets.token_bytes(32)).decode()
             ),

@@ -12,9 +12,16 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from include.model.errors import NotReachable
 from include.sandbox.stack.places import CHECKOUT, Places
 from include.sandbox.stack.process import AMBIENT, Process, Spec
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 REGION = "us-east-1"
 
@@ -55,6 +62,20 @@ def answers(port: int) -> bool:
             return bool(reply.status == 200)
     except (OSError, urllib.error.URLError):
         return False
+
+
+def make_locked_bucket(s3: S3Client, name: str) -> bool:
+    """A bucket that may lock its objects, if there is none of that name; whether it was made. Raises NotReachable."""
+    try:
+        if name in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+            return False
+        s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+        return True
+    except (ClientError, BotoCoreError) as error:
+        raise NotReachable(
+            f"the bucket could not be made ({type(error).__name__})", about=name,
+            next_step="see whether the server runs: quietus sandbox status",
+        ) from None  # fmt: skip
 
 
 def main(arguments: list[str]) -> None:

@@ -21,6 +21,7 @@ from include.sandbox.stack.process import Identity, Process, Spec
 from include.sandbox.stack.vault import Vault
 
 ADMIN = "quietus_admin"
+BACKUP = "backup"
 START_SECONDS = 60.0  # crash recovery included
 
 # A server log is a place where deleted data hides: a failing statement quotes itself, its parameters
@@ -284,11 +285,25 @@ class Cluster:
         return made
 
 
-def ensure_eraser_and_prover(cluster: Cluster) -> None:
-    """The two roles of Quietus on a company cluster. What they may see is granted with the schema."""
+def ensure_our_roles(cluster: Cluster) -> None:
+    """The roles of Quietus on a company cluster. What they may see is granted with the schema."""
     cluster.ensure_role("eraser")
+    cluster.ensure_role("maintainer")
     # The prover sees past row security, or a hidden row would pass for a deleted one.
     cluster.ensure_role("prover", options="BYPASSRLS", settings={"default_transaction_read_only": "on"})
+
+
+def ensure_backup_role(cluster: Cluster) -> None:
+    """Who takes base backups: it may stream the cluster's files, and has a right to no table."""
+    cluster.ensure_role(BACKUP, options="REPLICATION")
+
+
+def ensure_planter(cluster: Cluster, database: str) -> None:
+    """Who plants what the proofs must find: may make schemas of its own and a checkpoint, and sees nobody else's rows."""
+    cluster.ensure_role("planter")
+    with psycopg.connect(cluster.superuser_conninfo(), autocommit=True) as conn:
+        conn.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO planter").format(sql.Identifier(database)))
+        conn.execute("GRANT pg_checkpoint TO planter")
 
 
 def _directory_of(pid: int) -> Path | None:

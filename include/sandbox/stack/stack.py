@@ -1,49 +1,39 @@
-"""All servers of the sandbox together: up, down, status, and what others need to reach them.
-
-    company    PostgreSQL: the company's data            roles eraser, prover, and the business roles
-    records    PostgreSQL: case book, ledger, Airflow    one role for each duty
-    objects    S3                                        a key for each role
-    recipients the other companies
-    signer     holds the ledger's key
-    airflow-*  API server, scheduler, DAG processor, triggerer
+"""All servers of the sandbox together: up, down, status.
 
 ``up`` is declarative: what runs as wanted is left alone, what is missing, dead or different is started.
 """
 
 from __future__ import annotations
 
-import base64
 import fcntl
-import hashlib
-import json
 import shutil
 import subprocess
-import sys
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from include.cases.keys import FileKeyStore
+from include.catalogue import load as catalogue
+from include.connections import PREFIXES, Environment
+from include.hygiene.installing import install as install_janitor
 from include.model.errors import NotReachable, Refused
 from include.model.words import Role
-from include.sandbox.stack import objects
-from include.sandbox.stack.airflow import Airflow
-from include.sandbox.stack.places import CHECKOUT, Places
-from include.sandbox.stack.ports import PortBook
-from include.sandbox.stack.postgres import Cluster, binaries_for, ensure_eraser_and_prover
-from include.sandbox.stack.process import Process, Spec, is_running
-from include.sandbox.stack.settings import Settings, connections, load
-from include.sandbox.stack.vault import Vault
+from include.sandbox.recipients.partners import Partners
+from include.sandbox.recipients.places import answering
+from include.sandbox.recipients.populace import settle
+from include.sandbox.recipients.world import World
+from include.sandbox.stack import objects, our_key
+from include.sandbox.stack.places import CHECKOUT
+from include.sandbox.stack.postgres import Cluster, ensure_backup_role, ensure_our_roles, ensure_planter
+from include.sandbox.stack.process import Process
+from include.sandbox.stack.servers import AIRFLOW, COMPANY, RECORDS, SIGNER, Servers
 
-COMPANY, RECORDS, AIRFLOW = "company", "quietus", "airflow"  # databases
 # A log-in role of the records database, and the group that its schemas grant to.
 RECORD_ROLES: Mapping[Role, str] = {
     Role.CASE_WRITER: "quietus_case_writer",
@@ -65,202 +55,8 @@ class Line:
     rss: int  # MiB of its process, without its children
 
 
-class Stack:
-    """The servers of one checkout (or, in tests, of one ``home``)."""
-
-    def __init__(self, home: Path | None = None, *, durable: bool = True) -> None:
-        """``durable=False`` lets PostgreSQL skip fsync: for tests, whose data may vanish in a power cut."""
-        self.places = Places.of(home)
-        self._durable = durable
-
-    # --- what it is made of --------------------------------------------------------------------
-
-    @cached_property
-    def vault(self) -> Vault:
-        return Vault(self.places.home / "secrets.json")
-
-    @cached_property
-    def settings(self) -> Settings:
-        return load(CHECKOUT / "airflow_settings.yaml")
-
-    @cached_property
-    def _ports(self) -> PortBook:
-        return PortBook(self.places.home / "ports.json")
-
-    def _port(self, name: str, process: str = "") -> int:
-        return self._ports.get(name, ours_is_listening=is_running(self.places, process or name))
-
-    @cached_property
-    def company(self) -> Cluster:
-        archive = self.places.room_for("company-archive")
-        return self._cluster(
-            "company",
-            {
-                "wal_level": "replica",
-                "summarize_wal": "on",  # incremental backups need it
-                "archive_mode": "on",
-                "archive_library": "basic_archive",  # durable, never overwrites
-                "basic_archive.archive_directory": str(archive),
-                "max_wal_senders": "4",
-                "max_prepared_transactions": "5",
-                "track_counts": "on",  # the bystander check reads pg_stat_xact_user_tables
-            },
-        )
-
-    @cached_property
-    def records(self) -> Cluster:
-        return self._cluster("records", {"max_connections": "200"})
-
-    def _cluster(self, name: str, settings: Mapping[str, str]) -> Cluster:
-        fast = {} if self._durable else {"fsync": "off", "synchronous_commit": "off"}
-        return Cluster(
-            name=name,
-            binaries=binaries_for(self.places),
-            places=self.places,
-            vault=self.vault,
-            port=self._port(name, f"postgres-{name}"),
-            settings={**settings, **fast},
-        )
-
-    @cached_property
-    def objects(self) -> Process:
-        return objects.process(self.places, self._port("objects"))
-
-    @cached_property
-    def recipients(self) -> Process:
-        return Process(
-            Spec(
-                name="recipients",
-                argv=(
-                    sys.executable, "-m", "include.sandbox.recipients",
-                    "--port", str(self._port("recipients")),
-                    "--state", str(self.places.home / "recipients.json"),
-                ),
-                env=objects.plain_environment(),
-                cwd=CHECKOUT,
-                patience=5.0,
-            ),
-            self.places,
-        )  # fmt: skip
-
-    @property
-    def certificates(self) -> Path:
-        """Where the sandbox's certificates are laid out."""
-        return self.places.home / "certificates"
-
-    @property
-    def _wrapping_key(self) -> str:
-        """32 bytes in base64, as a KMS would hold them; here a secret of the sandbox, made once."""
-        secret = self.vault.get("key_store/kek", 48)
-        return base64.b64encode(hashlib.sha256(secret.encode()).digest()).decode()
-
-    @property
-    def ledger_home(self) -> Path:
-        """The signer's key (0600), its state, and the public key ``pub.pem`` that verifiers use."""
-        return self.places.home / "ledger"
-
-    @cached_property
-    def signer(self) -> Process:
-        return Process(
-            Spec(
-                name="signer",
-                argv=(
-                    *_SIGNER, "--socket", str(self.places.socket("signer")),
-                    "--key-file", str(self.ledger_home / "key.pem"),
-                    "--state", str(self.ledger_home / "state.json"),
-                ),
-                env=objects.plain_environment(),
-                cwd=CHECKOUT,
-                patience=10.0,
-            ),
-            self.places,
-        )  # fmt: skip
-
-    @cached_property
-    def airflow(self) -> Airflow:
-        password = self.records.password(AIRFLOW)  # URL-safe by construction
-        return Airflow(
-            self.places,
-            self.vault,
-            self._port("airflow", "airflow-api-server"),
-            f"postgresql+psycopg://{AIRFLOW}:{password}@127.0.0.1:{self.records.port}/{AIRFLOW}",
-            {
-                **{f"AIRFLOW_CONN_{i.upper()}": said for i, said in self.connections().items()},
-                **{f"AIRFLOW_VAR_{n.upper()}": value for n, value in self.settings.variables.items()},
-            },
-        )
-
-    # --- how others reach it -------------------------------------------------------------------
-
-    def connections(self) -> dict[str, str]:
-        """Every connection of ``airflow_settings.yaml`` as JSON, completed from the running servers."""
-        return connections(self.settings, self._known_connections())
-
-    def _known_connections(self) -> dict[str, dict[str, Any]]:
-        known: dict[str, dict[str, Any]] = {
-            "ledger_signer": {"extra": {"text": str(self.places.socket("signer"))}},
-            "key_store": {"extra": {"text": str(self.places.home / "keys")}},
-            "key_store_kek": {"extra": {"text": self._wrapping_key}},
-            "certificates": {"extra": {"text": str(self.certificates)}},
-            "recipients": {
-                "host": "127.0.0.1",
-                "port": self._port("recipients"),
-                "extra": {"text": f"http://127.0.0.1:{self._port('recipients')}"},
-            },
-        }
-        for role in Role:
-            known[f"objects_{role}"] = {
-                "login": f"sandbox-{role}",
-                "password": self.vault.get(f"objects/{role}"),
-                "extra": {
-                    "endpoint_url": objects.endpoint(self._port("objects")),
-                    "region_name": objects.REGION,
-                },
-            }
-            for connection, cluster in (("company", self.company), ("records", self.records)):
-                known[f"{connection}_{role}"] = {
-                    "host": "127.0.0.1",
-                    "port": cluster.port,
-                    "login": role.value,
-                    "password": cluster.password(role.value),
-                }
-        return known
-
-    @property
-    def exists(self) -> bool:
-        """True if this sandbox was ever started and not purged."""
-        return (self.places.home / "secrets.json").exists()
-
-    def shell(self, *, airflow: bool = False) -> dict[str, str]:
-        """Variables by which ``quietus``, ``psql service=<connection id>`` and a verifier find it."""
-        said = {f"QUIETUS_CONN_{i.upper()}": value for i, value in self.connections().items()}
-        said["QUIETUS_LEDGER_KEY"] = str(self.ledger_home / "pub.pem")
-        said["PGSERVICEFILE"] = str(self._write_services())
-        if self.airflow.processes["api-server"].running:
-            said["QUIETUS_AIRFLOW_URL"] = self.airflow.url
-        if airflow:
-            said |= {
-                k: v for k, v in self.airflow.environment.items() if k.startswith(("AIRFLOW", "PYTHONPATH"))
-            }
-        return said
-
-    def _write_services(self) -> Path:
-        """libpq's service file: one service for each database connection, with its secret."""
-        path = self.places.home / "pg_service.conf"
-        fresh = path.with_name(path.name + ".new")
-        fresh.unlink(missing_ok=True)
-        fresh.touch(mode=0o600)
-        parts = []
-        for conn_id, said in self.connections().items():
-            c = json.loads(said)
-            if c.get("conn_type") == "postgres":
-                parts.append(
-                    f"[{conn_id}]\nhost={c['host']}\nport={c['port']}\nuser={c['login']}\n"
-                    f"password={c['password']}\ndbname={c['schema']}\n"
-                )
-        fresh.write_text("\n".join(parts), "utf-8")
-        fresh.replace(path)
-        return path
+class Stack(Servers):
+    """The servers of one checkout, to be started and stopped."""
 
     # --- up ------------------------------------------------------------------------------------
 
@@ -270,23 +66,42 @@ class Stack:
         with self._alone():
             self._refuse_lost_secrets()
             since = datetime.now(UTC)
-            for name, process in (("S3", self.objects), ("recipients", self.recipients)):
+            self._admit()
+            for name, process in (
+                ("S3", self.objects), ("anchors", self.anchors), ("recipients", self.recipients)
+            ):  # fmt: skip
                 say(f"{name}: {'started' if process.start() else 'runs already'}")
             with ThreadPoolExecutor(2) as pool:  # initdb takes seconds of one core each
                 for line in pool.map(self._start_cluster, (self.company, self.records)):
                     say(line)
             self._make_roles()
+            self.settle_people(say)
             with ThreadPoolExecutor(1) as pool:
                 metadata = pool.submit(self.airflow.migrate) if airflow else None
                 self._make_records()
-                say("case book and ledger: schemas up to date")
+                FileKeyStore.from_text(str(self.key_store), self._wrapping_key, begin=True)
+                say("case book, ledger and key store: up to date")
                 self._start_signer(say)
-                self.objects.wait(lambda: objects.answers(self._port("objects")), 60)
-                self.recipients.wait(lambda: _answers(f"http://127.0.0.1:{self._port('recipients')}/"), 30)
+                for server in ("objects", "anchors"):
+                    getattr(self, server).wait(lambda server=server: objects.answers(self._port(server)), 60)
+                self._keep_heads_outside(say)
+                self.recipients.wait(lambda: answering(self.outside, self._port("recipients")), 30)
                 if metadata is not None:
                     say(f"Airflow's tables: {'made' if metadata.result() else 'up to date'}")
+                    install_janitor(self.records.conninfo(AIRFLOW, AIRFLOW))
+                    self.run_history.mkdir(mode=0o700, exist_ok=True)
             if airflow:
                 self._start_airflow(say, since)
+
+    def _admit(self) -> None:
+        """The bodies know us by tokens of which they keep digests only, the partners by our certificate."""
+        world = World(self.outside)
+        try:
+            world.admit(self.tokens())
+            shown = our_key.certificate(self._signing_key)
+            Partners(world.state).acquaint({p.id: shown for p in catalogue().upstream})
+        finally:
+            world.close()
 
     def _refuse_lost_secrets(self) -> None:
         made = [name for name in ("company", "records") if (self.places.servers / name / "data").exists()]
@@ -306,13 +121,24 @@ class Stack:
         return f"PostgreSQL {cluster.name}: {how}"
 
     def _make_roles(self) -> None:
-        ensure_eraser_and_prover(self.company)
+        ensure_our_roles(self.company)
+        ensure_backup_role(self.company)
         self.company.ensure_database(COMPANY)
+        ensure_planter(self.company, COMPANY)
         self.records.ensure_role(AIRFLOW)
+        self.records.ensure_role(Role.JANITOR.value)
         for role in RECORD_ROLES:
             self.records.ensure_role(role.value)
-        self.records.ensure_database(AIRFLOW, owner=AIRFLOW, open_to=())
+        self.records.ensure_database(AIRFLOW, owner=AIRFLOW, open_to=(Role.JANITOR.value,))
         self.records.ensure_database(RECORDS, open_to=tuple(role.value for role in RECORD_ROLES))
+
+    def settle_people(self, say: Say) -> None:
+        """The company's people lie with whoever was given their data. Once for a company; without one nothing."""
+        world = World(self.outside)
+        try:
+            settle(self.company.superuser_conninfo(COMPANY), world, say)
+        finally:
+            world.close()
 
     def _make_records(self) -> None:
         from include.cases.migrate import migrate
@@ -335,7 +161,7 @@ class Stack:
             fresh.mkdir(mode=0o700)
             done = subprocess.run(
                 [
-                    *_SIGNER, "--init", "--origin", self.settings.variables["quietus_ledger_origin"],
+                    *SIGNER, "--init", "--origin", self.settings.variables["quietus_ledger_origin"],
                     "--key-file", fresh / "key.pem", "--state", fresh / "state.json",
                     "--public", fresh / "pub.pem",
                 ],
@@ -348,6 +174,20 @@ class Stack:
         started = self.signer.start()
         self.signer.wait(lambda: self.places.socket("signer").is_socket(), 30)
         say(f"signer: {'started' if started else 'runs already'}")
+
+    def _keep_heads_outside(self, say: Say) -> None:
+        """The bucket of the ledger's heads. Where this server forgot them, the ledger says so for ever."""
+        from include.cases import keeping
+
+        connections = Environment({f"{PREFIXES[0]}{i.upper()}": c for i, c in self.connections().items()})
+        outside = keeping.anchor_of(connections)
+        objects.make_locked_bucket(connections.s3(keeping.OUTSIDE, Role.ANCHOR), outside.bucket)
+        if keeping.is_lost(connections):
+            heads = keeping.begin_anew(connections)
+            say(
+                "ledger: the S3 server keeps objects in memory, and lost the heads kept outside when it stopped; "
+                f"{heads} are there again, and the ledger says that it began anew"
+            )
 
     def _start_airflow(self, say: Say, since: datetime) -> None:
         started = self.airflow.start()
@@ -365,6 +205,7 @@ class Stack:
             (self.company, local(self.company.port)),
             (self.records, local(self.records.port)),
             (self.objects, local(self._port("objects"))),
+            (self.anchors, local(self._port("anchors"))),
             (self.recipients, local(self._port("recipients"))),
             (self.signer, str(self.places.socket("signer"))),
             *((p, self.airflow.url if n == "api-server" else "") for n, p in self.airflow.processes.items()),
@@ -425,17 +266,6 @@ class Stack:
             yield
 
 
-_SIGNER = (sys.executable, "-m", "include.ledger.signer")
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310
-            return bool(reply.status == 200)
-    except OSError:
-        return False
-
-
 def _rss(pid: int) -> int:
     try:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
@@ -444,3 +274,6 @@ def _rss(pid: int) -> int:
     except OSError:
         pass
     return 0
+
+
+__all__ = ["AIRFLOW", "COMPANY", "RECORDS", "RECORD_ROLES", "Line", "Stack"]
