@@ -15,9 +15,11 @@ QUIETUS := $(VENV)/bin/quietus
 TOOLS := .quietus/tools
 UV := $(shell if uv --version >/dev/null 2>&1; then command -v uv; else echo $(TOOLS)/bin/uv; fi)
 INSTALLED := $(VENV)/.installed
+# The whole house mostly waits, so it does not count as a core.
+WORKERS := 3
 FAST := not postgres and not s3 and not slow and not e2e
 
-.PHONY: help install demo up down status test test-fast bench lint format lock clean
+.PHONY: help install demo demo-days up down status test test-fast bench lint format lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +28,9 @@ install: $(INSTALLED) ## Make .venv from requirements.lock, with the quietus com
 
 demo: up ## Start everything, cancel one person's account through Airflow, show what went and what stayed
 	@$(QUIETUS) sandbox demo
+
+demo-days: up ## The same of somebody else, then the days of that case, 60 and on to its final certificate
+	@$(QUIETUS) sandbox demo --days 60 --until-closed
 
 up: $(INSTALLED) ## Start the sandbox: PostgreSQL, S3, recipients, signer, Airflow; all on loopback
 	@$(QUIETUS) sandbox up
@@ -36,8 +41,8 @@ down: ## Stop what was started here (its state stays: quietus sandbox down --pur
 status: $(INSTALLED) ## What runs, and where
 	@$(QUIETUS) sandbox status
 
-test: lint ## Lint, then every test, on real servers
-	$(PYTHON) -m pytest
+test: lint ## Lint, then every test, on real servers (WORKERS=1 for one after the other)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 test-fast: $(INSTALLED) ## The tests that need no server, in under a minute
 	$(PYTHON) -m pytest -m "$(FAST)"

@@ -17,7 +17,15 @@ PAGE = Path(__file__).with_name("RESULTS.md")
 BENCHES = {
     "postgres": "PostgreSQL: a cohort through the verbs, against reading and deleting the same rows",
     "s3": "S3: objects and record files",
+    "residue": "The residue scan: raw bytes, against Hyperscan in memory",
+    "scrub": "The scrub: tables written anew",
+    "anonymity": "Releases: rows to k = 20, against a bare UPDATE, and measured against pycanon",
+    "purge": "Waiting for backups: the daily look, with a million cases",
+    "drill": "The restore drill, against restoring the same copy",
+    "due": "What is due: looking for it, against a bare count",
+    "keys": "Sealed objects: a key of their subject's own",
     "ledger": "The ledger",
+    "notices": "Telling the recipients",
     "case": "One case through Airflow",
 }
 HEAD = """# Results

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import shutil
 import statistics
 import tempfile
 import time
@@ -90,6 +91,47 @@ def verbs(bed: Bed, subjects: tuple[str, ...], round_: int, today: date) -> Roun
     store.close(step)
     went = sum(x.items for x in plan.lines if x.disposition is Disposition.ERASE)
     return ours, floor, went
+
+
+def estate(bed: Bed, subjects: tuple[str, ...], round_: int, today: date) -> Seconds:
+    """What is looked at once a night for all cases, whatever their number, beside one sequential scan."""
+    spent: Seconds = {}
+    step = Step(
+        id=f"bench_{round_}_estate", case_no=f"CASE-{900000 + round_:06d}", as_of=today, restricting=True,
+        subjects=subjects,
+    )  # fmt: skip
+    store, only, at = bed.store, bed.only, bed.connections
+    provided = planner.provide(
+        bed.catalogue, Ground.CANCELLATION, today, case_no=step.case_no, tokens=(), holds=()
+    )
+    store.open(step)
+    store.restrict(step)
+    located = store.survey(step).located
+    lines = store.weigh(step, provided.of_store(bed.catalogue, store.id))
+    plan = planner.plan(step, located, lines, bed.catalogue.digest, "bench")
+    values = timed(
+        spent, "the people's own values, read to be looked for", lambda: proofs.collect_values(only, at, step)
+    )
+    before = timed(spent, "picture of everybody else", lambda: proofs.picture(only, at, step, plan))
+    store.dispose(step, plan)
+    proofs.picture(only, at, step, plan, like=before)
+    timed(spent, "rows that the disposal wrote, in every table", lambda: proofs.touched(only, at, step, plan))
+    timed(spent, "dragnet", lambda: proofs.dragnet(only, at, step, plan, values))
+    with psycopg.connect(bed.owner) as conn:
+        tables = conn.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema$|quietus$|q_)'"
+        ).fetchall()
+
+        def scan() -> None:
+            for table in tables:
+                conn.execute(
+                    sql.SQL("SELECT count(t.*::text) FROM ONLY {} AS t").format(sql.Identifier(*table))
+                )
+
+        scan()  # warm
+        timed(spent, "scan", scan)
+    store.close(step)
+    return spent
 
 
 class Bed:
@@ -206,9 +248,9 @@ def main() -> None:
     parser.add_argument("--cohort", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    small, _ = measured(options.people // 10, [options.cohort] * options.rounds)
+    small, _, _ = measured(options.people // 10, [options.cohort] * options.rounds)
     sizes = [options.cohort // 10] * options.rounds + [options.cohort] * options.rounds
-    rounds, peaks = measured(options.people, [*sizes, options.cohort * 10])
+    rounds, peaks, looks = measured(options.people, [*sizes, options.cohort * 10])
     few, many = rounds[: options.rounds], rounds[options.rounds : -1]
     report(options, many)
     print(
@@ -218,12 +260,20 @@ def main() -> None:
         f"{keyed(rounds[-1:]):.2f} s. Peak memory of the client after cohorts of {options.cohort // 10:,}, "
         f"{options.cohort:,} and {options.cohort * 10:,}: {peaks[options.rounds - 1]}, {peaks[-2]} and {peaks[-1]} MiB."
     )
+    scan = looks.pop("scan")
+    print(
+        f"\nLooks at the whole database, once a night for all cases of the day (here {options.cohort // 10:,} people);"
+        f" one sequential scan of all rows as text takes {scan:.2f} s:\n\n| look | seconds | ÷ one scan |\n|---|---:|---:|"
+    )
+    for name, seconds in looks.items():
+        print(f"| {name} | {seconds:.2f} | {seconds / scan:.2f} |")
 
 
-def measured(people: int, cohorts: list[int]) -> tuple[list[Round], list[int]]:
-    """A round for each cohort size in a new company, and the peak memory in MiB after each."""
+def measured(people: int, cohorts: list[int]) -> tuple[list[Round], list[int], Seconds]:
+    """A round for each cohort size in a new company, the peak memory in MiB after each, and the looks at the whole."""
     today = prc_date(observed_now())
-    stack = Stack(Path(tempfile.mkdtemp(prefix="quietus-bench-", dir="/tmp")))
+    home = Path(tempfile.mkdtemp(prefix="quietus-bench-", dir="/tmp"))
+    stack = Stack(home)
     silent: Callable[[str], None] = lambda _line: None  # noqa: E731
     try:
         stack.up(silent, airflow=False)
@@ -241,9 +291,10 @@ def measured(people: int, cohorts: list[int]) -> tuple[list[Round], list[int]]:
         for n, size in enumerate(cohorts):
             rounds.append(verbs(bed, cohort(owner, size, n), n, today))
             peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-        return rounds, peaks
+        return rounds, peaks, estate(bed, cohort(owner, cohorts[0], 98), 98, today)
     finally:
         stack.down(silent, purge=True)
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def keyed(rounds: list[Round]) -> float:
@@ -276,7 +327,7 @@ def report(options: argparse.Namespace, rounds: list[Round]) -> None:
         f"\nThe deed (changes, books, receipt, commit) ÷ the floor's deletes: **{deed:.2f}**; with the second look in"
         f" the same snapshot, without which a row may go that somebody changed since: {again:.2f}. *Survey again* is the"
         " one after the restriction settled; *derived copies* are the materialised view refreshed and the statistics of"
-        " every changed table renewed, which costs the same for one person as for a thousand."
+        " every table with an item renewed, which costs the same for one person as for a thousand."
     )
 
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import psycopg
 
+from include.model.doors import Endpoint
 from include.model.errors import NotReachable, Refused
 from include.model.words import Role
 
@@ -71,6 +74,29 @@ def s3_client(*, access_key: str, secret_key: str, extra: Mapping[str, Any]) -> 
     return client
 
 
+def endpoint_of(name: str, *, login: str, secret: str, extra: Mapping[str, Any]) -> Endpoint:
+    """``extra``: ``url``; ``authority``, a file of certificates. Raises Refused for an address that anybody on the
+    way could read; what goes to a ``mailto:`` address is protected by our own mail server's."""
+    url = str(extra.get("url") or "")
+    found = urlsplit(url)
+    if found.scheme == "mailto" and "@" in found.path:
+        return Endpoint(url, login, secret, extra.get("authority") or None)
+    loopback = found.hostname in ("127.0.0.1", "::1", "localhost")
+    if not found.hostname or not (
+        found.scheme in ("https", "smtps") or (found.scheme in ("http", "smtp") and loopback)
+    ):
+        raise Refused(
+            "the connection has no address that is protected on the way", about=name,
+            next_step='set "url" of its extra to https://… (smtps://… for a mail server, mailto:… for letters)',
+        )  # fmt: skip
+    return Endpoint(url.rstrip("/"), login, secret, extra.get("authority") or None)
+
+
+def business_connection(connection: str, business_role: str) -> str:
+    """The id of the connection with a business role's key: ``objects_as_portal``."""
+    return f"{connection}_as_{re.sub('[^a-z0-9]+', '_', business_role.lower()).strip('_')}"
+
+
 class Environment:
     """The resolver of connections for the command line and for tests.
 
@@ -103,11 +129,31 @@ class Environment:
             extra=_extra(said, name),
         )
 
+    def s3_as(self, connection: str, business_role: str) -> S3Client:
+        """The S3 client with the key of one of the company's own applications. Raises Refused as ``postgres`` does."""
+        name = business_connection(connection, business_role)
+        said = self._declared(name)
+        return s3_client(
+            access_key=_text(said, name, "login"),
+            secret_key=_text(said, name, "password"),
+            extra=_extra(said, name),
+        )
+
     def text(self, name: str) -> str:
         """A plain connection: its ``extra.text``, else its ``host``."""
         said = self._declared(name)
         text = _extra(said, name).get("text")
         return str(text) if text else _text(said, name, "host")
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Another company's address, with what we show there. Raises Refused as ``postgres`` does."""
+        said = self._declared(name)
+        return endpoint_of(
+            name,
+            login=str(said.get("login") or ""),
+            secret=str(said.get("password") or ""),
+            extra=_extra(said, name),
+        )
 
     def _declared(self, name: str) -> dict[str, Any]:
         for prefix in PREFIXES:

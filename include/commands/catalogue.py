@@ -13,7 +13,7 @@ from rich.console import Console
 from include.model.errors import CatalogueError
 
 if TYPE_CHECKING:
-    from include.catalogue.problems import Problem
+    from include.catalogue.problems import Compared, Problem
     from include.model.catalogue import Catalogue
     from include.model.doors import Connections
 
@@ -76,25 +76,33 @@ def lint_(
         f"{catalogue.name}: {len(catalogue.datasets)} datasets, {len(catalogue.clauses)} clauses, no problem"
     )
     if database:
-        _stop(_live(root, catalogue), root, "the map")
-        _print(f"the map is that of {', '.join(s.id for s in catalogue.stores)}")
+        live = _live(root, catalogue)
+        for what in live.unverified:
+            _print(f"UNVERIFIED: {what}")
+        _stop(live.problems, root, "the map")
+        so_far = ", as far as it was looked at" if live.unverified else ""
+        _print(f"the map is that of {', '.join(s.id for s in catalogue.stores)}{so_far}")
 
 
-def _live(root: Path, catalogue: Catalogue) -> tuple[Problem, ...]:
+def _live(root: Path, catalogue: Catalogue) -> Compared:
     from include.catalogue import buckets
     from include.catalogue import database as tables
+    from include.catalogue.problems import Compared
     from include.model.words import Role, StoreKind
 
     connections = _connections()
-    found: list[Problem] = []
+    found: list[Compared] = []
     for store in catalogue.stores:
         if store.kind is StoreKind.POSTGRES:
             conninfo = connections.postgres(store.connection, Role.PROVER)
-            found += tables.differences(root, catalogue, store.id, conninfo)
+            found.append(tables.differences(root, catalogue, store.id, conninfo))
         else:
             client = connections.s3(store.connection, Role.PROVER)
-            found += buckets.differences(root, catalogue, store.id, client)
-    return tuple(sorted(set(found)))
+            found.append(buckets.differences(root, catalogue, store.id, client))
+    return Compared(
+        tuple(sorted({problem for one in found for problem in one.problems})),
+        tuple(what for one in found for what in one.unverified),
+    )
 
 
 @app.command()
@@ -112,6 +120,8 @@ def coverage(
 
     root, catalogue = _load(where)
     found = measure(root, catalogue)
+    for what in found.unverified:
+        _print(f"UNVERIFIED: {what}")
     _stop(found.dangling, root, "the controls")
     for stands in Standing:
         clauses = found.of(stands)

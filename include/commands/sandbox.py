@@ -11,9 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from include.commands import _outside, _partner, _sandbox_backup
 from include.model.errors import Refused
 
 app = typer.Typer(help="A whole small certification authority to run against.", no_args_is_help=True)
+app.add_typer(_outside.app, name="recipients")
+app.add_typer(_partner.app, name="partner")
+app.add_typer(_sandbox_backup.app, name="backup")
 
 
 def _progress() -> Callable[[str], None]:
@@ -84,11 +88,38 @@ def env(
 @app.command()
 def demo(
     people: Annotated[int, typer.Option(min=50, help="How many customers, if none are there yet.")] = 2000,
+    days: Annotated[int, typer.Option(min=0, help="Then play so many of its days, as `play` does.")] = 0,
+    until_closed: Annotated[
+        bool,
+        typer.Option(
+            "--until-closed", help="Then on, as `play` does; of somebody of whom everything has a date."
+        ),
+    ] = False,
 ) -> None:
     """Cancel one person's account through the real scheduler, and show what went and what stayed."""
     from include.sandbox import demo as demonstration
+    from include.sandbox.days import playing
 
-    demonstration.run(people)
+    case_no = demonstration.run(people, ends=until_closed)
+    if days or until_closed:
+        playing.run(case_no, days, until_closed=until_closed)
+
+
+@app.command()
+def play(
+    case_no: Annotated[
+        str, typer.Argument(metavar="CASE", help="A case that waits, such as make demo leaves.")
+    ],
+    days: Annotated[int, typer.Option(min=1, help="How many, counted from the day before its first.")] = 60,
+    until_closed: Annotated[
+        bool, typer.Option("--until-closed", help="Then on along its own dates, to the final certificate.")
+    ] = False,
+) -> None:
+    """Play the days of a case that waits: backups come and go, recipients are chased, horizons move. What is seen is real; only
+    the dates are to come. Interrupted, it goes on where it stopped."""
+    from include.sandbox.days import playing
+
+    playing.run(case_no, days, until_closed=until_closed)
 
 
 @app.command()
@@ -103,7 +134,14 @@ def seed(
     from include.model.times import observed_now, prc_date
     from include.model.words import Role
     from include.sandbox import seed as seeding
-    from include.sandbox.company import environment, put_in_place
+    from include.sandbox.company import (
+        SYNTHETIC,
+        back_up,
+        environment,
+        hold_disputes,
+        put_in_place,
+        register_synthetic,
+    )
     from include.sandbox.stack.stack import COMPANY, Stack
 
     stack, say = Stack(), _progress()
@@ -120,9 +158,14 @@ def seed(
         seed=seed,
         today=prc_date(observed_now()),
         objects_share=objects,
+        synthetic_people=SYNTHETIC,
         progress=say,
     )
     put_in_place(stack)
+    stack.settle_people(say)
+    hold_disputes(stack, say)
+    register_synthetic(stack, say)
+    back_up(stack, say)
     table = Table("hard case", "account id", box=None, pad_edge=False)
     for name, account_id in made.cases.items():
         table.add_row(name, account_id)

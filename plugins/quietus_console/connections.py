@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from include.connections import postgres_conninfo, s3_client
+from include.connections import business_connection, endpoint_of, postgres_conninfo, s3_client
+from include.model.doors import Endpoint
 from include.model.errors import Refused
 from include.model.words import Role
 
@@ -36,9 +37,23 @@ class AirflowConnections:
             extra=found.extra_dejson,
         )
 
+    def s3_as(self, connection: str, business_role: str) -> S3Client:
+        found = self._get(business_connection(connection, business_role))
+        return s3_client(
+            access_key=found.login,
+            secret_key=found.password,
+            extra=found.extra_dejson,
+        )
+
     def text(self, name: str) -> str:
         found = self._get(name)
         return str(found.extra_dejson.get("text") or found.host or "")
+
+    def endpoint(self, name: str) -> Endpoint:
+        found = self._get(name)
+        return endpoint_of(
+            name, login=found.login or "", secret=found.password or "", extra=found.extra_dejson
+        )
 
     @staticmethod
     def _get(conn_id: str) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
@@ -18,54 +17,40 @@ from fastapi import Depends, FastAPI, Query, Request
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from quietus_console import control_pages, errand_pages, recipient_pages
 from quietus_console.connections import AirflowConnections
+from quietus_console.rendering import HEADERS, PREFIX
+from quietus_console.rendering import page as _page
 
-from include.cases import book, certificates, decisions, explain, holds, outbox, papers, tracks
-from include.catalogue import load
+from include.cases import book, certificates, decisions, epochs, holds, papers
+from include.cases.controls import nights
+from include.cases.discretion import EVERYTHING, Discretion, discretion
+from include.cases.notices import beyond, outbox
+from include.cases.proofs_page import proofs_page
+from include.catalogue import load, regions
 from include.model.errors import NotReachable, QuietusError, Refused
-from include.model.times import PRC, observed_now, prc_date
+from include.model.times import observed_now, prc_date
 from include.model.words import CaseState, Role
 
-PREFIX = "/quietus"
-AUDITS = frozenset({"VIEWER", "ADMIN"})
-"""Airflow's roles whose work is to look. Who opens or decides cases reads the person's edition."""
+AUDITS = frozenset({"VIEWER", "AUDITOR", "ADMIN"})
+"""Airflow's roles whose work is to look. Who opens or decides cases reads the person's edition, and is told of no
+confidential hold."""
 
 CaseNo = Annotated[str, PathParameter(pattern=r"^CASE-\d{6,}$")]
 Lang = Annotated[str, Query(pattern="^(zh|en)$")]
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; form-action 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-
 console = FastAPI(
     title="Quietus", docs_url=None, redoc_url=None, openapi_url=None,
     dependencies=[Depends(requires_access_view(AccessView.PLUGINS))],
 )  # fmt: skip
-
-
-def _templates() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    made.filters["moment"] = lambda t: t.astimezone(PRC).strftime("%Y-%m-%d %H:%M") if t else ""
-    return made
-
-
-TEMPLATES = _templates()
+console.include_router(errand_pages.router)
+console.include_router(recipient_pages.router)
+console.include_router(control_pages.router)
 
 
 @contextmanager
 def _reading() -> Iterator[book.Conn]:
     with book.connect(AirflowConnections().postgres(book.RECORDS, Role.READER)) as conn:
         yield conn
-
-
-def _page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
-    return HTMLResponse(TEMPLATES.get_template(name).render(prefix=PREFIX, **values), status, HEADERS)
 
 
 @console.exception_handler(QuietusError)
@@ -84,18 +69,25 @@ async def no_such_page(request: Request, error: RequestValidationError) -> HTMLR
 
 @console.get("/")
 @console.get("/cases")
-def cases(lang: Lang = "zh", state: CaseState | Literal[""] = "") -> HTMLResponse:
+def cases(user: GetUserDep, lang: Lang = "zh", state: CaseState | Literal[""] = "") -> HTMLResponse:
     """Cases, the late ones first, then newest first."""
     today = prc_date(observed_now())
     with _reading() as conn:
+        told = _discretion(conn, user)
         late = {c.case_no for c in book.late(conn, today)}
-        found = book.cases(conn, [state] if state else (), limit=500)
-        open_holds = holds.listing(conn)
-        reviews = holds.overdue_reviews(conn, today)
+        states = told.looked_for((state,) if state else ())
+        found = [told.case(c) for c in book.cases(conn, states, limit=500)]
+        found = [c for c in found if not state or c.state is state]
+        open_holds = [h for h in holds.listing(conn) if h["hold"] not in told.hidden]
+        reviews = [h for h in holds.overdue_reviews(conn, today) if h not in told.hidden]
+        given = beyond.listing(conn)
+        blind = nights.blind(conn)
+    catalogue = load()
     found.sort(key=lambda c: c.case_no not in late)
     return _page(
         "cases.html.j2", lang=lang, cases=found, late=late, today=today, holds=len(open_holds), reviews=reviews,
-        states=list(CaseState), state=state,
+        states=list(CaseState), state=state, beyond=given, blind=blind, abroad=regions.abroad(catalogue),
+        recipient_names={r.id: r.name for r in catalogue.recipients},
     )  # fmt: skip
 
 
@@ -104,70 +96,57 @@ def one_case(case_no: CaseNo, user: GetUserDep, lang: Lang = "zh") -> HTMLRespon
     """One case: where it stands, what goes and stays in plain words, what was found, what is waited for."""
     catalogue = load()
     with _reading() as conn:
-        case = book.case(conn, case_no)
+        told = _discretion(conn, user)
+        case = told.case(book.case(conn, case_no))
         plan = _plan(conn, case)
-        issued = conn.execute(
-            "SELECT serial, kind, entry, issued_at FROM casebook.certificate WHERE case_no = %s AND issued_at IS NOT NULL"
-            " ORDER BY serial DESC",
-            (case_no,),
-        ).fetchall()
+        listed = certificates.for_auditors if _audits(user) else certificates.for_the_person
         return _page(
             "case.html.j2",
             lang=lang,
             case=case,
             today=prc_date(observed_now()),
-            words=explain.whole(plan, catalogue, lang) if plan else None,  # type: ignore[arg-type]
+            plan=told.plan(plan) if plan else None,
+            titles={d.id: d.title for d in catalogue.datasets},
+            rules={r.id: f"{r.id} {r.title}" for r in catalogue.rules},
+            categories={c.id: f"{c.id} {c.zh if lang == 'zh' else c.en}" for c in catalogue.categories},
+            recipient_names={r.id: r.name for r in catalogue.recipients},
             findings=papers.open_findings(conn, case_no),
             decisions=decisions.decisions(conn, case),
             checks=decisions.checks(conn, case),
-            recipients=outbox.listing(conn, case_no),
-            backups=tracks.listing(conn, case_no),
-            timeline=book.timeline(conn, case_no),
-            certificates=issued,
+            recipients=told.notices(outbox.listing(conn, case_no)),
+            backups=epochs.of_case(conn, case_no),
+            timeline=told.timeline(book.timeline(conn, case_no)),
+            certificates=listed(conn, case_no),
             auditor=_audits(user),
         )
 
 
 @console.get("/cases/{case_no}/proofs")
-def proofs(case_no: CaseNo) -> HTMLResponse:
-    """The case's proofs as the page that also stands by itself, offline."""
-    from include.proofs.page import CertificateSummary, page
-
+def proofs(case_no: CaseNo, user: GetUserDep) -> HTMLResponse:
+    """The case's proofs as the page that also stands by itself, offline. For auditors: it counts what holds keep."""
     with _reading() as conn:
         case = book.case(conn, case_no)
-        plan = _plan(conn, case)
-        if plan is None:
+        if not _audits(user):
             raise Refused(
-                "nothing was planned yet", about=case_no, next_step="come back when it is rehearsed"
-            )
-        evidence = [e for _, e in papers.evidence(conn, case_no)]
-        row = conn.execute(
-            "SELECT serial, kind, entry, issued_at FROM casebook.certificate WHERE case_no = %s AND issued_at IS NOT NULL"
-            " ORDER BY serial DESC LIMIT 1",
-            (case_no,),
-        ).fetchone()
-        size = conn.execute("SELECT coalesce(max(index) + 1, 0) AS n FROM ledger.entry").fetchone()
-    summary = None
-    if row is not None:
-        summary = CertificateSummary(
-            row["serial"], row["kind"], row["issued_at"], row["entry"], int(size["n"]) if size else 0
-        )
-    return HTMLResponse(page(case_no, evidence, plan, summary, catalogue=load()), headers=HEADERS)
+                "the proofs are for auditors", about=case_no,
+                next_step="what became of the case is on its page; ask an auditor for more",
+            )  # fmt: skip
+        return HTMLResponse(proofs_page(conn, case, load()), headers=HEADERS)
 
 
 @console.get("/cases/{case_no}/certificate/{serial}/{edition}.json")
 def certificate(case_no: CaseNo, serial: int, edition: str, user: GetUserDep) -> Response:
-    """A certificate as a file. The auditor's edition is for auditors."""
+    """A certificate as a file, by the serial of its edition. The auditor's is for auditors."""
     if edition not in ("person", "auditor") or (edition == "auditor" and not _audits(user)):
         raise Refused(
             "this edition is not for you, or there is none such", about=case_no,
             next_step="take the person's edition, or ask an auditor",
         )  # fmt: skip
     with _reading() as conn:
-        found = certificates.issued(conn, case_no, serial)
+        found = certificates.edition(conn, case_no, edition, serial)
     name = f"{case_no}.{serial}.{edition}.json"
     return Response(
-        getattr(found, edition), media_type="application/json",
+        found, media_type="application/json",
         headers={**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'},
     )  # fmt: skip
 
@@ -179,9 +158,15 @@ def _plan(conn: book.Conn, case: book.Case) -> Any:
         return None
 
 
+def _discretion(conn: book.Conn, user: Any) -> Discretion:
+    return EVERYTHING if _audits(user) else discretion(conn)
+
+
 def _audits(user: Any) -> bool:
-    role = getattr(user, "role", None)
-    return str(getattr(role, "name", role)).upper() in AUDITS
+    """Whether one of the user's roles is to look. Auth managers say ``role`` or ``roles``; who says neither is nobody's
+    auditor."""
+    said = (getattr(user, "role", None), *(getattr(user, "roles", None) or ()))
+    return not AUDITS.isdisjoint(str(getattr(role, "name", role)).upper() for role in said)
 
 
 __all__ = ["PREFIX", "console"]

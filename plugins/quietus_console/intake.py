@@ -15,7 +15,7 @@ from http.cookies import SimpleCookie
 from typing import Any
 
 from anyio import to_thread
-from quietus_console import screen
+from quietus_console import finishing, screen
 
 from include.model.errors import NotReachable, QuietusError
 from include.model.words import Channel, Ground, Requester
@@ -50,6 +50,14 @@ class Opened:
     joined: bool
 
 
+_ZH_NEXT = {
+    "account id": "请核对账户编号",
+    "log-in name": "您的登录名含个人信息,请联系管理员更换登录名",
+    "new case": "请核对事由、渠道与请求人",
+}
+_ZH_OTHERWISE = "未做任何更改"
+"""What a refusal asks for, in Chinese, by what it is about."""
+
 Open = Callable[[Request], Opened]
 Resolve = Callable[[str | None], Awaitable[str | None]]
 """From a token to the name of a user who may trigger the promise; None if Airflow itself is to refuse."""
@@ -65,29 +73,58 @@ class Refusal(Exception):
 
 
 class Intake:
-    """The middleware. ``open_case`` and ``who_may`` are handed in by tests; by default they are the real ones."""
+    """The middleware. All but ``app`` is handed in by tests; by default it is the real house."""
 
-    def __init__(self, app: App, open_case: Open | None = None, who_may: Resolve | None = None) -> None:
+    def __init__(
+        self, app: App, open_case: Open | None = None, who_may: Resolve | None = None,
+        known: Callable[[str | None], Awaitable[bool]] | None = None,
+        not_recorded: Callable[[str], str | None] | None = None,
+    ) -> None:  # fmt: skip
         self.app = app
         self.open_case = open_case or _open_case
         self.who_may = who_may or _who_may
+        self.known = known or _known
+        self.not_recorded = not_recorded or finishing.not_recorded
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not screen.is_screened(_path(scope)):
             await self.app(scope, receive, send)
             return
+        scope[finishing.WHOLE] = self
         try:
-            body = await self._screened(scope, receive)
+            self._screened_path(scope)
+            await self._recorded_first(scope)
+            if screen.body_is_screened(_path(scope)):
+                receive = _replay(await self._screened(scope, receive), receive)
         except Refusal as refusal:
             await _answer(send, refusal)
             return
-        await self.app(scope, _replay(body, receive), send)
+        await self.app(scope, receive, send)
+
+    @staticmethod
+    def _screened_path(scope: Scope) -> None:
+        if kind := screen.in_path(_path(scope), scope.get("query_string", b"").decode("latin-1")):
+            _forget_path(scope)
+            raise _personal(kind, "the address of this request")
+
+    async def _recorded_first(self, scope: Scope) -> None:
+        """*Done* on an errand of which nothing is recorded is no answer. Strangers are left to Airflow to refuse."""
+        run_id = finishing.pressed(scope["method"], _path(scope))
+        if run_id is None or not await self.known(_token(scope)):
+            return
+        try:
+            number = await to_thread.run_sync(self.not_recorded, run_id)
+        except NotReachable as passing:
+            raise Refusal(503, f"{passing} 系统暂时无法连接,请稍后再试") from None
+        if number is not None:
+            raise Refusal(
+                409,
+                f"nothing is recorded of this errand yet. Next: record it at /quietus/errands/{number}, which answers this "
+                "question, too 该事项尚未记录;请先在其页面记录,记录后本问题自动完成",
+            )
 
     async def _screened(self, scope: Scope, receive: Receive) -> bytes:
         path = _path(scope)
-        if kind := screen.in_path(path, scope.get("query_string", b"").decode("latin-1")):
-            _forget_path(scope)
-            raise _personal(kind, "the address of this request")
         body = await _read(receive)
         if scope["method"] == "POST" and path.rstrip("/") in TRIGGERS:
             return await self._triggered(scope, body)
@@ -147,14 +184,14 @@ class Intake:
         except NotReachable as passing:
             raise Refusal(503, f"{passing} 系统暂时无法连接,请稍后再试") from None
         except QuietusError as said:
-            raise Refusal(422, f"{said} 请核对账户编号") from None
+            raise Refusal(422, f"{said} {_ZH_NEXT.get(said.about, _ZH_OTHERWISE)}") from None
 
 
 # --- requests -------------------------------------------------------------------------------------
 
 
 def _path(scope: Scope) -> str:
-    return str(scope.get("path") or "")
+    return screen.inside(str(scope.get("path") or ""), str(scope.get("root_path") or ""))
 
 
 def _header(scope: Scope, name: bytes) -> str:
@@ -258,6 +295,17 @@ def _open_case(request: Request) -> Opened:
         requester=request.requester, trigger_user=f"support/{request.user}", received_at=observed_now(),
     )  # fmt: skip
     return Opened(opened.case_no, opened.joined)
+
+
+async def _known(token: str | None) -> bool:
+    from airflow.api_fastapi.core_api.security import resolve_user_from_token
+    from fastapi import HTTPException
+
+    try:
+        await resolve_user_from_token(token)
+    except HTTPException:
+        return False
+    return True
 
 
 async def _who_may(token: str | None) -> str | None:

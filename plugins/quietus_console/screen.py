@@ -14,6 +14,9 @@ from urllib.parse import unquote_plus
 from include.model.screening import kind_of_identifier
 
 SCREENED = ("/api/", "/ui/", "/execution/", "/quietus/")
+OURS = ("/quietus/recipients/", "/quietus/errands/")
+"""Bodies that Airflow never sees: a recipient's signed message, the proof of an errand. They are sealed where they go, and
+held to limits of their own; their paths are screened like all."""
 EXEMPT = ("/api/v2/connections", "/execution/connections", "/ui/auth", "/api/v2/monitor")
 """Connections carry secrets and host names, by design; health carries nothing."""
 
@@ -21,12 +24,25 @@ MAX_BODY = 4 * 2**20  # bytes; no request to Airflow's API has reason to be larg
 
 # A JSON string may write a digit as an escape, and a name in Chinese; both are read after parsing.
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*(?:Z|[+-]\d\d:?\d\d)?")
+# A request's number may, by chance, have sixteen digits in a row between its hyphens.
+_UUID = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9A-Za-z])")
 _LOOKUP_KEYS = frozenset({"state", "ti_id", "id", "token", "hostname", "unixname", "pid"})
 
 
+def inside(path: str, root_path: str) -> str:
+    """The path as the application routes it: without the prefix that Airflow is served under, if any."""
+    root = root_path.rstrip("/")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
 def is_screened(path: str) -> bool:
-    """Whether requests to this path may not hold personal values."""
+    """Whether requests to this path (:func:`inside`) may not hold personal values."""
     return path.startswith(SCREENED) and not path.startswith(EXEMPT)
+
+
+def body_is_screened(path: str) -> bool:
+    """Whether what is sent to this path may hold no personal values either."""
+    return not path.startswith(OURS)
 
 
 def in_path(path: str, query: str) -> str | None:
@@ -69,4 +85,4 @@ def _in(value: Any) -> str | None:
 def kind_in(text: str) -> str | None:
     """The kind of personal value in one piece of text, or None."""
     # Airflow names runs after the moment they began; a moment is nobody's number.
-    return kind_of_identifier(_TIMESTAMP.sub(" ", text), account_ids=True)
+    return kind_of_identifier(_UUID.sub(" ", _TIMESTAMP.sub(" ", text)), account_ids=True)

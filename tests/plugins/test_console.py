@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from quietus_console import console as pages
+from quietus_console import words
 from quietus_console.console import AUDITS, console
 from starlette.testclient import TestClient
 
-from include.cases import verbs
+from include.cases import book, verbs
+from include.cases.briefing import briefing
+from include.cases.controls import nights
+from include.cases.controls.results import Judged, Outcome, Result
+from include.cases.discretion import EVERYTHING, discretion
 from include.cases.keys import FileKeyStore
+from include.cases.notices import beyond
+from include.cases.notices.composing import Given
+from include.cases.notices.whom import ToTell
 from include.ledger import log
 from include.model.words import Role
+from include.planting.note import draw
 from tests.cases.small import GHOST, GONE, LI, TODAY, WANG, World, world
 from tests.cases.test_verbs import approved, carried_out, hold, opened, proved, verified
 
@@ -50,8 +61,8 @@ def browser(w: World, reader: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pages, "AirflowConnections", Places)
     monkeypatch.setattr(pages, "load", lambda: w.desk.catalogue)
 
-    def logged_in(role: str = "USER") -> TestClient:
-        user = SimpleNamespace(role=role)
+    def logged_in(role: str = "USER", **user_of_another_kind: Any) -> TestClient:
+        user = SimpleNamespace(**user_of_another_kind or {"role": role})
         monkeypatch.setattr(console, "dependency_overrides", {allowed: lambda: None, get_user: lambda: user})
         return TestClient(console, raise_server_exceptions=False)
 
@@ -69,11 +80,11 @@ def test_without_airflows_log_in_there_is_no_page(browser, monkeypatch: pytest.M
 
     client = browser()
     monkeypatch.setattr(console, "dependency_overrides", {allowed: refused})
-    paths = [r.path for r in console.routes if hasattr(r, "dependant")]  # type: ignore[attr-defined]
-    assert len(paths) >= 5
-    for path in paths:
-        asked = path.format(case_no="CASE-000001", serial="1", edition="person")
-        assert client.get(asked).status_code == 403, path
+    routes = [(r.path, m) for r in console.routes if hasattr(r, "dependant") for m in r.methods]  # type: ignore[attr-defined]
+    assert len(routes) >= 8
+    for path, method in routes:
+        asked = path.format(case_no="CASE-000001", serial="1", edition="person", number="0" * 32)
+        assert client.request(method, asked).status_code == 403, path
 
 
 def test_an_empty_book_says_so(browser) -> None:
@@ -93,6 +104,36 @@ def test_cases_are_listed_the_late_ones_first_with_their_clocks(browser, w: Worl
     assert page.index(late) < page.index(fresh)
     assert "1 late" in page and str(TODAY - timedelta(days=900)) in page
     assert "无逾期" not in page and "received" in page
+
+
+def test_what_is_abroad_or_was_given_beyond_the_policy_stands_above_all_cases(
+    browser, w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case_no = verified(w)
+    one = ToTell(w.desk.catalogue.recipients[0], Given("sms", 1, (), ("PI-001", "PI-060")))
+    with w.desk.book() as conn, book.deed(conn, case_no):
+        beyond.keep(conn, book.case(conn, case_no), one, TODAY, "system/test")
+    quiet = browser().get("/cases", params={"lang": "en"}).text
+    assert "given beyond the policy" in quiet and "PI-060" in quiet and "abroad" not in quiet
+    store = w.desk.catalogue.stores[0].model_copy(update={"region": "SG"})
+    moved = w.desk.catalogue.model_copy(update={"stores": (store, *w.desk.catalogue.stores[1:])})
+    monkeypatch.setattr(pages, "load", lambda: moved)
+    page = browser().get("/cases").text
+    assert "境外存储" in page and f"{store.id}: SG" in page and "超出政策所列提供" in page
+    beyond.explained(w.desk, case_no, "sms", reason="stopped", as_of=TODAY, actor="ops/li")
+    assert "超出政策所列提供" not in browser().get("/cases").text
+
+
+def test_a_red_night_stands_above_all_cases(browser, w: World) -> None:
+    assert "failed their audit" not in browser().get("/cases?lang=en").text
+    judged = Judged(
+        (Result("main", "page_hole", "residue", 1, 0, Outcome.MISSED, "its bytes were not seen"),)
+    )
+    with w.desk.book() as conn, book.deed(conn, "test"):
+        night = nights.begin(conn, w.desk.keys, TODAY, draw("a" * 32, w.desk.catalogue))
+        nights.end(conn, night, judged, "key")
+    page = browser().get("/cases?lang=en").text
+    assert "the proofs failed their audit" in page and "main page_hole" in page
 
 
 def test_the_list_can_be_narrowed_to_a_state(browser, w: World) -> None:
@@ -129,6 +170,132 @@ def test_a_held_case_says_why(browser, w: World) -> None:
     verbs.rest(w.desk, case_no, as_of=TODAY, actor="system/dag")
     for page in (browser().get("/cases").text, browser().get(f"/cases/{case_no}").text):
         assert f"everything that is left is under a hold: {number}" in page
+
+
+@pytest.fixture
+def parked(w: World) -> tuple[str, str]:
+    """A case that is parked for a confidential hold over everything, and the hold's number."""
+    case_no = verified(w)
+    number = hold(w, case_no, confidential=True)
+    verbs.rehearse(w.desk, case_no, as_of=TODAY, actor="system/dag")
+    verbs.approve(w.desk, case_no, approver="approver/wang", as_of=TODAY)
+    carried_out(w, case_no)
+    proved(w, case_no)
+    verbs.rest(w.desk, case_no, as_of=TODAY, actor="system/dag")
+    return case_no, number
+
+
+OF_THE_HOLD = (
+    "HOLD-",
+    "policy 5.2(2)",
+    "court",
+    "2026)京",
+    "保全令",
+    "parked",
+    "→ held",
+    "held</span>",
+    "→ 保全中",
+    "保全中</span>",
+    "搁置",
+)
+
+
+def test_a_confidential_hold_is_kept_from_who_may_not_know(browser, w: World, parked) -> None:
+    """Nowhere its number, law, issuer, or that there is one; the case waits like any other, and adds up."""
+    case_no, _number = parked
+    client = browser("USER")
+    for path in (
+        "/cases",
+        "/cases?lang=en",
+        "/cases?state=waiting",
+        f"/cases/{case_no}",
+        f"/cases/{case_no}?lang=en",
+    ):
+        page = client.get(path).text
+        assert case_no in page
+        assert [said for said in OF_THE_HOLD if said in page] == [], path
+        assert "waiting</span>" in page or "等待备份、第三方或期限</span>" in page
+    assert "0 open holds" in client.get("/cases?lang=en").text
+    assert case_no not in client.get("/cases?state=held").text
+    kept = client.get(f"/cases/{case_no}?lang=en").text
+    assert "waits for 复核 a review" in kept and "PIPL 47" in kept
+    refused = client.get(f"/cases/{case_no}/proofs")
+    assert refused.status_code == 404 and "for auditors" in refused.text
+
+
+def test_an_auditor_is_told_of_it(browser, w: World, parked) -> None:
+    case_no, number = parked
+    client = browser("VIEWER")
+    for path in ("/cases?state=held", f"/cases/{case_no}", f"/cases/{case_no}/proofs"):
+        page = client.get(path).text
+        assert number in page and "policy 5.2(2)" in page, path
+    assert "1 open hold" in client.get("/cases?lang=en").text
+
+
+def test_a_released_hold_stays_confidential(browser, w: World, parked) -> None:
+    case_no, number = parked
+    verbs.release_hold(w.desk, number, document="(2026)京0108解1号", as_of=TODAY, actor="legal/sun")
+    page = browser().get(f"/cases/{case_no}?lang=en").text
+    assert [said for said in OF_THE_HOLD if said in page] == []
+    assert number in browser("VIEWER").get(f"/cases/{case_no}?lang=en").text
+
+
+def test_a_hold_that_may_be_named_is_named_beside_one_that_may_not(browser, w: World) -> None:
+    case_no = verified(w)
+    secret = hold(w, case_no, confidential=True, datasets=frozenset({"account.session"}))
+    known = hold(w, case_no)
+    verbs.rehearse(w.desk, case_no, as_of=TODAY, actor="system/dag")
+    page = browser().get(f"/cases/{case_no}?lang=en").text
+    assert known in page and secret not in page
+
+
+def test_what_airflow_stores_of_a_plan_names_no_confidential_hold(w: World) -> None:
+    case_no = verified(w)
+    number = hold(w, case_no, confidential=True)
+    plan = verbs.rehearse(w.desk, case_no, as_of=TODAY, actor="system/dag")
+    with w.desk.book() as conn:
+        told = briefing(plan, w.desk.catalogue, discretion(conn))
+    assert [said for said in (number, "hold", "保全", "policy 5.2(2)") if said in told] == []
+    assert "PIPL 47" in told and plan.fingerprint()[:16] in told
+    assert number in briefing(plan, w.desk.catalogue, EVERYTHING)
+
+
+ADMIN_AND_USER = [SimpleNamespace(name="Admin"), SimpleNamespace(name="User")]
+
+
+@pytest.mark.parametrize(
+    ("user", "audits"),
+    [
+        ({"role": "viewer"}, True), ({"role": "user"}, False), ({"role": None}, False),
+        # The FAB auth manager's users have several roles, with names.
+        ({"roles": [SimpleNamespace(name="Viewer")]}, True), ({"roles": ADMIN_AND_USER}, True),
+        ({"roles": [SimpleNamespace(name="Auditor")]}, True), ({"roles": [SimpleNamespace(name="Op")]}, False),
+        ({"roles": []}, False), ({"roles": None}, False),
+        ({"name": "who says nothing of roles"}, False), ({"role": SimpleNamespace(name="ADMIN")}, True),
+    ],
+)  # fmt: skip
+def test_who_audits_is_told_by_role_whatever_the_auth_manager(user: dict[str, Any], audits: bool) -> None:
+    assert pages._audits(SimpleNamespace(**user)) is audits
+
+
+def test_no_code_is_shown_where_there_is_a_word() -> None:
+    """Every member of each closed vocabulary has a word in both languages, and no two mean the same."""
+    from include.cases.decisions import Method, Outcome
+    from include.model.words import CaseState, Channel, Disposition, Ground, Requester, UnitState
+
+    for kind, codes in {"state": CaseState, "ground": Ground, "channel": Channel, "requester": Requester,
+                        "fate": Disposition, "track": UnitState, "method": Method, "answer": Outcome}.items():  # fmt: skip
+        for lang in ("zh", "en"):
+            told = [words.word(kind, code.value, lang) for code in codes]
+            assert "_" not in "".join(told) and len({*told}) == len(told), kind
+        assert all("\u4e00" <= words.word(kind, code.value, "zh")[0] <= "\u9fff" for code in codes), kind
+
+
+def test_every_event_that_the_case_book_notes_has_a_word() -> None:
+    source = "".join(path.read_text("utf-8") for path in Path(book.__file__).parent.rglob("*.py"))
+    noted = set(re.findall(r'note(?:_all)?\(\s*(?:self\.)?conn,[^"{]*?"([a-z ]+)"', source))
+    assert {"opened", "moved", "certified"} <= noted
+    assert noted <= words.EVENTS.keys()
 
 
 def test_no_page_names_a_person_or_loads_anything_from_elsewhere(browser, w: World) -> None:
@@ -175,7 +342,7 @@ def test_what_is_no_case_number_is_refused_and_not_repeated(browser, typed: str)
 
 
 def test_before_a_plan_there_are_no_proofs_and_the_page_says_so(browser, w: World) -> None:
-    page = browser().get(f"/cases/{opened(w)}/proofs")
+    page = browser("VIEWER").get(f"/cases/{opened(w)}/proofs")
     assert page.status_code == 404 and "nothing was planned yet" in page.text
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from quietus_console import intake
+from quietus_console import intake, screen
 from quietus_console.intake import Intake, Opened, Request
 from starlette.applications import Starlette
 from starlette.requests import Request as Incoming
@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from include.cases import book, opening
 from include.model.errors import NotReachable, Refused
 from include.model.words import Channel, Ground, Requester
 
@@ -70,6 +71,29 @@ def client(airflow: Airflow) -> TestClient:
         routes=[Route("/{rest:path}", airflow.take, methods=["GET", "POST", "PATCH", "PUT", "DELETE"])]
     )
     return TestClient(Intake(app, airflow.open_case, airflow.who_may))
+
+
+@pytest.mark.parametrize("root", ["/airflow", "/airflow/", "/a/b"])
+def test_under_a_sub_path_everything_is_screened_and_swapped_as_at_the_root(
+    airflow: Airflow, root: str
+) -> None:
+    """Airflow served as https://host/airflow: a proxy may strip the prefix or leave it."""
+    app = Starlette(routes=[Route("/{rest:path}", airflow.take, methods=["GET", "POST", "PATCH"])])
+    client = TestClient(Intake(app, airflow.open_case, airflow.who_may), root_path=root)
+    prefix = root.rstrip("/")
+    for before in (prefix, ""):
+        for path in ("/api/v2/dags/other/dagRuns", "/ui/anything", "/execution/x", "/quietus/cases"):
+            answer = client.post(f"{before}{path}", json={"note": "13800138000"})
+            assert (answer.status_code, airflow.seen) == (422, []), (before, path)
+        assert client.post(f"{before}{TRIGGER}", json={"conf": {"account_id": ACCOUNT}}).status_code == 200
+        assert conf_seen(airflow)["conf"] == {"case": "CASE-000001"}
+        airflow.seen.clear()
+    assert client.post(f"{prefix}/api/v2/connections", json={"login": "li.si@example.com"}).status_code == 200
+
+
+def test_a_path_that_only_begins_like_the_prefix_is_not_cut() -> None:
+    assert screen.inside("/airflow2/api/v2", "/airflow") == "/airflow2/api/v2"
+    assert screen.inside("/api/v2", "") == "/api/v2"
 
 
 def conf_seen(airflow: Airflow) -> dict[str, Any]:
@@ -186,6 +210,48 @@ def test_a_refusal_says_why(client: TestClient, airflow: Airflow, error: Excepti
 
 
 @pytest.mark.parametrize(
+    ("said", "asked_for"),
+    [
+        ({"account_id": ACCOUNT}, "请核对账户编号"),
+        ({"account_id": ACCOUNT, "ground": "limit_reached"}, "请核对事由"),
+        (
+            {"account_id": ACCOUNT, "ground": "shutdown", "channel": "schedule", "requester": "us"},
+            "请核对事由",
+        ),
+        ({"account_id": ACCOUNT, "ground": "withdrawn_consent"}, "请核对事由"),
+        ({"account_id": ACCOUNT, "channel": "schedule"}, "请核对事由"),
+        ({"account_id": ACCOUNT, "requester": "us"}, "请核对事由"),
+        ({"account_id": ACCOUNT, "requester": "objector"}, "请核对事由"),
+    ],
+)
+def test_what_nobody_may_ask_for_is_refused_with_what_to_look_at(
+    airflow: Airflow, said: dict[str, Any], asked_for: str
+) -> None:
+    def really(request: Request) -> Opened:
+        opening.checked_request(request.ground, request.channel, request.requester)
+        raise Refused("there is no such account", about="account id")
+
+    app = Starlette(routes=[Route("/{rest:path}", airflow.take, methods=["POST"])])
+    answer = TestClient(Intake(app, really, airflow.who_may)).post(TRIGGER, json={"conf": said})
+    assert answer.status_code == 422 and asked_for in answer.json()["detail"]
+    assert airflow.seen == []
+
+
+def test_a_log_in_name_that_is_an_address_is_named_as_the_trouble(airflow: Airflow) -> None:
+    def really(request: Request) -> Opened:
+        book.checked_actor(f"support/{request.user}")
+        raise AssertionError("the log-in was taken")
+
+    airflow.user = "li.si@example.com"
+    app = Starlette(routes=[Route("/{rest:path}", airflow.take, methods=["POST"])])
+    answer = TestClient(Intake(app, really, airflow.who_may)).post(
+        TRIGGER, json={"conf": {"account_id": ACCOUNT}}
+    )
+    detail = answer.json()["detail"]
+    assert "登录名" in detail and "账户编号" not in detail and "li.si" not in detail
+
+
+@pytest.mark.parametrize(
     "body", [b"", b"[]", b"nonsense", b'{"conf": 3}', b'{"conf": {"account_id": 3}}', b'{"conf": {}}']
 )
 def test_a_trigger_that_makes_no_sense_is_refused(client: TestClient, airflow: Airflow, body: bytes) -> None:
@@ -225,3 +291,59 @@ def test_ids_times_and_digests_of_airflow_are_nobodys_numbers(client: TestClient
 def test_a_body_larger_than_any_form_is_refused(client: TestClient, airflow: Airflow) -> None:
     assert client.post("/api/v2/x", content=b"x" * (5 * 2**20)).status_code == 413
     assert airflow.seen == []
+
+
+@pytest.mark.parametrize("path", ["/quietus/recipients/callback", "/quietus/errands/" + "0" * 32])
+def test_what_another_company_or_a_proof_says_passes_unread_but_its_address_is_screened(
+    airflow: Airflow, client: TestClient, path: str
+) -> None:
+    """Airflow neither reads nor keeps these bodies; the access log keeps every address."""
+    body = b"x" * (screen.MAX_BODY + 1) + PERSONAL["a mobile number"].encode()
+    assert client.post(path, content=body).status_code == 200
+    assert airflow.seen[-1][2] == body
+    answer = client.post(f"{path}?to={PERSONAL['a mobile number']}", content=b"{}")
+    assert answer.status_code == 422 and PERSONAL["a mobile number"] not in answer.text
+    assert len(airflow.seen) == 1
+
+
+def test_a_number_of_a_request_is_nobodys_bank_card(client: TestClient) -> None:
+    card = PERSONAL["a bank card number"]
+    uuid = f"{card[:8]}-{card[8:12]}-{card[12:16]}-8000-000000000000"
+    assert client.get(f"/quietus/recipients/v2/requests/{uuid}").status_code == 200
+    assert client.get(f"/quietus/recipients/v2/requests/{card}").status_code == 422
+
+
+# --- an errand's question ----------------------------------------------------------------------------------
+
+QUESTION = "/api/v2/dags/recipient_errands/dagRuns/CASE-000007.arb.22222222/taskInstances/ask/-1/hitlDetails"
+NUMBER = "2" * 32
+
+
+def asks(airflow: Airflow, said: str | Exception | None, *, known: bool = True) -> TestClient:
+    app = Starlette(routes=[Route("/{rest:path}", airflow.take, methods=["GET", "PATCH"])])
+
+    async def is_known(_token: str | None) -> bool:
+        return known
+
+    def not_recorded(run_id: str) -> str | None:
+        assert run_id == "CASE-000007.arb.22222222"
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    return TestClient(Intake(app, known=is_known, not_recorded=not_recorded))
+
+
+def test_done_is_refused_until_something_is_recorded_and_says_where(airflow: Airflow) -> None:
+    answer = {"chosen_options": ["Done 已办理"], "params_input": {}}
+    refused = asks(airflow, NUMBER).patch(QUESTION, json=answer)
+    assert refused.status_code == 409 and f"/quietus/errands/{NUMBER}" in refused.json()["detail"]
+    assert asks(airflow, NotReachable("it is down")).patch(QUESTION, json=answer).status_code == 503
+    assert airflow.seen == []
+    assert asks(airflow, None).patch(QUESTION, json=answer).status_code == 200
+    assert asks(airflow, NUMBER).get(QUESTION).status_code == 200, "it may be looked at"
+    assert asks(airflow, NUMBER, known=False).patch(QUESTION, json=answer).status_code == 200, (
+        "Airflow refuses strangers"
+    )
+    other = QUESTION.replace("recipient_errands", "account_cancellation")
+    assert asks(airflow, NUMBER).patch(other, json=answer).status_code == 200
