@@ -96,6 +96,36 @@ class Store(Protocol):
         """Drop the step area. The receipts and the restriction stay."""
 
 
+class Clearing(Protocol):
+    """One company store at night: items that are due by their own dates, whosever they are (PIPL 47 para. 1).
+
+    The step has no subjects; its area names items. Every method may be called again after a crash. All raise
+    NotReachable when the store does not answer in time, and never quote a value.
+    """
+
+    id: str
+
+    def locate(self, step: Step) -> Survey:
+        """Find everything that is due and not held, and keep its keys, each with its fate, in the step area. Again replaces
+        what was found before, while nothing of it was disposed of."""
+
+    def lines(self, step: Step) -> Sequence[Line]:
+        """The groups of equal fate: what the night's plan is made of."""
+
+    def dispose(self, step: Step, plan: Plan) -> Receipt:
+        """Carry out the plan, bounded piece by piece, each with its receipt. An item that is no longer due, is held by now, or
+        that something which stays still needs, is passed over and leaves the area; the receipt counts it apart."""
+
+    def settled(self, step: Step) -> Survey:
+        """What the area names after the disposal: the located items without those that were passed over."""
+
+    def receipts(self, step: Step) -> Sequence[Receipt]:
+        """What was done for this step so far."""
+
+    def close(self, step: Step) -> None:
+        """Drop the step area. The receipts stay."""
+
+
 class Channel(Protocol):
     """One way to one recipient. Made for one batch, used by one task at a time, closed at its end.
 
