@@ -147,7 +147,7 @@ def ask(
                 for dataset in ours:
                     say(dataset.id)
                     try:
-                        it = _look(catalogue, server, connection, live, asked[dataset.id], held)
+                        it = look_at(catalogue, server, connection, live, asked[dataset.id], held)
                         if dataset.kind is DatasetKind.TABLE:
                             one(server, connection, it)
                         elif why := objects.ask(it, connections, partial(one, server, connection)):
@@ -167,7 +167,7 @@ def answering(catalogue: Catalogue, dataset: Dataset) -> str:
     return of.id if of.kind is StoreKind.POSTGRES else home(catalogue).store
 
 
-def _look(
+def look_at(
     catalogue: Catalogue,
     server: Server,
     connection: Connection,
@@ -175,6 +175,7 @@ def _look(
     asked: Question,
     held: HeldPeople,
 ) -> Look:
+    """The question about one dataset as a look of its store, with whom the holds name in it."""
     queries = sorted({x.start.query for x in asked.limits if x.start and x.start.query})
     with server.reaching(f"{server.store} {asked.dataset}"):
         types = kinds(connection, catalogue, queries, asked.as_of)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue, Cut, Dataset
 from include.model.errors import Drifted
-from include.model.flow import Provision, Step
+from include.model.flow import Step
 from include.model.words import Disposition
 from include.stores.postgres import books, receipts, rest
 from include.stores.postgres.area import TEMP, Area, same_key
@@ -47,9 +47,9 @@ class Deed:
         counts, updates, deletes = self._tally(connection)
         for dataset in self.datasets:
             if updates.get(dataset.id):
-                _update(connection, dataset, self.judging.provisions[dataset.id])
+                cut_rows(connection, dataset, self.judging.provisions[dataset.id].cut)
         for group in groups(self.datasets, self.live.foreign_keys):
-            _delete(connection, [d for d in group if deletes.get(d.id)])
+            erase_rows(connection, [d for d in group if deletes.get(d.id)])
         self._sweep(connection, counts, deletes)
         # What is deferred happens now, before the books are compared.
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -92,29 +92,12 @@ class Deed:
                 of[line.disposition.past] = of.get(line.disposition.past, 0) + line.items
             if line.disposition is Disposition.ERASE:
                 deletes[line.dataset] = deletes.get(line.dataset, 0) + line.items
-        parts = []
-        for dataset in self.datasets:
-            words = counts.get(dataset.id, {})
-            if not ({Disposition.ANONYMISE.past, Disposition.UNLINK.past} & words.keys()):
-                continue
-            for change in changes(TEMP, dataset, self.judging.provisions[dataset.id].cut):
-                if change.set:
-                    parts.append(
-                        sql.SQL(
-                            "SELECT {}, count(*) FROM {} AS k JOIN {} AS t ON {} WHERE ({}) AND {}"
-                        ).format(
-                            sql.Literal(dataset.id),
-                            TEMP.table(dataset.id),
-                            name(dataset.address),
-                            same_key("t", "k", dataset),
-                            change.where,
-                            change.differs(),
-                        )
-                    )
-        updates: dict[str, int] = {}
-        if parts:
-            for dataset_id, n in connection.execute(sql.SQL(" UNION ALL ").join(parts)):
-                updates[dataset_id] = updates.get(dataset_id, 0) + n
+        cut = [
+            (dataset, self.judging.provisions[dataset.id].cut)
+            for dataset in self.datasets
+            if {Disposition.ANONYMISE.past, Disposition.UNLINK.past} & counts.get(dataset.id, {}).keys()
+        ]
+        updates = differing(connection, cut)
         return counts, updates, deletes
 
     def _sweep(
@@ -184,8 +167,31 @@ class Deed:
         )
 
 
-def _update(connection: Connection, dataset: Dataset, provision: Provision) -> None:
-    for change in changes(TEMP, dataset, provision.cut):
+def differing(connection: Connection, cut: Sequence[tuple[Dataset, Cut | None]]) -> dict[str, int]:
+    """How many rows of each dataset a cut will really change, by the key tables in ``pg_temp``."""
+    parts = [
+        sql.SQL("SELECT {}, count(*) FROM {} AS k JOIN {} AS t ON {} WHERE ({}) AND {}").format(
+            sql.Literal(dataset.id),
+            TEMP.table(dataset.id),
+            name(dataset.address),
+            same_key("t", "k", dataset),
+            change.where,
+            change.differs(),
+        )
+        for dataset, with_ in cut
+        for change in changes(TEMP, dataset, with_)
+        if change.set
+    ]
+    found: dict[str, int] = {}
+    if parts:
+        for dataset_id, n in connection.execute(sql.SQL(" UNION ALL ").join(parts)):
+            found[dataset_id] = found.get(dataset_id, 0) + n
+    return found
+
+
+def cut_rows(connection: Connection, dataset: Dataset, cut: Cut | None) -> None:
+    """Set the constants of a cut in the rows whose key table in ``pg_temp`` says so."""
+    for change in changes(TEMP, dataset, cut):
         if change.set:
             connection.execute(
                 sql.SQL("UPDATE {} AS t SET {} FROM {} AS k WHERE {} AND ({}) AND {}").format(
@@ -199,7 +205,7 @@ def _update(connection: Connection, dataset: Dataset, provision: Provision) -> N
             )
 
 
-def _delete(connection: Connection, group: Sequence[Dataset]) -> None:
+def erase_rows(connection: Connection, group: Sequence[Dataset]) -> None:
     """One statement for the whole group: constraints within it are checked when all of it is gone."""
     if not group:
         return

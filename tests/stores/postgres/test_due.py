@@ -67,8 +67,10 @@ def test_what_sql_finds_is_what_is_due_row_by_row(estate: Callable[[str], One], 
             it = Look(CATALOGUE, live, d, asked, kinds(connection, CATALOGUE, queries, AS_OF))
             found, after = [], None
             while (edge := connection.execute(it.edge(after, 37)).fetchone()) is not None:
-                found += connection.execute(it.keys(after, 37)).fetchall()
-                after = tuple(str(v) for v in edge)
+                upto = tuple(str(v) for v in edge)
+                rows = connection.execute(it.due_rows(it.between(after, upto))).fetchall()
+                found += [row[: len(d.key)] for row in rows]
+                after = upto
             by = ", ".join(d.key)
             every = connection.execute(f"SELECT {by} FROM {d.address} ORDER BY {by}".encode()).fetchall()
             assert found == [k for k in every if k in keys[d.id]], d.id

@@ -28,19 +28,38 @@ class Hours(Look):
 
     def late(self, after: Key | None, upto: Key | None) -> sql.Composed:
         """Per limit that was over first and whether held: how many rows, and when the first of them was over."""
-        ours = [i for i, x in enumerate(self.question.limits) if short(x)]
-        first = sql.SQL("least({})").format(joined(", ", (_past(i) for i in ours)))
-        which = joined(
-            " ", (sql.SQL("WHEN {} = w.since THEN {}").format(_past(i), sql.Literal(i)) for i in ours)
-        )
         return sql.SQL(
             "WITH {ctes} SELECT CASE {which} END AS n, w.\"#held\", min(w.since), {count}"
             " FROM (SELECT w.*, {first} AS since FROM ({rows}) AS w) AS w"
             " WHERE w.since <= {at}::timestamptz AND NOT ({runs}) GROUP BY 1, 2"
         ).format(
-            count=self._count(), ctes=self._ctes(self._range(after, upto)), which=which, first=first, rows=self._judged(),
-            at=sql.Literal(self.at.isoformat()), runs=self._runs(),
+            count=self._count(), ctes=self._ctes(self._range(after, upto)), which=self._which(sql.SQL("w.since")),
+            first=self._first(), rows=self._judged(), at=sql.Literal(self.at.isoformat()), runs=self._runs(),
         )  # fmt: skip
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        return ("#n",)
+
+    def _said(self) -> list[sql.Composable]:
+        return [sql.SQL('CASE {} END AS "#n"').format(self._which(self._first()))]
+
+    def _due(self) -> sql.Composed:
+        return sql.SQL("({} <= {}::timestamptz AND NOT ({}))").format(
+            self._first(), sql.Literal(self.at.isoformat()), self._runs()
+        )
+
+    def _ours(self) -> list[int]:
+        return [i for i, x in enumerate(self.question.limits) if short(x)]
+
+    def _first(self) -> sql.Composed:
+        """When the first limit of less than a day was over."""
+        return sql.SQL("least({})").format(joined(", ", (_past(i) for i in self._ours())))
+
+    def _which(self, since: sql.Composable) -> sql.Composed:
+        """Which limit that was."""
+        return joined(" ", (sql.SQL("WHEN {} = {} THEN {}").format(_past(i), since, sql.Literal(i))
+                            for i in self._ours()))  # fmt: skip
 
     def _more(self, i: int, limit: Limit) -> Sequence[sql.Composable]:
         if not short(limit):

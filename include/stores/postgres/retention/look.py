@@ -1,8 +1,8 @@
 """What is due in one table: ranges of the primary key, each one bounded statement; rows in, groups of equal clocks out.
 
 No id leaves the server but the key that a range ends at, which is what the next one begins after. The rows that are due are
-the same condition in :meth:`Look.groups`, which counts them, and in :meth:`Look.keys`, which a disposing step can put into
-its key table: in order of key, after the last one it had, so many at a time.
+the same condition in :meth:`Look.groups`, which counts them, and in :meth:`Look.due_rows`, which a disposing step puts into its
+key table page by page, and asks again of the keys that it is about to dispose of.
 """
 
 from __future__ import annotations
@@ -60,16 +60,27 @@ class Look:
             due=sql.SQL("true") if self.question.everything else self._due(),
         )  # fmt: skip
 
-    def keys(self, after: Key | None, limit: int) -> sql.Composed:
-        """The keys of so many rows that are due and not held, in order, after one: a chunk of a disposing step's cohort.
-        It looks at a range of at most ``limit`` rows; where it ends says :meth:`edge`."""
-        upto = sql.SQL("({})").format(self._page(after, limit))
-        within = sql.SQL("{} IN (SELECT {} FROM {} AS e)").format(self._row("t"), self._columns("e"), upto)
+    def due_rows(self, within: sql.Composable) -> sql.Composed:
+        """Key and clocks of the rows ``t`` within that are due and not held, in order of key."""
         return sql.SQL(
-            'WITH {ctes} SELECT {key} FROM ({rows}) AS w WHERE {due} AND NOT w."#held" ORDER BY {key}'
+            'WITH {ctes} SELECT {key}, {clocks} FROM ({rows}) AS w WHERE {due} AND NOT w."#held" ORDER BY {key}'
         ).format(
-            ctes=self._ctes(within), key=self._columns("w"), rows=self._judged(), due=self._due()
+            ctes=self._ctes(within), key=self._columns("w"), clocks=joined(", ", self._said()), rows=self._judged(),
+            due=self._due(),
         )  # fmt: skip
+
+    def between(self, after: Key | None, upto: Key | None) -> sql.Composable:
+        """Whether row ``t`` lies in a range of keys."""
+        return self._range(after, upto)
+
+    def among(self, keys: sql.Composable) -> sql.Composed:
+        """Whether row ``t`` is one whose key this SELECT of keys names."""
+        return sql.SQL("{} IN ({})").format(self._row("t"), keys)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The columns by which :meth:`due_rows` says why a row is due, beside its key."""
+        return tuple(f"#{kind}{i}" for i in range(len(self.question.limits)) for kind in ("applies", "day"))
 
     def edge(self, after: Key | None, limit: int) -> sql.Composed:
         """The last key of the next so many rows, as text; no row: nothing is left."""
@@ -103,6 +114,9 @@ class Look:
 
     def _columns(self, alias: str) -> sql.Composed:
         return joined(", ", (name(alias, k) for k in self.dataset.key))
+
+    def _said(self) -> list[sql.Composable]:
+        return [sql.SQL("w.{}").format(sql.Identifier(c)) for c in self.said]
 
     def _row(self, alias: str) -> sql.Composed:
         return sql.SQL("({})").format(self._columns(alias))

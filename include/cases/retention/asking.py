@@ -1,0 +1,89 @@
+"""What a night asks of a database about each of its tables, and what it makes of the answer.
+
+The question is that of ``due`` (by days) or ``late`` (by the minute); the answer is judged again by the calendar here before
+anything is done about it. What two statutes collide over is nobody's to dispose of: a person decides (``quietus retention due``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from include.cases.retention.due import look_at
+from include.cases.retention.held import HeldPeople
+from include.cases.retention.limits import binds, bounded, question
+from include.model.catalogue import Catalogue
+from include.model.errors import BooksDoNotBalance, QuietusError
+from include.model.interval import Bounded, Standing, interval
+from include.model.retention import Clock, Group, Limit
+from include.model.words import DatasetKind
+from include.stores.postgres.live import Live
+from include.stores.postgres.retention.hours import Hours, short
+from include.stores.postgres.retention.look import Look
+from include.stores.postgres.server import Connection, Server
+
+PERIOD_OVER = "PIPL 47(1)(2)"
+"""Whoever's figure it is, what is over must go without being asked for."""
+
+
+@dataclass
+class Asking:
+    """The questions of one night. ``at``: the moment, for periods of less than a day; None: the night, by days. ``held``: whom
+    the holds of now name. ``unasked``: datasets that could not be asked, and why."""
+
+    catalogue: Catalogue
+    as_of: date
+    held: Callable[[], HeldPeople]
+    at: datetime | None = None
+    unasked: dict[str, str] = field(default_factory=dict)
+
+    def looks(self, server: Server, connection: Connection, live: Live) -> Mapping[str, Look]:
+        """A look at each table of the store that has a limit to ask about."""
+        held = self.held()
+        found: dict[str, Look] = {}
+        for dataset in self.catalogue.of_store(server.store, DatasetKind.TABLE):
+            try:
+                asked = question(self.catalogue, dataset, self.as_of)
+                if self.at is not None and not any(short(x) for x in asked.limits):
+                    continue
+                look = look_at(self.catalogue, server, connection, live, asked, held)
+            except QuietusError as error:
+                self.unasked[dataset.id] = str(error)
+                continue
+            found[dataset.id] = look if self.at is None else Hours(**look.asked(), at=self.at)
+        return found
+
+    def fates(self, look: Look, groups: Sequence[tuple[Any, ...]]) -> list[tuple[str, str] | None]:
+        """Rule and law of each group. Raises BooksDoNotBalance if the store calls due what the calendar does not."""
+        if isinstance(look, Hours):
+            return [_by_hours(look.question.limits[group[0]]) for group in groups]
+        return [self._by_days(look, group) for group in groups]
+
+    def _by_days(self, look: Look, said: tuple[Any, ...]) -> tuple[str, str] | None:
+        of = tuple(binds(self.catalogue, look.dataset))
+        clocks = tuple(Clock(applies=bool(a), day=d) for a, d in zip(said[:-1:2], said[1:-1:2], strict=True))
+        it = interval(bounded(of, Group(clocks=clocks, held=False, items=said[-1])))
+        stands = it.stands(self.as_of)
+        if stands is Standing.CONFLICT:
+            return None
+        if stands is not Standing.DUE or it.ended_by is None:
+            raise BooksDoNotBalance(
+                f"the store calls {said[-1]} items due that are {stands.value}", about=look.dataset.id,
+                next_step="this is a fault of the query; report it; nothing was disposed of",
+            )  # fmt: skip
+        return _fate(it.ended_by)
+
+
+def _fate(ended_by: Bounded) -> tuple[str, str]:
+    return ended_by.rule, law(ended_by.name, ended_by.law, company=ended_by.company)
+
+
+def _by_hours(limit: Limit) -> tuple[str, str]:
+    return limit.rule, law(f"{limit.rule}/{limit.period}", limit.law, company=limit.company)
+
+
+def law(period: str, cites: str, *, company: bool) -> str:
+    """What a night's deletion rests on: the law, and whose figure says that the period is over. Ours is never called law."""
+    return f"{PERIOD_OVER}; " + (f"company period {period}" if company else f"{period}: {cites}")

@@ -1,0 +1,306 @@
+"""``Clearing``: what is due in one company database goes, whosever it is (PIPL 47 para. 1; policy 7.2).
+
+A night works on items, not on people: what a row's own dates say is due is found by the question that ``quietus retention
+due`` asks, kept by its key in a step area without subjects, and disposed of piece by piece, children before their parents.
+Nobody is restricted first: the relation with the person goes on, and of what is due the only lawful use is to dispose of it.
+
+The size of a piece is learned: it grows while a piece is quick and is halved when one meets a lock or a time-out, so that nobody
+waits long for us. A table that stays locked is left for the next night, and named; all others go on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import sql
+
+from include.model.catalogue import Catalogue, Dataset
+from include.model.doors import Connections
+from include.model.errors import BooksDoNotBalance, Drifted, NotReachable, QuietusError, Refused
+from include.model.flow import Line, Located, Plan, Receipt, Step, Survey
+from include.model.times import observed_now
+from include.model.words import DatasetKind, Role
+from include.stores.postgres import receipts
+from include.stores.postgres.afterwards import afterwards
+from include.stores.postgres.area import Area, close_area, open_area
+from include.stores.postgres.clearing import keys
+from include.stores.postgres.clearing.keys import Fates, Looks
+from include.stores.postgres.clearing.piece import UPTO, Piece
+from include.stores.postgres.install import PROVER
+from include.stores.postgres.live import Live
+from include.stores.postgres.order import groups
+from include.stores.postgres.server import Connection, Patience, Server, one
+from include.stores.postgres.survey import digests
+from include.stores.postgres.weigh import lines
+
+FIRST, LEAST, MOST = 2_000, 100, 50_000  # items of a piece
+QUICK = 1.0  # seconds that a piece is to take
+LAG = 64 << 20  # bytes that a standby may be behind before we wait for it
+REST, PATIENCE = 0.5, 300.0  # seconds between looks at a standby; and of all waiting for one, per piece
+
+
+@dataclass
+class Size:
+    """How many items a piece takes: learned from how long the last ones took."""
+
+    items: int = FIRST
+
+    def took(self, seconds: float) -> None:
+        factor = min(2.0, max(0.5, QUICK / max(seconds, 0.001)))
+        self.items = int(min(MOST, max(LEAST, self.items * factor)))
+
+    def halve(self) -> bool:
+        """Whether it could be made smaller."""
+        before, self.items = self.items, max(LEAST, self.items // 2)
+        return self.items < before
+
+
+def _nothing() -> None:
+    """The default for ``may_go_on``: nobody stops it."""
+
+
+def _nowhere(_point: str) -> None:
+    """The default for ``at``: nothing happens at the named points."""
+
+
+@dataclass
+class Clearing:
+    """Implements ``include.model.doors.Clearing``, as the eraser.
+
+    ``looks``: what to ask about each dataset, with the holds of now in it; asked again whenever ``holds`` says something else.
+    ``fates``: rule and law of what was found. ``may_go_on`` is called before each piece and raises to stop. ``left``: datasets
+    that were not finished, and why.
+    """
+
+    catalogue: Catalogue
+    id: str
+    connections: Connections
+    looks: Looks
+    fates: Fates
+    holds: Callable[[], object] = lambda: None
+    may_go_on: Callable[[], None] = _nothing
+    prover: str | None = PROVER
+    patience: Patience | None = None
+    page: int = keys.PAGE
+    size: Size = field(default_factory=Size)
+    at: Callable[[str], None] = _nowhere
+    left: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        connection = self.catalogue.store(self.id).connection
+        self._server = Server(
+            lambda: self.connections.postgres(connection, Role.ERASER), self.id, self.patience
+        )
+
+    # --- before ------------------------------------------------------------------------------------
+
+    def locate(self, step: Step) -> Survey:
+        """A dataset that cannot be asked (a column was renamed since yesterday) is ``left``; the rest goes on. Raises Refused
+        once something of the step was disposed of: then it goes on with what it located."""
+        area = Area.of(step.id)
+        with self._server.connect() as connection, self._server.reaching(self._about(step)):
+            if receipts.read(connection, step.id, self.id):
+                raise Refused(
+                    "something of this step is disposed of already", about=self._about(step),
+                    next_step="go on with what was located; what fell due since is the next night's",
+                )  # fmt: skip
+            open_area(connection, step, self.prover)
+            live = Live.read(connection)
+            for dataset, look in self.looks(self._server, connection, live).items():
+                try:
+                    with self._server.reaching(f"{self.id} {dataset}"):
+                        keys.locate(self._server, connection, area, look, self.fates, self.page)
+                except BooksDoNotBalance:
+                    raise
+                except QuietusError as error:
+                    self.left[dataset] = str(error)
+                    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(area.table(dataset)))
+            for group in groups(self._there(connection, area), live.foreign_keys):
+                if within := keys.inner(group, live):
+                    with connection.transaction():
+                        keys.tie(connection, area, group, within)
+        self.at("clearing.located")
+        return self.settled(step)
+
+    def lines(self, step: Step) -> Sequence[Line]:
+        area = Area.of(step.id)
+        with self._server.connect() as connection, self._server.reaching(self._about(step)):
+            return lines(connection, area, self._there(connection, area), self._about(step))
+
+    # --- the deed ----------------------------------------------------------------------------------
+
+    def dispose(self, step: Step, plan: Plan) -> Receipt:
+        """Again, or after being killed, it goes on after the last receipt."""
+        area = Area.of(step.id)
+        fingerprint = plan.fingerprint()
+        if plan.step != step.id:
+            raise Refused(
+                "the plan is another step's", about=self._about(step), next_step="give the step's own"
+            )
+        with self._server.connect() as connection, self._server.reaching(self._about(step)):
+            there = self._there(connection, area)
+            if not there and any(d.id in {x.dataset for x in plan.located} for d in self._tables):
+                raise Drifted("the step is not open", about=self._about(step), next_step="locate again")
+            receipts.stamp(connection, step.id)
+            live = Live.read(connection)
+            if not receipts.read(connection, step.id, self.id):
+                self._check(connection, area, there, plan)
+            for group in groups(there, live.foreign_keys):
+                try:
+                    self._group(connection, area, live, group, step, fingerprint)
+                except (NotReachable, Refused) as error:
+                    if connection.closed:
+                        raise
+                    self.left |= dict.fromkeys((d.id for d in group), str(error))
+            disposed = {d for r in receipts.read(connection, step.id, self.id) for d in r.counts}
+            afterwards(connection, self.catalogue, self.id, disposed, disposed, self.at)
+            receipts.renewed(connection, step.id, fingerprint)
+            mine = [r for r in receipts.read(connection, step.id, self.id) if r.plan == fingerprint]
+        return receipts.total(step.id, self.id, fingerprint, mine)
+
+    def _check(self, connection: Connection, area: Area, there: Sequence[Dataset], plan: Plan) -> None:
+        planned = {x.dataset: (x.items, x.digest) for x in plan.located}
+        for dataset, found in digests(connection, area, there).items():
+            if planned.get(dataset) != found:
+                raise Drifted(
+                    f"{planned.get(dataset, (0, ''))[0]} items were planned, and {found[0]}, or other ones, are located",
+                    about=f"{self.id} {dataset}", next_step="plan again from what is located",
+                )  # fmt: skip
+
+    def _group(
+        self, connection: Connection, area: Area, live: Live, group: Sequence[Dataset], step: Step, plan: str
+    ) -> None:
+        held, looks = self.holds(), self.looks(self._server, connection, live)
+        after = max((_upto(connection, step, d) for d in group), default=-1)
+        while (upto := self._following(connection, area, group, after)) is not None:
+            self.may_go_on()
+            self._breathe(connection)
+            if (now := self.holds()) != held:
+                held, looks = now, self.looks(self._server, connection, live)
+            if missing := [d.id for d in group if d.id not in looks]:
+                raise Refused(
+                    "it cannot be asked any more", about=f"{self.id} {missing[0]}",
+                    next_step="see the other errors of this night",
+                )  # fmt: skip
+            piece = Piece(self.catalogue, live, group, step, looks, self._about(step))
+            began = time.monotonic()
+            try:
+                self._one(connection, area, piece, after, upto, step, plan)
+            except NotReachable:
+                if connection.closed or not self.size.halve():
+                    raise
+                continue
+            self.size.took(time.monotonic() - began)
+            after = upto
+
+    def _one(
+        self, connection: Connection, area: Area, piece: Piece, after: int, upto: int, step: Step, plan: str
+    ) -> None:
+        """REPEATABLE READ: a row that somebody changes meanwhile ends in another try, never in a blind delete."""
+
+        def once() -> None:
+            with self._server.reaching(piece.about):
+                try:
+                    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                    with connection.transaction():
+                        (chunk,) = one(connection.execute(
+                            "SELECT coalesce(max(chunk) + 1, 0) FROM quietus.receipt WHERE step = %s AND verb = 'dispose'",
+                            [step.id],
+                        ))  # fmt: skip
+                        piece.carry_out(connection, area, after, upto, int(chunk), plan)
+                        self.at("clearing.before_commit")
+                    self.at("clearing.after_commit")
+                finally:
+                    if not connection.closed and not connection.broken:
+                        connection.isolation_level = None
+            receipts.stamp(connection, step.id)
+
+        self._server.retrying(once)
+
+    def _following(
+        self, connection: Connection, area: Area, group: Sequence[Dataset], after: int
+    ) -> int | None:
+        """Up to which place the next piece goes: so many items, and the rest of those that share the last place."""
+        every = sql.SQL(" UNION ALL ").join(
+            sql.SQL("(SELECT item FROM {} WHERE item > {} ORDER BY item LIMIT {})").format(
+                area.table(d.id), sql.Literal(after), sql.Literal(self.size.items)
+            )
+            for d in group
+        )
+        (upto,) = one(
+            connection.execute(
+                sql.SQL(
+                    "SELECT max(item) FROM (SELECT item FROM ({}) AS x ORDER BY item LIMIT {}) AS y"
+                ).format(every, sql.Literal(self.size.items))
+            )
+        )
+        return None if upto is None else int(upto)
+
+    def _breathe(self, connection: Connection) -> None:
+        """Wait while a standby is too far behind; not for ever, for what is due must go."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            (lag,) = one(connection.execute(
+                "SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)) FROM pg_stat_replication"
+            ))  # fmt: skip
+            if lag is None or lag < LAG:
+                return
+            time.sleep(REST)
+
+    # --- after -------------------------------------------------------------------------------------
+
+    def settled(self, step: Step) -> Survey:
+        """The items of datasets that were begun and not finished are given up for this night: they leave the area too."""
+        area = Area.of(step.id)
+        with self._server.connect() as connection, self._server.reaching(self._about(step)):
+            there = self._there(connection, area)
+            if receipts.read(connection, step.id, self.id):
+                for dataset in there:
+                    connection.execute(
+                        sql.SQL("DELETE FROM {} WHERE item > {}").format(
+                            area.table(dataset.id), sql.Literal(_upto(connection, step, dataset))
+                        )
+                    )
+            found = digests(connection, area, there)
+        return Survey(
+            step=step.id, store=self.id, observed_at=observed_now(),
+            located=tuple(Located(dataset=d, items=n, digest=digest) for d, (n, digest) in found.items()),
+        )  # fmt: skip
+
+    def receipts(self, step: Step) -> Sequence[Receipt]:
+        with self._server.connect() as connection, self._server.reaching(self._about(step)):
+            receipts.stamp(connection, step.id)
+            return receipts.read(connection, step.id, self.id)
+
+    def close(self, step: Step) -> None:
+        with self._server.connect() as connection, self._server.reaching(self._about(step)):
+            close_area(connection, step.id)
+
+    # --- what is there -----------------------------------------------------------------------------
+
+    @property
+    def _tables(self) -> tuple[Dataset, ...]:
+        return self.catalogue.of_store(self.id, DatasetKind.TABLE)
+
+    def _there(self, connection: Connection, area: Area) -> tuple[Dataset, ...]:
+        """The datasets that have a key table."""
+        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [area.schema])
+        known = {str(table) for (table,) in rows}
+        return tuple(d for d in self._tables if d.id in known)
+
+    def _about(self, step: Step) -> str:
+        return f"step {step.id} of {step.case_no} in store {self.id}"
+
+
+def _upto(connection: Connection, step: Step, dataset: Dataset) -> int:
+    """The last place in the order of a dataset that was dealt with; -1: none."""
+    (upto,) = one(
+        connection.execute(
+            "SELECT max((counts -> %s ->> %s)::bigint) FROM quietus.receipt WHERE step = %s AND verb = 'dispose'",
+            [dataset.id, UPTO, step.id],
+        )
+    )
+    return -1 if upto is None else int(upto)

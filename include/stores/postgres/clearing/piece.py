@@ -1,0 +1,211 @@
+"""One piece of a night: a range of items of a group of datasets, in one transaction with its receipt.
+
+Nothing is disposed of by what was found hours ago. In the transaction the same question is asked again of the piece's own keys,
+with the holds of now; then who else needs a row is looked at. What falls out is left as it is and leaves the key tables:
+
+    not_due    its dates changed, a hold names its owner by now, or it is gone already, by somebody's own case
+    needed     a row that stays refers to it: it goes when that goes; if the dataset declares a cut, it is cut now
+
+Rows are compared with what the server says it wrote (``books``); a cascade or trigger that nobody declared rolls the piece back.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from include.model.catalogue import Catalogue, Dataset
+from include.model.flow import Step
+from include.model.words import Disposition
+from include.stores.postgres import books, receipts
+from include.stores.postgres.area import TEMP, Area, same_key
+from include.stores.postgres.deed import cut_rows, differing, erase_rows
+from include.stores.postgres.live import ForeignKey, Live
+from include.stores.postgres.retention.look import Look
+from include.stores.postgres.server import Connection, joined, name, one
+
+NOT_DUE, NEEDED, UPTO = "not_due", "needed", "upto"
+"""Words of a receipt beside dispositions: items that were passed over, and the last place in the order that was dealt with."""
+
+ERASE, ANONYMISE = Disposition.ERASE.value, Disposition.ANONYMISE.value
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What every piece of a group of datasets is carried out with. ``looks``: the question of each, of now."""
+
+    catalogue: Catalogue
+    live: Live
+    datasets: Sequence[Dataset]  # a group: rows of theirs may refer to each other
+    step: Step
+    looks: Mapping[str, Look]
+    about: str
+
+    def carry_out(
+        self, connection: Connection, area: Area, after: int, upto: int, chunk: int, plan: str
+    ) -> Counter[str]:
+        """Everything between the snapshot and the commit; what became of the items, over all datasets."""
+        counts: dict[str, Counter[str]] = {d.id: Counter({UPTO: upto}) for d in self.datasets}
+        for dataset in self.datasets:
+            self._take(connection, area, dataset, after, upto, counts[dataset.id])
+        self._keep_what_is_needed(connection, area, counts)
+        before = books.written(connection)
+        connection.execute("SET CONSTRAINTS ALL DEFERRED")
+        deletes: dict[str, int] = {}
+        cut: list[Dataset] = []
+        for dataset in self.datasets:
+            for disposition, items in self._fates(connection, dataset):
+                counts[dataset.id][disposition.past] += items
+                if disposition is Disposition.ERASE:
+                    deletes[dataset.id] = items
+                elif dataset not in cut:
+                    cut.append(dataset)
+        updates = differing(connection, [(d, d.cut) for d in cut])
+        for dataset in cut:
+            cut_rows(connection, dataset, dataset.cut)
+        erase_rows(connection, [d for d in self.datasets if deletes.get(d.id)])
+        swept = self._sweep(connection, deletes, updates)
+        connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        expected = books.planned(self.datasets, updates, deletes)
+        expected.update({(table, "delete"): n for table, n in swept.items()})
+        books.compare(f"{self.about}, piece {chunk}", before, books.written(connection), expected)
+        receipts.write(connection, self.step, "dispose", chunk, plan, {d: dict(c) for d, c in counts.items()})
+        return sum((Counter({k: v for k, v in c.items() if k != UPTO}) for c in counts.values()), Counter())
+
+    def _take(
+        self,
+        connection: Connection,
+        area: Area,
+        dataset: Dataset,
+        after: int,
+        upto: int,
+        counts: Counter[str],
+    ) -> None:
+        """The piece's keys that are due now, into ``pg_temp``; the others leave the area."""
+        table = area.table(dataset.id)
+        here = sql.SQL("a.item > {} AND a.item <= {}").format(sql.Literal(after), sql.Literal(upto))
+        key = joined(", ", (name("a", k) for k in dataset.key))
+        look = self.looks[dataset.id]
+        within = look.among(sql.SQL("SELECT {} FROM {} AS a WHERE {}").format(key, table, here))
+        taken = connection.execute(
+            sql.SQL(
+                "CREATE TEMP TABLE {temp} ON COMMIT DROP AS SELECT a.item, {key}, a.disposition, a.ownership"
+                " FROM ({due}) AS w JOIN {table} AS a ON {same} WHERE {here}"
+            ).format(
+                temp=sql.Identifier(dataset.id), key=key,
+                due=look.due_rows(within), table=table, same=same_key("w", "a", dataset), here=here,
+            )
+        ).rowcount  # fmt: skip
+        connection.execute(sql.SQL("ANALYZE {}").format(TEMP.table(dataset.id)))
+        (there,) = one(
+            connection.execute(sql.SQL("SELECT count(*) FROM {} AS a WHERE {}").format(table, here))
+        )
+        if there > taken:
+            counts[NOT_DUE] += connection.execute(
+                sql.SQL("DELETE FROM {} AS a WHERE {} AND NOT EXISTS (SELECT FROM {} AS k WHERE {})").format(
+                    table, here, TEMP.table(dataset.id), same_key("k", "a", dataset)
+                )
+            ).rowcount
+
+    def _keep_what_is_needed(
+        self, connection: Connection, area: Area, counts: Mapping[str, Counter[str]]
+    ) -> None:
+        """Until nothing changes: a row that is to be erased, and to which a row that stays refers, is not erased."""
+        of = {d.address: d for d in self.datasets}
+        keys = [k for k in self.live.foreign_keys if k.parent in of]
+        again = True
+        while again:
+            again = False
+            for key in keys:
+                kept = self._keep(connection, area, of[key.parent], key, counts)
+                again = again or (kept and key.child in of)
+
+    def _keep(
+        self, connection: Connection, area: Area, parent: Dataset, key: ForeignKey,
+        counts: Mapping[str, Counter[str]],
+    ) -> bool:  # fmt: skip
+        child = next((d for d in self.datasets if d.address == key.child), None)
+        refers = joined(
+            " AND ",
+            (sql.SQL("{} = {}").format(name("ct", a), name("pt", b))
+             for a, b in zip(key.child_columns, key.parent_columns, strict=True)),
+        )  # fmt: skip
+        going: sql.Composable = sql.SQL("false")
+        if child is not None:  # it goes with this very piece
+            going = sql.SQL("EXISTS (SELECT FROM {} AS ck WHERE ck.disposition = {} AND {})").format(
+                TEMP.table(child.id), sql.Literal(ERASE), same_key("ck", "ct", child)
+            )
+        needed = sql.SQL(
+            "k.disposition = {} AND EXISTS (SELECT FROM {} AS pt JOIN {} AS ct ON {} WHERE {} AND NOT {})"
+        ).format(
+            sql.Literal(ERASE), name(parent.address), name(key.child), refers, same_key("pt", "k", parent), going
+        )  # fmt: skip
+        temp, table = TEMP.table(parent.id), area.table(parent.id)
+        if parent.cut is not None:
+            cut = connection.execute(
+                sql.SQL("UPDATE {} AS k SET disposition = {} WHERE {}").format(
+                    temp, sql.Literal(ANONYMISE), needed
+                )
+            ).rowcount
+            connection.execute(
+                sql.SQL(
+                    "UPDATE {} AS a SET disposition = k.disposition FROM {} AS k"
+                    " WHERE {} AND k.disposition <> a.disposition"
+                ).format(table, temp, same_key("k", "a", parent))
+            )
+            return bool(cut)
+        kept = [
+            item
+            for (item,) in connection.execute(
+                sql.SQL(
+                    "WITH kept AS (DELETE FROM {temp} AS k WHERE {needed} RETURNING k.item, {key})"
+                    " DELETE FROM {table} AS a USING kept WHERE {same} RETURNING a.item"
+                ).format(
+                    temp=temp, needed=needed, key=joined(", ", (name("k", c) for c in parent.key)), table=table,
+                    same=same_key("kept", "a", parent),
+                )
+            )
+        ]  # fmt: skip
+        counts[parent.id][NEEDED] += len(kept)
+        return bool(kept)
+
+    def _fates(self, connection: Connection, dataset: Dataset) -> list[tuple[Disposition, int]]:
+        return [
+            (Disposition(d), n)
+            for d, n in connection.execute(
+                sql.SQL("SELECT disposition, count(*) FROM {} GROUP BY 1").format(TEMP.table(dataset.id))
+            )
+        ]
+
+    def _sweep(
+        self, connection: Connection, deletes: Mapping[str, int], updates: Mapping[str, int]
+    ) -> dict[str, int]:
+        """Erase what our own deed wrote elsewhere: a history table's trigger copies the row that it sees go, and that copy would
+        be as old as tonight. Only where it is a declared effect, and no statute keeps rows of that kind."""
+        fed = {
+            e.table
+            for d in self.datasets
+            for e in d.effects
+            if e.operation == "insert" and (deletes.get(d.id) or updates.get(d.id))
+        }
+        swept: dict[str, int] = {}
+        for dataset in self.catalogue.datasets:
+            if dataset.address in fed and dataset.action == ERASE and not self._kept_by_law(dataset):
+                n = connection.execute(
+                    sql.SQL("DELETE FROM {} AS t WHERE t.xmin = pg_current_xact_id()::xid").format(
+                        name(dataset.address)
+                    )
+                ).rowcount
+                swept[dataset.address] = swept.get(dataset.address, 0) + n
+        return swept
+
+    def _kept_by_law(self, dataset: Dataset) -> bool:
+        return any(
+            p.restrains_deletion
+            for b in dataset.binds
+            for p in self.catalogue.rule(b.rule).periods
+            if p.name == b.period
+        )
