@@ -91,6 +91,14 @@ def noticed(conn: Conn, cases: Collection[str], tokens: Collection[bytes]) -> di
     return {str(r["case_no"]): not _kept_out(conn, str(r["case_no"])) for r in rows}
 
 
+def changes(conn: Conn) -> object:
+    """What is another after any hold was opened, narrowed or released."""
+    return conn.execute(
+        "SELECT (SELECT count(*) FROM casebook.hold) AS opened, (SELECT count(released_on) FROM casebook.hold) AS released,"
+        " (SELECT count(removed_on) FROM casebook.hold_scope) AS narrowed"
+    ).fetchone()
+
+
 def reached(conn: Conn, cases: Collection[str], tokens: Collection[bytes]) -> tuple[str, ...]:
     """Every case of these numbers and people, also one that is closed: its recipients may still have what we do not."""
     rows = conn.execute(

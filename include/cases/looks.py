@@ -94,7 +94,11 @@ class Proofs:
         that the store's own receipt says it was begun with.
         """
         steps = [steps_of(step, catalogue) for step in done]
-        problems = [*verify.evidence_missing([s.model_dump(mode="json") for s in steps], self.latest)]
+        problems = [
+            *verify.evidence_missing(
+                [s.model_dump(mode="json") for s in steps], self.latest, case.ground.value
+            )
+        ]
         for step, said in zip(done, steps, strict=True):
             for store in said.stores:
                 look = self.latest.get(("baseline", step.row.step_id, store))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from include.cases import book, decisions, epochs, machine, papers, units
+from include.cases import book, decisions, epochs, machine, papers, subjects, units
 from include.cases.book import Case, Conn
 from include.cases.guards import Facts
 from include.cases.notices import outbox
@@ -33,7 +33,7 @@ def facts(conn: Conn, case: Case, as_of: date, **more: Any) -> Facts:
         "due": any(u.due(as_of) for u in ours),
         "findings_open": bool(papers.in_the_way(conn, case.case_no)),
         "books_balance": verdict is Verdict.PASSED,
-        "letter_sent": case.told_at is not None,
+        "letter_sent": case.told_at is not None or subjects.nobody(conn, case.case_no),
         "hold_checked": True,
         "hold": min(holds, default=None),
     }

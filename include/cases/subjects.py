@@ -114,3 +114,13 @@ def buried(conn: Conn, keys: KeyStore, account_id: str) -> bool:
         (KIND, list(found.values()), REQUEST),
     ).fetchone()
     return row is not None
+
+
+def nobody(conn: Conn, case_no: str) -> bool:
+    """Whether a case is about items and names nobody, so that there is nobody to tell: a night of retention limits."""
+    row = conn.execute(
+        "SELECT kind = 'nightly' AND NOT EXISTS (SELECT FROM casebook.case_subject s WHERE s.case_no = c.case_no) AS nobody"
+        " FROM casebook.case_ c WHERE c.case_no = %s",
+        (case_no,),
+    ).fetchone()
+    return row is not None and bool(row["nobody"])

@@ -1,4 +1,4 @@
-"""``quietus retention``: what is due, what will be, and what a rule change would do. Nothing here disposes of anything."""
+"""``quietus retention``: what is due, what will be, what a rule change would do, and the nights that dispose of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from include.commands import _common as common
+from include.commands import _nights
 from include.commands._options import AsJson
 from include.commands._retention import also, figures, leave
 from include.commands._retention import as_json as tell
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from include.cases.rooms import Desk
     from include.model.catalogue import Catalogue
 
-app = typer.Typer(help="What is due by the retention rules. Read only.", no_args_is_help=True)
+app = typer.Typer(
+    help="What is due by the retention rules, and the nights that dispose of it.", no_args_is_help=True
+)
+_nights.register(app)
 AsOf = Annotated[
     datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="A day in China; today if left out.")
 ]

@@ -571,7 +571,13 @@ def shortcomings(look: Look) -> Iterator[str]:
             yield f"{look} did not pass: {c['name']} is {c['verdict']}"
 
 
-def evidence_missing(steps: list[Any], by: dict[tuple[str, str, str | None], Look]) -> Iterator[str]:
+OF_ITEMS = "limit_reached"
+"""The ground of a night of retention limits: it is about items, so that its last look is for what is still due."""
+
+
+def evidence_missing(
+    steps: list[Any], by: dict[tuple[str, str, str | None], Look], ground: str
+) -> Iterator[str]:
     """What should have been looked at and was not: every kind of proof, in every store, under the plan in force.
 
     A baseline is of a plan of its step: a store that was begun keeps the plan it was begun with.
@@ -579,7 +585,8 @@ def evidence_missing(steps: list[Any], by: dict[tuple[str, str, str | None], Loo
     for n, step in enumerate(steps):
         wanted = [(kind, store) for kind in ("baseline", "gone") for store in step["stores"]]
         if n == len(steps) - 1:  # what nobody declared, and what is still there, are looked for once more
-            kinds = ("dragnet", "restricted") if step["restricting"] else ("dragnet",)
+            last = "due" if ground == OF_ITEMS else "dragnet"
+            kinds = (last, "restricted") if step["restricting"] else (last,)
             wanted += [(kind, store) for kind in kinds for store in step["stores"]]
         for kind, store in [*wanted, ("balance", None)]:
             look = by.get((kind, step["step"], store))
@@ -606,7 +613,7 @@ def check_evidence(p: dict[str, Any], entries: Entries, problems: list[str]) -> 
     if not steps or len(set(steps)) != len(steps) or not all(step["plans"] for step in p["steps"]):
         bad("the certificate does not say which plans were carried out")
     by = latest(looks(entries, p["case_no"], problems))
-    problems += evidence_missing(p["steps"], by)
+    problems += evidence_missing(p["steps"], by, p["ground"])
     problems += [what for look in by.values() for what in shortcomings(look)]
 
 

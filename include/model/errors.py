@@ -26,6 +26,10 @@ class Refused(QuietusError):
     """A request or an answer that must not be acted on. Nothing was changed."""
 
 
+class Stopped(Refused):
+    """Somebody stopped what is under way. What was done so far has its receipts."""
+
+
 class NotReachable(QuietusError):
     """A store, server or key could not be reached in time. Safe to try again."""
 

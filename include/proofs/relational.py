@@ -37,7 +37,7 @@ def gone(catalogue: Catalogue, connections: Connections, step: Step, plan: Plan)
     for reader, tables in each_store(catalogue, connections, step):
         with reader.connect() as connection, reader.reaching():
             alone = suites.staying_alone(tables, plan, connection)
-        questionnaire = suites.gone(tables, plan, _definitions(reader, tables), alone)
+        questionnaire = suites.gone(tables, plan, definitions(reader, tables), alone)
         checks = ask(questionnaire, reader) + replayed(reader, tables, plan) + suites.beyond(tables, plan)
         found.append(evidence("gone", step, plan, reader.store, checks))
     return found
@@ -79,7 +79,7 @@ def opened(
     return reader, Tables(catalogue, store.id, step, types)
 
 
-def _definitions(reader: Reader, tables: Tables) -> dict[str, str]:
+def definitions(reader: Reader, tables: Tables) -> dict[str, str]:
     """What each declared materialised view is defined as, by the database itself."""
     wanted = [d.address for d in tables.catalogue.derived if d.store == tables.store]
     if not wanted:

@@ -96,6 +96,34 @@ def gone(tables: Tables, plan: Plan, definitions: dict[str, str], alone: frozens
     return Questionnaire("gone", tables.store, tuple(questions), tables.reached(since=True))
 
 
+def there(tables: Tables, plan: Plan) -> Questionnaire:
+    """Before a night: the located items, which no person leads to, are rows that the prover sees."""
+    return Questionnaire(
+        "baseline",
+        tables.store,
+        tuple(
+            Question(
+                f"there.{x.dataset}", x.dataset, Rung.R0, x.items, _joined(tables, tables.catalogue.dataset(x.dataset)),
+                "the rows that the prover sees are not those that were located",
+            )
+            for x in plan.located
+            if tables.catalogue.dataset(x.dataset) in tables.datasets
+        ),
+    )  # fmt: skip
+
+
+def gone_items(tables: Tables, plan: Plan, definitions: dict[str, str]) -> Questionnaire:
+    """After a night, per dataset: the items that were located, and nobody's links."""
+    questions = [
+        q
+        for dataset in _planned(tables, plan)
+        for q in _of(tables, plan, dataset, alone=False)
+        if not q.name.startswith("anew.")
+    ]
+    questions += _views(tables, plan, definitions)
+    return Questionnaire("gone", tables.store, tuple(questions))
+
+
 def beyond(tables: Tables, plan: Plan) -> tuple[Check, ...]:
     """The rungs above that a category asks for. Not looked at here, so UNVERIFIED, and the certificate says so."""
     return tuple(

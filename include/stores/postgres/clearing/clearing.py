@@ -11,7 +11,7 @@ waits long for us. A table that stays locked is left for the next night, and nam
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -19,7 +19,7 @@ from psycopg import sql
 
 from include.model.catalogue import Catalogue, Dataset
 from include.model.doors import Connections
-from include.model.errors import BooksDoNotBalance, Drifted, NotReachable, QuietusError, Refused
+from include.model.errors import BooksDoNotBalance, Drifted, NotReachable, QuietusError, Refused, Stopped
 from include.model.flow import Line, Located, Plan, Receipt, Step, Survey
 from include.model.times import observed_now
 from include.model.words import DatasetKind, Role
@@ -31,7 +31,7 @@ from include.stores.postgres.clearing.keys import Fates, Looks
 from include.stores.postgres.clearing.piece import UPTO, Piece
 from include.stores.postgres.install import PROVER
 from include.stores.postgres.live import Live
-from include.stores.postgres.order import groups
+from include.stores.postgres.retention.look import Look
 from include.stores.postgres.server import Connection, Patience, Server, one
 from include.stores.postgres.survey import digests
 from include.stores.postgres.weigh import lines
@@ -39,6 +39,7 @@ from include.stores.postgres.weigh import lines
 FIRST, LEAST, MOST = 2_000, 100, 50_000  # items of a piece
 QUICK = 1.0  # seconds that a piece is to take
 LAG = 64 << 20  # bytes that a standby may be behind before we wait for it
+STAGED = "of a backlog, as many items went as tonight may: the rest is for the nights after"
 REST, PATIENCE = 0.5, 300.0  # seconds between looks at a standby; and of all waiting for one, per piece
 
 
@@ -62,6 +63,11 @@ def _nothing() -> None:
     """The default for ``may_go_on``: nobody stops it."""
 
 
+def _all(wanted: int) -> int:
+    """The default for ``budget``: everything may go."""
+    return wanted
+
+
 def _nowhere(_point: str) -> None:
     """The default for ``at``: nothing happens at the named points."""
 
@@ -71,8 +77,9 @@ class Clearing:
     """Implements ``include.model.doors.Clearing``, as the eraser.
 
     ``looks``: what to ask about each dataset, with the holds of now in it; asked again whenever ``holds`` says something else.
-    ``fates``: rule and law of what was found. ``may_go_on`` is called before each piece and raises to stop. ``left``: datasets
-    that were not finished, and why.
+    ``fates``: rule and law of what was found. ``may_go_on`` is called before each piece and raises Stopped; ``budget`` says how
+    many of so many items may still go tonight. ``unasked``: datasets that the looks left out, and why; ``left``: those that were
+    not finished, too.
     """
 
     catalogue: Catalogue
@@ -82,12 +89,16 @@ class Clearing:
     fates: Fates
     holds: Callable[[], object] = lambda: None
     may_go_on: Callable[[], None] = _nothing
+    budget: Callable[[int], int] = _all
+    unasked: Mapping[str, str] = field(default_factory=dict)
     prover: str | None = PROVER
     patience: Patience | None = None
     page: int = keys.PAGE
     size: Size = field(default_factory=Size)
     at: Callable[[str], None] = _nowhere
     left: dict[str, str] = field(default_factory=dict)
+
+    _asked: tuple[object, Mapping[str, Look]] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         connection = self.catalogue.store(self.id).connection
@@ -109,7 +120,9 @@ class Clearing:
                 )  # fmt: skip
             open_area(connection, step, self.prover)
             live = Live.read(connection)
-            for dataset, look in self.looks(self._server, connection, live).items():
+            looks = self.looks(self._server, connection, live)
+            self.left |= {d.id: self.unasked[d.id] for d in self._tables if d.id in self.unasked}
+            for dataset, look in looks.items():
                 try:
                     with self._server.reaching(f"{self.id} {dataset}"):
                         keys.locate(self._server, connection, area, look, self.fates, self.page)
@@ -118,7 +131,7 @@ class Clearing:
                 except QuietusError as error:
                     self.left[dataset] = str(error)
                     connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(area.table(dataset)))
-            for group in groups(self._there(connection, area), live.foreign_keys):
+            for group in keys.in_order(self.catalogue, self._there(connection, area), live):
                 if within := keys.inner(group, live):
                     with connection.transaction():
                         keys.tie(connection, area, group, within)
@@ -148,10 +161,12 @@ class Clearing:
             live = Live.read(connection)
             if not receipts.read(connection, step.id, self.id):
                 self._check(connection, area, there, plan)
-            for group in groups(there, live.foreign_keys):
+            for group in keys.in_order(self.catalogue, there, live):
                 try:
                     self._group(connection, area, live, group, step, fingerprint)
-                except (NotReachable, Refused) as error:
+                except Stopped:
+                    raise
+                except (NotReachable, Refused, BooksDoNotBalance) as error:
                     if connection.closed:
                         raise
                     self.left |= dict.fromkeys((d.id for d in group), str(error))
@@ -164,7 +179,7 @@ class Clearing:
     def _check(self, connection: Connection, area: Area, there: Sequence[Dataset], plan: Plan) -> None:
         planned = {x.dataset: (x.items, x.digest) for x in plan.located}
         for dataset, found in digests(connection, area, there).items():
-            if planned.get(dataset) != found:
+            if planned.get(dataset, found if not found[0] else None) != found:
                 raise Drifted(
                     f"{planned.get(dataset, (0, ''))[0]} items were planned, and {found[0]}, or other ones, are located",
                     about=f"{self.id} {dataset}", next_step="plan again from what is located",
@@ -173,13 +188,15 @@ class Clearing:
     def _group(
         self, connection: Connection, area: Area, live: Live, group: Sequence[Dataset], step: Step, plan: str
     ) -> None:
-        held, looks = self.holds(), self.looks(self._server, connection, live)
         after = max((_upto(connection, step, d) for d in group), default=-1)
-        while (upto := self._following(connection, area, group, after)) is not None:
+        while (upto := self._following(connection, area, group, after, self.size.items)) is not None:
             self.may_go_on()
+            if (few := self.budget(self._between(connection, area, group, after, upto))) == 0:
+                self.left |= dict.fromkeys((d.id for d in group), STAGED)
+                return
+            upto = self._following(connection, area, group, after, few) or upto
             self._breathe(connection)
-            if (now := self.holds()) != held:
-                held, looks = now, self.looks(self._server, connection, live)
+            looks = self._of_now(connection, live)
             if missing := [d.id for d in group if d.id not in looks]:
                 raise Refused(
                     "it cannot be asked any more", about=f"{self.id} {missing[0]}",
@@ -189,12 +206,20 @@ class Clearing:
             began = time.monotonic()
             try:
                 self._one(connection, area, piece, after, upto, step, plan)
-            except NotReachable:
-                if connection.closed or not self.size.halve():
+            except QuietusError as error:
+                self.budget(-few)
+                if connection.closed or not isinstance(error, NotReachable) or not self.size.halve():
                     raise
                 continue
             self.size.took(time.monotonic() - began)
             after = upto
+
+    def _of_now(self, connection: Connection, live: Live) -> Mapping[str, Look]:
+        """The looks, asked for again when a hold came, went or was narrowed."""
+        held = self.holds()
+        if self._asked is None or self._asked[0] != held:
+            self._asked = held, self.looks(self._server, connection, live)
+        return self._asked[1]
 
     def _one(
         self, connection: Connection, area: Area, piece: Piece, after: int, upto: int, step: Step, plan: str
@@ -221,12 +246,12 @@ class Clearing:
         self._server.retrying(once)
 
     def _following(
-        self, connection: Connection, area: Area, group: Sequence[Dataset], after: int
+        self, connection: Connection, area: Area, group: Sequence[Dataset], after: int, items: int
     ) -> int | None:
         """Up to which place the next piece goes: so many items, and the rest of those that share the last place."""
         every = sql.SQL(" UNION ALL ").join(
             sql.SQL("(SELECT item FROM {} WHERE item > {} ORDER BY item LIMIT {})").format(
-                area.table(d.id), sql.Literal(after), sql.Literal(self.size.items)
+                area.table(d.id), sql.Literal(after), sql.Literal(items)
             )
             for d in group
         )
@@ -234,10 +259,23 @@ class Clearing:
             connection.execute(
                 sql.SQL(
                     "SELECT max(item) FROM (SELECT item FROM ({}) AS x ORDER BY item LIMIT {}) AS y"
-                ).format(every, sql.Literal(self.size.items))
+                ).format(every, sql.Literal(items))
             )
         )
         return None if upto is None else int(upto)
+
+    def _between(
+        self, connection: Connection, area: Area, group: Sequence[Dataset], after: int, upto: int
+    ) -> int:
+        """How many items a piece has."""
+        every = sql.SQL(" UNION ALL ").join(
+            sql.SQL("SELECT count(*) AS n FROM {} WHERE item > {} AND item <= {}").format(
+                area.table(d.id), sql.Literal(after), sql.Literal(upto)
+            )
+            for d in group
+        )
+        (n,) = one(connection.execute(sql.SQL("SELECT sum(n)::bigint FROM ({}) AS x").format(every)))
+        return int(n)
 
     def _breathe(self, connection: Connection) -> None:
         """Wait while a standby is too far behind; not for ever, for what is due must go."""

@@ -1,6 +1,7 @@
 """The key tables of a night: which rows are due, in which order they go, and by which rule.
 
-    "<dataset>"    one row per item: ``item`` (the order of disposal), its key, and its fate in the columns of weighing
+    "<dataset>"    one row per item: ``item`` (the order of disposal), its key, what its clocks said (``#…``), and its fate in
+                   the columns of weighing
 
 They lie in the step area, committed, so that whoever proves can join them before and after the deed. A table is filled page by
 page of the company's primary key, each a statement with its time-out: no snapshot is held for the length of a night.
@@ -13,11 +14,12 @@ from typing import Any
 
 from psycopg import sql
 
-from include.model.catalogue import Dataset
+from include.model.catalogue import Catalogue, Dataset
 from include.model.words import Disposition
 from include.stores.postgres.area import Area, same_key
 from include.stores.postgres.chunks import pack
 from include.stores.postgres.live import ForeignKey, Live
+from include.stores.postgres.order import groups
 from include.stores.postgres.retention.look import Look
 from include.stores.postgres.server import Connection, Server, joined, name, one
 from include.stores.postgres.survey import finish
@@ -95,8 +97,21 @@ def _give_fates(connection: Connection, table: sql.Identifier, look: Look, fates
                     table, *map(sql.Literal, fate), same
                 )
             )
-    drops = joined(", ", (sql.SQL("DROP COLUMN {}").format(sql.Identifier(c)) for c in look.said))
-    connection.execute(sql.SQL("ALTER TABLE {} {}").format(table, drops))
+
+
+def in_order(
+    catalogue: Catalogue, datasets: Sequence[Dataset], live: Live
+) -> tuple[tuple[Dataset, ...], ...]:
+    """Groups of datasets in the order of disposal: what refers to a row goes before it, by a foreign key or by a link of the
+    catalogue. The accounts go last, for by them it is known when everything else ended."""
+    found = [*live.foreign_keys]
+    for dataset in datasets:
+        above = {catalogue.dataset(link.via).address for link in dataset.links if link.via}
+        above |= {d.address for d in datasets if d.accounts is not None and d.id != dataset.id}
+        found += [
+            ForeignKey("", dataset.address, (), address, (), "a", deferrable=False) for address in above
+        ]
+    return groups(datasets, found)
 
 
 def inner(datasets: Sequence[Dataset], live: Live) -> tuple[ForeignKey, ...]:

@@ -3,7 +3,8 @@
 Nothing is disposed of by what was found hours ago. In the transaction the same question is asked again of the piece's own keys,
 with the holds of now; then who else needs a row is looked at. What falls out is left as it is and leaves the key tables:
 
-    not_due    its dates changed, a hold names its owner by now, or it is gone already, by somebody's own case
+    not_due    its dates changed, a hold names its owner by now, or it is gone already, by somebody's own case. A clock that
+               started by a row which went meanwhile still says that it was over
     needed     a row that stays refers to it: it goes when that goes; if the dataset declares a cut, it is cut now
 
 Rows are compared with what the server says it wrote (``books``); a cascade or trigger that nobody declared rolls the piece back.
@@ -89,14 +90,14 @@ class Piece:
         here = sql.SQL("a.item > {} AND a.item <= {}").format(sql.Literal(after), sql.Literal(upto))
         key = joined(", ", (name("a", k) for k in dataset.key))
         look = self.looks[dataset.id]
-        within = look.among(sql.SQL("SELECT {} FROM {} AS a WHERE {}").format(key, table, here))
+        keys = sql.SQL("SELECT {} FROM {} AS a WHERE {}").format(key, table, here)
         taken = connection.execute(
             sql.SQL(
                 "CREATE TEMP TABLE {temp} ON COMMIT DROP AS SELECT a.item, {key}, a.disposition, a.ownership"
-                " FROM ({due}) AS w JOIN {table} AS a ON {same} WHERE {here}"
+                " FROM ({again}) AS w JOIN {table} AS a ON {same} WHERE {here} AND {still}"
             ).format(
                 temp=sql.Identifier(dataset.id), key=key,
-                due=look.due_rows(within), table=table, same=same_key("w", "a", dataset), here=here,
+                again=look.again(keys), still=look.still("a", "w"), table=table, same=same_key("w", "a", dataset), here=here,
             )
         ).rowcount  # fmt: skip
         connection.execute(sql.SQL("ANALYZE {}").format(TEMP.table(dataset.id)))

@@ -39,10 +39,11 @@ class Hours(Look):
 
     @property
     def said(self) -> tuple[str, ...]:
-        return ("#n",)
+        return ("#n", *(f"#applies{i}" for i in range(len(self.question.limits))))
 
     def _said(self) -> list[sql.Composable]:
-        return [sql.SQL('CASE {} END AS "#n"').format(self._which(self._first()))]
+        which = sql.SQL('CASE {} END AS "#n"').format(self._which(self._first()))
+        return [which, *(sql.SQL("w.{}").format(sql.Identifier(c)) for c in self.said[1:])]
 
     def _due(self) -> sql.Composed:
         return sql.SQL("({} <= {}::timestamptz AND NOT ({}))").format(

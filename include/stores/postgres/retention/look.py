@@ -69,6 +69,29 @@ class Look:
             due=self._due(),
         )  # fmt: skip
 
+    def again(self, keys: sql.Composable) -> sql.Composed:
+        """The same of rows with these keys, due or not: key, clocks, and whether it is due, a floor runs, it is held."""
+        return sql.SQL(
+            'WITH {ctes} SELECT {key}, {clocks}, {due} AS "#due", {runs} AS "#runs", w."#held" FROM ({rows}) AS w'
+        ).format(
+            ctes=self._ctes(self.among(keys)), key=self._columns("w"), clocks=joined(", ", self._said()), due=self._due(),
+            runs=self._runs(), rows=self._judged(),
+        )  # fmt: skip
+
+    def still(self, then: str, now: str) -> sql.Composed:
+        """Whether what was due ``then`` is to go ``now``. A clock that is gone took its row along, tonight or by somebody's own
+        case: that it was over stays true. One that shows another day, or runs again, does not."""
+        vanished, moved = [], []
+        for i in range(len(self.question.limits)):
+            was, is_ = sql.Identifier(then, f"#applies{i}"), sql.Identifier(now, f"#applies{i}")
+            vanished.append(sql.SQL("({} AND NOT {})").format(was, is_))
+            if f"#day{i}" in self.said:
+                days = [sql.Identifier(x, f"#day{i}") for x in (then, now)]
+                moved.append(sql.SQL("({} AND {} IS DISTINCT FROM {})").format(is_, *days))
+        return sql.SQL(
+            'NOT {n}."#held" AND ({n}."#due" OR (({vanished}) AND NOT {n}."#runs" AND NOT ({moved})))'
+        ).format(n=sql.Identifier(now), vanished=_any(vanished), moved=_any(moved))
+
     def between(self, after: Key | None, upto: Key | None) -> sql.Composable:
         """Whether row ``t`` lies in a range of keys."""
         return self._range(after, upto)

@@ -1,0 +1,381 @@
+"""A night of retention limits: everything that is due goes, whosever it is, and nothing else (PIPL 47 para. 1; policy 5.1, 7.2).
+
+One case for each night that found something, of our own initiative and about nobody in particular: its items are named by
+keys in the stores' step areas, its plan gives each dataset and rule its line, and receipts, proofs, epochs and certificate are
+those of any case. Nobody is restricted, since what is due may be used for nothing any more and goes at once.
+
+Every verb may be killed and called again: a night that was begun is gone on with, whatever day it is by then; what fell due
+since, and a week of nights that were missed, is what the next night finds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from include.cases import book, holds, machine, papers, planner, units
+from include.cases.book import Case, Conn
+from include.cases.opening import open_night
+from include.cases.retention import due, late, nights, stopping
+from include.cases.retention.asking import Asking
+from include.cases.retention.due import Row
+from include.cases.retention.held import HeldPeople, held_people
+from include.cases.retention.nights import Night
+from include.cases.retention.proposals import in_earnest
+from include.cases.rooms import Desk
+from include.cases.situation import facts
+from include.model.doors import Clearing
+from include.model.errors import Drifted, Refused
+from include.model.flow import Line, Located, Plan, Step
+from include.model.words import CaseState, Disposition, StoreKind, UnitState
+
+KIND = "night"
+"""Of the ledger's entries: what a night found and how it ended."""
+DAY = timedelta(days=1)
+
+
+@dataclass
+class Seen:
+    """What the prover sees to be due. ``unverified``: datasets that could not be asked, and why. ``late``: in minutes."""
+
+    rows: list[Row] = field(default_factory=list)
+    unverified: dict[str, str] = field(default_factory=dict)
+    late: int | None = None
+
+    def of(self, dataset: str) -> int:
+        """Items of a dataset that are due and not held."""
+        return sum(r.due for r in self.rows if r.dataset == dataset)
+
+
+def look(desk: Desk, as_of: date, at: datetime | None = None, held: HeldPeople | None = None) -> Seen:
+    """What is due on a day, or past its hours at a moment, read by the prover. Nothing is changed."""
+    held = held if held is not None else held_people(desk)
+    if at is None:
+        seen = due.see(desk.catalogue, desk.connections, as_of, held=held)
+        return Seen(due.table(seen), seen.unverified)
+    minutes = late.late(desk.catalogue, desk.connections, at, held=held)
+    lines = late.table(minutes)
+    rows = [
+        Row(rule=x.rule, dataset=x.dataset, due=x.due, overdue=0, oldest=None, held=x.held, basis=x.basis)
+        for x in lines
+    ]
+    return Seen(rows, minutes.unverified, max((x.late for x in lines if x.late is not None), default=None))
+
+
+# --- the beginning --------------------------------------------------------------------------------
+
+
+def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) -> Night:
+    """Look, and open a case if anything is due; the night that is under way, if there is one. ``at``: for periods of less than
+    a day. Raises Refused while nights are stopped, and outside a sandbox while a company period has no owner."""
+    schedule: nights.Schedule = "days" if at is None else "hours"
+    in_earnest(desk.catalogue, desk.connections)
+    desk.are_ours()
+    with desk.book() as conn:
+        stopping.may_go_on(conn)
+        if (there := nights.under_way(conn, schedule)) is not None:
+            return there
+    seen = look(desk, as_of, at)
+    with desk.book() as conn, book.deed(conn, "night"):
+        if (there := nights.under_way(conn, schedule)) is not None:
+            return there
+        ours = {d.id for c in clearings(desk, asking(desk, as_of, at)) for d in desk.catalogue.of_store(c.id)}
+        something = any(r.due for r in seen.rows if r.dataset in ours)
+        case_no = open_night(desk, conn, as_of, actor) if something else None
+        night = nights.begin(conn, case_no, schedule, as_of, at, seen.rows if something else [], seen.late)
+        for dataset, why in seen.unverified.items():
+            nights.tell(conn, night, "-", dataset, why_left=why)
+    return night if night.case_no else _ended(desk, night, {}, seen)
+
+
+def approve(desk: Desk, case_no: str, *, budget: int | None = None, as_of: date, actor: str) -> Night:
+    """A person lets a night go on that is out of line; ``budget``: with at most so many items tonight, oldest rules first."""
+    if budget is not None and budget < 1:
+        raise Refused(
+            "a night of no items is none", about=case_no, next_step="give a number above zero, or none"
+        )
+    with desk.book() as conn, book.deed(conn, case_no):
+        night = night_of(conn, case_no)
+        nights.approve(conn, night, actor, budget)
+        book.note(
+            conn, case_no, as_of, actor, "night approved", detail={"due": night.due, "budget": budget or 0}
+        )
+        return night_of(conn, case_no)
+
+
+# --- the plan -------------------------------------------------------------------------------------
+
+
+def plan(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
+    """Locate everything that is due, and write the plan. Once something was disposed of, the plan in force stays."""
+    with desk.book() as conn:
+        case, night, step = _live(desk, conn, case_no)
+        _may_go_on(night)
+        plans = papers.plans(conn, case, "live")
+        rooms = clearings(desk, asking(desk, night.as_of, night.at))
+        if plans and any(room.receipts(step) for room in rooms):
+            return plans[-1]
+        located: list[Located] = []
+        lines: list[Line] = []
+        for room in rooms:
+            located += [x for x in room.locate(step).located if x.items]
+            lines += room.lines(step)
+            _left(conn, night, room)
+        made = planner.plan(step, located, lines, desk.catalogue.digest, desk.code)
+        with book.deed(conn, case_no):
+            case = book.case(conn, case_no, lock=True)
+            fingerprint = papers.keep_plan(conn, made, ())
+            units.sync(conn, case, desk.catalogue, made, 0)
+            base = facts(conn, case, as_of)
+            fresh = [u for u in units.of_case(conn, case_no) if u.state is UnitState.ACTIVE]
+            units.move(conn, fresh, UnitState.RESTRICTED, lambda u: u.facts(base), actor)
+            book.move(conn, case_no, CaseState.ACTING, base, actor)
+            book.note(
+                conn, case_no, as_of, actor, "planned", detail={"plan": fingerprint, "items": night.due}
+            )
+    return made
+
+
+# --- the deed -------------------------------------------------------------------------------------
+
+
+def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
+    """Carry out the plan in every store; the plan in force afterwards, without what was passed over. Raises Refused before a
+    person gave the word that the night needs, and between two pieces when nights are stopped."""
+    with desk.book() as conn:
+        case, night, step = _live(desk, conn, case_no)
+        _may_go_on(night)
+        plans = papers.plans(conn, case, "live")
+        if not plans:
+            raise Refused("there is no plan in force", about=case_no, next_step="plan first")
+        _ask(conn, case, as_of)
+        with holds.none_unnoticed(conn, case_no):
+            rooms = clearings(
+                desk,
+                asking(desk, night.as_of, night.at),
+                conn=conn,
+                budget=_left_of(night, _counts(conn, step.id)),
+            )
+            located: list[Located] = []
+            lines: list[Line] = []
+            for room in rooms:
+                mine = {d.id for d in desk.catalogue.of_store(room.id)}
+                if any(x.items for x in plans[-1].located if x.dataset in mine):
+                    room.dispose(step, _planned(room, step, plans))
+                with book.deed(conn, case_no):
+                    papers.keep_receipts(conn, case, [r for r in room.receipts(step) if r.verb == "dispose"])
+                # What was planned and then passed over, all of it, is told as none: its units come to their end, too.
+                before = {x.dataset for x in plans[-1].located}
+                located += [x for x in room.settled(step).located if x.items or x.dataset in before]
+                lines += room.lines(step)
+                _left(conn, night, room)
+        made = planner.plan(step, located, lines, desk.catalogue.digest, desk.code)
+        with book.deed(conn, case_no):
+            case = book.case(conn, case_no, lock=True)
+            papers.keep_plan(conn, made, ())
+            units.sync(conn, case, desk.catalogue, made, 0)
+            base = facts(conn, case, as_of)
+            going = [u for u in units.of_case(conn, case_no)
+                     if u.state is UnitState.RESTRICTED and u.disposition in GOING]  # fmt: skip
+            units.move(conn, going, UnitState.DELETING_LIVE, lambda u: u.facts(base), actor)
+            counts = _counts(conn, step.id)
+            book.note(conn, case_no, as_of, actor, "disposed", detail={"step": step.id, **_total(counts)})
+            for (dataset, rule), gone in _by_rule(made).items():
+                nights.tell(conn, night, rule, dataset, gone=gone)
+            for dataset, words in counts.items():
+                if words["needed"]:
+                    nights.tell(conn, night, "-", dataset, needed=words["needed"], why_left=NEEDED)
+    return made
+
+
+GOING = frozenset({Disposition.ERASE, Disposition.UNLINK})
+NEEDED = "rows that stay refer to these: they go when those go"
+
+
+def _left_of(night: Night, counts: dict[str, Counter[str]]) -> int | None:
+    """How many items the night may still take."""
+    return None if night.budget is None else max(0, night.budget - sum(_total(counts).values()))
+
+
+def _planned(room: Clearing, step: Step, plans: Sequence[Plan]) -> Plan:
+    """The plan that a store was begun with, else the one in force."""
+    begun = next((r.plan for r in reversed(room.receipts(step)) if r.verb == "dispose"), None)
+    found = next((p for p in plans if p.fingerprint() == begun), None) if begun else plans[-1]
+    if found is None:
+        raise Drifted(
+            "the store was begun under a plan that is not this night's", about=f"{step.case_no} {room.id}",
+            next_step="find out who disposed, before anything else",
+        )  # fmt: skip
+    return found
+
+
+def _ask(conn: Conn, case: Case, as_of: date) -> None:
+    """The machine is asked before anything goes."""
+    base = facts(conn, case, as_of)
+    for unit in units.of_case(conn, case.case_no):
+        if unit.state is UnitState.RESTRICTED and unit.disposition in GOING:
+            machine.move(
+                unit.state, UnitState.DELETING_LIVE, unit.facts(base), about=f"{case.case_no} {unit.dataset}"
+            )
+
+
+def _by_rule(made: Plan) -> Counter[tuple[str, str]]:
+    found: Counter[tuple[str, str]] = Counter()
+    for line in made.lines:
+        found[line.dataset, line.rule] += line.items
+    return found
+
+
+def _counts(conn: Conn, step_id: str) -> dict[str, Counter[str]]:
+    """What receipts say was done and passed over, per dataset."""
+    found: dict[str, Counter[str]] = {}
+    for receipt in papers.receipts(conn, step_id, "dispose"):
+        for dataset, words in receipt.counts.items():
+            found.setdefault(dataset, Counter()).update({w: n for w, n in words.items() if w != "upto"})
+    return found
+
+
+def _total(counts: dict[str, Counter[str]]) -> dict[str, int]:
+    return dict(sum(counts.values(), Counter()))
+
+
+# --- the end --------------------------------------------------------------------------------------
+
+
+def end(desk: Desk, case_no: str) -> tuple[Night, Seen, dict[str, int]]:
+    """How the estate stands now: what is still due by dataset, and how much of it the night says it left."""
+    with desk.book() as conn:
+        _, night, step = _live(desk, conn, case_no)
+        counts = _counts(conn, step.id)
+    seen = look(desk, night.as_of, night.at)
+    return _ended(desk, night, counts, seen), seen, {d: w["needed"] for d, w in counts.items()}
+
+
+def _ended(desk: Desk, night: Night, counts: dict[str, Counter[str]], seen: Seen) -> Night:
+    words = _total(counts)
+    gone = sum(
+        n for w, n in words.items() if w.partition("@")[0] in {d.past for d in Disposition if d.changes_data}
+    )
+    tomorrow = None
+    if night.at is None:
+        tomorrow = sum(r.due for r in look(desk, night.as_of + DAY).rows)
+    with desk.book() as conn, book.deed(conn, night.about):
+        ended = nights.end(
+            conn, night, gone=gone, remaining=sum(r.due for r in seen.rows),
+            overdue=sum(r.overdue for r in seen.rows), tomorrow=tomorrow,
+        )  # fmt: skip
+    body = {
+        "schedule": ended.schedule, "as_of": ended.as_of.isoformat(), "case": ended.case_no, "due": ended.due,
+        "held": ended.held, "gone": ended.gone, "remaining": ended.remaining, "overdue": ended.overdue,
+        "late_minutes": ended.late, "forecast": ended.expected, "approved_by": ended.approved_by,
+    }  # fmt: skip
+    desk.record(KIND, ended.case_no, body, f"{KIND}:{ended.night_id}:{ended.gone}:{ended.remaining}")
+    return ended
+
+
+def nothing_is_left(desk: Desk, night_id: int) -> list[str]:
+    """What of a night is not as it must be, in words; nothing, if all is."""
+    with desk.book() as conn:
+        night = nights.of_id(conn, night_id)
+        rows = conn.execute(
+            "SELECT dataset, why_left FROM casebook.night_line WHERE night_id = %s AND why_left IS NOT NULL ORDER BY 1",
+            (night_id,),
+        ).fetchall()
+    said = [f"{row['dataset']}: {row['why_left']}" for row in rows]
+    if night.remaining:
+        said.insert(0, f"{night.remaining} items are still due, {night.overdue} of them overdue")
+    return said
+
+
+# --- what it works with ---------------------------------------------------------------------------
+
+
+def asking(desk: Desk, as_of: date, at: datetime | None) -> Asking:
+    """The questions of a night, with whom the holds of now name."""
+    return Asking(desk.catalogue, as_of, lambda: held_people(desk), at)
+
+
+def clearings(
+    desk: Desk, about: Asking, *, conn: Conn | None = None, budget: int | None = None
+) -> list[Clearing]:  # fmt: skip
+    """The stores as a night works on them, databases first. ``conn``: of the book, asked before each piece for stops and
+    holds."""
+    from include.stores.postgres.clearing import Clearing as Tables
+
+    more: dict[str, Callable[[], object]] = {}
+    if conn is not None:
+        book_ = conn
+        more = {"may_go_on": lambda: stopping.may_go_on(book_), "holds": lambda: holds.changes(book_)}
+    made: list[Clearing] = []
+    left = Budget(budget)
+    for declared in desk.catalogue.stores:
+        if declared.kind is StoreKind.POSTGRES and desk.catalogue.of_store(declared.id):
+            made.append(
+                Tables(
+                    desk.catalogue, declared.id, desk.connections, about.looks, about.fates,
+                    budget=left.take, unasked=about.unasked, **more,  # type: ignore[arg-type]
+                )
+            )  # fmt: skip
+    return made
+
+
+@dataclass
+class Budget:
+    """How many items a night may still take, over all its stores. None: all."""
+
+    left: int | None
+
+    def take(self, wanted: int) -> int:
+        """How many of these it may."""
+        if self.left is None:
+            return wanted
+        taken = min(wanted, self.left)
+        self.left -= taken
+        return taken
+
+
+def _left(conn: Conn, night: Night, room: Clearing) -> None:
+    """Datasets that a store could not finish or ask, with why."""
+    with book.deed(conn, night.about):
+        for dataset, why in getattr(room, "left", {}).items():
+            nights.tell(conn, night, "-", dataset, why_left=why)
+
+
+def _live(desk: Desk, conn: Conn, case_no: str) -> tuple[Case, Night, Step]:
+    desk.are_ours()
+    case, night = book.case(conn, case_no), night_of(conn, case_no)
+    with book.deed(conn, case_no):
+        row = papers.open_step(conn, case, "live", night.as_of, restricting=False)
+    return case, night, row.step(case, ())
+
+
+def night_of(conn: Conn, case_no: str) -> Night:
+    """The night of a case. Raises Refused if it is another kind of case."""
+    night = nights.of_case(conn, case_no)
+    if night is None:
+        raise Refused("it is no night's case", about=case_no, next_step="see `quietus case show`")
+    return night
+
+
+def _may_go_on(night: Night) -> None:
+    if night.waits_for_a_person:
+        raise Refused(
+            f"the night is out of line: {night.needs_word}", about=night.about,
+            next_step="let a person look at `quietus retention due`, then answer in the run or `quietus retention approve`",
+        )  # fmt: skip
+
+
+__all__ = [
+    "KIND",
+    "Night",
+    "Seen",
+    "approve",
+    "begin",
+    "dispose",
+    "end",
+    "look",
+    "nothing_is_left",
+    "plan",
+]

@@ -1,0 +1,150 @@
+"""The proofs of a night, and what follows for its case: looked at by the prover, logged, and followed by the book."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+from include.cases import book, papers
+from include.cases.closing import open_backup_track, rest
+from include.cases.provers import record
+from include.cases.proving import balance
+from include.cases.retention import night as nightly
+from include.cases.retention.night import Night, Seen
+from include.cases.rooms import Desk
+from include.model.errors import NotProved, Refused
+from include.model.flow import Plan, Step
+from include.model.words import CaseState
+
+if TYPE_CHECKING:
+    pass
+
+LOOKS = 3  # times that a night is located, at most, before a person looks into it
+
+
+def plan_and_prove(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
+    """Locate what is due, and have the prover see the same. If rows came or went in between, locate again."""
+    from include.proofs import limits
+
+    for attempt in range(LOOKS):
+        plan = nightly.plan(desk, case_no, as_of=as_of, actor=actor)
+        night, step = _night(desk, case_no)
+        if _begun(desk, step):
+            return "goes on with what was located before"
+        due = nightly.look(desk, night.as_of, night.at)
+        found = limits.baseline(
+            desk.catalogue, desk.connections, step, plan, {x.dataset: due.of(x.dataset) for x in plan.located}
+        )
+        try:
+            return record(desk, found, as_of=as_of, actor=actor)
+        except NotProved:
+            if attempt == LOOKS - 1:
+                raise
+    raise AssertionError("the loop returns or raises")
+
+
+def prove(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
+    """What went is gone; no row but these was written; and no more is due than the night says that it left."""
+    from include import proofs
+    from include.proofs import limits
+
+    _, step = _night(desk, case_no)
+    plan = _plan(desk, case_no)
+    night, seen, needed = nightly.end(desk, case_no)
+    owned_up = _owned_up(desk, night, seen, needed)
+    found = [
+        *limits.gone(desk.catalogue, desk.connections, step, plan),
+        *proofs.touched(desk.catalogue, desk.connections, step, plan),
+        *limits.left(
+            desk.catalogue,
+            step,
+            plan,
+            {d.id: seen.of(d.id) for d in desk.catalogue.datasets},
+            owned_up,
+            seen.unverified,
+        ),
+    ]
+    said = record(desk, found, as_of=as_of, actor=actor)
+    _settle_earlier(desk, case_no, actor)
+    return said
+
+
+def _owned_up(desk: Desk, night: Night, seen: Seen, needed: dict[str, int]) -> dict[str, int]:
+    """How much of each dataset the night itself says is still due: what rows that stay refer to, what it could not finish."""
+    with desk.book() as conn:
+        rows = conn.execute(
+            "SELECT dataset FROM casebook.night_line WHERE night_id = %s AND why_left IS NOT NULL AND needed = 0",
+            (night.night_id,),
+        ).fetchall()
+    unfinished = {row["dataset"] for row in rows}
+    worked_on = {d.id for c in nightly.clearings(desk, nightly.asking(desk, night.as_of, night.at))
+                 for d in desk.catalogue.of_store(c.id)}  # fmt: skip
+    return {
+        d.id: seen.of(d.id) if d.id in unfinished or d.id not in worked_on else needed.get(d.id, 0)
+        for d in desk.catalogue.datasets
+    }
+
+
+def _settle_earlier(desk: Desk, case_no: str, actor: str) -> None:
+    """What an earlier night left is not due any more: this night's look says so of the whole estate."""
+    with desk.book() as conn, book.deed(conn, case_no):
+        rows = conn.execute(
+            "SELECT DISTINCT f.case_no FROM casebook.finding f JOIN casebook.night n USING (case_no)"
+            " WHERE f.code = 'due_not_proved' AND f.settled_at IS NULL AND f.case_no <> %s ORDER BY 1",
+            (case_no,),
+        ).fetchall()
+        for row in rows:
+            papers.settle_findings(
+                conn,
+                row["case_no"],
+                "due_not_proved",
+                None,
+                actor=actor,
+                settlement=f"gone since, by {case_no}",
+            )
+
+
+def finish(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
+    """Balance the books, and let the case wait for backups. Where it stands then."""
+    balance(desk, case_no, as_of=as_of, actor=actor)
+    open_backup_track(desk, case_no, as_of=as_of, actor=actor)
+    return rest(desk, case_no, as_of=as_of, actor=actor).state.value
+
+
+def close_finished(desk: Desk, *, as_of: date, actor: str) -> tuple[str, ...]:
+    """Close the nights whose last certificate is final: nothing of them waits, and there is nobody to tell."""
+    from include.cases import closing
+
+    with desk.book() as conn:
+        rows = conn.execute(
+            "SELECT n.case_no FROM casebook.night n JOIN casebook.case_ c USING (case_no) WHERE c.state = 'waiting'"
+            " AND (SELECT f.kind FROM casebook.certificate f WHERE f.case_no = n.case_no ORDER BY f.serial DESC LIMIT 1)"
+            " = 'final' ORDER BY 1"
+        ).fetchall()
+    closed = []
+    for row in rows:
+        if closing.close(desk, row["case_no"], as_of=as_of, actor=actor).state is CaseState.CLOSED:
+            closed.append(row["case_no"])
+    return tuple(closed)
+
+
+def _night(desk: Desk, case_no: str) -> tuple[Night, Step]:
+    with desk.book() as conn:
+        case, night = book.case(conn, case_no), nightly.night_of(conn, case_no)
+        row = papers.current_step(conn, case, "live")
+    if row is None:
+        raise Refused("nothing was located yet", about=case_no, next_step="plan the night first")
+    return night, row.step(case, ())
+
+
+def _plan(desk: Desk, case_no: str) -> Plan:
+    with desk.book() as conn:
+        plans = papers.plans(conn, book.case(conn, case_no), "live")
+    if not plans:
+        raise Refused("there is no plan in force", about=case_no, next_step="plan the night first")
+    return plans[-1]
+
+
+def _begun(desk: Desk, step: Step) -> bool:
+    with desk.book() as conn:
+        return bool(papers.receipts(conn, step.id, "dispose"))

@@ -1,0 +1,27 @@
+"""A night from its beginning to its certificate, in one process: for the command line, and for playing many nights."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from include.cases import certifying
+from include.cases.retention import night as nightly
+from include.cases.retention import night_proofs as proofs
+from include.cases.retention import nights
+from include.cases.retention.night import Night
+from include.cases.rooms import Desk
+
+
+def run(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) -> Night:
+    """Go through a night, or go on with the one that is under way. One that waits for a person's word is left there."""
+    night = nightly.begin(desk, as_of=as_of, at=at, actor=actor)
+    if night.case_no is None or night.waits_for_a_person:
+        return night
+    case_no = night.case_no
+    proofs.plan_and_prove(desk, case_no, as_of=as_of, actor=actor)
+    nightly.dispose(desk, case_no, as_of=as_of, actor=actor)
+    proofs.prove(desk, case_no, as_of=as_of, actor=actor)
+    proofs.finish(desk, case_no, as_of=as_of, actor=actor)
+    certifying.certify(desk, case_no, as_of=as_of, actor=actor)
+    with desk.book() as conn:
+        return nights.of_id(conn, night.night_id)

@@ -1,0 +1,140 @@
+"""``quietus retention night | nights | approve | stop | resume``: the nights that dispose of what is due."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from include.commands import _common as common
+from include.commands._options import AsJson
+from include.commands._retention import as_json as tell
+from include.commands._retention import figures
+from include.model.errors import Refused
+from include.model.times import PRC, observed_now, prc_date
+
+if TYPE_CHECKING:
+    from include.cases.retention.nights import Night
+
+COLUMNS = (
+    "night",
+    "case",
+    "schedule",
+    "due",
+    "held",
+    "forecast",
+    "gone",
+    "left",
+    "overdue",
+    "late",
+    "ended",
+    "approved by",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to ``quietus retention``."""
+    app.command("night")(night)
+    app.command("nights")(listing)
+    app.command("approve")(approve)
+    app.command("stop")(stop)
+    app.command("resume")(resume)
+
+
+def night(
+    hours: Annotated[bool, typer.Option("--hours", help="Only periods under a day, to the minute.")] = False,
+    actor: Annotated[str, typer.Option(help="Who runs it, as role/name.")] = "ops/command-line",
+) -> None:
+    """Dispose of everything that is due now, prove it, and certify it. Without Airflow; else the DAG does it every night.
+
+    Exit status 0: nothing is left; 1: something is, and is named; 4: it waits for a person's word.
+    """
+    from include.cases.retention import whole
+    from include.cases.retention.night import nothing_is_left
+
+    desk = common.desk()
+    now = observed_now()
+    done = whole.run(desk, as_of=prc_date(now), at=now if hours else None, actor=actor)
+    if done.waits_for_a_person:
+        common.say(f"{done.case_no} waits for a person's word: {done.needs_word}")
+        common.say(
+            f"look at `quietus retention due`, then: quietus retention approve {done.case_no} --actor ROLE/NAME"
+        )
+        raise typer.Exit(4)
+    _table([done])
+    left = nothing_is_left(desk, done.night_id)
+    for what in left:
+        common.say(what)
+    raise typer.Exit(1 if left else 0)
+
+
+def listing(
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 30, as_json: AsJson = False
+) -> None:
+    """The last nights: what each found, what was forecast, what went, and what was left."""
+    from include.cases.retention import nights
+
+    with common.desk().book() as conn:
+        found = nights.latest(conn, limit=limit)
+    if as_json:
+        tell({"nights": [_told(n) for n in found]}, [], {})
+        return
+    _table(found)
+
+
+def approve(
+    case: Annotated[str, typer.Argument(help="The night's case number.")],
+    actor: Annotated[str, typer.Option(help="Who gives the word, as role/name.")],
+    at_most: Annotated[
+        int | None,
+        typer.Option(min=1, help="At most so many items tonight; the rest is for the nights after."),
+    ] = None,
+) -> None:
+    """Let a night go on whose size is out of line. The next `quietus retention night`, or the run in Airflow, carries it out."""
+    from include.cases.retention import night as nightly
+
+    approved = nightly.approve(
+        common.desk(), case, budget=at_most, as_of=prc_date(observed_now()), actor=actor
+    )
+    common.say(
+        f"{approved.case_no} may go on, by {approved.approved_by}"
+        + (f", {at_most:,} items at most" if at_most else "")
+    )
+
+
+def stop(
+    why: Annotated[str, typer.Argument(help="Why, without naming anybody.")],
+    actor: Annotated[str, typer.Option(help="Who stops it, as role/name.")],
+) -> None:
+    """Stop every night between two pieces, until somebody lifts it. What is restricted stays so."""
+    from include.cases import book
+    from include.cases.retention import stopping
+
+    with common.desk().book() as conn, book.deed(conn, "nights"):
+        stopping.stop(conn, why, actor=actor)
+    common.say("nights are stopped")
+
+
+def resume(actor: Annotated[str, typer.Option(help="Who lifts it, as role/name.")]) -> None:
+    """Lift the stop: the next run goes on where the stopped one stood."""
+    from include.cases import book
+    from include.cases.retention import stopping
+
+    with common.desk().book() as conn, book.deed(conn, "nights"):
+        if not stopping.lift(conn, actor=actor):
+            raise Refused("nights are not stopped", about="nights", next_step="nothing is to be done")
+    common.say("nights may go on")
+
+
+def _table(found: list[Night]) -> None:
+    figures([_told(n) for n in found], COLUMNS)
+
+
+def _told(n: Night) -> dict[str, object]:
+    moment: datetime | None = n.at.astimezone(PRC) if n.at else None
+    return {
+        "night": f"{moment:%Y-%m-%d %H:%M}" if moment else n.as_of, "case": n.case_no, "schedule": n.schedule, "due": n.due,
+        "held": n.held, "forecast": n.expected, "gone": n.gone, "left": n.remaining, "overdue": n.overdue, "late": n.late,
+        "ended": None if n.ended_at is None else f"{n.ended_at.astimezone(PRC):%m-%d %H:%M}", "approved by": n.approved_by,
+    }  # fmt: skip

@@ -1,0 +1,83 @@
+"""Proofs of a night of retention limits: items that no person leads to any more than to anybody else.
+
+The items are those that the step area names; that they are the ones which are due is not taken from it. The prover counts what is
+due by itself, before and after (``seen``, ``due``), and what calls it due is judged by the calendar, not by the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from include.model.catalogue import Catalogue
+from include.model.doors import Connections
+from include.model.flow import Check, Evidence, Plan, Step
+from include.model.times import observed_now
+from include.model.words import Rung, Verdict
+from include.proofs import suites
+from include.proofs.asking import evidence
+from include.proofs.relational import definitions, each_store
+from include.proofs.run import ask
+from include.proofs.standbys import replayed
+
+
+def baseline(
+    catalogue: Catalogue, connections: Connections, step: Step, plan: Plan, due: Mapping[str, int]
+) -> list[Evidence]:
+    """Before anything is disposed of: every located item is there, and as many are due as were located. ``due``: by dataset,
+    what the prover itself counts. Raises NotReachable if a store does not answer."""
+    found = []
+    for reader, tables in each_store(catalogue, connections, step):
+        mine = [x for x in plan.located if catalogue.dataset(x.dataset).store == reader.store]
+        if mine:
+            checks = ask(suites.there(tables, plan), reader)
+            checks += tuple(
+                _counted(
+                    "seen", x.dataset, x.items, due.get(x.dataset, 0), "other items are due than were located"
+                )
+                for x in mine
+            )
+            found.append(evidence("baseline", step, plan, reader.store, checks))
+    return found
+
+
+def gone(catalogue: Catalogue, connections: Connections, step: Step, plan: Plan) -> list[Evidence]:
+    """After it, here and on standbys: no located row is there, or it is cut. Raises NotReachable if a store does not answer."""
+    found = []
+    for reader, tables in each_store(catalogue, connections, step):
+        if any(catalogue.dataset(x.dataset).store == reader.store for x in plan.located):
+            questionnaire = suites.gone_items(tables, plan, definitions(reader, tables))
+            checks = ask(questionnaire, reader) + replayed(reader, tables, plan) + suites.beyond(tables, plan)
+            found.append(evidence("gone", step, plan, reader.store, checks))
+    return found
+
+
+def left(
+    catalogue: Catalogue, step: Step, plan: Plan, due: Mapping[str, int], owned_up: Mapping[str, int],
+    unverified: Mapping[str, str],
+) -> list[Evidence]:  # fmt: skip
+    """After it, over the whole estate: no more is due of any dataset than the night says that it left. ``due``: what the prover
+    counts now; ``owned_up``: what was left, by receipts and refusals; ``unverified``: what could not be asked."""
+    stores = dict.fromkeys(catalogue.dataset(x.dataset).store for x in plan.located)
+    return [
+        Evidence(
+            kind="due", step=step.id, case_no=step.case_no, store=store, as_of=step.as_of, observed_at=observed_now(),
+            plan=plan.fingerprint(),
+            checks=tuple(
+                Check(name=f"due.{d.id}", dataset=d.id, rung=Rung.R2, verdict=Verdict.UNVERIFIED, why=unverified[d.id])
+                if d.id in unverified
+                else _counted("due", d.id, owned_up.get(d.id, 0), due.get(d.id, 0),
+                              "more is due than the night says that it left")
+                for d in catalogue.of_store(store)
+            ),
+        )
+        for store in stores
+    ]  # fmt: skip
+
+
+def _counted(what: str, dataset: str, expected: int, observed: int, otherwise: str) -> Check:
+    right = observed <= expected if what == "due" else observed == expected
+    return Check(
+        name=f"{what}.{dataset}", dataset=dataset, rung=Rung.R2 if what == "due" else Rung.R0,
+        verdict=Verdict.PASSED if right else Verdict.FAILED, expected=expected, observed=observed,
+        why="" if right else otherwise,
+    )  # fmt: skip
