@@ -117,3 +117,13 @@ def refusal() -> Fields:
             description="理由写在文书里,这里只填编号。 Reasons are written there; only its number here.",
         ),
     }  # fmt: skip
+
+
+def night() -> Fields:
+    """How much of a night that is out of line may go at one time."""
+    return {
+        "at_most": Param(
+            None, type=["null", "integer"], minimum=1, title="今晚至多处理的条数 At most so many items tonight",
+            description="留空表示全部。 Empty: all of it.",
+        )
+    }  # fmt: skip

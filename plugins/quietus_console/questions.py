@@ -16,6 +16,7 @@ from quietus_console.asking import Ask
 from quietus_console.work import DONE, desk
 
 from include.cases import progress
+from include.cases.retention import night
 
 IDENTITY_DAYS = 15
 MATCHED, MISMATCHED = "Matched 相符", "Not matched 不相符"
@@ -82,6 +83,26 @@ def an_errand() -> Ask:
         "在该页记录后,本问题自动完成;未记录时无法点已办理。 Recorded on that page, this is answered by itself; Done is refused "
         "before. Never write about the person here 请勿在此填写个人信息。",
         options=[DONE],
+    )
+
+
+GO_ON, NOT_TONIGHT = "Go on 执行", "Not tonight 今晚不执行"
+
+
+def may_the_night_go_on() -> Ask:
+    """A night of retention limits that is out of line, as the first one is: a person looks before anything goes."""
+    told = "{% set n = ti.xcom_pull(task_ids='look') %}"
+    return Ask(
+        task_id="ask",
+        case_of="look",
+        answered=lambda found: night.needs_nobody(desk(), found["case"]),
+        subject=told + "{{ n.case }}: 到期数据数量异常,请确认 · the size of this night is out of line",
+        body=told
+        + "{{ n.why }}\n\nSee what would go with `quietus retention due`, and the nights to come with `quietus"
+        " retention forecast`. *at_most*: so many items tonight, the rest in the nights after; empty: all of it. "
+        "填写 at_most 可分批执行;留空则全部执行。",
+        options=[GO_ON, NOT_TONIGHT],
+        params=forms.night(),
     )
 
 

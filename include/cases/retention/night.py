@@ -105,6 +105,17 @@ def approve(desk: Desk, case_no: str, *, budget: int | None = None, as_of: date,
         return night_of(conn, case_no)
 
 
+def needs_nobody(desk: Desk, case_no: str | None) -> str | None:
+    """Why nobody's word is needed for a night to go on; None if somebody's is."""
+    if case_no is None:
+        return "nothing is due"
+    with desk.book() as conn:
+        night = night_of(conn, case_no)
+    if night.needs_word is None:
+        return "its size is in line"
+    return f"{night.approved_by} let it go on" if night.approved_by else None
+
+
 # --- the plan -------------------------------------------------------------------------------------
 
 

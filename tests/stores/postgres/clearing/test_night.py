@@ -78,6 +78,7 @@ def test_everything_due_goes_and_nothing_else_changes(estate: One) -> None:
             words.setdefault(dataset, Counter()).update({k: v for k, v in said.items() if k != "upto"})
     with psycopg.connect(estate.server.conninfo(estate.name)) as conn:
         left, now = due_and_not(conn)
+    with psycopg.connect(estate.server.conninfo(estate.name)) as conn:
         oracle = Oracle(conn)
     needed = {d: w["needed"] for d, w in words.items() if w["needed"]}
     # By their keys, whatever the oracle says of their dates by now: a clock may have gone with the row that started it.
@@ -90,7 +91,6 @@ def test_everything_due_goes_and_nothing_else_changes(estate: One) -> None:
     }  # fmt: skip
     assert {d: len(k) for d, k in there.items() if k} == needed
     assert not any(w["not_due"] for w in words.values())
-    print("needed", needed, "of", {d: len(left[d]) for d in left if left[d]})
     assert {d: len(k) for d, k in left.items() if k} == needed
     derived = {"usage.service_total"}
     for d in TABLES:

@@ -1,0 +1,90 @@
+"""Tasks of a night of retention limits, by days or by the minute. What passes between them is a case number and counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quietus_console.handing_out import hand_out
+from quietus_console.questions import NOT_TONIGHT, chose, person
+from quietus_console.work import desk, now, step, today
+
+from include.cases.retention import night, night_proofs
+from include.model.errors import NotProved, Refused
+from include.model.times import observed_now
+
+SHOWN = 20  # datasets that a message names
+Found = dict[str, Any]
+
+
+@step(pool="proofs")
+def look(by_the_minute: bool = False) -> Found:
+    """What is due, by the prover, who cannot write. A night that was begun is gone on with."""
+    found = night.begin(desk(), at=observed_now() if by_the_minute else None, **now())
+    return {
+        "night": found.night_id,
+        "case": found.case_no,
+        "due": found.due,
+        "held": found.held,
+        "why": found.needs_word,
+    }
+
+
+@step
+def take_word(found: Found, answer: dict[str, Any]) -> str:
+    """A person's word, and with how many items at most."""
+    if "known" in answer:
+        return str(answer["known"])
+    if chose(answer, NOT_TONIGHT):
+        raise Refused(
+            "it was put off: nothing was disposed of", about=str(found["case"]),
+            next_step="clear the task `ask` to decide again; the next night asks too",
+        )  # fmt: skip
+    budget = answer["params_input"].get("at_most")
+    return str(
+        night.approve(
+            desk(), found["case"], budget=budget, as_of=today(), actor=person(answer, "ops")
+        ).approved_by
+    )
+
+
+@step(pool="disposals")
+def plan(found: Found) -> str:
+    """Keys of what is due, and the plan; the prover sees the same before anything goes."""
+    return night_proofs.plan_and_prove(desk(), found["case"], **now()) if found["case"] else "nothing is due"
+
+
+@step(pool="disposals")
+def dispose(found: Found) -> int:
+    """Piece by piece, each with its receipt; how many items went."""
+    if not found["case"]:
+        return 0
+    return sum(x.items for x in night.dispose(desk(), found["case"], **now()).located)
+
+
+@step(pool="proofs")
+def prove(found: Found) -> str:
+    """Gone by key, no other row written, and no more due anywhere than the night says that it left; then the books."""
+    if not found["case"]:
+        return "nothing is due"
+    said = night_proofs.prove(desk(), found["case"], **now())
+    return f"{said}; {night_proofs.finish(desk(), found['case'], **now())}"
+
+
+@step(pool="proofs")
+def certify(found: Found) -> str:
+    """The night's certificate; and nights whose last one is final are closed."""
+    where = hand_out(desk(), found["case"]) if found["case"] else "no certificate of nothing"
+    closed = night_proofs.close_finished(desk(), **now())
+    return f"{where}; {len(closed)} nights closed"
+
+
+@step(retries=0)
+def nothing_is_left(found: Found) -> str:
+    """Red while something is still due that nothing holds, or could not be asked."""
+    if left := night.nothing_is_left(desk(), found["night"]):
+        more = f" (and {len(left) - SHOWN} more)" if len(left) > SHOWN else ""
+        raise NotProved(
+            "; ".join(left[:SHOWN]) + more, about=str(found["case"] or "night"),
+            next_step="see docs/retention.md; the next night takes what is left by itself",
+        )  # fmt: skip
+    return "nothing is overdue"
