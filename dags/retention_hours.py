@@ -1,7 +1,7 @@
 """### 短期保存 · Codes after ten minutes; faces, places, sessions and keys after a day
 
 **Purpose 目的** (policy 5.1; PIPL 19, 47(1)(1)): what has served its purpose within the hour or the day does not wait for the night. Every
-quarter of an hour whatever is past a period of less than a day goes, to the minute, in the same way and with the same proofs as at night
+ten minutes whatever is past a period of less than a day goes, to the minute, in the same way and with the same proofs as at night
 (`retention_limits`). A run that finds nothing opens no case.
 
 **Who may run it 谁可运行**: it is switched on by ops once `quietus retention late` was read; from then on it runs by itself.
@@ -23,7 +23,7 @@ from quietus_console import nights, questions
 
 @dag(
     dag_id="retention_hours",
-    schedule="*/15 * * * *",
+    schedule=timedelta(minutes=10),
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=True,  # as of the nights: somebody reads first what would go

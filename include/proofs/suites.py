@@ -120,6 +120,15 @@ def gone_items(tables: Tables, plan: Plan, definitions: dict[str, str]) -> Quest
         for q in _of(tables, plan, dataset, alone=False)
         if not q.name.startswith("anew.")
     ]
+    # Of what was planned and then passed over, all of it, nothing is to be there under its name, and nothing is claimed.
+    questions += [
+        Question(
+            f"gone.{x.dataset}", x.dataset, Rung.R2, 0, _joined(tables, tables.catalogue.dataset(x.dataset)),
+            "rows that were passed over are still named as the step's",
+        )
+        for x in plan.located
+        if not x.items and tables.catalogue.dataset(x.dataset) in tables.datasets
+    ]  # fmt: skip
     questions += _views(tables, plan, definitions)
     return Questionnaire("gone", tables.store, tuple(questions))
 

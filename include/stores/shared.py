@@ -1,3 +1,6 @@
-"""How a shared item that somebody else still owns is told, in whatever store it is: the same words on one plan."""
+"""What stores say in the same words on every plan and page: of shared items, and of a backlog that goes in stages."""
 
 SHARED_LAW = "policy 11.4(7): another owner's lawful interest"
+
+STAGED = "of a backlog, as many items went as tonight may: the rest is for the nights after"
+"""Why a dataset is left by a night that a person let go on with so many items at most."""

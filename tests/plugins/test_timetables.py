@@ -243,6 +243,7 @@ HOURS = {
     "ledger_audit",
     "proof_audit",
     "restore_drill",
+    "retention_limits",
     "table_scrub",
 }
 

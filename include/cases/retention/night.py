@@ -30,6 +30,7 @@ from include.model.doors import Clearing
 from include.model.errors import Drifted, Refused
 from include.model.flow import Line, Located, Plan, Step
 from include.model.words import CaseState, Disposition, StoreKind, UnitState
+from include.stores.shared import STAGED
 
 KIND = "night"
 """Of the ledger's entries: what a night found and how it ended."""
@@ -287,15 +288,17 @@ def _ended(desk: Desk, night: Night, counts: dict[str, Counter[str]], seen: Seen
 
 
 def nothing_is_left(desk: Desk, night_id: int) -> list[str]:
-    """What of a night is not as it must be, in words; nothing, if all is."""
+    """What of a night is not as it must be, in words; nothing, if all is. What a person left for the nights after is no
+    fault."""
     with desk.book() as conn:
         night = nights.of_id(conn, night_id)
         rows = conn.execute(
             "SELECT dataset, why_left FROM casebook.night_line WHERE night_id = %s AND why_left IS NOT NULL ORDER BY 1",
             (night_id,),
         ).fetchall()
-    said = [f"{row['dataset']}: {row['why_left']}" for row in rows]
-    if night.remaining:
+    staged = [row for row in rows if row["why_left"] == STAGED]
+    said = [f"{row['dataset']}: {row['why_left']}" for row in rows if row not in staged]
+    if night.remaining and not staged:
         said.insert(0, f"{night.remaining} items are still due, {night.overdue} of them overdue")
     return said
 

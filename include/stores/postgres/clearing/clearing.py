@@ -35,11 +35,11 @@ from include.stores.postgres.retention.look import Look
 from include.stores.postgres.server import Connection, Patience, Server, one
 from include.stores.postgres.survey import digests
 from include.stores.postgres.weigh import lines
+from include.stores.shared import STAGED
 
 FIRST, LEAST, MOST = 2_000, 100, 50_000  # items of a piece
 QUICK = 1.0  # seconds that a piece is to take
 LAG = 64 << 20  # bytes that a standby may be behind before we wait for it
-STAGED = "of a backlog, as many items went as tonight may: the rest is for the nights after"
 REST, PATIENCE = 0.5, 300.0  # seconds between looks at a standby; and of all waiting for one, per piece
 
 

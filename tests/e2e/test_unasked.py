@@ -1,0 +1,113 @@
+"""Nights of retention limits through the real scheduler: a backlog waits for a person, goes in stages, and is certified.
+
+The last of these files by name: it takes what is due of everybody.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from include.cases.retention import night as nightly
+from include.cases.retention import nights
+from include.cases.shelf import Shelf
+from include.ledger.verify import verify
+from include.model.times import observed_now, prc_date
+from include.model.words import CaseState
+from include.sandbox.api import ENDED, SETTLED, wait
+from tests.e2e.conftest import PATIENCE, House
+
+DAYS, HOURS = "retention_limits", "retention_hours"
+AT_MOST = 400
+CODES = """
+INSERT INTO account.login_code (account_id, code_hash, mobile, sent_at)
+SELECT account_id, 'h', '0', {when} FROM account.account WHERE cancelled_at IS NULL ORDER BY 1 LIMIT {many}
+RETURNING login_code_id"""
+
+
+@pytest.fixture(scope="module")
+def switched_on(house: House) -> Iterator[House]:
+    admin = house.user("admin")
+    admin.unpause(DAYS)
+    yield house
+    admin.pause(DAYS)
+    admin.pause(HOURS)
+
+
+def run(
+    house: House, dag: str, answer: tuple[str, dict[str, int | None]] | None
+) -> tuple[str, dict[str, str | None]]:
+    """A run to its end: how it ended, and each task. ``answer``: to the question whether it may go on; None: it asks nobody."""
+    admin = house.user("admin")
+    run_id = admin.trigger(dag, {})["dag_run_id"]
+
+    def tasks() -> dict[str, str | None]:
+        return {t.task_id: t.state for t in admin.tasks(dag, run_id)}
+
+    if answer is not None:
+        wait(lambda: tasks().get("ask") == "awaiting_input" or None, PATIENCE, dag)
+        time.sleep(SETTLED)
+        house.user("ops").answer(dag, run_id, "ask", *answer)
+    state = wait(lambda: s if (s := admin.run_state(dag, run_id)) in ENDED else None, PATIENCE, dag)
+    said = {t.task_id: " ".join(admin.log(dag, run_id, t.task_id, t.tries))[-600:]
+            for t in admin.tasks(dag, run_id) if t.state == "failed"}  # fmt: skip
+    assert state == "success", said
+    return str(state), tasks()
+
+
+def of_days(house: House) -> list[nights.Night]:
+    with house.desk.book() as conn:
+        return nights.latest(conn, "days")
+
+
+def test_a_backlog_waits_for_a_person_goes_in_stages_and_is_certified(switched_on: House) -> None:
+    house = switched_on
+    due = nightly.look(house.desk, prc_date(observed_now()))
+    total = sum(r.due for r in due.rows)
+    assert total > 1000, "the house has years of backlog"
+    run(house, DAYS, ("Go on 执行", {"at_most": AT_MOST}))
+    (first,) = of_days(house)
+    assert (first.approved_by, first.budget) == ("ops/ops", AT_MOST)
+    assert first.gone is not None and 0 < first.gone <= AT_MOST
+    assert first.remaining == total - first.gone, "the number does not lie"
+    run(house, DAYS, None)  # what is left was forecast: nobody is asked again
+    last = of_days(house)[0]
+    assert (last.remaining, last.overdue) == (0, 0)
+    assert sum(n.gone or 0 for n in of_days(house)) >= total * 0.95
+    assert last.case_no is not None
+    with house.desk.book() as conn:
+        states = dict(
+            conn.execute(
+                "SELECT case_no, state FROM casebook.case_ WHERE ground = 'limit_reached'"
+            ).fetchall()
+        )
+    assert set(states.values()) <= {CaseState.WAITING.value, CaseState.CLOSED.value}
+    shelf = Shelf(house.stack.certificates)
+    names = [n for n in shelf.names(last.case_no) if "auditor" in n]
+    report = verify(shelf.get(names[-1]), (house.stack.ledger_home / "pub.pem").read_bytes())
+    assert report.problems == [] and report.said["ground"] == "limit_reached"
+
+
+def test_what_is_past_its_hours_goes_by_the_minute_and_a_run_that_finds_nothing_opens_no_case(
+    switched_on: House,
+) -> None:
+    house = switched_on
+    with house.company() as conn:
+        conn.execute(CODES.format(when="now() - interval '11 minutes'", many=3).encode())
+        fresh = conn.execute(CODES.format(when="now() + interval '1 minute'", many=1).encode()).fetchone()
+    house.passes(HOURS)
+    with house.company() as conn:
+        old = "SELECT FROM account.login_code WHERE sent_at < now() - interval '10 minutes'"
+        left = conn.execute(old.encode()).fetchall()
+        there = conn.execute(
+            "SELECT login_code_id FROM account.login_code WHERE login_code_id = %s", fresh
+        ).fetchall()
+    assert left == [] and there == [fresh]
+    with house.desk.book() as conn:
+        found = nights.latest(conn, "hours")[0]
+    assert found.case_no is not None and found.late is not None and found.late >= 1 and found.remaining == 0
+    house.passes(HOURS)
+    with house.desk.book() as conn:
+        assert nights.latest(conn, "hours")[0].case_no is None
