@@ -113,7 +113,7 @@ NAMES = (
     ),
     Name("anonymity", "grade", (POSTGRES,), "the grade of GB/T 42460-2023, as measured, is 3"),
     Name("anonymity", "originals", (POSTGRES,), "the files of its old table hold no original"),
-    Name("due", "due", (POSTGRES, S3), "no more is due of a dataset than the night says that it left"),
+    Name("due", "due", (POSTGRES,), "no more is due of a dataset than the night says that it left"),
     Name("dragnet", "dragnet", (POSTGRES, S3), "no value of the person anywhere, declared or not"),
     Name("dragnet", "statistics", (POSTGRES,), "the planner's statistics hold no value that no row has"),
 )

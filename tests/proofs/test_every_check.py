@@ -16,6 +16,7 @@ from tests.proofs import (
     test_anonymity,
     test_controls_objects,
     test_controls_postgres,
+    test_limits,
     test_objects_restricted,
     test_sealed,
     test_standbys,
@@ -30,8 +31,8 @@ def test_every_name_has_a_planted_control() -> None:
     wanted = {(n.kind, n.what, store) for n in NAMES if not n.says_only for store in n.stores}
     assert wanted - CONTROLS.keys() == set()
     modules = (
-        test_anonymity, test_controls_objects, test_controls_postgres, test_drilling, test_objects_restricted,
-        test_scrub, test_sealed, test_standbys,
+        test_anonymity, test_controls_objects, test_controls_postgres, test_drilling, test_limits,
+        test_objects_restricted, test_scrub, test_sealed, test_standbys,
     )  # fmt: skip
     there = {n for m in modules for n in vars(m)}
     assert {name for names in CONTROLS.values() for name in names} <= there

@@ -31,12 +31,13 @@ PERIOD_OVER = "PIPL 47(1)(2)"
 @dataclass
 class Asking:
     """The questions of one night. ``at``: the moment, for periods of less than a day; None: the night, by days. ``held``: whom
-    the holds of now name. ``unasked``: datasets that could not be asked, and why."""
+    the holds of now name. ``waits``: datasets that are left, and why. ``unasked``: these, and those that could not be asked."""
 
     catalogue: Catalogue
     as_of: date
     held: Callable[[], HeldPeople]
     at: datetime | None = None
+    waits: Mapping[str, str] = field(default_factory=dict)
     unasked: dict[str, str] = field(default_factory=dict)
 
     def looks(self, server: Server, connection: Connection, live: Live) -> Mapping[str, Look]:
@@ -44,6 +45,9 @@ class Asking:
         held = self.held()
         found: dict[str, Look] = {}
         for dataset in self.catalogue.of_store(server.store, DatasetKind.TABLE):
+            if dataset.id in self.waits:
+                self.unasked[dataset.id] = self.waits[dataset.id]
+                continue
             try:
                 asked = question(self.catalogue, dataset, self.as_of)
                 if self.at is not None and not any(short(x) for x in asked.limits):

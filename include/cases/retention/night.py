@@ -20,6 +20,7 @@ from include.cases.book import Case, Conn
 from include.cases.opening import open_night
 from include.cases.retention import due, late, nights, stopping
 from include.cases.retention.asking import Asking
+from include.cases.retention.behind import behind_objects
 from include.cases.retention.due import Row
 from include.cases.retention.held import HeldPeople, held_people
 from include.cases.retention.nights import Night
@@ -82,7 +83,10 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
     with desk.book() as conn, book.deed(conn, "night"):
         if (there := nights.under_way(conn, schedule)) is not None:
             return there
-        ours = {d.id for c in clearings(desk, asking(desk, as_of, at)) for d in desk.catalogue.of_store(c.id)}
+        about = asking(desk, as_of, at)
+        ours = {
+            d.id for c in clearings(desk, about) for d in desk.catalogue.of_store(c.id)
+        } - about.waits.keys()
         something = any(r.due for r in seen.rows if r.dataset in ours)
         case_no = open_night(desk, conn, as_of, actor) if something else None
         night = nights.begin(conn, case_no, schedule, as_of, at, seen.rows if something else [], seen.late)
@@ -308,7 +312,7 @@ def nothing_is_left(desk: Desk, night_id: int) -> list[str]:
 
 def asking(desk: Desk, as_of: date, at: datetime | None) -> Asking:
     """The questions of a night, with whom the holds of now name."""
-    return Asking(desk.catalogue, as_of, lambda: held_people(desk), at)
+    return Asking(desk.catalogue, as_of, lambda: held_people(desk), at, behind_objects(desk.catalogue))
 
 
 def clearings(

@@ -130,7 +130,9 @@ class Clearing:
                     raise
                 except QuietusError as error:
                     self.left[dataset] = str(error)
-                    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(area.table(dataset)))
+            for other in self._tables:
+                if (other.id not in looks or other.id in self.left) and other.address in live.tables:
+                    keys.nothing(connection, area, other)
             for group in keys.in_order(self.catalogue, self._there(connection, area), live):
                 if within := keys.inner(group, live):
                     with connection.transaction():

@@ -60,6 +60,23 @@ def locate(
         connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(table, name(ITEM)))
 
 
+def nothing(connection: Connection, area: Area, dataset: Dataset) -> None:
+    """An empty key table: of a dataset that is not worked on tonight, so that whoever proves sees that none of it was to go."""
+    table = area.table(dataset.id)
+    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
+    connection.execute(
+        sql.SQL("CREATE TABLE {} AS SELECT {} FROM {} WITH NO DATA").format(
+            table, joined(", ", (name(k) for k in dataset.key)), name(dataset.address)
+        )
+    )
+    connection.execute(
+        sql.SQL(
+            "ALTER TABLE {} ADD COLUMN item bigint, ADD COLUMN disposition text, ADD COLUMN rule text, ADD COLUMN law text,"
+            " ADD COLUMN until date, ADD COLUMN waits_for text, ADD COLUMN hold text, ADD COLUMN ownership text"
+        ).format(table)
+    )
+
+
 def _give_fates(connection: Connection, table: sql.Identifier, look: Look, fates: Fates) -> None:
     """The columns of weighing: most rows have one rule and one law, so these are defaults; the others are updated."""
     said = joined(", ", (sql.Identifier(c) for c in look.said))

@@ -18,6 +18,7 @@ from include.model.interval import Standing
 from include.model.words import DatasetKind
 from include.stores.postgres import install
 from include.stores.postgres.clearing import Clearing
+from tests.conftest import PgServer
 from tests.stores.postgres.dated import AS_OF, CATALOGUE, One, Oracle, made
 
 TABLES = CATALOGUE.of_store("company", DatasetKind.TABLE)
@@ -26,7 +27,11 @@ STEP = Step(id="case_000900_s1", case_no="CASE-000900", as_of=AS_OF, restricting
 
 @pytest.fixture(params=["pg18", "pg15"])
 def estate(request: pytest.FixtureRequest) -> Iterator[One]:
-    server = request.getfixturevalue(request.param)
+    yield from furnished(request.getfixturevalue(request.param))
+
+
+def furnished(server: PgServer) -> Iterator[One]:
+    """The sandbox's company with awkward dates, and Quietus installed in it."""
     for role in CATALOGUE.store("company").business_roles:
         server.add_role(role)
     with server.memberships_apart():
