@@ -161,6 +161,7 @@ EVENTS: Mapping[str, Pair] = {
         "the database is another server's: its log is waited for",
     ),
     "tables rewritten": ("数据表已重写", "tables written anew"),
+    "night approved": ("到期清理已获准", "night let go on"),
     "replayed": ("恢复后再次删除", "deleted again after a restore"),
     "horizon moved": ("备份到期日推迟", "the end of a backup set moved out"),
     "came up in a drill": ("恢复演练中再现", "came up in a restore drill"),
