@@ -17,6 +17,7 @@ from datetime import date, datetime, timedelta
 
 from include.cases import book, holds, machine, papers, planner, units
 from include.cases.book import Case, Conn
+from include.cases.disposing import GOING
 from include.cases.opening import open_night
 from include.cases.retention import due, late, nights, stopping
 from include.cases.retention.asking import Asking
@@ -79,7 +80,8 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
         stopping.may_go_on(conn)
         if (there := nights.under_way(conn, schedule)) is not None:
             return there
-    seen = look(desk, as_of, at)
+    held = held_people(desk)
+    seen = look(desk, as_of, at, held)
     with desk.book() as conn, book.deed(conn, "night"):
         if (there := nights.under_way(conn, schedule)) is not None:
             return there
@@ -92,11 +94,11 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
         night = nights.begin(conn, case_no, schedule, as_of, at, seen.rows if something else [], seen.late)
         for dataset, why in seen.unverified.items():
             nights.tell(conn, night, "-", dataset, why_left=why)
-    return night if night.case_no else _ended(desk, night, {}, seen)
+    return night if night.case_no else _ended(desk, night, {}, seen, held)
 
 
 def approve(desk: Desk, case_no: str, *, budget: int | None = None, as_of: date, actor: str) -> Night:
-    """A person lets a night go on that is out of line; ``budget``: with at most so many items tonight, oldest rules first."""
+    """A person lets a night go on that is out of line; ``budget``: with at most so many items tonight."""
     if budget is not None and budget < 1:
         raise Refused(
             "a night of no items is none", about=case_no, next_step="give a number above zero, or none"
@@ -206,7 +208,6 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
     return made
 
 
-GOING = frozenset({Disposition.ERASE, Disposition.UNLINK})
 NEEDED = "rows that stay refer to these: they go when those go"
 
 
@@ -260,23 +261,24 @@ def _total(counts: dict[str, Counter[str]]) -> dict[str, int]:
 # --- the end --------------------------------------------------------------------------------------
 
 
-def end(desk: Desk, case_no: str) -> tuple[Night, Seen, dict[str, int]]:
-    """How the estate stands now: what is still due by dataset, and how much of it the night says it left."""
+def end(desk: Desk, step: Step) -> tuple[Night, Seen, dict[str, int]]:
+    """How the estate stands after a night's step: what is still due by dataset, and how much of it the night says it left."""
     with desk.book() as conn:
-        _, night, step = _live(desk, conn, case_no)
+        night = night_of(conn, step.case_no)
         counts = _counts(conn, step.id)
-    seen = look(desk, night.as_of, night.at)
-    return _ended(desk, night, counts, seen), seen, {d: w["needed"] for d, w in counts.items()}
+    held = held_people(desk)
+    seen = look(desk, night.as_of, night.at, held)
+    return _ended(desk, night, counts, seen, held), seen, {d: w["needed"] for d, w in counts.items()}
 
 
-def _ended(desk: Desk, night: Night, counts: dict[str, Counter[str]], seen: Seen) -> Night:
+def _ended(desk: Desk, night: Night, counts: dict[str, Counter[str]], seen: Seen, held: HeldPeople) -> Night:
     words = _total(counts)
     gone = sum(
         n for w, n in words.items() if w.partition("@")[0] in {d.past for d in Disposition if d.changes_data}
     )
     tomorrow = None
     if night.at is None:
-        tomorrow = sum(r.due for r in look(desk, night.as_of + DAY).rows)
+        tomorrow = sum(r.due for r in look(desk, night.as_of + DAY, held=held).rows)
     with desk.book() as conn, book.deed(conn, night.about):
         ended = nights.end(
             conn, night, gone=gone, remaining=sum(r.due for r in seen.rows),

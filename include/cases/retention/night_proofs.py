@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
 
 from include.cases import book, papers
 from include.cases.closing import open_backup_track, rest
@@ -15,9 +14,6 @@ from include.cases.rooms import Desk
 from include.model.errors import NotProved, Refused
 from include.model.flow import Plan, Step
 from include.model.words import CaseState
-
-if TYPE_CHECKING:
-    pass
 
 LOOKS = 3  # times that a night is located, at most, before a person looks into it
 
@@ -50,7 +46,7 @@ def prove(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
 
     _, step = _night(desk, case_no)
     plan = _plan(desk, case_no)
-    night, seen, needed = nightly.end(desk, case_no)
+    night, seen, needed = nightly.end(desk, step)
     owned_up = _owned_up(desk, night, seen, needed)
     found = [
         *limits.gone(desk.catalogue, desk.connections, step, plan),
