@@ -66,7 +66,8 @@ class Places:
 
     def text(self, name: str) -> str:
         kek = base64.b64encode(KEK).decode()
-        return {"key_store": str(self.keys), "key_store_kek": kek, "object_keks": self.keks.text()}[name]
+        said = {"key_store": str(self.keys), "key_store_kek": kek, "object_keks": self.keks.text()}
+        return (said | {"sandbox": "it is one"})[name]
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,10 @@ def held_people(desk: Desk) -> HeldPeople:
         known = {token: id for case in _cases_with(conn, wanted) for id in _ids(conn, desk, case)
                  for token in _tokens(desk, id) if token in wanted}  # fmt: skip
     missing = wanted - known.keys()
-    for id in _accounts(desk) if missing else ():
-        found = missing.intersection(_tokens(desk, id))
-        known.update(dict.fromkeys(found, id))
-        missing -= found
+    for page in _accounts(desk) if missing else ():
+        for tokens in sealing.digests_each(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, page).values():
+            known.update((t, id) for id, d in zip(page, tokens, strict=True) if (t := d.hex()) in missing)
+        missing -= known.keys()
         if not missing:
             break
     people = {
@@ -79,8 +79,8 @@ def _tokens(desk: Desk, id: str) -> tuple[str, ...]:
     return tuple(d.hex() for d in every.values())
 
 
-def _accounts(desk: Desk) -> Iterator[str]:
-    """Every account id, in order."""
+def _accounts(desk: Desk) -> Iterator[list[str]]:
+    """Every account id, in order, page by page."""
     dataset = home(desk.catalogue)
     query = sql.SQL("SELECT {k}::text FROM {t} WHERE {k} > %s ORDER BY {k} LIMIT %s").format(
         k=sql.Identifier(dataset.key[0]), t=sql.Identifier(*dataset.address.split("."))
@@ -92,5 +92,5 @@ def _accounts(desk: Desk) -> Iterator[str]:
     ) as conn:  # fmt: skip
         conn.autocommit = True
         while page := conn.execute(query, (after, PAGE)).fetchall():
-            yield from (str(r[0]) for r in page)
+            yield [str(r[0]) for r in page]
             after = str(page[-1][0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import lru_cache
 
 from include.cases.periods import Duration, add_months, last_day
 from include.model.catalogue import Bound, Catalogue, Dataset, Period
@@ -77,11 +78,17 @@ def split(period: Period) -> tuple[int, str]:
 
 def newest_over(period: Period, as_of: date) -> date:
     """The newest starting day (a part of a day already added) whose last day is before ``as_of``."""
-    _, days = split(period)
+    return _newest_over(split(period)[1], period.counting, as_of)
+
+
+@lru_cache(
+    maxsize=4096
+)  # every look asks the same of some hundred binds, and counting working days takes its time
+def _newest_over(days: str, counting: Counting, as_of: date) -> date:
     parsed = Duration.parse(days)
 
     def over(start: date) -> bool:
-        return last_day(start, days, period.counting) < as_of
+        return last_day(start, days, counting) < as_of
 
     low = add_months(as_of, -parsed.months) - (parsed.days + 1) * DAY
     step = 31
