@@ -80,6 +80,9 @@ class KeyStore(Protocol):
     def destroy(self, key_id: str) -> Destroyed:
         """Destroy a key for ever. Destroying it again returns the first record."""
 
+    def destroyed(self, name: str) -> tuple[Destroyed, ...]:
+        """The records of a key's versions that were destroyed, oldest version first."""
+
 
 class FileKeyStore:
     """Keys as files of mode 0600 in a directory of mode 0700, one file a key, written atomically.
@@ -176,6 +179,14 @@ class FileKeyStore:
         self._write_new(record, body)
         self._shred(path)
         return gone
+
+    def destroyed(self, name: str) -> tuple[Destroyed, ...]:
+        living = set(self._numbers(name, destroyed=False))
+        gone = (n for n in self._numbers(name) if n not in living)
+        return tuple(
+            _destroyed(json.loads(self._path(f"{name}.v{n}").with_suffix(".destroyed").read_text()))
+            for n in gone
+        )
 
     def finish_destroying(self) -> tuple[str, ...]:
         """Destroy what a crash left behind: keys that have a record but still a file. Their ids."""

@@ -188,6 +188,7 @@ def _not_personal(report: Report) -> None:
     known, categories = _ids(report.catalogue.stores), _ids(report.catalogue.categories)
     kinds = {s.id: s.kind for s in report.catalogue.stores}
     mapped = {(d.store, d.address): d.id for d in report.catalogue.datasets}
+    released = {r.into for r in report.catalogue.releases}
     seen: set[tuple[str, str]] = set()
     for index, place in enumerate(report.catalogue.not_personal):
         if place.store not in known:
@@ -201,6 +202,15 @@ def _not_personal(report: Report) -> None:
                 "not_personal", index, ("columns",),
                 "nobody said what its columns are" if tables else "a bucket has no columns",
                 "name all of them, so that a new one is noticed" if tables else "drop them",
+            )  # fmt: skip
+        if place.categories and not place.at_least and place.address not in released:
+            report.add(
+                "not_personal", index, ("categories",), "nothing tests every year that nobody is found in it (RS-27)",
+                "say in `at_least` how many people a row counts at least, or let a release lead into it",
+            )  # fmt: skip
+        for column in sorted(place.at_least.keys() - {*place.columns}):
+            report.add(
+                "not_personal", index, ("at_least", column), f"'{column}' is no column of it", "name one of its columns"
             )  # fmt: skip
         here = (place.store, place.address)
         if here in mapped or here in seen:
@@ -323,6 +333,8 @@ def _own_records(report: Report) -> None:
                 "own_records", index, ("period",), f"{own.rule} has no period '{own.period}'",
                 f"use one of: {', '.join(names)}",
             )  # fmt: skip
+        if own.after is not None and own.after not in rules:
+            report.unknown("own_records", index, ("after",), "rules", own.after)
 
 
 def _measures(report: Report) -> None:

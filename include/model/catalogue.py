@@ -119,11 +119,15 @@ class RetentionRule(Declared):
 
 
 class OwnRecords(Declared):
-    """A kind of records that our own machinery makes, and the rule by which it goes. The machinery names the kinds."""
+    """A kind of records that our own machinery makes, and the rule by which it goes. The machinery names the kinds.
+
+    ``after``: the period also runs from the last date by which this rule kept something of the same people.
+    """
 
     id: Ident
     rule: RuleId
     period: Ident = "main"
+    after: RuleId | None = None
     what: str
 
 
@@ -463,6 +467,8 @@ class NotPersonal(Declared):
     columns: tuple[str, ...] = ()  # of a table: all of them, so that one which comes later is noticed
     # Kinds of data that no longer lead to anybody, such as statistics.
     categories: tuple[CategoryId, ...] = ()
+    # Columns that count people, and how many a row counts at least: counted again every year (RS-27).
+    at_least: dict[str, Annotated[int, Field(ge=2)]] = Field(default_factory=dict)
 
 
 class Excepted(Declared):

@@ -32,10 +32,12 @@ _BEIJING = ZoneInfo("Asia/Shanghai")
 
 @dataclass(frozen=True)
 class Original:
-    """What one row was. ``texts``: its values as the server writes them."""
+    """What one row was. ``texts``: its values as the server writes them. ``published``: it is a row of the release itself, of
+    which somebody knows whose it is, so that nothing of it becomes coarser."""
 
     values: dict[str, Any] = field(repr=False)
     texts: dict[str, str | None] = field(repr=False)
+    published: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,31 @@ class Attack:
 def take(reader: Reader, dataset: Dataset, release: Release, size: int = SAMPLE) -> tuple[Original, ...]:
     """Originals of rows that are still there, to be tried once they are released. Raises NotReachable, Refused."""
     columns = tuple(dict.fromkeys((*release.known, *release.sensitive, *release.drop)))
+    there = sql.SQL("{} AS t{}").format(
+        quoted(dataset.address),
+        sql.SQL(" WHERE t.{} IS NOT NULL").format(sql.Identifier(release.marker)) if release.marker else sql.SQL(""),
+    )  # fmt: skip
+    return _drawn(reader, release, columns, there, size, as_released=False)
+
+
+def take_published(
+    reader: Reader, dataset: Dataset, release: Release, size: int = SAMPLE
+) -> tuple[Original, ...]:
+    """Rows of the release itself, drawn in the same way, for whoever knows the whole row of somebody in it. It needs no
+    original that was kept, so that it can be tried years later. Raises NotReachable, Refused."""
+    there = published(dataset, release)
+    return _drawn(reader, release, release.published, there, size, as_released=True)
+
+
+def _drawn(
+    reader: Reader, release: Release, columns: Sequence[str], there: sql.Composed, size: int, *, as_released: bool
+) -> tuple[Original, ...]:  # fmt: skip
     known = [sql.Identifier("t", c) for c in release.known]
     both = sql.SQL(", ").join(
         [sql.Identifier("t", c) for c in columns]
         + [sql.SQL("{}::text").format(sql.Identifier("t", c)) for c in columns]
     )
-    rows = sql.SQL("SELECT {} FROM {} AS t{}").format(
-        both, quoted(dataset.address),
-        sql.SQL(" WHERE t.{} IS NOT NULL").format(sql.Identifier(release.marker)) if release.marker else sql.SQL(""),
-    )  # fmt: skip
+    rows = sql.SQL("SELECT {} FROM {}").format(both, there)
     orders = [
         sql.SQL("count(*) OVER (PARTITION BY {}), random()").format(sql.SQL(", ").join(known)),
         sql.SQL("random()"),
@@ -79,7 +97,9 @@ def take(reader: Reader, dataset: Dataset, release: Release, size: int = SAMPLE)
             for row in connection.execute(ordered):
                 values, texts = row[: len(columns)], row[len(columns) :]
                 found[texts] = Original(
-                    dict(zip(columns, values, strict=True)), dict(zip(columns, texts, strict=True))
+                    dict(zip(columns, values, strict=True)),
+                    dict(zip(columns, texts, strict=True)),
+                    as_released,
                 )
     return tuple(found.values())
 
@@ -151,6 +171,9 @@ def may_become(release: Release, column: str, original: Original) -> Iterator[An
         yield text
         return
     texts = release.into is not None
+    if original.published:
+        yield text if texts else value
+        return
     yield TOP if texts else None
     yield text if texts else value
     if value is not None:

@@ -168,6 +168,7 @@ EVENTS: Mapping[str, Pair] = {
     "certified": ("签发证书", "certificate issued"),
     "told": ("已答复本人", "the person was told"),
     "key destroyed": ("密钥已销毁", "key destroyed"),
+    "records ended": ("不再指向任何人", "leads to nobody any more"),
 }
 CODES: Mapping[AnswerCode, Pair] = {
     AnswerCode.DELETED: ("已删除", "deleted"),

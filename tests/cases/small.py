@@ -34,7 +34,7 @@ from include.model.catalogue import (
     Start,
     StoreDeclared,
 )
-from include.model.errors import Drifted, NotReachable
+from include.model.errors import Drifted, NotReachable, Refused
 from include.model.flow import (
     NOT_REACHED,
     Check,
@@ -330,7 +330,7 @@ class Places:
         raise AssertionError
 
     def text(self, name: str) -> str:
-        raise AssertionError
+        raise Refused("the connection is not declared", about=name)
 
 
 @dataclass

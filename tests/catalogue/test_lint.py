@@ -206,6 +206,24 @@ def test_a_backup_is_at_a_place_and_not_in_a_sentence(policy: Path) -> None:
 
 
 CASES: dict[str, tuple[str, str, str, str]] = {
+    "statistics that nothing tests again": (
+        "not_personal.yaml",
+        "  at_least: {accounts: 20}\n",
+        "",
+        "nothing tests every year that nobody is found in it",
+    ),
+    "statistics counted by no column of theirs": (
+        "not_personal.yaml",
+        "at_least: {accounts: 20}",
+        "at_least: {people: 20}",
+        "'people' is no column of it",
+    ),
+    "a period after a rule that is not there": (
+        "own_records.yaml",
+        "after: RS-03",
+        "after: RS-99",
+        "'RS-99' is declared nowhere",
+    ),
     # what is wrong: file, what is there, what is put there, what lint says
     "a circle": (
         "datasets/ent.yaml",

@@ -245,7 +245,9 @@ HOURS = {
     "restore_drill",
     "retention_limits",
     "table_scrub",
+    "yearly_duties",
 }
+YEARLY = "yearly_duties"
 
 
 def promised(promise: str) -> Any:
@@ -287,7 +289,7 @@ def test_in_a_new_house_what_names_an_hour_begins_at_its_next_one(
     assert after.run_after > first.run_after and after.data_interval.start >= first.data_interval.end
 
 
-@pytest.mark.parametrize("promise", sorted(HOURS))
+@pytest.mark.parametrize("promise", sorted(HOURS - {YEARLY}))
 def test_after_an_outage_of_days_it_is_made_up_for_once(
     monkeypatch: pytest.MonkeyPatch, promise: str
 ) -> None:
@@ -297,6 +299,18 @@ def test_after_an_outage_of_days_it_is_made_up_for_once(
     missed = begins(promise, first.data_interval)
     assert missed.run_after < utc("2026-11-28 05:30") and missed.data_interval.end > utc("2026-11-21 00:00")
     assert begins(promise, missed.data_interval).run_after > utc("2026-11-28 05:30")
+
+
+def test_what_comes_once_a_year_is_made_up_for_after_an_outage_over_its_day(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at(monkeypatch, "2026-11-02 00:10")
+    first = begins(YEARLY)
+    assert local(first.run_after) == "2027-01-15 02:00"
+    at(monkeypatch, "2028-03-01 05:30")
+    missed = begins(YEARLY, first.data_interval)
+    assert local(missed.run_after) == "2028-01-15 02:00"
+    assert local(begins(YEARLY, missed.data_interval).run_after) == "2029-01-15 02:00"
 
 
 def _days(first: date, many: int) -> list[date]:
