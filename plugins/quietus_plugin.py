@@ -27,6 +27,8 @@ class Quietus(AirflowPlugin):
     external_views = [
         {"name": "案件 Cases", "href": "quietus/cases", "destination": "nav", "category": "browse",
          "url_route": "quietus-cases"},
+        {"name": "保存期限 Retention", "href": "quietus/retention", "destination": "nav", "category": "browse",
+         "url_route": "quietus-retention"},
         {"name": "证据 Evidence", "href": "quietus/cases/{RUN_ID}", "destination": "dag_run",
          "url_route": "quietus-evidence"},
     ]  # fmt: skip

@@ -1,9 +1,10 @@
-"""``quietus retention night | nights | approve | stop | resume``: the nights that dispose of what is due."""
+"""``quietus retention night | nights | latency | approve | stop | resume``: the nights that dispose of what is due."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to ``quietus retention``."""
     app.command("night")(night)
     app.command("nights")(listing)
+    app.command("latency")(latency)
     app.command("approve")(approve)
     app.command("stop")(stop)
     app.command("resume")(resume)
@@ -81,6 +83,52 @@ def listing(
         tell({"nights": [_told(n) for n in found]}, [], {})
         return
     _table(found)
+
+
+SPANS = ("rule", "gone", "R2 known", "R2 median", "R2 worst", "rung known", "rung median", "rung worst")
+
+
+def latency(
+    days: Annotated[int, typer.Option(min=1, max=3660, help="Nights of how many days.")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """How long it took from due until it was gone from live stores, proved (R2), and until the certificate was final (required
+    rung). Only what is really known is counted; a span that is not known is left empty."""
+    from include.cases.retention import latency as spans
+
+    since = prc_date(observed_now()) - timedelta(days=days)
+    with common.desk().book() as conn:
+        went = spans.went(conn, since)
+    rows = spans.latencies(went) + ([whole] if (whole := spans.over_all(went)) else [])
+    if as_json:
+        tell({"since": since, "unit": "seconds", "rules": [_seconds(asdict(r)) for r in rows]}, [], {})
+        return
+    figures(
+        [
+            {"rule": r.rule, "gone": r.went, "R2 known": r.live.known, "R2 median": _long(r.live.median),
+             "R2 worst": _long(r.live.worst), "rung known": r.required.known, "rung median": _long(r.required.median),
+             "rung worst": _long(r.required.worst)}
+            for r in rows
+        ],
+        SPANS,
+    )  # fmt: skip
+
+
+def _long(span: timedelta | None) -> str | None:
+    """A span as a person reads it: in minutes below two hours, in hours below two days."""
+    if span is None:
+        return None
+    minutes = span / timedelta(minutes=1)
+    if minutes < 120:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.1f} h" if minutes < 2880 else f"{minutes / 1440:.1f} d"
+
+
+def _seconds(told: dict[str, Any]) -> dict[str, Any]:
+    return {
+        k: _seconds(v) if isinstance(v, dict) else v.total_seconds() if isinstance(v, timedelta) else v
+        for k, v in told.items()
+    }
 
 
 def approve(

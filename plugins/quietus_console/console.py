@@ -17,10 +17,11 @@ from fastapi import Depends, FastAPI, Query, Request
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
-from quietus_console import control_pages, errand_pages, recipient_pages
+from quietus_console import control_pages, errand_pages, recipient_pages, retention_pages
 from quietus_console.connections import AirflowConnections
 from quietus_console.rendering import HEADERS, PREFIX
 from quietus_console.rendering import page as _page
+from quietus_console.roles import AUDITS, audits
 
 from include.cases import book, certificates, decisions, epochs, holds, papers
 from include.cases.controls import nights
@@ -32,10 +33,6 @@ from include.model.errors import NotReachable, QuietusError, Refused
 from include.model.times import observed_now, prc_date
 from include.model.words import CaseState, Role
 
-AUDITS = frozenset({"VIEWER", "AUDITOR", "ADMIN"})
-"""Airflow's roles whose work is to look. Who opens or decides cases reads the person's edition, and is told of no
-confidential hold."""
-
 CaseNo = Annotated[str, PathParameter(pattern=r"^CASE-\d{6,}$")]
 Lang = Annotated[str, Query(pattern="^(zh|en)$")]
 console = FastAPI(
@@ -45,6 +42,7 @@ console = FastAPI(
 console.include_router(errand_pages.router)
 console.include_router(recipient_pages.router)
 console.include_router(control_pages.router)
+console.include_router(retention_pages.router)
 
 
 @contextmanager
@@ -99,7 +97,7 @@ def one_case(case_no: CaseNo, user: GetUserDep, lang: Lang = "zh") -> HTMLRespon
         told = _discretion(conn, user)
         case = told.case(book.case(conn, case_no))
         plan = _plan(conn, case)
-        listed = certificates.for_auditors if _audits(user) else certificates.for_the_person
+        listed = certificates.for_auditors if audits(user) else certificates.for_the_person
         return _page(
             "case.html.j2",
             lang=lang,
@@ -117,7 +115,7 @@ def one_case(case_no: CaseNo, user: GetUserDep, lang: Lang = "zh") -> HTMLRespon
             backups=epochs.of_case(conn, case_no),
             timeline=told.timeline(book.timeline(conn, case_no)),
             certificates=listed(conn, case_no),
-            auditor=_audits(user),
+            auditor=audits(user),
         )
 
 
@@ -126,7 +124,7 @@ def proofs(case_no: CaseNo, user: GetUserDep) -> HTMLResponse:
     """The case's proofs as the page that also stands by itself, offline. For auditors: it counts what holds keep."""
     with _reading() as conn:
         case = book.case(conn, case_no)
-        if not _audits(user):
+        if not audits(user):
             raise Refused(
                 "the proofs are for auditors", about=case_no,
                 next_step="what became of the case is on its page; ask an auditor for more",
@@ -137,7 +135,7 @@ def proofs(case_no: CaseNo, user: GetUserDep) -> HTMLResponse:
 @console.get("/cases/{case_no}/certificate/{serial}/{edition}.json")
 def certificate(case_no: CaseNo, serial: int, edition: str, user: GetUserDep) -> Response:
     """A certificate as a file, by the serial of its edition. The auditor's is for auditors."""
-    if edition not in ("person", "auditor") or (edition == "auditor" and not _audits(user)):
+    if edition not in ("person", "auditor") or (edition == "auditor" and not audits(user)):
         raise Refused(
             "this edition is not for you, or there is none such", about=case_no,
             next_step="take the person's edition, or ask an auditor",
@@ -159,14 +157,7 @@ def _plan(conn: book.Conn, case: book.Case) -> Any:
 
 
 def _discretion(conn: book.Conn, user: Any) -> Discretion:
-    return EVERYTHING if _audits(user) else discretion(conn)
+    return EVERYTHING if audits(user) else discretion(conn)
 
 
-def _audits(user: Any) -> bool:
-    """Whether one of the user's roles is to look. Auth managers say ``role`` or ``roles``; who says neither is nobody's
-    auditor."""
-    said = (getattr(user, "role", None), *(getattr(user, "roles", None) or ()))
-    return not AUDITS.isdisjoint(str(getattr(role, "name", role)).upper() for role in said)
-
-
-__all__ = ["PREFIX", "console"]
+__all__ = ["AUDITS", "PREFIX", "console"]

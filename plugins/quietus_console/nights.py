@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow.sdk import get_current_context
 from quietus_console.handing_out import hand_out
 from quietus_console.questions import NOT_TONIGHT, chose, person
 from quietus_console.work import desk, now, step, today
 
-from include.cases.retention import night, night_proofs
+from include.cases.retention import figures, night, night_proofs
 from include.model.errors import NotProved, Refused
 from include.model.times import observed_now
 
@@ -20,6 +21,9 @@ Found = dict[str, Any]
 def look(by_the_minute: bool = False) -> Found:
     """What is due, by the prover, who cannot write. A night that was begun is gone on with."""
     found = night.begin(desk(), at=observed_now() if by_the_minute else None, **now())
+    run = get_current_context()["dag_run"]
+    with desk().book() as conn:
+        figures.keep_run(conn, found.night_id, run.dag_id, run.run_id)
     return {
         "night": found.night_id,
         "case": found.case_no,

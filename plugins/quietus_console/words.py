@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from include.cases.decisions import Method, Outcome
 from include.cases.refusals import RefusalGround
+from include.cases.scopes import HoldBasis
 from include.model.notices import AnswerCode, Instruction
 from include.model.words import CaseState, Channel, Disposition, Ground, Requester, UnitState
 
@@ -213,6 +214,12 @@ ERRANDS: Mapping[str, Pair] = {
     "in_doubt": ("请查明信函是否送达", "find out whether the letter arrived"),
     "judge": ("请核对其答复的依据", "read the law that its answer rests on"),
 }
+BASES: Mapping[HoldBasis, Pair] = {
+    HoldBasis.COURT: ("法院命令", "by order of a court"),
+    HoldBasis.AUTHORITY: ("主管机关命令", "by order of an authority"),
+    HoldBasis.STATUTE: ("法律规定", "by a statute"),
+    HoldBasis.DISPUTE: ("争议", "for a dispute"),
+}
 _ALL: Mapping[str, Mapping[str, Pair]] = {
     "state": {k.value: v for k, v in STATES.items()},
     "ground": {k.value: v for k, v in GROUNDS.items()},
@@ -227,6 +234,7 @@ _ALL: Mapping[str, Mapping[str, Pair]] = {
     "instruction": {k.value: v for k, v in INSTRUCTIONS.items()},
     "delivery": DELIVERIES,
     "because": BECAUSE,
+    "basis": {k.value: v for k, v in BASES.items()},
     "code": {k.value: v for k, v in CODES.items()},
 }
 

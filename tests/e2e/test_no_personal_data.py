@@ -111,7 +111,9 @@ def files(house: House) -> Iterator[tuple[str, bytes]]:
 def pages(house: House, runs: Mapping[str, Run]) -> Iterator[tuple[str, bytes]]:
     """What an auditor's and a support person's browser is sent, and the certificates that they can fetch."""
     paths = [
-        f"/quietus/{page}{lang}" for page in ("cases", "errands", "recipients") for lang in ("", "?lang=en")
+        f"/quietus/{page}{lang}"
+        for page in ("cases", "errands", "recipients", "retention")
+        for lang in ("", "?lang=en")
     ]
     for run in runs.values():
         base = f"/quietus/cases/{run.case_no}"

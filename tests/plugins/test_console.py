@@ -275,7 +275,7 @@ ADMIN_AND_USER = [SimpleNamespace(name="Admin"), SimpleNamespace(name="User")]
     ],
 )  # fmt: skip
 def test_who_audits_is_told_by_role_whatever_the_auth_manager(user: dict[str, Any], audits: bool) -> None:
-    assert pages._audits(SimpleNamespace(**user)) is audits
+    assert pages.audits(SimpleNamespace(**user)) is audits
 
 
 def test_no_code_is_shown_where_there_is_a_word() -> None:

@@ -83,7 +83,8 @@ class Seen:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table that ops reads. ``oldest``: the first day on which one of them was due."""
+    """One line of the table that ops reads. ``oldest``: the first day on which one of them was due. ``late``: of periods under
+    a day, the minutes since the first of them was over."""
 
     rule: str
     dataset: str
@@ -92,6 +93,7 @@ class Row:
     oldest: date | None
     held: int
     basis: str  # law, or company period
+    late: int | None = None
 
     def told(self) -> dict[str, object]:
         return {

@@ -11,7 +11,7 @@ since, and a week of nights that were missed, is what the next night finds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -19,7 +19,7 @@ from include.cases import book, holds, machine, papers, planner, units
 from include.cases.book import Case, Conn
 from include.cases.disposing import GOING
 from include.cases.opening import open_night
-from include.cases.retention import due, late, nights, stopping
+from include.cases.retention import due, figures, forecast, late, nights, stopping
 from include.cases.retention.asking import Asking
 from include.cases.retention.behind import behind_objects
 from include.cases.retention.due import Row
@@ -41,11 +41,13 @@ DAY = timedelta(days=1)
 
 @dataclass
 class Seen:
-    """What the prover sees to be due. ``unverified``: datasets that could not be asked, and why. ``late``: in minutes."""
+    """What the prover sees to be due. ``unverified``: datasets that could not be asked, and why. ``late``: in minutes. ``ages``:
+    since when it has been due."""
 
     rows: list[Row] = field(default_factory=list)
     unverified: dict[str, str] = field(default_factory=dict)
     late: int | None = None
+    ages: figures.Ages = field(default_factory=dict)
 
     def of(self, dataset: str) -> int:
         """Items of a dataset that are due and not held."""
@@ -57,14 +59,25 @@ def look(desk: Desk, as_of: date, at: datetime | None = None, held: HeldPeople |
     held = held if held is not None else held_people(desk)
     if at is None:
         seen = due.see(desk.catalogue, desk.connections, as_of, held=held)
-        return Seen(due.table(seen), seen.unverified)
+        return Seen(due.table(seen), seen.unverified, ages=figures.ages(seen.judged, as_of))
     minutes = late.late(desk.catalogue, desk.connections, at, held=held)
     lines = late.table(minutes)
     rows = [
-        Row(rule=x.rule, dataset=x.dataset, due=x.due, overdue=0, oldest=None, held=x.held, basis=x.basis)
+        Row(
+            rule=x.rule,
+            dataset=x.dataset,
+            due=x.due,
+            overdue=0,
+            oldest=None,
+            held=x.held,
+            basis=x.basis,
+            late=x.late,
+        )
         for x in lines
     ]
-    return Seen(rows, minutes.unverified, max((x.late for x in lines if x.late is not None), default=None))
+    late_by = {(x.rule, x.dataset): x.late for x in lines if x.late is not None}
+    since = {(*of, at - timedelta(minutes=n)): None for of, n in late_by.items()}
+    return Seen(rows, minutes.unverified, max(late_by.values(), default=None), since)
 
 
 # --- the beginning --------------------------------------------------------------------------------
@@ -92,6 +105,7 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
         something = any(r.due for r in seen.rows if r.dataset in ours)
         case_no = open_night(desk, conn, as_of, actor) if something else None
         night = nights.begin(conn, case_no, schedule, as_of, at, seen.rows if something else [], seen.late)
+        figures.keep_found(conn, night, seen.ages)
         for dataset, why in seen.unverified.items():
             nights.tell(conn, night, "-", dataset, why_left=why)
     return night if night.case_no else _ended(desk, night, {}, seen, held)
@@ -276,10 +290,15 @@ def _ended(desk: Desk, night: Night, counts: dict[str, Counter[str]], seen: Seen
     gone = sum(
         n for w, n in words.items() if w.partition("@")[0] in {d.past for d in Disposition if d.changes_data}
     )
-    tomorrow = None
+    tomorrow, until = None, None
+    coming: Mapping[date, Counter[str]] = {}
     if night.at is None:
-        tomorrow = sum(r.due for r in look(desk, night.as_of + DAY, held=held).rows)
+        until = night.as_of + figures.AHEAD * DAY
+        ahead = due.see(desk.catalogue, desk.connections, until, held=held)
+        coming = forecast.nights(ahead, night.as_of + DAY)
+        tomorrow = sum(coming.get(night.as_of + DAY, Counter()).values())
     with desk.book() as conn, book.deed(conn, night.about):
+        figures.keep_end(conn, night, seen.rows, seen.unverified, coming, until)
         ended = nights.end(
             conn, night, gone=gone, remaining=sum(r.due for r in seen.rows),
             overdue=sum(r.overdue for r in seen.rows), tomorrow=tomorrow,

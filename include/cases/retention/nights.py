@@ -46,6 +46,7 @@ class Night:
     late: int | None
     tomorrow: int | None
     ended_at: datetime | None
+    foreseen: date | None = None
 
     @property
     def about(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from include.cases.book import Conn, checked_actor
 from include.model.errors import Refused, Stopped
 
@@ -28,9 +30,16 @@ def lift(conn: Conn, *, actor: str) -> bool:
     )
 
 
+def stopped(conn: Conn) -> dict[str, Any] | None:
+    """Who stopped the nights, why and since when; None, while they may go on."""
+    return conn.execute(
+        "SELECT actor, why, since FROM casebook.night_stop WHERE lifted_at IS NULL"
+    ).fetchone()
+
+
 def may_go_on(conn: Conn) -> None:
     """Raises Stopped while nights are stopped."""
-    row = conn.execute("SELECT actor, why, since FROM casebook.night_stop WHERE lifted_at IS NULL").fetchone()
+    row = stopped(conn)
     if row is not None:
         raise Stopped(
             f"nights are stopped by {row['actor']} since {row['since']:%Y-%m-%d %H:%M}: {row['why']}", about="nights",

@@ -1,0 +1,133 @@
+"""What ops look at for retention nights: what is overdue, the nights, what comes, and how long it takes until it is gone.
+
+Read from the case book alone, as the nights left it there: no store is asked, so that the page answers at once and shows
+nothing that no proof has seen. Counts, rules and datasets only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any
+
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse
+from quietus_console.connections import AirflowConnections
+from quietus_console.plots import OTHERS, Plot, plot
+from quietus_console.rendering import page
+from quietus_console.roles import audits, operates
+
+from include.cases import book, holds
+from include.cases.retention import figures, latency, nights, stopping
+from include.cases.retention.figures import End
+from include.cases.retention.nights import Night
+from include.catalogue import load
+from include.model.errors import Refused
+from include.model.times import PRC, observed_now, prc_date
+from include.model.words import Role
+
+router = APIRouter()
+DAY = timedelta(days=1)
+SHOWN = 30  # nights by days; and nights by the minute that found something
+NOON = 12  # until then, in China, last night's number is today's
+
+
+@router.get("/retention")
+def retention(user: GetUserDep, lang: Annotated[str, Query(pattern="^(zh|en)$")] = "zh") -> HTMLResponse:
+    """The page, for those who keep the nights going and those who audit them. Of holds auditors are told: everybody else reads
+    of the same items as kept, whatever keeps them."""
+    auditor = audits(user)
+    if not (auditor or operates(user)):
+        raise Refused(
+            "the nights are for ops and auditors", about="retention",
+            next_step="what becomes of a case is on its page; ask ops for more",
+        )  # fmt: skip
+    now = observed_now()
+    with book.connect(AirflowConnections().postgres(book.RECORDS, Role.READER)) as conn:
+        told = _told(conn, now, auditor)
+    return page(
+        "retention.html.j2", lang=lang, auditor=auditor, today=prc_date(now), legend=LEGEND[lang],
+        titles={f"{rule.id}/{p.name}": rule.title for rule in load().rules for p in rule.periods}, **told,
+    )  # fmt: skip
+
+
+def _told(conn: book.Conn, now: datetime, auditor: bool) -> dict[str, Any]:
+    """What the page shows, by its name in the template."""
+    days = figures.last_end(conn, "days")
+    last = nights.latest(conn, "days", SHOWN)
+    short = [n for n in nights.latest(conn, "hours", SHOWN * 5) if n.case_no or n.ended_at is None][:SHOWN]
+    went = latency.went(conn, prc_date(now) - latency.DAYS * DAY)
+    orders = holds.orders(conn, people=False) if auditor else ()
+    return {
+        "days": days,
+        "verdict": verdict(days, now),
+        "hours": figures.last_end(conn, "hours"),
+        "worst_late": figures.worst_late(conn, now - DAY),
+        "by_basis": Counter(order.basis.value for order in orders),
+        "stopped": stopping.stopped(conn),
+        "nights": last,
+        "hour_nights": short,
+        "runs": figures.runs(conn, [n.night_id for n in (*last, *short)]),
+        "burn_down": burnt(last),
+        "coming": foreseen(figures.forecast(conn, days.night), days.night)
+        if days and days.night.foreseen
+        else None,
+        "came": figures.forecast_and_came(conn),
+        "leads": figures.LEADS,
+        "latencies": latency.latencies(went),
+        "over_all": latency.over_all(went),
+        "latency_days": latency.DAYS,
+    }
+
+
+def verdict(days: End | None, now: datetime) -> str:
+    """What the one number may be called: ``good`` only if it is zero, of this night, and the whole estate was asked; ``bad``
+    above zero; else ``wait``, with the reason beside it."""
+    if days is None:
+        return "wait"
+    if days.night.overdue:
+        return "bad"
+    return "wait" if days.unverified or is_old(days.night, now) else "good"
+
+
+def is_old(night: Night, now: datetime) -> bool:
+    """Whether another night should have ended since."""
+    today, hour = prc_date(now), now.astimezone(PRC).hour
+    return night.as_of < (today - DAY if hour < NOON else today)
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What was forecast, by night and by rule. ``rules``: per rule what falls due in the first night, in 7, 30 and all."""
+
+    rules: Mapping[str, tuple[int, ...]]
+    totals: tuple[int, ...]
+    nights: Sequence[tuple[date, Mapping[str, int]]]
+    plot: Plot
+
+
+LEGEND = {"zh": {OTHERS: "其他规则"}, "en": {OTHERS: "other rules"}}
+FIRST = (1, 7, 30, figures.AHEAD)
+
+
+def foreseen(coming: Mapping[date, Mapping[str, int]], night: Night) -> Foreseen:
+    """The forecast of a night as a table and a plot, a column for each night, also for one of nothing."""
+    all_days = [night.as_of + n * DAY for n in range(1, figures.AHEAD + 1)]
+    columns = [(day, coming.get(day, Counter[str]())) for day in all_days]
+    sums = [sum((Counter(of) for _, of in columns[:n]), Counter[str]()) for n in FIRST]
+    rules = {rule: tuple(s[rule] for s in sums) for rule in sorted(sums[-1])}
+    return Foreseen(
+        rules, tuple(sum(s.values()) for s in sums), columns,
+        plot([(day.isoformat(), of) for day, of in columns], cut_first=True),
+    )  # fmt: skip
+
+
+def burnt(last: Sequence[Night]) -> Plot | None:
+    """What was left when each night had ended, the oldest first, as bars; None, if nothing was ever left or one night was."""
+    ended = [n for n in reversed(last) if n.remaining is not None]
+    if len(ended) < 2 or not any(n.remaining for n in ended):
+        return None
+    return plot([(n.as_of.isoformat(), {"left": n.remaining or 0}) for n in ended])

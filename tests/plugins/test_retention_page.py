@@ -1,0 +1,260 @@
+"""The console's page of retention nights: its numbers are the book's, whoever may not see it does not, and nothing is lost."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from html import unescape
+from types import SimpleNamespace
+from typing import Any
+from xml.etree import ElementTree
+
+import psycopg
+import pytest
+from airflow.api_fastapi.core_api.security import get_user
+from quietus_console import retention_pages
+from quietus_console.console import console
+from quietus_console.rendering import HEADERS
+from starlette.testclient import TestClient
+
+from include.cases import book, holds
+from include.cases.retention import figures, nights, stopping
+from include.cases.retention.figures import midnight
+from include.cases.scopes import HoldBasis, Scope
+from include.model.times import PRC
+from include.model.words import Role, Rung, Verdict
+from tests.cases.retention.booked import DAY, Booked, row
+
+TODAY = date(2026, 11, 24)
+NOW = datetime(2026, 11, 24, 9, tzinfo=PRC)
+CAP, CODES = "RS-12/cap", "RS-02/one_time_code"
+
+
+class Places:
+    """The page may read the records, and nothing else."""
+
+    def __init__(self, conninfo: str) -> None:
+        self.conninfo = conninfo
+
+    def postgres(self, connection: str, role: Role) -> str:
+        assert (connection, role) == ("records", Role.READER)
+        return self.conninfo
+
+
+Browser = Callable[..., Any]
+
+
+@pytest.fixture
+def browser(reader: str, monkeypatch: pytest.MonkeyPatch) -> Browser:
+    """A page as somebody with a role sees it."""
+    monkeypatch.setattr(retention_pages, "AirflowConnections", lambda: Places(reader))
+    monkeypatch.setattr(retention_pages, "observed_now", lambda: NOW)
+    (allowed,) = (d.dependency for d in console.router.dependencies)
+    assert allowed is not None
+
+    def see(role: str = "OP", lang: str = "en") -> Any:
+        overrides = {allowed: lambda: None, get_user: lambda: SimpleNamespace(role=role)}
+        monkeypatch.setattr(console, "dependency_overrides", overrides)
+        return TestClient(console, raise_server_exceptions=False).get("/retention", params={"lang": lang})
+
+    return see
+
+
+def filled(owner: str) -> Booked:
+    """A backlog that went in stages; since then a few each night; codes by the minute; one night that waits for a person."""
+    made = Booked(owner)
+    left = 3100
+    for back in range(20, -1, -1):
+        day = TODAY - back * DAY
+        due, gone = left + 7, min(left + 7, 800)
+        left = due - gone
+        coming = {day + n * DAY: Counter({CAP: 3 + n % 5, "RS-03/main": n % 3, "RS-22/main": 2 * (n % 7 == 0)})
+                  for n in range(1, figures.AHEAD + 1)}  # fmt: skip
+        coming[day + DAY]["RS-03/main"] += left
+        night = made.night(
+            day, [row(CAP, "usage.access_log", due, due - 7)], gone={("RS-12", "usage.access_log"): gone},
+            ages={(CAP, "usage.access_log", midnight(day)): 7}
+            | ({(CAP, "usage.access_log", midnight(day - 40 * DAY)): due - 7} if due > 7 else {}),
+            left=[row(CAP, "usage.access_log", left, left, held=12), row("RS-03/main", "ra.application", held=3)],
+            coming=coming,
+        )  # fmt: skip
+        made.proved(
+            night, midnight(day) + timedelta(minutes=95), ("usage.access_log", Rung.R2, Verdict.PASSED)
+        )
+        if back > 8:
+            made.certified(night, 1, "final", midnight(day) + 8 * DAY)
+    for minutes in (30, 20, 10):
+        at = NOW - timedelta(minutes=minutes)
+        made.night(TODAY, [row(CODES, "account.login_code", minutes, late=minutes // 10)], at=at,
+                   ages={(CODES, "account.login_code", at - timedelta(minutes=minutes // 10)): None},
+                   gone={("RS-02", "account.login_code"): minutes})  # fmt: skip
+    with book.connect(owner) as conn:
+        figures.keep_run(
+            conn, made.made[20].night_id, "retention_limits", "scheduled__2026-11-23T17:15:00+00:00"
+        )
+    return made
+
+
+def text(page: Any) -> str:
+    """What somebody reads of a page."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page.text.partition("<h1>")[2])).split())
+
+
+@pytest.mark.parametrize(("lang", "said"), [("en", "nobody knows what is overdue"), ("zh", "逾期情况未知")])
+def test_an_empty_book_knows_nothing_and_says_so(browser: Browser, lang: str, said: str) -> None:
+    page = browser(lang=lang)
+    assert page.status_code == 200 and said in text(page)
+    assert "fact the" not in page.text, "a zero that nobody counted is no zero"
+    assert "<svg" not in page.text
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_numbers_are_the_books(browser: Browser, database: str, lang: str) -> None:
+    made = filled(database)
+    page = browser(lang=lang)
+    assert (
+        page.status_code == 200
+        and page.headers["Content-Security-Policy"] == HEADERS["Content-Security-Policy"]
+    )
+    with psycopg.connect(database) as conn:
+        last = conn.execute(
+            "SELECT overdue, due, gone, remaining FROM casebook.night WHERE schedule = 'days' ORDER BY as_of DESC LIMIT 1"
+        ).fetchone()
+        sums = conn.execute(
+            "SELECT rule, sum(items) FILTER (WHERE day < %(d)s + 2), sum(items) FILTER (WHERE day < %(d)s + 8),"
+            " sum(items) FILTER (WHERE day < %(d)s + 31), sum(items) FROM casebook.night_forecast"
+            " JOIN casebook.night USING (night_id) WHERE as_of = %(d)s GROUP BY 1 ORDER BY 1",
+            {"d": TODAY},
+        ).fetchall()
+    assert last == (0, 7, 7, 0) and '<div class="fact the good"><b>0</b>' in page.text
+    said = text(page)
+    for rule, *figures_ in sums:
+        of = " ".join(str(n or 0) for n in figures_)
+        assert re.search(rf"{rule} [^0-9]*{of}\b", said), (rule, of)
+    for night in made.made[-13:]:
+        assert f'/quietus/cases/{night.case_no}?lang={lang}">{night.case_no}</a>' in page.text
+    assert "/dags/retention_limits/runs/scheduled__2026-11-23T17%3A15%3A00%2B00%3A00" in page.text
+    assert "15 到期但" in said if lang == "zh" else "15 due and kept" in said
+    assert ("3 分" if lang == "zh" else "3 min") in said, "the longest late by the minute"
+    # The night that took the rest: 721 of 40 days and more, and 7 of its own; 17 nights of 7 since. The median is one of the 721.
+    assert "RS-12/cap Network logs: time, pages, IP, logs of partners 847 847" in said
+    assert "40.1 天" in said if lang == "zh" else "40.1 d" in said
+
+
+def test_above_zero_or_not_asked_is_never_green(browser: Browser, database: str) -> None:
+    made = Booked(database)
+    made.night(TODAY, [], unverified={"objects.web_log": "shared <files>"})
+    page = browser()
+    assert 'fact the wait"><b>0</b>' in page.text and "1 dataset could not be asked" in text(page)
+    assert "objects.web_log: shared &lt;files&gt;" in page.text
+    made.night(TODAY, [row(CAP, "usage.access_log", 5, 4)], left=[row(CAP, "usage.access_log", 5, 4)])
+    assert 'fact the bad"><b>4</b>' in browser().text
+
+
+@pytest.mark.parametrize(
+    ("back", "hour", "colour"), [(0, 0, "good"), (1, 11, "good"), (1, 12, "wait"), (2, 0, "wait")]
+)
+def test_a_zero_of_an_older_night_is_not_green(
+    browser: Browser, database: str, monkeypatch: pytest.MonkeyPatch, back: int, hour: int, colour: str
+) -> None:
+    Booked(database).night(TODAY - back * DAY, [])
+    monkeypatch.setattr(retention_pages, "observed_now", lambda: NOW.replace(hour=hour))
+    page = browser()
+    assert f'fact the {colour}"><b>0</b>' in page.text
+    assert ("no night has ended since" in text(page)) is (colour == "wait")
+
+
+def test_a_night_waits_for_a_persons_word_and_then_has_it(browser: Browser, database: str) -> None:
+    night = Booked(database).night(TODAY, [row(CAP, "usage.access_log", 5000)], ended=False)
+    assert "waits for a person 5,000" in text(browser()) and "it is a backlog" in text(browser())
+    with book.connect(database) as conn, book.deed(conn, "test"):
+        nights.approve(conn, night, "ops/li", 400)
+    said = text(browser())
+    assert "under way 5,000" in said and "ops/li · at most 400" in said and "waits for a person 5" not in said
+
+
+def test_a_stop_stands_above_all(browser: Browser, writer: str) -> None:
+    assert "stopped" not in text(browser())
+    with book.connect(writer) as conn, book.deed(conn, "test"):
+        stopping.stop(conn, "<b>a standby</b> is behind", actor="ops/li")
+    page = browser()
+    assert "The nights are stopped" in page.text and "&lt;b&gt;a standby&lt;/b&gt; is behind" in page.text
+
+
+@pytest.mark.parametrize(
+    ("role", "sees"),
+    [("OP", True), ("VIEWER", True), ("AUDITOR", True), ("ADMIN", True), ("USER", False), ("", False)],
+)
+def test_the_page_is_for_ops_and_auditors(browser: Browser, database: str, role: str, sees: bool) -> None:
+    filled(database)
+    page = browser(role)
+    assert page.status_code == (200 if sees else 404)
+    assert ("RS-12" in page.text) is sees
+
+
+def test_of_holds_auditors_are_told_and_nobody_else(browser: Browser, database: str) -> None:
+    """What is kept has the same words and numbers for ops, whatever keeps it."""
+    filled(database)
+    before = browser("OP").text
+    with book.connect(database) as conn, book.deed(conn, "test"):
+        for basis, confidential in (
+            (HoldBasis.COURT, True),
+            (HoldBasis.COURT, False),
+            (HoldBasis.DISPUTE, False),
+        ):
+            holds.open_hold(
+                conn, basis=basis, document_no="(2026)X", issuing_body="court", law="policy 5.2(2)", as_of=TODAY,
+                scope=Scope(cases=frozenset({"CASE-900001"})), actor="legal/wang", confidential=confidential,
+            )  # fmt: skip
+    assert browser("OP").text == before and "due and held" not in before
+    said = text(browser("AUDITOR"))
+    assert "15 due and held 2 holds by order of a court 1 hold for a dispute" in said
+
+
+def test_what_is_drawn_is_the_table(browser: Browser, database: str) -> None:
+    """Each of the 90 nights has a bar that says its number, and each piece lies in the field."""
+    filled(database)
+    page = browser().text
+    plots = re.findall(r"<svg class=\"plot\".*?</svg>", page, re.S)
+    assert len(plots) == 2
+    drawn = ElementTree.fromstring(plots[1])  # noqa: S314  our own page
+    assert drawn.get("role") == "img" and len(drawn.get("aria-labelledby", "").split()) == 2
+    bars = [g for g in drawn.iter("g") if g.get("transform") is None]
+    titles = [str(g.findtext("title")) for g in bars]
+    with psycopg.connect(database) as conn:
+        rows = conn.execute(
+            "SELECT day, sum(items) FROM casebook.night_forecast JOIN casebook.night USING (night_id)"
+            " WHERE as_of = %s GROUP BY 1 ORDER BY 1",
+            [TODAY],
+        ).fetchall()
+    assert titles == [f"{day}: {n}" for day, n in rows] and len(titles) == figures.AHEAD
+    for g in bars:
+        for piece in g.iter("rect"):
+            y, height = float(piece.get("y", "")), float(piece.get("height", ""))
+            assert y >= 0 and y + height <= 200.01
+    for day, n in rows:
+        assert re.search(rf'<td class="whole">{day}<td class="n">{n}\b', page), day
+
+
+def test_the_page_asks_no_store_and_answers_soon_after_a_year_of_nights(
+    browser: Browser, database: str
+) -> None:
+    """Places refuses any other connection. A year of nights by days and a month by the minute is looked through."""
+    filled(database)
+    with psycopg.connect(database) as conn:
+        conn.execute("SET LOCAL session_replication_role = replica")
+        conn.execute(
+            "INSERT INTO casebook.night (schedule, as_of, at, began_at, due, held, gone, remaining, overdue, ended_at)"
+            " SELECT 'hours', (t AT TIME ZONE 'Asia/Shanghai')::date, t, t, 0, 0, 0, 0, 0, t"
+            " FROM generate_series(%s::timestamptz - interval '30 days', %s, interval '10 minutes') AS t",
+            (NOW, NOW),
+        )
+        conn.execute(
+            "INSERT INTO casebook.night_forecast SELECT night_id, as_of + n, 'RS-' || r || '/main', r"
+            " FROM casebook.night, generate_series(1, 90) n, generate_series(30, 59) r WHERE schedule = 'days'"
+        )
+    begun = datetime.now().astimezone()
+    assert browser().status_code == 200
+    assert datetime.now().astimezone() - begun < timedelta(seconds=20)
