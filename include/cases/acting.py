@@ -38,6 +38,7 @@ def restrict(desk: Desk, case_no: str, *, as_of: date, actor: str) -> tuple[Rece
         if case.own_initiative and not notices_written(conn, case):
             write_notices(desk, case_no, as_of=as_of, actor=actor)
         approved = _approved(conn, case)
+        _something_to_do(case, approved)
         with book.deed(conn, case_no):
             row = papers.open_step(conn, case, "live", as_of, planner.restricting(case.ground))
         step = row.step(case, subjects.ids(conn, desk.keys, case))
@@ -94,6 +95,16 @@ def _may_act(case: Case) -> None:
         raise Refused(
             "nobody has approved the plan", about=case.case_no, next_step="have it approved; the clock runs"
         )
+
+
+def _something_to_do(case: Case, approved: Plan) -> None:
+    """A case about a part of somebody that has come to nothing before it began is closed, and not acted on."""
+    ours = case.state is CaseState.ASSESSING and case.own_initiative and not case.ground.whole_person
+    if ours and all(x.not_reached for x in approved.lines):
+        raise Refused(
+            "it reaches nothing any more", about=case.case_no,
+            next_step="`quietus retention unasked --open` closes it; the next night does, too",
+        )  # fmt: skip
 
 
 def _approved(conn: Conn, case: Case) -> Plan:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from include.cases import book, decisions, holds, papers, planner, refusals, subjects, supplied
+from include.cases import book, decisions, holds, papers, parts, planner, refusals, subjects
 from include.cases.book import Case, Conn
 from include.cases.discretion import state_told
 from include.cases.notices import beyond, composing, holes, outbox, preserving, synthetic
@@ -107,7 +107,7 @@ def provisions(desk: Desk, conn: Conn, case: Case, as_of: date) -> Provided:
     return planner.provide(
         desk.catalogue, case.ground, as_of, case_no=case.case_no,
         tokens=subjects.tokens_among(conn, desk.keys, case, named), holds=orders,
-        reach=supplied.reach(desk.catalogue, case),
+        reach=parts.reach(desk, conn, case),
     )  # fmt: skip
 
 

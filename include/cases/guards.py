@@ -47,6 +47,7 @@ class Facts:
     findings_open: bool | None = None  # whether a person still has to settle something
     books_balance: bool = False
     letter_sent: bool = False
+    nothing_left: bool = False  # a rehearsal of today reaches no item
     resurfaced: bool = False  # probe hit, restore, re-ingestion, late "not deleted"
 
     @property
@@ -195,6 +196,9 @@ SETTLED = _guard(
 )  # fmt: skip
 SOMETHING_DUE = _guard(
     "something_due", "no item of it is due", "wait for the next date", lambda f: f.due is True
+)
+NOTHING_LEFT = _guard(
+    "nothing_left", "there is something that it reaches", "act on it", lambda f: f.nothing_left
 )
 RESURFACED = _guard(
     "resurfaced", "nothing has come back", "record what was found, and where", lambda f: f.resurfaced

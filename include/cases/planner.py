@@ -7,17 +7,18 @@ it is never settled by guessing. The stores apply the provisions set-based (``mo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TypeVar
 
+from include.cases.part import Part
 from include.cases.periods import last_day
 from include.cases.retention.limits import binds
 from include.cases.scopes import HoldOrder
 from include.model.catalogue import Bound, Catalogue, Dataset, Measure, Period, RetentionRule, Start
 from include.model.errors import BooksDoNotBalance, CatalogueError, Refused
-from include.model.flow import Finding, Floor, Line, Located, Plan, Provision, Reach, Step, Survey
+from include.model.flow import Finding, Floor, Line, Located, Plan, Provision, Step, Survey
 from include.model.interval import DECIDE, Bounded, collided, interval
 from include.model.words import Disposition, Ground, Ownership
 
@@ -42,6 +43,9 @@ ARTICLES: dict[Ground, str] = {
 
 OWN_CONTRACT = "PIPL 13(1)(2); policy 2.7"
 """Why we hold what a partner did not entrust to us: the contract with the person."""
+
+NOT_BY_CONSENT = "PIPL 13(1)(2)-(7), 16; policy 1.3"
+"""Why we go on with what does not rest on a consent that was withdrawn: other services are not refused for that."""
 
 TOLERANCE_ITEMS = 20
 TOLERANCE_SHARE = 0.2
@@ -76,7 +80,7 @@ def provide(
     tokens: tuple[str, ...],
     holds: Sequence[HoldOrder] = (),
     datasets: Collection[str] | None = None,
-    reach: Mapping[str, tuple[str, str]] | None = None,
+    reach: Part | None = None,
 ) -> Provided:
     """One provision per dataset (all, or only ``datasets`` for a rule-by-rule night).
 
@@ -86,8 +90,7 @@ def provide(
     A key goes with the last object that it opens, and stays with any that must: it has their holds and periods beside its
     own, and is left alone by a step that does not reach all that it opens.
 
-    ``reach``: of these datasets only the rows whose column has this value. Everything else is located and accounted for,
-    and left as it is.
+    ``reach``: the part that the case is about. Everything else is located and accounted for, and left as it is.
     """
     if datasets is None and reach is None and not ground.whole_person:
         return Provided((), (_no_scope(ground),))
@@ -116,9 +119,7 @@ def provide(
                     if (h := o.held(d, case_no, tokens)) is not None
                 ),
                 cut=dataset.cut,
-                reaches=None
-                if reach is None
-                else Reach(only=None if opens else reach.get(dataset.id), law=OWN_CONTRACT),
+                reaches=None if reach is None else reach.of(dataset.id, opens),
             )
         )
     return Provided(tuple(provisions), tuple(findings))

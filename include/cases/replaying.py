@@ -14,7 +14,7 @@ from datetime import date, datetime
 from typing import Any
 
 from include.cases import balance as books
-from include.cases import book, holds, papers, planner, sealing, subjects, supplied
+from include.cases import book, holds, papers, parts, planner, sealing, subjects
 from include.cases.acting import begun_with
 from include.cases.book import Case, Conn
 from include.cases.keys import Purpose
@@ -283,7 +283,7 @@ class _Case:
         return planner.provide(
             self.desk.catalogue, self.case.ground, as_of, case_no=self.case.case_no,
             tokens=tuple(tokens) or ("",) * len(cohort), holds=orders,
-            reach=supplied.reach(self.desk.catalogue, self.case),
+            reach=parts.reached(self.desk, self.conn, self.case),
         )  # fmt: skip
 
     def _prove(self, step: Step, plan: Plan, *, before: bool) -> list[Check]:

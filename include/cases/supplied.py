@@ -7,10 +7,11 @@ from psycopg import sql
 from include.cases import book
 from include.cases.book import Case
 from include.cases.lookups import looking_up
+from include.cases.part import Part
+from include.cases.planner import OWN_CONTRACT
 from include.model.catalogue import Catalogue, Dataset, Upstream
 from include.model.doors import Connections
 from include.model.errors import CatalogueError
-from include.model.words import Ground
 
 
 def dataset_of(catalogue: Catalogue) -> Dataset:
@@ -45,11 +46,9 @@ def accounts(
         return tuple(str(row[0]) for row in conn.execute(query, (partner.partner, reference)))
 
 
-def reach(catalogue: Catalogue, case: Case) -> dict[str, tuple[str, str]] | None:
-    """What a partner's own request reaches: the rows that it supplied. None: the case is about the whole person. Raises
-    CatalogueError if the partner is not declared any more: nothing says then which rows are its own."""
-    if case.ground is not Ground.ENTRUSTMENT_ENDED:
-        return None
+def reach(catalogue: Catalogue, case: Case) -> Part:
+    """What a partner's own request reaches: the rows that it supplied. Raises CatalogueError if the partner is not declared
+    any more: nothing says then which rows are its own."""
     partner = next((u for u in catalogue.upstream if u.id == book.person(case.opened_by)), None)
     if partner is None:
         raise CatalogueError(
@@ -57,4 +56,6 @@ def reach(catalogue: Catalogue, case: Case) -> dict[str, tuple[str, str]] | None
             next_step="declare it in upstream.yaml again until its cases are closed",
         )  # fmt: skip
     dataset = dataset_of(catalogue)
-    return {dataset.id: (dataset.supplied.partner, partner.partner)} if dataset.supplied else {}
+    return Part(
+        {dataset.id: (dataset.supplied.partner, partner.partner)} if dataset.supplied else {}, OWN_CONTRACT
+    )

@@ -268,7 +268,7 @@ def _parts(report: Report, index: int, dataset: Dataset) -> None:
             report.add("datasets", index, ("supplied",), "no column of it holds the account id",
                        "declare it of the table that says which partner supplied what")  # fmt: skip
     if dataset.consents is not None:
-        named.append(("consents", "given", dataset.consents.given))
+        named += (("consents", key, name) for key, name in dataset.consents.model_dump().items())
         if not table or not own:
             report.add("datasets", index, ("consents",), "no column of it holds the account id",
                        "declare it of the table that says who consented, and when")  # fmt: skip
@@ -276,9 +276,27 @@ def _parts(report: Report, index: int, dataset: Dataset) -> None:
         if said.identifies is not None and (not table or not own):
             report.add("datasets", index, ("columns", column, "identifies"), "no column beside it holds the account id",
                        "declare it where the row says whose it is")  # fmt: skip
+    _rests(report, index, dataset)
     for part, key, name in named:
         if name is not None and name not in dataset.columns:
             no_column(report, index, (part, key), dataset, name)
+
+
+def _rests(report: Report, index: int, dataset: Dataset) -> None:
+    """What rests on a consent alone is one person's, and somewhere it stands whether the consent was withdrawn."""
+    if dataset.rests_on is None:
+        return
+    if dataset.sole_owner is None:
+        report.add("datasets", index, ("rests_on",), "it is not one person's alone, by a column of its own",
+                   "declare it of what goes with the consent of one person")  # fmt: skip
+    said = next((d.consents for d in report.catalogue.datasets if d.consents is not None), None)
+    if said is None or said.purpose is None or said.withdrawn is None:
+        report.add("datasets", index, ("rests_on",), "nothing says when the consent is withdrawn",
+                   "declare `consents` with `purpose` and `withdrawn` of the table that has them")  # fmt: skip
+    others = [d for d in report.catalogue.datasets if d.rests_on == dataset.rests_on]
+    if all(d.kind is not DatasetKind.TABLE for d in others):
+        report.add("datasets", index, ("rests_on",), "no table rests on it, so nothing says of whom something is there",
+                   "declare it of the table that goes with these objects, too")  # fmt: skip
 
 
 def _anchored(report: Report, index: int, dataset: Dataset) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from include.commands import _common as common
-from include.commands import _nights
+from include.commands import _nights, _unasked
 from include.commands._options import AsJson
 from include.commands._retention import also, figures, leave
 from include.commands._retention import as_json as tell
@@ -27,6 +27,7 @@ app = typer.Typer(
     help="What is due by the retention rules, and the nights that dispose of it.", no_args_is_help=True
 )
 _nights.register(app)
+_unasked.register(app)
 AsOf = Annotated[
     datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="A day in China; today if left out.")
 ]

@@ -370,6 +370,8 @@ class Consents(Declared):
     """That a table says who consented, and when."""
 
     given: str  # the column with the moment
+    purpose: str | None = None  # the column that says what for
+    withdrawn: str | None = None  # the column with the moment at which it was taken back; null: it stands
 
 
 class Digested(Declared):
@@ -440,6 +442,8 @@ class Dataset(Declared):
     consents: Consents | None = None
     keys: Keys | None = None
     sealed_by: SealedBy | None = None  # OBJECTS only
+    # The purpose whose consent alone it rests on, as the table of consents names it: without that it may not be kept.
+    rests_on: str | None = None
     # Rows that other datasets' disposals are declared to touch (triggers, re-aggregation).
     effects: tuple[Effect, ...] = ()
 

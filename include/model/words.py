@@ -115,6 +115,7 @@ class Ground(StrEnum):
             Ground.PURPOSE_ACHIEVED,
             Ground.MINOR,
             Ground.SHUTDOWN,
+            Ground.WITHDRAWN_CONSENT,
         )
 
     @property

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from include.cases.part import Part
 from include.cases.planner import provide
 from include.cases.scopes import HoldBasis, HoldOrder, Scope
 from include.model.catalogue import Bound, Column, Dataset, Keys, Link, SealedBy, Start
@@ -109,8 +110,14 @@ def test_a_step_that_does_not_reach_all_that_a_key_opens_leaves_the_key() -> Non
 
     assert set(provided(datasets=[KEYS, "web.log"])) == {"web.log"}
     assert set(provided(datasets=[KEYS, "scan.one"])) == {KEYS, "scan.one"}
-    reached = provided(reach={KEYS: ("owner", "x"), "scan.one": ("account_id", "x")})
+    reached = provided(reach=Part({KEYS: ("owner", "x"), "scan.one": ("account_id", "x")}, "own contract"))
     assert reached[KEYS].reaches is not None and reached[KEYS].reaches.only is None
+    for rows in ({KEYS: None}, {"scan.one": None}, {KEYS: None, "scan.one": ("account_id", "x")}):
+        left = provided(reach=Part(rows, "own contract"))[KEYS].reaches
+        assert left is not None and left.only is None
+    goes = provided(reach=Part({KEYS: None, "scan.one": None}, "own contract"))
+    assert goes[KEYS].reaches is None and goes["scan.one"].reaches is None, "with all that it opens"
+    assert goes["web.log"].reaches is not None
 
 
 def test_a_period_that_a_key_cannot_know_stops_the_case() -> None:

@@ -469,6 +469,30 @@ CASES: dict[str, tuple[str, str, str, str]] = {
         "  address: account.person\n  accounts: {}\n",
         "account.account is declared to be that",
     ),
+    "a withdrawal that stands nowhere": (
+        "datasets/account.yaml",
+        "consents: {given: given_at, purpose: purpose, withdrawn: withdrawn_at}",
+        "consents: {given: given_at}",
+        "nothing says when the consent is withdrawn",
+    ),
+    "a withdrawal by no column": (
+        "datasets/account.yaml",
+        "withdrawn: withdrawn_at}",
+        "withdrawn: gone_at}",
+        "consents.withdrawn",
+    ),
+    "what is several people's rests on nobody's consent": (
+        "datasets/sign.yaml",
+        "  address: sign.contract\n",
+        "  address: sign.contract\n  rests_on: location\n",
+        "sign.contract.rests_on: it is not one person's alone",
+    ),
+    "objects alone rest on a consent": (
+        "datasets/objects.yaml",
+        "  address: ca-face-video\n  rests_on: face recognition\n",
+        "  address: ca-face-video\n  rests_on: faces\n",
+        "objects.face_video.rests_on: no table rests on it",
+    ),
     "accounts that end by no column": (
         "datasets/account.yaml",
         "accounts: {ended: cancelled_at, began: registered_at}",

@@ -134,3 +134,16 @@ def test_a_partners_request_is_begun_as_any_other_and_the_partner_is_told() -> N
     assert {t.task_id: t.upstream_task_ids for t in dag.tasks} == {
         "cases": set(), "begin": {"cases"}, "partners": set(), "tell_partner": {"partners"},
     }  # fmt: skip
+
+
+def test_what_goes_unasked_is_begun_as_any_other_and_by_ops() -> None:
+    """Too many withdrawals make the run red; they keep no case whose date has come from going on."""
+    dag = dag_of("unasked_deletion")
+    assert dag.max_active_runs == 1 and dag.is_paused_upon_creation is True
+    tasks = {t.task_id: t for t in dag.tasks}
+    assert {i: t.upstream_task_ids for i, t in tasks.items()} == {
+        "follow": set(), "cases": {"follow"}, "begin": {"cases"}, "nobody_waits": {"follow"},
+    }  # fmt: skip
+    assert (
+        tasks["begin"].is_mapped and tasks["begin"].partial_kwargs["trigger_dag_id"] == "account_cancellation"
+    )

@@ -246,6 +246,7 @@ HOURS = {
     "retention_limits",
     "table_scrub",
     "yearly_duties",
+    "unasked_deletion",
 }
 YEARLY = "yearly_duties"
 

@@ -1,0 +1,93 @@
+"""``quietus retention unasked``: consents that were withdrawn and cases whose date has come; with ``--open``, new cases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from include.commands import _common as common
+from include.commands._options import AsJson
+from include.commands._retention import as_json as tell
+from include.commands._retention import figures
+
+if TYPE_CHECKING:
+    from include.cases.unasked import Looked
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to ``quietus retention``."""
+    app.command("unasked")(unasked)
+
+
+def unasked(
+    open_: Annotated[
+        bool, typer.Option("--open", help="Open a case for each; without it, only look.")
+    ] = False,
+    at_most: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With --open: for so many people; a person's word, if more are found than ever."
+        ),
+    ] = None,
+    actor: Annotated[
+        str, typer.Option(help="With --open: who opens them, as role/name.")
+    ] = "ops/command-line",
+    as_json: AsJson = False,
+) -> None:
+    """Consents that were withdrawn, and cases of which a date has come: what waits. The DAG sees to both every night.
+
+    Exit status 0: nothing waits; 1: something does; 4: with --open, so much that a person has to give a word.
+    """
+    from include.cases import unasked as look
+
+    desk, today = common.desk(), common.today()
+    if not open_:
+        seen = look.look(desk, today)
+        _tell(seen, as_json)
+        raise typer.Exit(1 if seen.withdrawn.to_follow or seen.begun or seen.woken else 0)
+    if at_most is None and (why := look.look(desk, today).needs_word):
+        common.say(f"nothing was opened; a person has to look: {why}")
+        common.say("then: quietus retention unasked --open --at-most N --actor ROLE/NAME")
+        raise typer.Exit(4)
+    made = look.open_cases(desk, as_of=today, actor=actor, at_most=at_most)
+    for case_no in made.cases:
+        common.say(f"{case_no}: open; its run carries it out, or the verbs of `quietus case`")
+    for case_no in made.closed:
+        common.say(f"{case_no}: closed, for nothing is left of what it reaches")
+    if made.left:
+        common.say(f"{made.left:,} people are left for the nights after")
+    raise typer.Exit(1 if made.cases or made.left else 0)
+
+
+def _tell(seen: Looked, as_json: bool) -> None:
+    w = seen.withdrawn
+    rows = [
+        {"withdrawn consents": "to follow", "many": len(w.to_follow)},
+        {"withdrawn consents": "have their case", "many": w.followed},
+        {"withdrawn consents": "taken along by a case about the whole person", "many": w.taken_along},
+        {"withdrawn consents": "nothing that rested on it is left", "many": w.nothing_there},
+        {"withdrawn consents": "nothing rests on it alone: all stays, by contract or law", "many": w.needed},
+        {"withdrawn consents": "withdrawn before it was given: taken for one that stands", "many": w.unclear},
+    ]  # fmt: skip
+    if as_json:
+        counts = {"to_follow": len(w.to_follow), "people": w.people, "followed": w.followed, "taken_along": w.taken_along,
+                  "nothing_there": w.nothing_there, "needed": w.needed, "unclear": w.unclear}  # fmt: skip
+        tell(
+            {
+                "withdrawn": counts,
+                "needs_word": seen.needs_word,
+                "open": list(seen.begun),
+                "woken": list(seen.woken),
+            },
+            (),
+            {},
+        )
+        return
+    figures(rows, ("withdrawn consents", "many"))
+    if seen.needs_word:
+        common.say(f"more than ever: {seen.needs_word}; a person's word is needed (--at-most)")
+    for case_no in seen.begun:
+        common.say(f"{case_no}: open, and not begun")
+    for case_no in seen.woken:
+        common.say(f"{case_no}: at rest, and a date of it has come")
