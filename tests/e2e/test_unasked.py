@@ -11,8 +11,8 @@ from datetime import timedelta
 
 import pytest
 
+from include.cases.retention import figures, latency, nights
 from include.cases.retention import night as nightly
-from include.cases.retention import nights
 from include.cases.retention.behind import WAITS, behind_objects
 from include.cases.shelf import Shelf
 from include.ledger.verify import verify
@@ -90,8 +90,28 @@ def test_a_backlog_waits_for_a_person_goes_in_stages_and_is_certified(switched_o
     assert {r["state"] for r in rows} <= {CaseState.WAITING.value, CaseState.CLOSED.value}
     shelf = Shelf(house.stack.certificates)
     names = [n for n in shelf.names(last.case_no) if "auditor" in n]
+    _page(house, last)
     report = verify(shelf.get(names[-1]), (house.stack.ledger_home / "pub.pem").read_bytes())
     assert report.problems == [] and report.said["ground"] == "limit_reached"
+
+
+def _page(house: House, last: nights.Night) -> None:
+    """What ops see of it afterwards: the number, its case and run, what comes, and how long it took."""
+    page = house.user("ops").page("/quietus/retention?lang=en").text
+    assert f"<b>{last.overdue:,}</b>" in page and f"/cases/{last.case_no}" in page
+    assert f"/dags/{DAYS}/runs/manual__" in page
+    assert house.user("support").page("/quietus/retention").status_code == 404
+    with house.desk.book() as conn:
+        assert sum(figures.forecast(conn, last)[last.as_of + timedelta(days=1)].values()) == last.tomorrow
+        stood = figures.last_end(conn, "days")
+        spans = latency.over_all(latency.went(conn, last.as_of))
+    assert stood is not None and stood.night == last
+    assert (sum(r.due for r in stood.rows), sum(r.overdue for r in stood.rows)) == (
+        last.remaining,
+        last.overdue,
+    )
+    assert spans is not None and spans.live.known > 100 and spans.live.median is not None
+    assert spans.live.known <= sum(n.gone or 0 for n in of_days(house))
 
 
 def test_what_is_past_its_hours_goes_by_the_minute_and_a_run_that_finds_nothing_opens_no_case(
