@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from include.commands import _common as common
+from include.commands import _media
 from include.commands._options import AsJson
+from include.model.errors import Refused
 
 app = typer.Typer(help="What is done once a year.", no_args_is_help=True)
+_media.register(app)
 WRONG = 3  # the exit status if somebody is found, or something is left
 
 
@@ -57,3 +61,52 @@ def keys(
     if found:
         raise typer.Exit(WRONG)
     common.say("nothing is left whose time has come")
+
+
+@app.command()
+def destroyed(
+    year: Annotated[int | None, typer.Argument(help="Without: the last one that is over and proved.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write it to this file; it must not be there yet.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The permanent list of what was destroyed in a year, as CSV; the file whose digest the ledger has."""
+    from rich.console import Console
+
+    from include.cases.yearly import destruction_list
+    from include.cases.yearly.destroyed import Year
+    from include.commands._connections import connections
+
+    found = destruction_list.of_year(connections(), Year.last(common.today()) if year is None else Year(year))
+    if out is not None:
+        try:
+            with out.open("x", encoding="utf-8", newline="") as file:
+                file.write(found.text)
+        except OSError:
+            raise Refused(
+                "the file is there already, or cannot be written", about=str(out), next_step="name another"
+            ) from None
+        common.say(str(found))
+    elif as_json:
+        Console(highlight=False).print_json(
+            data={**found.body(), "list": destruction_list.as_rows(found.lines)}
+        )
+    else:
+        typer.echo(found.text, nl=False)
+
+
+@app.command()
+def compare(
+    year: Annotated[int, typer.Argument(help="The year that the file is about.")],
+    file: Annotated[Path, typer.Argument(help="As `quietus yearly destroyed` wrote it.")],
+) -> None:
+    """Hold a file against what the ledger says of that year. It fails if the file is another one."""
+    from include.cases.yearly import destruction_list
+    from include.commands._connections import connections
+
+    try:
+        content = file.read_bytes()
+    except OSError:
+        raise Refused("the file cannot be read", about=str(file), next_step="check its name") from None
+    common.say(
+        f"this is the list of {year} that entry {destruction_list.compare(connections(), year, content)} of the ledger names"
+    )

@@ -263,6 +263,11 @@ def latest_of_kind(conn: Conn, kind: str) -> int | None:
     return None if row is None or row[0] is None else int(row[0])
 
 
+def entries_of_kind(conn: Conn, kind: str) -> list[Entry]:
+    """Every entry of a kind that is about no case, in order."""
+    return _entries(conn, sql.SQL("WHERE e.case_no IS NULL AND e.kind = %s ORDER BY e.index"), [kind])
+
+
 def size(conn: Conn) -> int:
     """How many entries the log has. Indexes are dense, so the last one tells."""
     with conn.cursor(row_factory=tuple_row) as cursor:

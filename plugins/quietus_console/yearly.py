@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quietus_console.work import desk, now, step, today
 
-from include.cases.yearly import ledger_keys, retesting
+from include.cases.yearly import destruction_list, ledger_keys, retesting
 
 
 @step(pool="proofs")
@@ -17,3 +17,9 @@ def try_anonymised_sets_again() -> str:
 def destroy_keys_whose_time_has_come() -> str:
     """Of closed cases past both periods of RS-24, and versions that no tombstone needs; red while one of them is left."""
     return ledger_keys.nothing_is_left(ledger_keys.destroy_due(desk(), **now()))
+
+
+@step
+def list_what_was_destroyed() -> str:
+    """The last year's permanent list, its digest in the ledger; red if the book gives another list than was said before."""
+    return str(destruction_list.say(desk(), as_of=today()))
