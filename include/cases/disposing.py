@@ -73,7 +73,7 @@ def _dispose_store(
     """Dispose in one store. The machine is asked before; the units move after, with the receipts: a deed
     that did not happen leaves them restricted, to be planned again."""
     ours = {d.id for d in desk.catalogue.of_store(store.id)}
-    _ask(conn, case, ours, as_of)
+    ask(conn, case, ours, as_of)
     if any(x.disposition.changes_data for x in plan.lines if x.dataset in ours):
         _carry_out(conn, case, store, step, plan, actor)
     receipts = [r for r in store.receipts(step) if r.verb == "dispose"]
@@ -107,7 +107,7 @@ def _carry_out(conn: Conn, case: Case, store: Store, step: Step, plan: Plan, act
         )
 
 
-def _ask(conn: Conn, case: Case, datasets: set[str], as_of: date) -> None:
+def ask(conn: Conn, case: Case, datasets: set[str], as_of: date) -> None:
     """Raises Refused if the machine would not let every item go that the plan in force lets go."""
     base = facts(conn, case, as_of)
     for unit in _of(conn, case, datasets, GOING):

@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from include.cases import book, holds, machine, papers, planner, units
+from include.cases import book, holds, papers, planner, units
 from include.cases.book import Case, Conn
-from include.cases.disposing import GOING
+from include.cases.disposing import GOING, ask
 from include.cases.opening import open_night
-from include.cases.retention import due, figures, forecast, late, nights, stopping
-from include.cases.retention.asking import Asking
+from include.cases.retention import counted, due, figures, forecast, late, nights, stopping
+from include.cases.retention.asking import PERIOD_OVER, Asking
 from include.cases.retention.behind import behind_objects
 from include.cases.retention.due import Row
 from include.cases.retention.held import HeldPeople, held_people
@@ -149,17 +149,19 @@ def plan(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
         rooms = clearings(desk, asking(desk, night.as_of, night.at))
         if plans and any(room.receipts(step) for room in rooms):
             return plans[-1]
-        located: list[Located] = []
+        every: list[Located] = []
         lines: list[Line] = []
         for room in rooms:
-            located += [x for x in room.locate(step).located if x.items]
+            every += room.locate(step).located
             lines += room.lines(step)
             _left(conn, night, room)
+        # A night of which nothing is there any more is told as none of each dataset, and comes to its end like any other.
+        located = [x for x in every if x.items] or every
         made = planner.plan(step, located, lines, desk.catalogue.digest, desk.code)
         with book.deed(conn, case_no):
             case = book.case(conn, case_no, lock=True)
             fingerprint = papers.keep_plan(conn, made, ())
-            units.sync(conn, case, desk.catalogue, made, 0)
+            units.sync(conn, case, desk.catalogue, made if lines else _of_none(desk, made), 0)
             base = facts(conn, case, as_of)
             fresh = [u for u in units.of_case(conn, case_no) if u.state is UnitState.ACTIVE]
             units.move(conn, fresh, UnitState.RESTRICTED, lambda u: u.facts(base), actor)
@@ -168,6 +170,13 @@ def plan(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
                 conn, case_no, as_of, actor, "planned", detail={"plan": fingerprint, "items": night.due}
             )
     return made
+
+
+def _of_none(desk: Desk, made: Plan) -> Plan:
+    """A plan of no items with a line for each of its datasets, so that the case has something that ends."""
+    of = {x.dataset: Disposition(desk.catalogue.dataset(x.dataset).action) for x in made.located}
+    lines = [Line(dataset=d, disposition=x, items=0, rule="", law=PERIOD_OVER) for d, x in of.items()]
+    return made.model_copy(update={"lines": tuple(lines)})
 
 
 # --- the deed -------------------------------------------------------------------------------------
@@ -182,20 +191,23 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
         plans = papers.plans(conn, case, "live")
         if not plans:
             raise Refused("there is no plan in force", about=case_no, next_step="plan first")
-        _ask(conn, case, as_of)
+        ask(conn, case, {d.id for d in desk.catalogue.datasets}, as_of)
         with holds.none_unnoticed(conn, case_no):
             rooms = clearings(
                 desk,
                 asking(desk, night.as_of, night.at),
                 conn=conn,
-                budget=_left_of(night, _counts(conn, step.id)),
+                budget=_left_of(night, counted.words(conn, step.id)),
             )
             located: list[Located] = []
             lines: list[Line] = []
+            planned: dict[str, int] = {}
             for room in rooms:
                 mine = {d.id for d in desk.catalogue.of_store(room.id)}
+                begun = _planned(room, step, plans)
+                planned |= {x.dataset: x.items for x in begun.located if x.dataset in mine and x.items}
                 if any(x.items for x in plans[-1].located if x.dataset in mine):
-                    room.dispose(step, _planned(room, step, plans))
+                    room.dispose(step, begun)
                 with book.deed(conn, case_no):
                     papers.keep_receipts(conn, case, [r for r in room.receipts(step) if r.verb == "dispose"])
                 # What was planned and then passed over, all of it, is told as none: its units come to their end, too.
@@ -212,22 +224,23 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
             going = [u for u in units.of_case(conn, case_no)
                      if u.state is UnitState.RESTRICTED and u.disposition in GOING]  # fmt: skip
             units.move(conn, going, UnitState.DELETING_LIVE, lambda u: u.facts(base), actor)
-            counts = _counts(conn, step.id)
-            book.note(conn, case_no, as_of, actor, "disposed", detail={"step": step.id, **_total(counts)})
-            for (dataset, rule), gone in _by_rule(made).items():
+            counts = counted.words(conn, step.id)
+            book.note(
+                conn, case_no, as_of, actor, "disposed", detail={"step": step.id, **counted.total(counts)}
+            )
+            for (dataset, rule), gone in counted.by_rule(made).items():
                 nights.tell(conn, night, rule, dataset, gone=gone)
+            done = [d for d, n in planned.items() if d in counts and counts[d].total() >= n]
+            nights.finished(conn, night, done)
             for dataset, words in counts.items():
                 if words["needed"]:
-                    nights.tell(conn, night, "-", dataset, needed=words["needed"], why_left=NEEDED)
+                    nights.needed(conn, night, dataset, words["needed"])
     return made
 
 
-NEEDED = "rows that stay refer to these: they go when those go"
-
-
 def _left_of(night: Night, counts: dict[str, Counter[str]]) -> int | None:
-    """How many items the night may still take."""
-    return None if night.budget is None else max(0, night.budget - sum(_total(counts).values()))
+    """How many items the night may still take. What was passed over took none of them."""
+    return None if night.budget is None else max(0, night.budget - counted.gone(counts))
 
 
 def _planned(room: Clearing, step: Step, plans: Sequence[Plan]) -> Plan:
@@ -242,36 +255,6 @@ def _planned(room: Clearing, step: Step, plans: Sequence[Plan]) -> Plan:
     return found
 
 
-def _ask(conn: Conn, case: Case, as_of: date) -> None:
-    """The machine is asked before anything goes."""
-    base = facts(conn, case, as_of)
-    for unit in units.of_case(conn, case.case_no):
-        if unit.state is UnitState.RESTRICTED and unit.disposition in GOING:
-            machine.move(
-                unit.state, UnitState.DELETING_LIVE, unit.facts(base), about=f"{case.case_no} {unit.dataset}"
-            )
-
-
-def _by_rule(made: Plan) -> Counter[tuple[str, str]]:
-    found: Counter[tuple[str, str]] = Counter()
-    for line in made.lines:
-        found[line.dataset, line.rule] += line.items
-    return found
-
-
-def _counts(conn: Conn, step_id: str) -> dict[str, Counter[str]]:
-    """What receipts say was done and passed over, per dataset."""
-    found: dict[str, Counter[str]] = {}
-    for receipt in papers.receipts(conn, step_id, "dispose"):
-        for dataset, words in receipt.counts.items():
-            found.setdefault(dataset, Counter()).update({w: n for w, n in words.items() if w != "upto"})
-    return found
-
-
-def _total(counts: dict[str, Counter[str]]) -> dict[str, int]:
-    return dict(sum(counts.values(), Counter()))
-
-
 # --- the end --------------------------------------------------------------------------------------
 
 
@@ -279,17 +262,14 @@ def end(desk: Desk, step: Step) -> tuple[Night, Seen, dict[str, int]]:
     """How the estate stands after a night's step: what is still due by dataset, and how much of it the night says it left."""
     with desk.book() as conn:
         night = night_of(conn, step.case_no)
-        counts = _counts(conn, step.id)
+        counts = counted.words(conn, step.id)
     held = held_people(desk)
     seen = look(desk, night.as_of, night.at, held)
     return _ended(desk, night, counts, seen, held), seen, {d: w["needed"] for d, w in counts.items()}
 
 
 def _ended(desk: Desk, night: Night, counts: dict[str, Counter[str]], seen: Seen, held: HeldPeople) -> Night:
-    words = _total(counts)
-    gone = sum(
-        n for w, n in words.items() if w.partition("@")[0] in {d.past for d in Disposition if d.changes_data}
-    )
+    gone = counted.gone(counts)
     tomorrow, until = None, None
     coming: Mapping[date, Counter[str]] = {}
     if night.at is None:
@@ -318,11 +298,16 @@ def nothing_is_left(desk: Desk, night_id: int) -> list[str]:
     with desk.book() as conn:
         night = nights.of_id(conn, night_id)
         rows = conn.execute(
-            "SELECT dataset, why_left FROM casebook.night_line WHERE night_id = %s AND why_left IS NOT NULL ORDER BY 1",
+            "SELECT dataset, why_left, needed FROM casebook.night_line WHERE night_id = %s AND why_left IS NOT NULL ORDER BY 1",
             (night_id,),
         ).fetchall()
     staged = [row for row in rows if row["why_left"] == STAGED]
     said = [f"{row['dataset']}: {row['why_left']}" for row in rows if row not in staged]
+    said += [
+        f"{row['dataset']}: {nights.NEEDED}"
+        for row in rows
+        if row["needed"] and row["why_left"] != nights.NEEDED
+    ]
     if night.remaining and not staged:
         said.insert(0, f"{night.remaining} items are still due, {night.overdue} of them overdue")
     return said
@@ -385,6 +370,11 @@ def _left(conn: Conn, night: Night, room: Clearing) -> None:
 def _live(desk: Desk, conn: Conn, case_no: str) -> tuple[Case, Night, Step]:
     desk.are_ours()
     case, night = book.case(conn, case_no), night_of(conn, case_no)
+    if case.state not in (CaseState.ASSESSING, CaseState.ACTING):
+        raise Refused(
+            f"the night has ended: its case is {case.state.value}", about=case_no,
+            next_step="what fell due since, or was left, is the next night's",
+        )  # fmt: skip
     with book.deed(conn, case_no):
         row = papers.open_step(conn, case, "live", night.as_of, restricting=False)
     return case, night, row.step(case, ())

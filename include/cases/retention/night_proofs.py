@@ -9,6 +9,7 @@ from include.cases.closing import open_backup_track, rest
 from include.cases.provers import record
 from include.cases.proving import balance
 from include.cases.retention import night as nightly
+from include.cases.retention import nights
 from include.cases.retention.night import Night, Seen
 from include.cases.rooms import Desk
 from include.model.errors import NotProved, Refused
@@ -69,8 +70,8 @@ def _owned_up(desk: Desk, night: Night, seen: Seen, needed: dict[str, int]) -> d
     """How much of each dataset the night itself says is still due: what rows that stay refer to, what it could not finish."""
     with desk.book() as conn:
         rows = conn.execute(
-            "SELECT dataset FROM casebook.night_line WHERE night_id = %s AND why_left IS NOT NULL AND needed = 0",
-            (night.night_id,),
+            "SELECT dataset FROM casebook.night_line WHERE night_id = %s AND why_left <> %s",
+            (night.night_id, nights.NEEDED),
         ).fetchall()
     unfinished = {row["dataset"] for row in rows}
     worked_on = {d.id for c in nightly.clearings(desk, nightly.asking(desk, night.as_of, night.at))

@@ -46,13 +46,22 @@ class Unless(sql.Composed):
     """Null where the column names a subject of the cohort, else as it is."""
 
 
-def changes(area: Area, dataset: Dataset, cut: Cut | None, row: str = "t") -> tuple[Change, ...]:
-    """The updates that a dataset's dispositions can call for. ``row``: the alias of the row itself.
+def changes(
+    area: Area, dataset: Dataset, cut: Cut | None, row: str = "t", *, people: bool = True
+) -> tuple[Change, ...]:
+    """The updates that a dataset's dispositions can call for. ``row``: the alias of the row itself. ``people``: whether the step
+    is about some; without them, as at night, a row is cut whole, and nobody is unlinked from it.
 
     A row reached by access only is somebody else's: only the link columns that name the cohort are nulled.
     The cut serves there only if the dataset has no such column and nobody in it is an owner.
     """
     constants = {c: (NULL if v is None else sql.Literal(v)) for c, v in cut.set.items()} if cut else {}
+    whole = Change(
+        sql.SQL("k.disposition = 'anonymise' OR (k.disposition = 'unlink' AND k.ownership <> 'access_only')"),
+        dict(constants),
+    )
+    if not people:
+        return (whole,)
     links: dict[str, sql.Composable] = {}
     for link in dataset.links:
         if link.ownership is Ownership.ACCESS_ONLY and link.column:
@@ -67,11 +76,6 @@ def changes(area: Area, dataset: Dataset, cut: Cut | None, row: str = "t") -> tu
     only_access = all(link.ownership is Ownership.ACCESS_ONLY for link in dataset.links)
     access = links or (constants if only_access else {})
     return (
-        Change(
-            sql.SQL(
-                "k.disposition = 'anonymise' OR (k.disposition = 'unlink' AND k.ownership <> 'access_only')"
-            ),
-            dict(constants),
-        ),
+        whole,
         Change(sql.SQL("k.disposition = 'unlink' AND k.ownership = 'access_only'"), dict(access)),
     )

@@ -167,8 +167,10 @@ class Deed:
         )
 
 
-def differing(connection: Connection, cut: Sequence[tuple[Dataset, Cut | None]]) -> dict[str, int]:
-    """How many rows of each dataset a cut will really change, by the key tables in ``pg_temp``."""
+def differing(
+    connection: Connection, cut: Sequence[tuple[Dataset, Cut | None]], *, people: bool = True
+) -> dict[str, int]:
+    """How many rows of each dataset a cut will really change, by the key tables in ``pg_temp``. ``people``: see ``changes``."""
     parts = [
         sql.SQL("SELECT {}, count(*) FROM {} AS k JOIN {} AS t ON {} WHERE ({}) AND {}").format(
             sql.Literal(dataset.id),
@@ -179,7 +181,7 @@ def differing(connection: Connection, cut: Sequence[tuple[Dataset, Cut | None]])
             change.differs(),
         )
         for dataset, with_ in cut
-        for change in changes(TEMP, dataset, with_)
+        for change in changes(TEMP, dataset, with_, people=people)
         if change.set
     ]
     found: dict[str, int] = {}
@@ -189,9 +191,9 @@ def differing(connection: Connection, cut: Sequence[tuple[Dataset, Cut | None]])
     return found
 
 
-def cut_rows(connection: Connection, dataset: Dataset, cut: Cut | None) -> None:
-    """Set the constants of a cut in the rows whose key table in ``pg_temp`` says so."""
-    for change in changes(TEMP, dataset, cut):
+def cut_rows(connection: Connection, dataset: Dataset, cut: Cut | None, *, people: bool = True) -> None:
+    """Set the constants of a cut in the rows whose key table in ``pg_temp`` says so. ``people``: see ``changes``."""
+    for change in changes(TEMP, dataset, cut, people=people):
         if change.set:
             connection.execute(
                 sql.SQL("UPDATE {} AS t SET {} FROM {} AS k WHERE {} AND ({}) AND {}").format(

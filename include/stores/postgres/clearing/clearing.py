@@ -11,6 +11,7 @@ waits long for us. A table that stays locked is left for the next night, and nam
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -28,7 +29,7 @@ from include.stores.postgres.afterwards import afterwards
 from include.stores.postgres.area import Area, close_area, open_area
 from include.stores.postgres.clearing import keys
 from include.stores.postgres.clearing.keys import Fates, Looks
-from include.stores.postgres.clearing.piece import UPTO, Piece
+from include.stores.postgres.clearing.piece import NEEDED, NOT_DUE, UPTO, Piece
 from include.stores.postgres.install import PROVER
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import Look
@@ -168,7 +169,7 @@ class Clearing:
                     self._group(connection, area, live, group, step, fingerprint)
                 except Stopped:
                     raise
-                except (NotReachable, Refused, BooksDoNotBalance) as error:
+                except QuietusError as error:  # one dataset's; all others go on
                     if connection.closed:
                         raise
                     self.left |= dict.fromkeys((d.id for d in group), str(error))
@@ -207,13 +208,14 @@ class Clearing:
             piece = Piece(self.catalogue, live, group, step, looks, self._about(step))
             began = time.monotonic()
             try:
-                self._one(connection, area, piece, after, upto, step, plan)
+                done = self._one(connection, area, piece, after, upto, step, plan)
             except QuietusError as error:
                 self.budget(-few)
                 if connection.closed or not isinstance(error, NotReachable) or not self.size.halve():
                     raise
                 continue
             self.size.took(time.monotonic() - began)
+            self.budget(-(done[NOT_DUE] + done[NEEDED]))  # what was passed over may be others'
             after = upto
 
     def _of_now(self, connection: Connection, live: Live) -> Mapping[str, Look]:
@@ -225,10 +227,10 @@ class Clearing:
 
     def _one(
         self, connection: Connection, area: Area, piece: Piece, after: int, upto: int, step: Step, plan: str
-    ) -> None:
+    ) -> Counter[str]:
         """REPEATABLE READ: a row that somebody changes meanwhile ends in another try, never in a blind delete."""
 
-        def once() -> None:
+        def once() -> Counter[str]:
             with self._server.reaching(piece.about):
                 try:
                     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -237,15 +239,16 @@ class Clearing:
                             "SELECT coalesce(max(chunk) + 1, 0) FROM quietus.receipt WHERE step = %s AND verb = 'dispose'",
                             [step.id],
                         ))  # fmt: skip
-                        piece.carry_out(connection, area, after, upto, int(chunk), plan)
+                        done = piece.carry_out(connection, area, after, upto, int(chunk), plan)
                         self.at("clearing.before_commit")
                     self.at("clearing.after_commit")
                 finally:
                     if not connection.closed and not connection.broken:
                         connection.isolation_level = None
             receipts.stamp(connection, step.id)
+            return done
 
-        self._server.retrying(once)
+        return self._server.retrying(once)
 
     def _following(
         self, connection: Connection, area: Area, group: Sequence[Dataset], after: int, items: int

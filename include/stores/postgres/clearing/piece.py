@@ -64,9 +64,9 @@ class Piece:
                     deletes[dataset.id] = items
                 elif dataset not in cut:
                     cut.append(dataset)
-        updates = differing(connection, [(d, d.cut) for d in cut])
+        updates = differing(connection, [(d, d.cut) for d in cut], people=False)
         for dataset in cut:
-            cut_rows(connection, dataset, dataset.cut)
+            cut_rows(connection, dataset, dataset.cut, people=False)
         erase_rows(connection, [d for d in self.datasets if deletes.get(d.id)])
         swept = self._sweep(connection, deletes, updates)
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -135,10 +135,12 @@ class Piece:
              for a, b in zip(key.child_columns, key.parent_columns, strict=True)),
         )  # fmt: skip
         going: sql.Composable = sql.SQL("false")
-        if child is not None:  # it goes with this very piece
-            going = sql.SQL("EXISTS (SELECT FROM {} AS ck WHERE ck.disposition = {} AND {})").format(
-                TEMP.table(child.id), sql.Literal(ERASE), same_key("ck", "ct", child)
-            )
+        if child is not None:  # it goes with this very piece, or its cut takes the reference out of it
+            frees = child.cut is not None and any(child.cut.set.get(c, c) is None for c in key.child_columns)
+            going = sql.SQL("EXISTS (SELECT FROM {} AS ck WHERE {} AND {})").format(
+                TEMP.table(child.id), same_key("ck", "ct", child),
+                sql.SQL("true" if frees else "ck.disposition = 'erase'"),
+            )  # fmt: skip
         needed = sql.SQL(
             "k.disposition = {} AND EXISTS (SELECT FROM {} AS pt JOIN {} AS ct ON {} WHERE {} AND NOT {})"
         ).format(

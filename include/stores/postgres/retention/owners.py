@@ -26,16 +26,16 @@ class Owners:
 
     def ended(self, dataset: Dataset, alias: str, depth: int = 0) -> sql.Composable:
         """The day on which the owner's account ended, in China. Of several sole owners the first, for the row goes with
-        whichever goes first; of a shared row the last, and null while one of them has not ended."""
+        whichever goes first; of a shared row the last, and null while one of them has not ended. A link that leads to nobody
+        (a second party that there is not) is waited for by none."""
         owning = _owning(dataset)
-        days = [self._link_ended(dataset, link, alias, depth) for link in owning]
+        shared = any(link.ownership is not Ownership.SOLE for link in owning)
+        days = [self._link_ended(dataset, link, alias, depth, shared=shared) for link in owning]
         if not days:
             return sql.SQL("NULL::date")
-        if all(link.ownership is Ownership.SOLE for link in owning):
+        if not shared:
             return sql.SQL("least({})").format(joined(", ", days)) if len(days) > 1 else days[0]
-        return sql.SQL("nullif(greatest({}), 'infinity'::date)").format(
-            joined(", ", (sql.SQL("coalesce({}, 'infinity'::date)").format(d) for d in days))
-        )
+        return sql.SQL("nullif(greatest({}), 'infinity'::date)").format(joined(", ", days))
 
     def ended_beside(
         self, dataset: Dataset, alias: str, depth: int = 0
@@ -71,17 +71,21 @@ class Owners:
             name(a, home.accounts.ended), column_of(self.live, home, home.accounts.ended).kind
         )
 
-    def _link_ended(self, dataset: Dataset, link: Link, alias: str, depth: int) -> sql.Composable:
+    def _link_ended(
+        self, dataset: Dataset, link: Link, alias: str, depth: int, *, shared: bool
+    ) -> sql.Composable:
+        """By one link. Of a shared row null: it leads to nobody; infinity: to somebody whose account has not ended."""
         if link.column is not None:
-            return self._account_ended(dataset, link.column, alias, depth)
+            day = self._account_ended(dataset, link.column, alias, depth)
+            if not shared:
+                return day
+            return sql.SQL("CASE WHEN {} IS NOT NULL THEN coalesce({}, 'infinity'::date) END").format(
+                name(alias, link.column), day
+            )
         parent = self.catalogue.dataset(link.via or "")
         up = f"o{depth}"
         day = self.ended(parent, up, depth + 1)
-        of = (
-            sql.SQL("nullif(max(coalesce({}, 'infinity'::date)), 'infinity'::date)")
-            if link.ownership is Ownership.SHARED
-            else sql.SQL("min({})")
-        )
+        of = sql.SQL("max(coalesce({}, 'infinity'::date))" if shared else "min({})")
         return sql.SQL("(SELECT {day} FROM {table} AS {up} WHERE {match})").format(
             day=of.format(day), table=name(parent.address), up=name(up),
             match=self._match(dataset, parent, link, alias, up),

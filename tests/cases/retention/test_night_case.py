@@ -1,0 +1,66 @@
+"""A night's case, by the verbs: its books, what it says that it left, and what it does after it was stopped or went wrong."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from include.cases.retention import night as nightly
+from include.cases.retention.nights import NEEDED
+from include.model.errors import Refused
+from include.model.words import CaseState
+from tests.cases.retention.house import DAY, DUE, GONE, House, Pieces
+
+
+def test_a_night_takes_what_is_due_and_its_case_rests(house: House) -> None:
+    night = house.night()
+    assert (night.due, night.gone) == (sum(DUE.values()), sum(GONE.values()))
+    assert house.state(night) is CaseState.WAITING and not house.findings(night)
+    assert house.left(night) == ["1 items are still due, 1 of them overdue", *_needed("s.ticket")]
+    after = house.there()
+    again = house.night(DAY + timedelta(days=1))
+    assert house.there() == after and again.gone == 0
+    assert house.state(again) is CaseState.WAITING and not house.findings(again)
+
+
+def _needed(*datasets: str) -> list[str]:
+    return [f"{d}: {NEEDED}" for d in datasets]
+
+
+def test_a_night_of_which_nothing_is_there_any_more_ends_too(house: House) -> None:
+    night = house.begin()
+    for table in ("s.note", "s.ticket", "u.visit", "u.click", "a.account"):
+        house.company.sql(f"DELETE FROM {table}")
+    night = house.night()
+    assert (night.due, night.gone, night.remaining) == (sum(DUE.values()), 0, 0)
+    assert house.state(night) is CaseState.WAITING and not house.findings(night)
+    assert house.left(night) == []
+    assert house.night(DAY + timedelta(days=1)).case_no is None
+
+
+def test_a_budget_counts_what_went_and_not_what_was_passed_over(house: House) -> None:
+    night = house.begin()
+    house.company.sql("UPDATE s.note SET written = '2026-11-23'")  # all tickets are needed by then
+    night = house.night(budget=44)
+    assert (night.gone, house.counts(night)["s.ticket"]) == (41, {"needed": 4})
+    assert "a.account" in house.counts(night), "the last one went by what the four had not used"
+
+
+def test_a_dataset_that_is_left_unfinished_and_needed_says_both(house: House) -> None:
+    house.company.sql(
+        "CREATE FUNCTION s.no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not this one'; END $$;"
+        "CREATE TRIGGER no BEFORE DELETE ON s.ticket FOR EACH ROW WHEN (OLD.id = 7) EXECUTE FUNCTION s.no()"
+    )
+    with house.clearing(size=Pieces(2)):
+        night = house.night(tries=2)  # the second finds nothing to do, and what was said stays said
+    assert house.counts(night)["s.ticket"] == {"erased": 1, "needed": 1}
+    assert not house.findings(night), "what is due is what the night says that it left"
+    said = [x for x in house.left(night) if x.startswith("s.ticket")]
+    assert len(said) == 2 and "refused" in said[0] and said[1:] == _needed("s.ticket")
+    with pytest.raises(Refused, match="has ended"):
+        nightly.dispose(house.desk, night.case_no or "", as_of=DAY, actor="ops/li")
+    house.company.sql("DROP TRIGGER no ON s.ticket")
+    again = house.night(DAY + timedelta(days=1))
+    assert house.counts(again) == {"s.ticket": {"erased": 2, "needed": 1}}
+    assert house.left(again)[1:] == _needed("s.ticket")

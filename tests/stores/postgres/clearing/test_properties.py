@@ -1,0 +1,158 @@
+"""Over companies, limits and holds that nobody thought of: after a night nothing that is past its latest date and not held is
+there but what the receipts count as needed, and nothing else was even written. A second night finds nothing to do.
+
+``QUIETUS_EXAMPLES`` raises the number of companies per server, half as many as of steps.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import Phase, event, given, settings, target
+
+from include.cases import planner
+from include.cases.retention.asking import Asking
+from include.cases.retention.held import HeldPeople
+from include.model.flow import Step
+from include.stores.postgres.clearing import Clearing
+from include.stores.postgres.clearing.clearing import Size
+from tests.stores.postgres import oracle
+from tests.stores.postgres.clearing.generated import Limited, limited
+from tests.stores.postgres.clearing.naive import Naive
+from tests.stores.postgres.generated import dangling
+from tests.stores.postgres.making import PATIENCE, TODAY, Company
+from tests.stores.postgres.making import Fixed as Connected
+from tests.stores.postgres.test_properties import (
+    EXAMPLES,
+    QUIET,
+    Arena,
+    check_rows,
+    plain,
+)
+
+Fates = Mapping[str, Mapping[Any, oracle.Fate]]
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Fixed(Size):
+    """A size that does not learn."""
+
+    def took(self, seconds: float) -> None:
+        pass
+
+
+@dataclass
+class Nights:
+    """Nights over one company."""
+
+    limited: Limited
+    made: Company
+
+    def night(self, as_of: date, held: HeldPeople) -> tuple[dict[str, Counter[str]], Step]:
+        """A whole night; what its receipts say, by dataset."""
+        catalogue = self.limited.catalogue()
+        n = next(_numbers)
+        step = Step(id=f"night_{n}", case_no=f"CASE-{n:06d}", as_of=as_of, restricting=False, subjects=())
+        asking = Asking(catalogue, as_of, held=lambda: held)
+        clearing = Clearing(
+            catalogue, "company", Connected(self.made.conninfo), asking.looks, asking.fates,
+            patience=PATIENCE, page=self.limited.page, size=Fixed(self.limited.piece),
+        )  # fmt: skip
+        survey = clearing.locate(step)
+        plan = planner.plan(step, survey.located, clearing.lines(step), catalogue.digest, "test")
+        clearing.dispose(step, plan)
+        assert clearing.left == {}
+        words: dict[str, Counter[str]] = {}
+        for receipt in clearing.receipts(step):
+            for dataset, said in receipt.counts.items():
+                words.setdefault(dataset, Counter()).update({k: v for k, v in said.items() if k != "upto"})
+        settled = clearing.settled(step).located
+        planner.plan(step, settled, clearing.lines(step), catalogue.digest, "test")
+        went = {d: w["erased"] + w["anonymised"] + w["unlinked"] for d, w in words.items()}
+        assert {x.dataset: x.items for x in settled if x.items} == {d: n for d, n in went.items() if n}
+        return {d: +w for d, w in words.items() if +w}, step
+
+
+def receipts(fates: Fates) -> dict[str, Counter[str]]:
+    """What receipts must say."""
+    words = {**oracle.PAST, "retain": "needed"}
+    found = {t: Counter(words[f.disposition] for f in of.values()) for t, of in fates.items()}
+    return {t: said for t, said in found.items() if said}
+
+
+def tell(it: Limited, fates: Fates) -> None:
+    for kind in sorted(it.kinds()):
+        event(kind)
+    for word in sorted({f.disposition for of in fates.values() for f in of.values()}):
+        event(f"fate {word}")
+    target(float(sum(len(of) for of in fates.values())), label="rows that are due")
+
+
+@given(it=limited())
+@settings(QUIET, max_examples=max(1, EXAMPLES // 2))
+def test_a_night_takes_what_is_due_and_nothing_else(arena: Arena, it: Limited) -> None:
+    made = arena.settle_in(it.company)
+    nights = Nights(it, made)
+    before = arena.rows(it.company)
+    fates = Naive(it, plain(before), TODAY).fates()
+    tell(it, fates)
+
+    words, first = nights.night(TODAY, it.held())
+    after = arena.rows(it.company)
+    check_rows(before, after, fates)
+    assert words == receipts(fates)
+    assert dangling(it.company.tables, plain(after)) == []
+
+    again, second = nights.night(TODAY, it.held())
+    assert arena.rows(it.company) == after, "the same night again changed something"
+    assert again == {t: Counter(needed=n) for t, w in words.items() if (n := w["needed"])}
+    arena.sweep(first, second)
+
+
+KINDS = {
+    "cycle", "self-reference", "composite key", "reference to a unique column", "cascade", "deferrable",
+    "range partitions", "hash partitions", "shared", "access only", "via", "references that are not declared",
+    "action erase", "action anonymise", "action unlink", "starts by a column", "starts by a query",
+    "starts by the account's end", "a floor", "several binds", "gives way", "hold over people", "hold over datasets",
+    "small pieces",
+}  # fmt: skip
+FATES = {
+    "fate erase",
+    "fate anonymise",
+    "fate unlink",
+    "fate retain",
+    "a row that is due is held",
+    "nothing is due",
+}
+SAMPLE = 200
+
+
+def test_the_generator_makes_nights_of_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    seen: Counter[str] = Counter()
+    due: list[int] = []
+
+    @given(it=limited())
+    @settings(QUIET, max_examples=SAMPLE, phases=[Phase.generate])
+    def look(it: Limited) -> None:
+        naive = Naive(it, it.company.rows, TODAY)
+        fates = naive.fates()
+        items = sum(map(len, fates.values()))
+        due.append(items)
+        held = sum(map(len, naive.all_due().values())) > items
+        seen.update(it.kinds() | {f"fate {f.disposition}" for of in fates.values() for f in of.values()})
+        seen.update(["a row that is due is held"] * held + ["nothing is due"] * (not items))
+
+    look()
+    with capsys.disabled():
+        print(f"\n{len(due)} nights of {min(due)} to {max(due)} rows, {sum(due) / len(due):.0f} on average")  # noqa: T201
+        print("  " + ", ".join(f"{k} {n / len(due):.0%}" for k, n in seen.most_common()))  # noqa: T201
+    assert seen.keys() == KINDS | FATES
+    assert min(seen[k] for k in KINDS) >= SAMPLE // 20
+    assert seen["nothing is due"] < SAMPLE // 4
