@@ -86,6 +86,13 @@ class Pieces(Size):
         pass
 
 
+AS_IF = """
+DELETE FROM s.note WHERE written < '2025-11-24';
+DELETE FROM s.ticket WHERE closed < '2025-11-24' AND id <> 3;
+DELETE FROM u.visit WHERE at < '2025-11-24'; DELETE FROM u.click WHERE at < '2025-11-24';
+DELETE FROM a.account WHERE ended < '2026-10-25';
+"""
+"""What a night does to the shop, in so many words."""
 DUE = {"a.account": 1, "u.visit": 30, "u.click": 10, "s.ticket": 4, "s.note": 7}
 GONE = DUE | {"s.ticket": 3}
 """What a night takes of it: ticket 3 is needed by its note."""
