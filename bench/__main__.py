@@ -23,6 +23,7 @@ BENCHES = {
     "purge": "Waiting for backups: the daily look, with a million cases",
     "drill": "The restore drill, against restoring the same copy",
     "due": "What is due: looking for it, against a bare count",
+    "night": "A night: what is due goes, against batches written by hand",
     "keys": "Sealed objects: a key of their subject's own",
     "ledger": "The ledger",
     "notices": "Telling the recipients",

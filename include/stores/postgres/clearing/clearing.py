@@ -101,6 +101,8 @@ class Clearing:
 
     _asked: tuple[object, Mapping[str, Look]] | None = field(default=None, init=False, repr=False)
 
+    _careful: set[str] = field(default_factory=set, init=False, repr=False)  # datasets that do not go at once
+
     def __post_init__(self) -> None:
         connection = self.catalogue.store(self.id).connection
         self._server = Server(
@@ -228,19 +230,27 @@ class Clearing:
     def _one(
         self, connection: Connection, area: Area, piece: Piece, after: int, upto: int, step: Step, plan: str
     ) -> Counter[str]:
-        """REPEATABLE READ: a row that somebody changes meanwhile ends in another try, never in a blind delete."""
+        """REPEATABLE READ: a row that somebody changes meanwhile ends in another try, never in a blind delete. In one statement
+        until something falls out of a piece; from then on with care, and that piece again."""
 
-        def once() -> Counter[str]:
+        def once(
+            work: Callable[[Connection, Area, int, int, int, str], Counter[str] | None],
+        ) -> Counter[str] | None:
+            done: Counter[str] | None = None
             with self._server.reaching(piece.about):
                 try:
                     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-                    with connection.transaction():
+                    with connection.transaction() as transaction:
                         (chunk,) = one(connection.execute(
                             "SELECT coalesce(max(chunk) + 1, 0) FROM quietus.receipt WHERE step = %s AND verb = 'dispose'",
                             [step.id],
                         ))  # fmt: skip
-                        done = piece.carry_out(connection, area, after, upto, int(chunk), plan)
+                        done = work(connection, area, after, upto, int(chunk), plan)
+                        if done is None:
+                            raise psycopg.Rollback(transaction)
                         self.at("clearing.before_commit")
+                    if done is None:
+                        return None
                     self.at("clearing.after_commit")
                 finally:
                     if not connection.closed and not connection.broken:
@@ -248,7 +258,14 @@ class Clearing:
             receipts.stamp(connection, step.id)
             return done
 
-        return self._server.retrying(once)
+        first = piece.datasets[0].id
+        if piece.whole and first not in self._careful:
+            if (done := self._server.retrying(lambda: once(piece.at_once))) is not None:
+                return done
+            self._careful.add(first)
+        done = self._server.retrying(lambda: once(piece.carry_out))
+        assert done is not None  # noqa: S101 (with care it is always carried out)
+        return done
 
     def _following(
         self, connection: Connection, area: Area, group: Sequence[Dataset], after: int, items: int

@@ -1,7 +1,8 @@
 """One piece of a night: a range of items of a group of datasets, in one transaction with its receipt.
 
 Nothing is disposed of by what was found hours ago. In the transaction the same question is asked again of the piece's own keys,
-with the holds of now; then who else needs a row is looked at. What falls out is left as it is and leaves the key tables:
+with the holds of now; then who else needs a row is looked at. Of most pieces nothing falls out, so that one statement asks and
+deletes, and the server's foreign keys say that nobody needs a row. What falls out is left as it is and leaves the key tables:
 
     not_due    its dates changed, a hold names its owner by now, or it is gone already, by somebody's own case. A clock that
                started by a row which went meanwhile still says that it was over
@@ -16,13 +17,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from psycopg import errors as pg
 from psycopg import sql
 
 from include.model.catalogue import Catalogue, Dataset
 from include.model.flow import Step
 from include.model.words import Disposition
 from include.stores.postgres import books, receipts
-from include.stores.postgres.area import TEMP, Area, same_key
+from include.stores.postgres.area import TEMP, Area, key_columns, same_key
 from include.stores.postgres.deed import cut_rows, differing, erase_rows
 from include.stores.postgres.live import ForeignKey, Live
 from include.stores.postgres.retention.look import Look
@@ -68,13 +70,59 @@ class Piece:
         for dataset in cut:
             cut_rows(connection, dataset, dataset.cut, people=False)
         erase_rows(connection, [d for d in self.datasets if deletes.get(d.id)])
+        self._balance(connection, chunk, before, updates, deletes)
+        receipts.write(connection, self.step, "dispose", chunk, plan, {d: dict(c) for d, c in counts.items()})
+        return sum((Counter({k: v for k, v in c.items() if k != UPTO}) for c in counts.values()), Counter())
+
+    def at_once(
+        self, connection: Connection, area: Area, after: int, upto: int, chunk: int, plan: str
+    ) -> Counter[str] | None:
+        """The same in one statement, of a piece out of which nothing falls: every row is due now, no hold names it, and no row
+        that stays refers to it. None: something does, nothing may be committed, and the piece is to be carried out with care."""
+        (dataset,) = self.datasets
+        where = sql.SQL("FROM {} AS a WHERE a.item > {} AND a.item <= {}").format(
+            area.table(dataset.id), sql.Literal(after), sql.Literal(upto)
+        )
+        keys = sql.SQL("SELECT {} {}").format(key_columns("a", dataset), where)
+        before = books.written(connection)
+        try:
+            gone = connection.execute(
+                sql.SQL("DELETE FROM {} AS t WHERE {}").format(
+                    name(dataset.address), self.looks[dataset.id].going(keys)
+                )
+            ).rowcount
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        except (pg.ForeignKeyViolation, pg.RestrictViolation):
+            return None
+        if one(connection.execute(sql.SQL("SELECT count(*) {}").format(where))) != (gone,):
+            return None
+        self._balance(connection, chunk, before, {}, {dataset.id: gone})
+        erased = Counter({Disposition.ERASE.past: gone})
+        receipts.write(connection, self.step, "dispose", chunk, plan, {dataset.id: {UPTO: upto, **erased}})
+        return erased
+
+    @property
+    def whole(self) -> bool:
+        """Whether its rows can only go or stay, and the server itself refuses to let one go to which another refers."""
+        return (
+            len(self.datasets) == 1
+            and self.datasets[0].action == ERASE
+            and all(
+                k.on_delete in ("a", "r")
+                for k in self.live.foreign_keys
+                if k.parent == self.datasets[0].address
+            )
+        )
+
+    def _balance(
+        self, connection: Connection, chunk: int, before: Counter[books.Entry], updates: Mapping[str, int],
+        deletes: Mapping[str, int],
+    ) -> None:  # fmt: skip
         swept = self._sweep(connection, deletes, updates)
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         expected = books.planned(self.datasets, updates, deletes)
         expected.update({(table, "delete"): n for table, n in swept.items()})
         books.compare(f"{self.about}, piece {chunk}", before, books.written(connection), expected)
-        receipts.write(connection, self.step, "dispose", chunk, plan, {d: dict(c) for d, c in counts.items()})
-        return sum((Counter({k: v for k, v in c.items() if k != UPTO}) for c in counts.values()), Counter())
 
     def _take(
         self,

@@ -33,7 +33,7 @@ class Hours(Look):
             " FROM (SELECT w.*, {first} AS since FROM ({rows}) AS w) AS w"
             " WHERE w.since <= {at}::timestamptz AND NOT ({runs}) GROUP BY 1, 2"
         ).format(
-            count=self._count(), ctes=self._ctes(self._range(after, upto)), which=self._which(sql.SQL("w.since")),
+            count=self._count(), ctes=self._ctes(self._part(self._range(after, upto))), which=self._which(sql.SQL("w.since")),
             first=self._first(), rows=self._judged(), at=sql.Literal(self.at.isoformat()), runs=self._runs(),
         )  # fmt: skip
 
@@ -79,6 +79,10 @@ class Hours(Look):
             over = moment(name("q", "started_at"), self.kinds[limit.start.query], limit.minutes)
             found.append(sql.SQL("max(coalesce({}, {})) AS past").format(over, FOREVER))
         return found
+
+    def _alone(self) -> str | None:
+        ways = {(x.start.column if x.start else None, x.minutes) for x in self.question.limits if short(x)}
+        return ways.pop()[0] if len(ways) == 1 else None
 
     def _early(self) -> sql.Composable:
         """By a row's own columns, where all that can make it late starts by them."""

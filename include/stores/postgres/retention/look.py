@@ -1,14 +1,17 @@
-"""What is due in one table: ranges of the primary key, each one bounded statement; rows in, groups of equal clocks out.
+"""What is due in one table: ranges of it, each one bounded statement; rows in, groups of equal clocks out.
 
-No id leaves the server but the key that a range ends at, which is what the next one begins after. The rows that are due are
-the same condition in :meth:`Look.groups`, which counts them, and in :meth:`Look.due_rows`, which a disposing step puts into its
-key table page by page, and asks again of the keys that it is about to dispose of.
+A table is gone through by its primary key; where one date of the row alone says what can be due and an index leads by it, by
+that date, so that of twenty million rows only those are read that can be due. Nothing leaves the server but the key or moment
+that a range ends at, which is what the next one begins after. The rows that are due are the same condition in
+:meth:`Look.groups`, which counts them, and in :meth:`Look.due_rows`, which a disposing step puts into its key table page by
+page, and asks again of the keys that it is about to dispose of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, Self, TypeVar
 
 from psycopg import sql
@@ -16,8 +19,10 @@ from psycopg import sql
 from include.model.catalogue import Catalogue, Dataset
 from include.model.errors import CatalogueError
 from include.model.retention import Clock, Group, Limit, Question
+from include.stores.postgres.area import same_key
 from include.stores.postgres.live import Live
 from include.stores.postgres.periods import MOMENTS
+from include.stores.postgres.retention.bare import not_yet_disposed
 from include.stores.postgres.retention.clocks import before, shifted
 from include.stores.postgres.retention.owners import Owners
 from include.stores.postgres.retention.starts import starting_point
@@ -56,8 +61,8 @@ class Look:
         return sql.SQL(
             "WITH {ctes} SELECT {parts}, {count} FROM ({rows}) AS w WHERE {due} GROUP BY {parts}"
         ).format(
-            count=self._count(), ctes=self._ctes(self._range(after, upto)), parts=joined(", ", parts), rows=self._judged(),
-            due=sql.SQL("true") if self.question.everything else self._due(),
+            count=self._count(), ctes=self._ctes(self._part(self._range(after, upto))), parts=joined(", ", parts),
+            rows=self._judged(), due=sql.SQL("true") if self.question.everything else self._due(),
         )  # fmt: skip
 
     def due_rows(self, within: sql.Composable) -> sql.Composed:
@@ -65,17 +70,35 @@ class Look:
         return sql.SQL(
             'WITH {ctes} SELECT {key}, {clocks} FROM ({rows}) AS w WHERE {due} AND NOT w."#held" ORDER BY {key}'
         ).format(
-            ctes=self._ctes(within), key=self._columns("w"), clocks=joined(", ", self._said()), rows=self._judged(),
+            ctes=self._ctes(self._part(within)), key=self._columns("w"), clocks=joined(", ", self._said()), rows=self._judged(),
             due=self._due(),
         )  # fmt: skip
 
     def again(self, keys: sql.Composable) -> sql.Composed:
-        """The same of rows with these keys, due or not: key, clocks, and whether it is due, a floor runs, it is held."""
+        """The same of rows with these keys, due or not: key, clocks, and whether it is due, a floor runs, it is held. Each row is
+        fetched by its key, whatever other index promises: of a million rows that are due some thousands are asked about."""
+        part = sql.SQL(
+            "SELECT t.* FROM ({}) AS k CROSS JOIN LATERAL (SELECT t.* FROM {} AS t WHERE {} OFFSET 0) AS t WHERE {} AND {}"
+        ).format(
+            keys, name(self.dataset.address), same_key("t", "k", self.dataset), self._early(), self._not_yet_disposed()
+        )  # fmt: skip
         return sql.SQL(
             'WITH {ctes} SELECT {key}, {clocks}, {due} AS "#due", {runs} AS "#runs", w."#held" FROM ({rows}) AS w'
         ).format(
-            ctes=self._ctes(self.among(keys)), key=self._columns("w"), clocks=joined(", ", self._said()), due=self._due(),
+            ctes=self._ctes(part), key=self._columns("w"), clocks=joined(", ", self._said()), due=self._due(),
             runs=self._runs(), rows=self._judged(),
+        )  # fmt: skip
+
+    def going(self, keys: sql.Composable) -> sql.Composed:
+        """Whether row ``t`` has one of these keys and is, by the same question, due now and not held."""
+        if not self._plain:
+            due = sql.SQL('SELECT {} FROM ({}) AS w WHERE w."#due" AND NOT w."#held"')
+            return self._among(keys, due.format(self._columns("w"), self.again(keys)))
+        return sql.SQL(
+            '{among} AND {early} AND {not_yet} AND (SELECT {due} AND NOT w."#held" FROM (SELECT {clocks}) AS w)'
+        ).format(
+            among=self._among(keys, keys), early=self._early(), not_yet=self._not_yet_disposed(), due=self._due(),
+            clocks=self._clocks()[0],
         )  # fmt: skip
 
     def still(self, then: str, now: str) -> sql.Composed:
@@ -96,19 +119,15 @@ class Look:
         """Whether row ``t`` lies in a range of keys."""
         return self._range(after, upto)
 
-    def among(self, keys: sql.Composable) -> sql.Composed:
-        """Whether row ``t`` is one whose key this SELECT of keys names."""
-        return sql.SQL("{} IN ({})").format(self._row("t"), keys)
-
     @property
     def said(self) -> tuple[str, ...]:
         """The columns by which :meth:`due_rows` says why a row is due, beside its key."""
         return tuple(f"#{kind}{i}" for i in range(len(self.question.limits)) for kind in ("applies", "day"))
 
     def edge(self, after: Key | None, limit: int) -> sql.Composed:
-        """The last key of the next so many rows, as text; no row: nothing is left."""
-        texts = joined(", ", (sql.SQL("e.{}::text").format(name(k)) for k in self.dataset.key))
-        down = joined(", ", (sql.SQL("e.{} DESC").format(name(k)) for k in self.dataset.key))
+        """Where the next so many rows end, as text; no row: nothing is left."""
+        texts = joined(", ", (sql.SQL("e.{}::text").format(name(k)) for k in self.paged_by))
+        down = joined(", ", (sql.SQL("e.{} DESC").format(name(k)) for k in self.paged_by))
         return sql.SQL("SELECT {} FROM ({}) AS e ORDER BY {} LIMIT 1").format(
             texts, self._page(after, limit), down
         )
@@ -116,7 +135,7 @@ class Look:
     def parts(
         self, server: Server, connection: Connection, rows: int
     ) -> Iterator[tuple[Self, Key | None, Key | None]]:  # fmt: skip
-        """Ranges of the key of so many rows each: after which it begins, and where it ends."""
+        """Ranges of so many rows each: after which it begins, and where it ends. Rows of one and the same moment are in one."""
         after: Key | None = None
         while True:
             with server.reaching(f"{server.store} {self.dataset.id}"):
@@ -129,10 +148,36 @@ class Look:
 
     # --- of what it is made ----------------------------------------------------------------------------
 
+    def _among(self, keys: sql.Composable, those: sql.Composable) -> sql.Composed:
+        """Whether row ``t`` has one of ``those`` keys, all of which are among ``keys``. It is found by its key, whatever other
+        index promises, and never by going through a table's keys from the first."""
+        if len(self.dataset.key) == 1:
+            return sql.SQL("{} = ANY(ARRAY({}))").format(self._columns("t"), those)
+        first = self.dataset.key[0]
+        return sql.SQL("{} = ANY(ARRAY(SELECT {} FROM ({}) AS k)) AND ({}) IN ({})").format(
+            name("t", first), name("k", first), keys, self._columns("t"), those
+        )
+
+    @cached_property
+    def paged_by(self) -> tuple[str, ...]:
+        """The columns whose order the table is gone through in."""
+        alone, table = self._alone(), self.live.tables.get(self.dataset.address)
+        if alone is None or self.question.everything or table is None or not table.led_by(alone):
+            return self.dataset.key
+        return (alone,)
+
+    def _alone(self) -> str | None:
+        """The row's own column whose date alone says whether it can be due: up to one moment, and not after it."""
+        ways = {(x.start.column if x.start else None, x.minutes) for x in self.question.limits if x.ceiling}
+        return ways.pop()[0] if len(ways) == 1 else None
+
     def _page(self, after: Key | None, limit: int) -> sql.Composed:
-        return sql.SQL("SELECT {key} FROM {table} AS t WHERE {where} ORDER BY {key} LIMIT {n}").format(
-            key=self._columns("t"), table=name(self.dataset.address), where=self._range(after, None),
-            n=sql.Literal(limit),
+        by = joined(", ", (name("t", k) for k in self.paged_by))
+        able = sql.SQL("true") if self.paged_by == self.dataset.key else self._early()
+        return sql.SQL(
+            "SELECT {by} FROM {table} AS t WHERE {where} AND {able} ORDER BY {by} LIMIT {n}"
+        ).format(
+            by=by, table=name(self.dataset.address), where=self._range(after, None), able=able, n=sql.Literal(limit)
         )  # fmt: skip
 
     def _columns(self, alias: str) -> sql.Composed:
@@ -141,12 +186,10 @@ class Look:
     def _said(self) -> list[sql.Composable]:
         return [sql.SQL("w.{}").format(sql.Identifier(c)) for c in self.said]
 
-    def _row(self, alias: str) -> sql.Composed:
-        return sql.SQL("({})").format(self._columns(alias))
-
     def _range(self, after: Key | None, upto: Key | None) -> sql.Composed:
+        by = joined(", ", (name("t", k) for k in self.paged_by))
         parts = [
-            sql.SQL("{} {} ({})").format(self._row("t"), sign, self._values(key))
+            sql.SQL("({}) {} ({})").format(by, sign, self._values(key))
             for sign, key in ((sql.SQL(">"), after), (sql.SQL("<="), upto))
             if key is not None
         ]
@@ -157,13 +200,14 @@ class Look:
             ", ",
             (
                 sql.SQL("{}::{}").format(sql.Literal(v), sql.SQL(column_of(self.live, self.dataset, k).base))
-                for k, v in zip(self.dataset.key, key, strict=True)
+                for k, v in zip(self.paged_by, key, strict=True)
             ),
         )
 
-    def _ctes(self, within: sql.Composable) -> sql.Composed:
-        """The rows of the range that can be due; whose they are; and what the starting points say of these people."""
-        ctes = [sql.SQL("part AS MATERIALIZED ({})").format(self._part(within))]
+    def _ctes(self, part: sql.Composable) -> sql.Composed:
+        """The rows that can be due; whose they are; and what the starting points say of these people."""
+        kept = sql.SQL("NOT MATERIALIZED" if self._plain else "MATERIALIZED")
+        ctes = [sql.SQL("part AS {} ({})").format(kept, part)]
         queries = sorted({x.start.query for x in self.question.limits if x.start and x.start.query})
         if queries:
             people = Owners(self.catalogue, self.live).subjects(self.dataset, name("part"))
@@ -189,6 +233,16 @@ class Look:
 
     def _judged(self) -> sql.Composed:
         """Every row of the range with, per limit, whether it applies and the day its clock started."""
+        columns, source = self._clocks()
+        return sql.SQL("SELECT {}, {} FROM {}").format(self._columns("t"), columns, source)
+
+    @property
+    def _plain(self) -> bool:
+        """Whether a row's own dates are all that it is judged by."""
+        return all(x.start and x.start.column for x in self.question.limits)
+
+    def _clocks(self) -> tuple[sql.Composable, sql.Composable]:
+        """What row ``t`` is judged by, and what to read that from: the rows, and starting points joined to them."""
         join, ended = self._ended()
         source: sql.Composable = sql.SQL("part AS t{}").format(join)
         columns: list[sql.Composable] = []
@@ -212,9 +266,8 @@ class Look:
             sql.SQL("true") if self.everybody_held
             else Owners(self.catalogue, self.live).among(self.dataset, "t", self.held)
         )  # fmt: skip
-        return sql.SQL('SELECT {key}, {columns}, {held} AS "#held" FROM {source}').format(
-            key=self._columns("t"), columns=joined(", ", columns), held=held, source=source
-        )
+        columns.append(sql.SQL('{} AS "#held"').format(held))
+        return joined(", ", columns), source
 
     def _ended(self) -> tuple[sql.Composable, sql.Composable]:
         """What to join to the row, and the day on which its owner's account ended in that; nothing, if no limit asks."""
@@ -289,37 +342,19 @@ class Look:
         ]
         ceilings = [x for x in self.question.limits if x.ceiling]
         if ceilings and all(x.start and x.start.column for x in ceilings):
-            ways = [
-                before(name("t", x.start.column), self._kind(x.start.column), x)
-                for x in ceilings
-                if x.start and x.start.column
-            ]
+            newest: dict[
+                tuple[str, int], Limit
+            ] = {}  # of those that differ in nothing else: one range of an index
+            for x in ceilings:
+                if x.start and x.start.column:
+                    way = (x.start.column, x.minutes)
+                    newest[way] = max(newest.get(way, x), x, key=lambda limit: limit.over)
+            ways = [before(name("t", c), self._kind(c), x) for (c, _), x in newest.items()]
             floors.append(sql.SQL("({})").format(joined(" OR ", ways)))
         return joined(" AND ", floors) if floors else sql.SQL("true")
 
     def _not_yet_disposed(self) -> sql.Composable:
-        """A row that was cut is done; where rows of the kind are to be erased it stays bare only while others refer to it."""
-        if self.dataset.cut is None:
-            return sql.SQL("true")
-        done = joined(
-            " AND ",
-            (
-                sql.SQL("t.{} IS NOT DISTINCT FROM {}").format(name(c), sql.Literal(v))
-                for c, v in self.dataset.cut.set.items()
-            ),
-        )
-        if self.dataset.action != "erase":
-            return sql.SQL("NOT ({})").format(done)
-        referring = [
-            sql.SQL("EXISTS (SELECT FROM {} AS r WHERE {})").format(
-                name(k.child),
-                joined(" AND ", (sql.SQL("r.{} = t.{}").format(name(c), name(p))
-                                 for c, p in zip(k.child_columns, k.parent_columns, strict=True))),
-            )
-            for k in self.live.foreign_keys
-            if k.parent == self.dataset.address
-        ]  # fmt: skip
-        return sql.SQL("NOT ({} AND ({}))").format(done, _any(referring))
+        return not_yet_disposed(self.live, self.dataset)
 
     def _kind(self, column: str) -> str:
         kind = column_of(self.live, self.dataset, column).kind

@@ -1,0 +1,209 @@
+"""Pages and pieces of a night over two tables of logs: by which order a table is gone through, and what a piece asks again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import pytest
+
+from bench.night import AS_OF, INDEXES, SCHEMA, STEP, policy
+from include.cases import planner
+from include.cases.retention.asking import Asking
+from include.cases.retention.held import HeldPeople
+from include.cases.scopes import HoldBasis, HoldOrder, Scope
+from include.model.flow import Plan
+from include.model.words import Role
+from include.stores.postgres import install
+from include.stores.postgres.clearing import Clearing
+from include.stores.postgres.clearing.piece import Piece
+from include.stores.postgres.live import Live
+from include.stores.postgres.retention.look import Look
+from tests.conftest import PgServer
+
+POLICY = policy()
+DUE, ALL = 20, 50  # visits; each with two clicks
+# Every second visit of those that are due is of one moment.
+ROWS = f"""
+INSERT INTO account.account (account_id) SELECT 'A' || i FROM generate_series(0, 9) AS i;
+INSERT INTO usage.visit SELECT i, 'A' || i % 10, '10.0.0.1', 'x', CASE WHEN i > {DUE} THEN timestamptz '2026-01-01'
+  WHEN i % 2 = 0 THEN '2025-01-01' ELSE timestamptz '2025-03-01' + make_interval(days => i::int) END
+  FROM generate_series(1, {ALL}) AS i;
+INSERT INTO usage.click SELECT visit_id * 2 + n, visit_id, 'x', visited_at FROM usage.visit, generate_series(0, 1) AS n;
+"""
+
+
+@dataclass
+class Logs:
+    """A database of visits and clicks, as every role of ours reaches it."""
+
+    server: PgServer
+    name: str
+    held: HeldPeople = field(default_factory=HeldPeople)
+
+    def postgres(self, connection: str, role: Role) -> str:
+        return self.server.conninfo(self.name, role.value)
+
+    def sql(self, statement: str) -> list[Any]:
+        with psycopg.connect(self.server.conninfo(self.name), autocommit=True) as conn:
+            cursor = conn.execute(statement.encode())
+            return [x for (x,) in cursor.fetchall()] if cursor.description else []
+
+    def clearing(self, **more: Any) -> Clearing:
+        asking = Asking(POLICY, AS_OF, held=lambda: self.held)
+        more = {"holds": lambda: self.held, **more}
+        return Clearing(POLICY, "company", self, asking.looks, asking.fates, **more)  # type: ignore[arg-type]
+
+    def dispose(self, clearing: Clearing, plan: Plan) -> dict[str, dict[str, int]]:
+        clearing.dispose(STEP, plan)
+        assert clearing.left == {}
+        return {d: {w: n for w, n in said.items() if w != "upto" and n}
+                for r in clearing.receipts(STEP) for d, said in r.counts.items()}  # fmt: skip
+
+
+def plan_of(clearing: Clearing) -> Plan:
+    survey = clearing.locate(STEP)
+    return planner.plan(STEP, survey.located, clearing.lines(STEP), POLICY.digest, "test")
+
+
+@pytest.fixture(params=["pg18", "pg15"])
+def logs(request: pytest.FixtureRequest) -> Iterator[Logs]:
+    server: PgServer = request.getfixturevalue(request.param)
+    made = Logs(server, server.fresh_database())
+    with server.memberships_apart():
+        made.sql(SCHEMA + ROWS + INDEXES)
+        install(server.conninfo(made.name), POLICY, "company")
+        made.sql(f"GRANT CREATE ON DATABASE {made.name} TO eraser")
+        yield made
+        server.drop_database(made.name)
+
+
+def paged_by(logs: Logs) -> set[str]:
+    clearing = logs.clearing()
+    with clearing._server.connect() as connection:
+        looks = clearing.looks(clearing._server, connection, Live.read(connection))
+    return {c for d in ("usage.visit", "usage.click") for c in looks[d].paged_by}
+
+
+def test_a_table_is_gone_through_by_the_date_that_makes_its_rows_due_where_an_index_leads(logs: Logs) -> None:
+    assert paged_by(logs) == {"visited_at", "clicked_at"}
+    found = {x.dataset: (x.items, x.digest) for x in logs.clearing(page=7).locate(STEP).located if x.items}
+    assert {d: n for d, (n, _) in found.items()} == {"usage.visit": DUE, "usage.click": 2 * DUE}
+    logs.sql("DROP INDEX usage.visit_visited_at_idx; DROP INDEX usage.click_clicked_at_idx")
+    assert paged_by(logs) == {"visit_id", "click_id"}
+    assert found == {
+        x.dataset: (x.items, x.digest) for x in logs.clearing(page=7).locate(STEP).located if x.items
+    }
+
+
+def test_a_row_whose_date_is_set_later_meanwhile_is_named_once(logs: Logs) -> None:
+    @dataclass(frozen=True)
+    class Moved(Look):
+        def parts(self, *a: Any) -> Iterator[Any]:
+            for n, part in enumerate(super().parts(*a)):
+                yield part
+                if n == 0 and self.dataset.id == "usage.visit":  # was seen, and is seen again on a later page
+                    logs.sql("UPDATE usage.visit SET visited_at = '2025-06-01' WHERE visit_id = 2")
+
+    clearing = logs.clearing(page=7)
+    looks = clearing.looks
+    clearing.looks = lambda *a: {d: Moved(**x.asked()) for d, x in looks(*a).items()}
+    assert {x.dataset: x.items for x in clearing.locate(STEP).located if x.items}["usage.visit"] == DUE
+    said = f'SELECT "#day1" FROM "q_{STEP.id}"."usage.visit" WHERE visit_id = 2'
+    assert [str(day) for day in logs.sql(said)] == ["2025-06-01"]
+
+
+def test_a_piece_out_of_which_nothing_falls_goes_in_one_statement(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clearing = logs.clearing()
+    plan = plan_of(clearing)
+    monkeypatch.setattr(Piece, "carry_out", None)
+    assert logs.dispose(clearing, plan) == {
+        "usage.visit": {"erased": DUE},
+        "usage.click": {"erased": 2 * DUE},
+    }
+    assert logs.sql("SELECT count(*) FROM usage.visit") == [ALL - DUE]
+    assert logs.sql("SELECT count(*) FROM usage.click") == [2 * (ALL - DUE)]
+
+
+HELD = HoldOrder("HOLD-000001", HoldBasis.COURT, "law", Scope(subjects=frozenset({"t"})))
+
+
+@pytest.mark.parametrize(
+    ("what", "said", "stay"),
+    [
+        # A click became younger: it is not due, and its visit is needed by it.
+        ("UPDATE usage.click SET clicked_at = '2026-01-01' WHERE click_id = 8",
+         {"usage.click": {"erased": 39, "not_due": 1}, "usage.visit": {"erased": 19, "needed": 1}}, ([4], [8])),
+        # A visit became younger; clicks have a date of their own.
+        ("UPDATE usage.visit SET visited_at = '2026-01-01' WHERE visit_id = 4",
+         {"usage.click": {"erased": 40}, "usage.visit": {"erased": 19, "not_due": 1}}, ([4], [])),
+        # Gone already, by somebody's own case.
+        ("DELETE FROM usage.click WHERE click_id = 8",
+         {"usage.click": {"erased": 39, "not_due": 1}, "usage.visit": {"erased": 20}}, ([], [])),
+        # A row that is not due came, and refers to one that is.
+        ("INSERT INTO usage.click VALUES (1000, 4, 'x', '2026-01-01')",
+         {"usage.click": {"erased": 40}, "usage.visit": {"erased": 19, "needed": 1}}, ([4], [1000])),
+        # A hold names the owner of visits 4 and 14 by now.
+        ("hold", {"usage.click": {"erased": 36, "not_due": 4}, "usage.visit": {"erased": 18, "not_due": 2}},
+         ([4, 14], [8, 9, 28, 29])),
+    ],
+)  # fmt: skip
+def test_what_falls_out_of_a_piece_stays_and_the_rest_goes(
+    logs: Logs, what: str, said: dict[str, dict[str, int]], stay: tuple[list[int], list[int]]
+) -> None:
+    clearing = logs.clearing()
+    plan = plan_of(clearing)
+    if what == "hold":
+        logs.held = HeldPeople((HELD,), {"HOLD-000001": frozenset({"A4"})})
+    else:
+        logs.sql(what)
+    assert logs.dispose(clearing, plan) == said
+    assert logs.sql(f"SELECT visit_id FROM usage.visit WHERE visit_id <= {DUE} ORDER BY 1") == stay[0]
+    assert logs.sql(f"SELECT click_id FROM usage.click WHERE visit_id <= {DUE} ORDER BY 1") == stay[1]
+    located = {x.dataset: x.items for x in clearing.settled(STEP).located}
+    assert located["usage.click"] == said["usage.click"]["erased"]
+    assert located["usage.visit"] == said["usage.visit"]["erased"]
+
+
+def test_what_a_cascade_would_take_along_is_looked_for_before(logs: Logs) -> None:
+    logs.sql(
+        "ALTER TABLE usage.click DROP CONSTRAINT click_visit_id_fkey,"
+        " ADD FOREIGN KEY (visit_id) REFERENCES usage.visit ON DELETE CASCADE"
+    )
+    clearing = logs.clearing()
+    plan = plan_of(clearing)
+    logs.sql("INSERT INTO usage.click VALUES (1000, 4, 'x', '2026-01-01')")
+    said = logs.dispose(clearing, plan)
+    assert said["usage.visit"] == {"erased": DUE - 1, "needed": 1}
+    assert logs.sql("SELECT click_id FROM usage.click WHERE click_id = 1000") == [1000]
+
+
+def test_a_piece_is_found_by_its_keys(logs: Logs) -> None:
+    """Not by the date's index: a piece would read every row that is due, and a hundred pieces a hundred times as many."""
+    logs.sql(
+        "INSERT INTO usage.visit SELECT i, 'A1', '10.0.0.1', 'x', '2025-01-01' FROM generate_series(100, 30000) AS i; ANALYZE"
+    )
+    clearing = logs.clearing()
+    plan_of(clearing)
+    with clearing._server.connect() as connection:
+        look = clearing.looks(clearing._server, connection, Live.read(connection))["usage.visit"]
+        for statement in (
+            "DELETE FROM usage.visit AS t WHERE " + look.going(_few()).as_string(connection),
+            look.again(_few()).as_string(connection),
+        ):
+            plan = "\n".join(r[0] for r in connection.execute(("EXPLAIN " + statement).encode()))
+            assert (
+                "using visit_pkey" in plan
+                and "visited_at_idx" not in plan
+                and "Seq Scan on visit" not in plan
+            )
+
+
+def _few() -> psycopg.sql.Composable:
+    return psycopg.sql.SQL(
+        'SELECT a.visit_id FROM "q_case_000001_s1"."usage.visit" AS a WHERE a.item <= 2000'
+    )
