@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import get_current_context
-from quietus_console.handing_out import hand_out
+from quietus_console.handing_out import hand_out, hand_out_each
 from quietus_console.questions import NOT_TONIGHT, chose, person
 from quietus_console.work import desk, now, step, today
 
@@ -76,10 +76,13 @@ def prove(found: Found) -> str:
 
 @step(pool="proofs")
 def certify(found: Found) -> str:
-    """The night's certificate; and nights whose last one is final are closed."""
+    """The night's certificate; those of nights before that can be proved by now; and nights whose last one is final are
+    closed."""
     where = hand_out(desk(), found["case"]) if found["case"] else "no certificate of nothing"
+    rest, failed = night_proofs.take_up(desk(), found["night"], **now())
+    uncertified = hand_out_each(desk(), rest)
     closed = night_proofs.close_finished(desk(), **now())
-    return f"{where}; {len(closed)} nights closed"
+    return "; ".join((where, f"{len(rest)} taken up", *failed, *uncertified, f"{len(closed)} nights closed"))
 
 
 @step(retries=0)

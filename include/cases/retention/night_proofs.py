@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from datetime import date
 
-from include.cases import book, papers
+from include.cases import book, papers, units
 from include.cases.closing import open_backup_track, rest
 from include.cases.provers import record
 from include.cases.proving import balance
+from include.cases.retention import counted, nights
 from include.cases.retention import night as nightly
-from include.cases.retention import nights
 from include.cases.retention.night import Night, Seen
 from include.cases.rooms import Desk
-from include.model.errors import NotProved, Refused
-from include.model.flow import Plan, Step
-from include.model.words import CaseState
+from include.cases.situation import facts
+from include.model.errors import NotProved, QuietusError, Refused
+from include.model.flow import Evidence, Plan, Step
+from include.model.words import CaseState, UnitState
 
 LOOKS = 3  # times that a night is located, at most, before a person looks into it
 
@@ -42,28 +43,23 @@ def plan_and_prove(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
 
 def prove(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
     """What went is gone; no row but these was written; and no more is due than the night says that it left."""
+    _, step = _night(desk, case_no)
+    night, seen, needed = nightly.end(desk, step)
+    return record(desk, _looked(desk, night, step, seen, needed), as_of=as_of, actor=actor)
+
+
+def _looked(desk: Desk, night: Night, step: Step, seen: Seen, needed: dict[str, int]) -> list[Evidence]:
     from include import proofs
     from include.proofs import limits
 
-    _, step = _night(desk, case_no)
-    plan = _plan(desk, case_no)
-    night, seen, needed = nightly.end(desk, step)
+    plan = _plan(desk, step.case_no)
+    due = {d.id: seen.of(d.id) for d in desk.catalogue.datasets}
     owned_up = _owned_up(desk, night, seen, needed)
-    found = [
+    return [
         *limits.gone(desk.catalogue, desk.connections, step, plan),
         *proofs.touched(desk.catalogue, desk.connections, step, plan),
-        *limits.left(
-            desk.catalogue,
-            step,
-            plan,
-            {d.id: seen.of(d.id) for d in desk.catalogue.datasets},
-            owned_up,
-            seen.unverified,
-        ),
+        *limits.left(desk.catalogue, step, plan, due, owned_up, seen.unverified),
     ]
-    said = record(desk, found, as_of=as_of, actor=actor)
-    _settle_earlier(desk, case_no, actor)
-    return said
 
 
 def _owned_up(desk: Desk, night: Night, seen: Seen, needed: dict[str, int]) -> dict[str, int]:
@@ -82,30 +78,58 @@ def _owned_up(desk: Desk, night: Night, seen: Seen, needed: dict[str, int]) -> d
     }
 
 
-def _settle_earlier(desk: Desk, case_no: str, actor: str) -> None:
-    """What an earlier night left is not due any more: this night's look says so of the whole estate."""
-    with desk.book() as conn, book.deed(conn, case_no):
-        rows = conn.execute(
-            "SELECT DISTINCT f.case_no FROM casebook.finding f JOIN casebook.night n USING (case_no)"
-            " WHERE f.code = 'due_not_proved' AND f.settled_at IS NULL AND f.case_no <> %s ORDER BY 1",
-            (case_no,),
-        ).fetchall()
-        for row in rows:
-            papers.settle_findings(
-                conn,
-                row["case_no"],
-                "due_not_proved",
-                None,
-                actor=actor,
-                settlement=f"gone since, by {case_no}",
-            )
-
-
 def finish(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
     """Balance the books, and let the case wait for backups. Where it stands then."""
     balance(desk, case_no, as_of=as_of, actor=actor)
     open_backup_track(desk, case_no, as_of=as_of, actor=actor)
     return rest(desk, case_no, as_of=as_of, actor=actor).state.value
+
+
+def take_up(desk: Desk, night_id: int, *, as_of: date, actor: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Nights of the same schedule up to this one that ended and were not proved, or have no certificate yet: what they said is
+    looked at again, since a later night took what was still due. The cases that may be certified now; and what the others say,
+    which stand as they are."""
+    with desk.book() as conn:
+        rows = conn.execute(
+            "SELECT n.case_no FROM casebook.night n JOIN casebook.night AS now ON now.night_id = %s"
+            " JOIN casebook.case_ c ON c.case_no = n.case_no WHERE n.ended_at IS NOT NULL"
+            " AND n.schedule = now.schedule AND n.night_id <= now.night_id"
+            " AND (c.state = 'acting' OR (c.state = 'waiting' AND NOT EXISTS"
+            "  (SELECT FROM casebook.certificate f WHERE f.case_no = n.case_no))) ORDER BY n.night_id",
+            (night_id,),
+        ).fetchall()
+    rest_, failed = [], []
+    for row in rows:
+        case_no = str(row["case_no"])
+        try:
+            if _again(desk, case_no, as_of=as_of, actor=actor) is CaseState.WAITING:
+                rest_.append(case_no)
+        except QuietusError as error:
+            failed.append(str(error))
+    return tuple(rest_), tuple(failed)
+
+
+def _again(desk: Desk, case_no: str, *, as_of: date, actor: str) -> CaseState:
+    with desk.book() as conn:
+        case = book.case(conn, case_no)
+    if case.state is CaseState.ACTING:
+        night, step = _night(desk, case_no)
+        with desk.book() as conn:
+            counts = counted.words(conn, step.id)
+        seen = nightly.look(desk, night.as_of, night.at)
+        needed = {d: w["needed"] for d, w in counts.items()}
+        _tried_again(desk, case_no, as_of, actor)
+        record(desk, _looked(desk, night, step, seen, needed), as_of=as_of, actor=actor)
+        return CaseState(finish(desk, case_no, as_of=as_of, actor=actor))
+    return case.state
+
+
+def _tried_again(desk: Desk, case_no: str, as_of: date, actor: str) -> None:
+    """Row 13: what was not proved gone goes again. A later night's deed was the other try."""
+    with desk.book() as conn, book.deed(conn, case_no):
+        base = facts(conn, book.case(conn, case_no, lock=True), as_of)
+        failed = [u for u in units.of_case(conn, case_no) if u.state is UnitState.DELETE_FAILED]
+        units.move(conn, failed, UnitState.DELETING_LIVE, lambda u: u.facts(base), actor)
 
 
 def close_finished(desk: Desk, *, as_of: date, actor: str) -> tuple[str, ...]:

@@ -13,15 +13,18 @@ from include.cases.rooms import Desk
 
 
 def run(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) -> Night:
-    """Go through a night, or go on with the one that is under way. One that waits for a person's word is left there."""
+    """Go through a night, or go on with the one that is under way; then take up those before it that were not proved. One that
+    waits for a person's word is left there."""
     night = nightly.begin(desk, as_of=as_of, at=at, actor=actor)
-    if night.case_no is None or night.waits_for_a_person:
+    if night.waits_for_a_person:
         return night
-    case_no = night.case_no
-    proofs.plan_and_prove(desk, case_no, as_of=as_of, actor=actor)
-    nightly.dispose(desk, case_no, as_of=as_of, actor=actor)
-    proofs.prove(desk, case_no, as_of=as_of, actor=actor)
-    proofs.finish(desk, case_no, as_of=as_of, actor=actor)
-    certifying.certify(desk, case_no, as_of=as_of, actor=actor)
+    if (case_no := night.case_no) is not None:
+        proofs.plan_and_prove(desk, case_no, as_of=as_of, actor=actor)
+        nightly.dispose(desk, case_no, as_of=as_of, actor=actor)
+        proofs.prove(desk, case_no, as_of=as_of, actor=actor)
+        proofs.finish(desk, case_no, as_of=as_of, actor=actor)
+    rest, _ = proofs.take_up(desk, night.night_id, as_of=as_of, actor=actor)
+    for case in rest:  # tonight's is one of them
+        certifying.certify(desk, case, as_of=as_of, actor=actor)
     with desk.book() as conn:
         return nights.of_id(conn, night.night_id)

@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from include.cases import book, papers
+from include.cases import book, certifying, papers
 from include.cases.keys import FileKeyStore
 from include.cases.retention import night as nightly
-from include.cases.retention import night_proofs as proofs
-from include.cases.retention import nights
+from include.cases.retention import nights, whole
 from include.cases.retention.nights import Night
 from include.cases.rooms import Desk
 from include.ledger.screen import screened
@@ -106,6 +105,7 @@ class House:
     records: Callable[[str], str]
     keys: FileKeyStore
     ledger: list[tuple[str, dict[str, Any], str]] = field(default_factory=list)
+    certified: list[str] = field(default_factory=list)
 
     # --- Connections
     def postgres(self, connection: str, role: Role) -> str:
@@ -140,19 +140,34 @@ class House:
     def begin(self, day: date = DAY) -> Night:
         return nightly.begin(self.desk, as_of=day, actor=ROBOT)
 
-    def night(self, day: date = DAY, *, budget: int | None = None, tries: int = 1) -> Night:
-        """A whole one up to its certificate, or what is left of the one that is under way. ``tries``: of the deed."""
-        night, on = self.begin(day), {"as_of": day, "actor": ROBOT}
-        if (no := night.case_no) is not None:
-            if budget is not None and night.budget is None:
-                self.sql("UPDATE casebook.night SET needs_word = 'a test' WHERE case_no = %s", no)
-                nightly.approve(self.desk, no, budget=budget, as_of=day, actor="ops/li")
-            proofs.plan_and_prove(self.desk, no, **on)  # type: ignore[arg-type]
+    def night(
+        self, day: date = DAY, *, budget: int | None = None, tries: int = 1, before: Callable[[], object] = lambda: None,
+        then: Callable[[], object] = lambda: None,
+    ) -> Night:  # fmt: skip
+        """A whole one, or what is left of the one that is under way. ``tries``: of the deed; ``before``, ``then``: what happens
+        before and after it."""
+        if budget is not None:
+            no = str(self.begin(day).case_no)
+            self.sql("UPDATE casebook.night SET needs_word = 'a test' WHERE case_no = %s", no)
+            nightly.approve(self.desk, no, budget=budget, as_of=day, actor="ops/li")
+        dispose = nightly.dispose
+
+        def deed(*of: Any, **more: Any) -> Any:
+            before()
             for _ in range(tries):
-                nightly.dispose(self.desk, no, **on)  # type: ignore[arg-type]
-            proofs.prove(self.desk, no, **on)  # type: ignore[arg-type]
-            proofs.finish(self.desk, no, **on)  # type: ignore[arg-type]
-        return self.of(night)
+                done = dispose(*of, **more)
+            then()
+            return done
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(nightly, "dispose", deed)
+            patch.setattr(certifying, "certify", self._certify)
+            return whole.run(self.desk, as_of=day, actor=ROBOT)
+
+    def _certify(self, desk: Desk, case_no: str, **_: Any) -> None:
+        with desk.book() as conn:
+            certifying._may_be_certified(conn, book.case(conn, case_no))
+        self.certified.append(case_no)
 
     def of(self, night: Night) -> Night:
         with self.desk.book() as conn:

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from include.cases.retention import night as nightly
+from include.cases.retention import nights
 from include.cases.retention.nights import NEEDED
-from include.model.errors import Refused
+from include.model.errors import NotProved, Refused
 from include.model.words import CaseState
 from tests.cases.retention.house import DAY, DUE, GONE, House, Pieces
 
@@ -64,3 +65,26 @@ def test_a_dataset_that_is_left_unfinished_and_needed_says_both(house: House) ->
     again = house.night(DAY + timedelta(days=1))
     assert house.counts(again) == {"s.ticket": {"erased": 2, "needed": 1}}
     assert house.left(again)[1:] == _needed("s.ticket")
+
+
+def test_a_night_that_was_not_proved_is_taken_up_by_the_next(house: House) -> None:
+    def import_again() -> None:
+        house.company.sql(
+            "INSERT INTO u.visit SELECT 1, id, '2025-01-01', '/' FROM a.account WHERE id LIKE '%2'"
+        )
+
+    with pytest.raises(NotProved):
+        house.night(then=import_again)
+    with house.desk.book() as conn:
+        (first,) = nights.latest(conn)
+    assert house.state(first) is CaseState.ACTING
+    assert house.findings(first) == {"gone_not_proved", "due_not_proved"}
+    second = house.night(DAY + timedelta(days=1))
+    assert (second.gone, second.case_no != first.case_no) == (1, True)
+    assert [house.state(n) for n in (first, second)] == [CaseState.WAITING] * 2
+    assert house.findings(first) == house.findings(second) == set()
+    assert house.certified == [first.case_no, second.case_no]
+    as_it_was = house.of(first)
+    assert (as_it_was.gone, as_it_was.remaining) == (sum(GONE.values()), 2), (
+        "what it said is not written anew"
+    )
