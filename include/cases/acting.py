@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from include.cases import book, papers, planner, subjects, units
+from include.cases import book, dormant, papers, planner, subjects, units
 from include.cases.book import Case, Conn
 from include.cases.deciding import FURTHER, notices_written, provisions, write_notices
 from include.cases.discretion import discretion
@@ -20,7 +20,7 @@ from include.model.doors import Store
 from include.model.errors import Drifted, Refused
 from include.model.flow import Finding, Line, Located, Plan, Receipt, Step, Survey
 from include.model.times import observed_now
-from include.model.words import CaseState, UnitState
+from include.model.words import CaseState, Ground, UnitState
 
 _TRIES = 3  # a survey may be overtaken by an upload that was under way; then it is made again
 
@@ -38,7 +38,7 @@ def restrict(desk: Desk, case_no: str, *, as_of: date, actor: str) -> tuple[Rece
         if case.own_initiative and not notices_written(conn, case):
             write_notices(desk, case_no, as_of=as_of, actor=actor)
         approved = _approved(conn, case)
-        _something_to_do(case, approved)
+        _something_to_do(desk, conn, case, approved, as_of)
         with book.deed(conn, case_no):
             row = papers.open_step(conn, case, "live", as_of, planner.restricting(case.ground))
         step = row.step(case, subjects.ids(conn, desk.keys, case))
@@ -97,10 +97,16 @@ def _may_act(case: Case) -> None:
         )
 
 
-def _something_to_do(case: Case, approved: Plan) -> None:
-    """A case about a part of somebody that has come to nothing before it began is closed, and not acted on."""
-    ours = case.state is CaseState.ASSESSING and case.own_initiative and not case.ground.whole_person
-    if ours and all(x.not_reached for x in approved.lines):
+def _something_to_do(desk: Desk, conn: Conn, case: Case, approved: Plan, as_of: date) -> None:
+    """A case of ours that has come to nothing before it began is closed, and not acted on: nothing of a part is left, or the
+    account that slept is used again."""
+    if case.state is not CaseState.ASSESSING or not case.own_initiative:
+        return
+    if case.ground is Ground.DORMANT:
+        nothing = any(not dormant.sleeps(desk, who, as_of) for who in subjects.ids(conn, desk.keys, case))
+    else:
+        nothing = not case.ground.whole_person and all(x.not_reached for x in approved.lines)
+    if nothing:
         raise Refused(
             "it reaches nothing any more", about=case.case_no,
             next_step="`quietus retention unasked --open` closes it; the next night does, too",

@@ -150,10 +150,8 @@ def open_night(desk: Desk, conn: Conn, as_of: date, actor: str) -> str:
     return book.move(conn, case.case_no, CaseState.ASSESSING, facts(conn, case, as_of), actor).case_no
 
 
-def open_unasked_part(
-    desk: Desk, conn: Conn, account_id: str, *, ground: Ground, as_of: date, actor: str
-) -> str:
-    """A case of our own initiative about a part of one person, which its ground names. Its number."""
+def open_unasked(desk: Desk, conn: Conn, account_id: str, *, ground: Ground, as_of: date, actor: str) -> str:
+    """A case of our own initiative about one person: the whole, or the part that its ground names. Its number."""
     case = _new(
         desk, conn, (subjects.screened(account_id),), kind=book.NIGHTLY, ground=ground, channel=Channel.SCHEDULE,
         requester=Requester.US, trigger_user=actor, received_at=observed_now(), on=as_of,

@@ -37,6 +37,7 @@ ARTICLES: dict[Ground, str] = {
     Ground.PURPOSE_ACHIEVED: "PIPL 47",
     Ground.SHUTDOWN: "policy 5.6",
     Ground.ENTRUSTMENT_ENDED: "PIPL 21; policy 1.2(5)",
+    Ground.DORMANT: "PIPL 19, 47",
 }
 """The sentence of the policy, or of the law where the policy omits it, that each ground rests on."""
 

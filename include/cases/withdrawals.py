@@ -145,7 +145,7 @@ def follow(desk: Desk, account_id: str, mine: Sequence[Withdrawal], *, as_of: da
         fresh = [w for w in mine if (w.purpose, w.at) not in followed]
         if not fresh:
             return None
-        case_no = opening.open_unasked_part(
+        case_no = opening.open_unasked(
             desk, conn, account_id, ground=Ground.WITHDRAWN_CONSENT, as_of=as_of, actor=actor
         )
         with conn.cursor() as cursor:

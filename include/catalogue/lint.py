@@ -367,6 +367,9 @@ def _measures(report: Report) -> None:
 
 def _queries(report: Report) -> None:
     asked = {b.start.query for d in report.catalogue.datasets for b in d.binds if b.start and b.start.query}
+    asked |= {
+        d.accounts.dormancy.last_use for d in report.catalogue.datasets if d.accounts and d.accounts.dormancy
+    }
     _unasked(report, "starting_points", report.catalogue.starting_points, asked)
 
 

@@ -253,7 +253,11 @@ def _parts(report: Report, index: int, dataset: Dataset) -> None:
     own = [link.column for link in dataset.links if link.column and link.ownership is Ownership.SOLE]
     named: list[tuple[str, str, str | None]] = []
     if dataset.accounts is not None:
-        named += (("accounts", key, name) for key, name in dataset.accounts.model_dump().items())
+        named += [
+            ("accounts", "ended", dataset.accounts.ended),
+            ("accounts", "began", dataset.accounts.began),
+        ]
+        _dormancy(report, index, dataset)
         if not table or len(dataset.key) != 1 or dataset.key[0] not in own:
             report.add("datasets", index, ("accounts",), "its key is not the account id alone",
                        "declare it of the table whose rows are the accounts")  # fmt: skip
@@ -280,6 +284,23 @@ def _parts(report: Report, index: int, dataset: Dataset) -> None:
     for part, key, name in named:
         if name is not None and name not in dataset.columns:
             no_column(report, index, (part, key), dataset, name)
+
+
+def _dormancy(report: Report, index: int, dataset: Dataset) -> None:
+    """Its period is one of the table's own rule, and what it asks is there."""
+    said = dataset.accounts.dormancy if dataset.accounts is not None else None
+    if said is None:
+        return
+    place = ("accounts", "dormancy")
+    own = next((r for r in report.catalogue.rules if dataset.binds and r.id == dataset.binds[0].rule), None)
+    if own is None or said.period not in {p.name for p in own.periods}:
+        report.add("datasets", index, (*place, "period"), f"the table's own rule has no period '{said.period}'",
+                   "name one of its periods")  # fmt: skip
+    if said.last_use not in report.catalogue.starting_points:
+        report.add("datasets", index, (*place, "last_use"), f"there is no starting_points/{said.last_use}.sql",
+                   "write it, or correct the name")  # fmt: skip
+    if said.noticed not in dataset.columns:
+        no_column(report, index, (*place, "noticed"), dataset, said.noticed)
 
 
 def _rests(report: Report, index: int, dataset: Dataset) -> None:

@@ -1,7 +1,9 @@
-"""``quietus retention unasked``: consents that were withdrawn and cases whose date has come; with ``--open``, new cases."""
+"""``quietus retention unasked``: consents that were withdrawn, accounts that sleep, cases whose date has come; and new cases."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +12,7 @@ from include.commands import _common as common
 from include.commands._options import AsJson
 from include.commands._retention import as_json as tell
 from include.commands._retention import figures
+from include.model.errors import Refused
 
 if TYPE_CHECKING:
     from include.cases.unasked import Looked
@@ -30,12 +33,19 @@ def unasked(
             min=1, help="With --open: for so many people; a person's word, if more are found than ever."
         ),
     ] = None,
+    to_tell: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the ids of accounts whose holders are to be told to this new file, for whoever tells."
+        ),
+    ] = None,
     actor: Annotated[
         str, typer.Option(help="With --open: who opens them, as role/name.")
     ] = "ops/command-line",
     as_json: AsJson = False,
 ) -> None:
-    """Consents that were withdrawn, and cases of which a date has come: what waits. The DAG sees to both every night.
+    """Consents that were withdrawn, accounts that sleep, and cases of which a date has come: what waits. The DAG sees to it
+    every night.
 
     Exit status 0: nothing waits; 1: something does; 4: with --open, so much that a person has to give a word.
     """
@@ -45,7 +55,10 @@ def unasked(
     if not open_:
         seen = look.look(desk, today)
         _tell(seen, as_json)
-        raise typer.Exit(1 if seen.withdrawn.to_follow or seen.begun or seen.woken else 0)
+        if to_tell is not None:
+            _write(to_tell, seen.asleep.to_tell)
+        waits = seen.withdrawn.to_follow or seen.asleep.due or seen.asleep.to_tell or seen.begun or seen.woken
+        raise typer.Exit(1 if waits else 0)
     if at_most is None and (why := look.look(desk, today).needs_word):
         common.say(f"nothing was opened; a person has to look: {why}")
         common.say("then: quietus retention unasked --open --at-most N --actor ROLE/NAME")
@@ -60,6 +73,18 @@ def unasked(
     raise typer.Exit(1 if made.cases or made.left else 0)
 
 
+def _write(file: Path, ids: Sequence[str]) -> None:
+    """One id a line, for its owner alone to read. Raises Refused if something is there already."""
+    try:
+        file.touch(0o600, exist_ok=False)
+        file.write_text("".join(f"{who}\n" for who in ids), encoding="utf-8")
+    except OSError as error:
+        raise Refused(
+            f"the file cannot be made ({error.strerror})", about="--to-tell", next_step="name a new file"
+        ) from None
+    common.say(f"{len(ids):,} account ids written; note in the company's own table when each holder was told")
+
+
 def _tell(seen: Looked, as_json: bool) -> None:
     w = seen.withdrawn
     rows = [
@@ -69,6 +94,14 @@ def _tell(seen: Looked, as_json: bool) -> None:
         {"withdrawn consents": "nothing that rested on it is left", "many": w.nothing_there},
         {"withdrawn consents": "nothing rests on it alone: all stays, by contract or law", "many": w.needed},
         {"withdrawn consents": "withdrawn before it was given: taken for one that stands", "many": w.unclear},
+    ]  # fmt: skip
+    a = seen.asleep
+    sleeping = [
+        {"dormant accounts": "holder to be told", "many": len(a.to_tell)},
+        {"dormant accounts": "told, and time left", "many": a.told},
+        {"dormant accounts": "to be cancelled", "many": len(a.due)},
+        {"dormant accounts": "left to a hold", "many": a.held},
+        {"dormant accounts": "have a case about the whole person", "many": a.taken_along},
     ]  # fmt: skip
     if as_json:
         counts = {"to_follow": len(w.to_follow), "people": w.people, "followed": w.followed, "taken_along": w.taken_along,
@@ -85,6 +118,11 @@ def _tell(seen: Looked, as_json: bool) -> None:
         )
         return
     figures(rows, ("withdrawn consents", "many"))
+    common.say("")
+    if a.off:
+        common.say(f"dormant accounts: off, for {a.off}")
+    else:
+        figures(sleeping, ("dormant accounts", "many"))
     if seen.needs_word:
         common.say(f"more than ever: {seen.needs_word}; a person's word is needed (--at-most)")
     for case_no in seen.begun:

@@ -344,11 +344,23 @@ class Effect(Declared):
     reason: str
 
 
+class Dormancy(Declared):
+    """That an account which nobody uses comes to an end by a company period of the table's own rule, once its holder was told."""
+
+    period: str
+    last_use: (
+        str  # the starting point that says when each was used last; null: it is in use, whatever the day
+    )
+    noticed: str  # the column that is set when its holder was told
+    notice: Iso8601Period  # how long the holder has from then on
+
+
 class Accounts(Declared):
     """That the rows of a table *are* the accounts, by whose id every case begins."""
 
     ended: str | None = None  # the column that is set once the account is cancelled
     began: str | None = None  # the column that says since when it is there
+    dormancy: Dormancy | None = None
 
 
 class Transfers(Declared):

@@ -105,6 +105,7 @@ class Ground(StrEnum):
     PURPOSE_ACHIEVED = "purpose_achieved"
     SHUTDOWN = "shutdown"
     ENTRUSTMENT_ENDED = "entrustment_ended"
+    DORMANT = "dormant"
 
     @property
     def own_initiative(self) -> bool:
@@ -116,6 +117,7 @@ class Ground(StrEnum):
             Ground.MINOR,
             Ground.SHUTDOWN,
             Ground.WITHDRAWN_CONSENT,
+            Ground.DORMANT,
         )
 
     @property
@@ -127,6 +129,7 @@ class Ground(StrEnum):
             Ground.SERVICE_ENDED,
             Ground.MINOR,
             Ground.SHUTDOWN,
+            Ground.DORMANT,
         )
 
     @property
@@ -134,7 +137,7 @@ class Ground(StrEnum):
         """What a person may ask for today. A ground that reaches only a part cannot be carried out until the part can
         be named, and is refused rather than taken for the whole. What a partner entrusted to us it asks for itself,
         and its part is known (PIPL 21)."""
-        return self.whole_person and self is not Ground.SHUTDOWN
+        return self.whole_person and self not in (Ground.SHUTDOWN, Ground.DORMANT)
 
 
 class Channel(StrEnum):

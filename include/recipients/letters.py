@@ -30,6 +30,7 @@ GROUNDS = {
     Ground.PURPOSE_ACHIEVED: "处理目的已实现",
     Ground.SHUTDOWN: "产品或服务停止运营",
     Ground.ENTRUSTMENT_ENDED: "委托方要求返还或者删除",
+    Ground.DORMANT: "账号长期未使用，经通知后仍未使用，已予注销",
 }
 LAWS = {
     "PIPL": "《个人信息保护法》",

@@ -14,11 +14,16 @@ from include.model.errors import NotProved
 
 @step(pool="disposals")
 def follow() -> str | None:
-    """Look who took back a consent, and open a case for each; if there are more than ever before, why nothing was opened."""
-    if why := unasked.look(desk(), today()).needs_word:
-        return why
-    unasked.open_cases(desk(), **now())
-    return None
+    """Look who took back a consent, and which accounts sleep, and open a case for each; what waits for a person, in words."""
+    looked = unasked.look(desk(), today())
+    waits = []
+    if looked.needs_word:
+        waits.append(f"no case was opened: {looked.needs_word} (--open --at-most N --actor ROLE/NAME)")
+    else:
+        unasked.open_cases(desk(), **now())
+    if many := len(looked.asleep.to_tell):
+        waits.append(f"the holders of {many} accounts that sleep are to be told (--to-tell FILE)")
+    return "; ".join(waits) or None
 
 
 @step(task_id="cases")
@@ -37,10 +42,7 @@ def without_a_run() -> list[dict[str, Any]]:
 
 @step(retries=0)
 def nobody_waits(why: str | None) -> str:
-    """Red while withdrawals wait for a person's word."""
+    """Red while something waits for a person: a word that so many may go, or a holder who is to be told."""
     if why:
-        raise NotProved(
-            f"no case was opened: {why}", about="unasked deletion",
-            next_step="read `quietus retention unasked`, then: quietus retention unasked --open --at-most N --actor ROLE/NAME",
-        )  # fmt: skip
+        raise NotProved(why, about="unasked deletion", next_step="see `quietus retention unasked`")
     return "nobody waits"

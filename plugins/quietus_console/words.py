@@ -41,6 +41,7 @@ GROUNDS: Mapping[Ground, Pair] = {
     Ground.PURPOSE_ACHIEVED: ("目的已实现", "purpose achieved"),
     Ground.SHUTDOWN: ("停止运营", "shutdown"),
     Ground.ENTRUSTMENT_ENDED: ("委托终止", "a partner takes back what it entrusted"),
+    Ground.DORMANT: ("账户长期未使用", "account not used, after notice"),
 }
 CHANNELS: Mapping[Channel, Pair] = {
     Channel.APP: ("应用内", "in the app"),

@@ -453,7 +453,8 @@ CASES: dict[str, tuple[str, str, str, str]] = {
     ),
     "no accounts": (
         "datasets/account.yaml",
-        "  accounts: {ended: cancelled_at, began: registered_at}\n",
+        "  accounts: {ended: cancelled_at, began: registered_at,\n             dormancy: {period: dormant,"
+        " last_use: account_last_used, noticed: dormancy_noticed_at, notice: P30D}}\n",
         "",
         "which table holds the accounts",
     ),
@@ -495,9 +496,27 @@ CASES: dict[str, tuple[str, str, str, str]] = {
     ),
     "accounts that end by no column": (
         "datasets/account.yaml",
-        "accounts: {ended: cancelled_at, began: registered_at}",
-        "accounts: {ended: gone_at}",
+        "accounts: {ended: cancelled_at, began: registered_at,",
+        "accounts: {ended: gone_at,",
         "'gone_at' is not among the columns",
+    ),
+    "accounts that sleep by no period": (
+        "datasets/account.yaml",
+        "dormancy: {period: dormant,",
+        "dormancy: {period: asleep,",
+        "accounts.dormancy.period: the table's own rule has no period 'asleep'",
+    ),
+    "accounts of which nobody knows when they were used": (
+        "datasets/account.yaml",
+        "last_use: account_last_used,",
+        "last_use: last_seen,",
+        "there is no starting_points/last_seen.sql",
+    ),
+    "accounts of which nobody knows who was told": (
+        "datasets/account.yaml",
+        "noticed: dormancy_noticed_at,",
+        "noticed: told_at,",
+        "'told_at' is not among the columns",
     ),
     "a register without its column": (
         "datasets/partner.yaml",

@@ -27,6 +27,7 @@ from include.cases.keys import FileKeyStore
 from include.cases.rooms import Desk, stores
 from include.cases.units import Unit
 from include.catalogue import load
+from include.model.errors import Refused
 from include.model.flow import Line, Located, Plan, Step
 from include.model.keks import Keks
 from include.model.times import observed_now
@@ -67,7 +68,10 @@ class Places:
     def text(self, name: str) -> str:
         kek = base64.b64encode(KEK).decode()
         said = {"key_store": str(self.keys), "key_store_kek": kek, "object_keks": self.keks.text()}
-        return (said | {"sandbox": "it is one"})[name]
+        said["sandbox"] = "it is one"
+        if name not in said:
+            raise Refused("it is not declared", about=name)
+        return said[name]
 
 
 @dataclass(frozen=True)
