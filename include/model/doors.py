@@ -117,7 +117,12 @@ class Clearing(Protocol):
         that something which stays still needs, is passed over and leaves the area; the receipt counts it apart."""
 
     def settled(self, step: Step) -> Survey:
-        """What the area names after the disposal: the located items without those that were passed over."""
+        """What the area names after the disposal: the located items without those that were passed over, or not come to; of each
+        copy of which something was located, if only that it is none."""
+
+    def begun_under(self, step: Step) -> str | None:
+        """The fingerprint of the plan under which something was, or may have been, disposed of; None while nothing was. A
+        store without transactions says so from the first intent on, before there is a receipt."""
 
     def receipts(self, step: Step) -> Sequence[Receipt]:
         """What was done for this step so far."""

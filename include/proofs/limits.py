@@ -12,19 +12,21 @@ from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.flow import Check, Evidence, Plan, Step
 from include.model.times import observed_now
-from include.model.words import Rung, Verdict
-from include.proofs import suites
+from include.model.words import DatasetKind, Rung, Verdict
+from include.proofs import limits_objects, suites
 from include.proofs.asking import evidence
+from include.proofs.bucket import WORK
 from include.proofs.relational import definitions, each_store
 from include.proofs.run import ask
 from include.proofs.standbys import replayed
 
 
 def baseline(
-    catalogue: Catalogue, connections: Connections, step: Step, plan: Plan, due: Mapping[str, int]
-) -> list[Evidence]:
+    catalogue: Catalogue, connections: Connections, step: Step, plan: Plan, due: Mapping[str, int], *, work: str = WORK
+) -> list[Evidence]:  # fmt: skip
     """Before anything is disposed of: every located item is there, and as many are due as were located. ``due``: by dataset,
-    what the prover itself counts. Raises NotReachable if a store does not answer."""
+    what the prover itself counts. ``work``: the bucket of the S3 stores' step areas. Raises NotReachable if a store does not
+    answer."""
     found = []
     for reader, tables in each_store(catalogue, connections, step):
         mine = [x for x in plan.located if catalogue.dataset(x.dataset).store == reader.store]
@@ -37,26 +39,35 @@ def baseline(
                 for x in mine
             )
             found.append(evidence("baseline", step, plan, reader.store, checks))
+    for looking in limits_objects.stores(catalogue, connections, step, plan, work):
+        found.append(limits_objects.baseline(looking, plan, due))
     return found
 
 
-def gone(catalogue: Catalogue, connections: Connections, step: Step, plan: Plan) -> list[Evidence]:
-    """After it, here and on standbys: no located row is there, or it is cut. Raises NotReachable if a store does not answer."""
+def gone(
+    catalogue: Catalogue, connections: Connections, step: Step, plan: Plan, *, work: str = WORK
+) -> list[Evidence]:  # fmt: skip
+    """After it, here and on standbys: no located row is there, or it is cut; no version, marker or upload of a located object.
+    Raises NotReachable if a store does not answer."""
     found = []
     for reader, tables in each_store(catalogue, connections, step):
         if any(catalogue.dataset(x.dataset).store == reader.store for x in plan.located):
             questionnaire = suites.gone_items(tables, plan, definitions(reader, tables))
             checks = ask(questionnaire, reader) + replayed(reader, tables, plan) + suites.beyond(tables, plan)
             found.append(evidence("gone", step, plan, reader.store, checks))
+    for looking in limits_objects.stores(catalogue, connections, step, plan, work):
+        found.append(limits_objects.gone(looking, plan))
     return found
 
 
 def left(
     catalogue: Catalogue, step: Step, plan: Plan, due: Mapping[str, int], owned_up: Mapping[str, int],
-    unverified: Mapping[str, str],
+    unverified: Mapping[str, str], partly: frozenset[str] = frozenset(),
 ) -> list[Evidence]:  # fmt: skip
     """After it, over the whole estate: no more is due of any dataset than the night says that it left. ``due``: what the prover
-    counts now; ``owned_up``: what was left, by receipts and refusals; ``unverified``: what could not be asked."""
+    counts now; ``owned_up``: what was left, by receipts and refusals; ``unverified``: what could not be asked, and why;
+    ``partly``: those of which only a part could not be, such as objects that lead to nobody: the rest is counted, and they are
+    named. Records in shared files are not asked about at all: a night claims nothing of them."""
     stores = dict.fromkeys(catalogue.dataset(x.dataset).store for x in plan.located)
     return [
         Evidence(
@@ -64,10 +75,13 @@ def left(
             plan=plan.fingerprint(),
             checks=tuple(
                 Check(name=f"due.{d.id}", dataset=d.id, rung=Rung.R2, verdict=Verdict.UNVERIFIED, why=unverified[d.id])
-                if d.id in unverified
+                if d.id in unverified and d.id not in partly
                 else _counted("due", d.id, owned_up.get(d.id, 0), due.get(d.id, 0),
                               "more is due than the night says that it left")
-                for d in catalogue.of_store(store)
+                for d in catalogue.of_store(store) if d.kind is not DatasetKind.RECORDS
+            ) + tuple(
+                Check(name=f"strays.{d.id}", dataset=d.id, rung=Rung.R4, verdict=Verdict.UNVERIFIED, why=unverified[d.id])
+                for d in catalogue.of_store(store) if d.id in partly
             ),
         )
         for store in stores

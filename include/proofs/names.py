@@ -30,7 +30,7 @@ NAMES = (
         "baseline", "cohort", (POSTGRES, S3), "the step area is about the people of the step, and no others"
     ),
     Name("baseline", "seen", (POSTGRES, S3), "the prover finds by itself as many items as were located"),
-    Name("baseline", "there", (POSTGRES,), "and they are the same ones, key by key"),
+    Name("baseline", "there", (POSTGRES, S3), "and they are the same ones, key by key"),
     Name("baseline", "digest", (POSTGRES,), "and their digest is the one that the plan was made of"),
     Name("baseline", "keys", (S3,), "no key goes that opens an object which must stay"),
     Name(
@@ -64,7 +64,7 @@ NAMES = (
         "what is not closed, or could not be tried: rows or files are others' too, no policy enforced, no key",
         says_only=True,
     ),
-    Name("gone", "planned", (POSTGRES,), "the step area still says of each item what the plan says"),
+    Name("gone", "planned", (POSTGRES, S3), "the step area still says of each item what the plan says"),
     Name("gone", "anew", (POSTGRES, S3), "nothing of the person that the plan does not know"),
     Name("gone", "kept", (POSTGRES, S3), "what must stay is all there"),
     Name("gone", "frozen", (POSTGRES,), "what stays untouched was not written since the restriction"),
@@ -113,7 +113,10 @@ NAMES = (
     ),
     Name("anonymity", "grade", (POSTGRES,), "the grade of GB/T 42460-2023, as measured, is 3"),
     Name("anonymity", "originals", (POSTGRES,), "the files of its old table hold no original"),
-    Name("due", "due", (POSTGRES,), "no more is due of a dataset than the night says that it left"),
+    Name("due", "due", (POSTGRES, S3), "no more is due of a dataset than the night says that it left"),
+    Name(
+        "due", "strays", (S3,), "objects whose paths lead to nobody, so that no rule is known", says_only=True
+    ),
     Name("dragnet", "dragnet", (POSTGRES, S3), "no value of the person anywhere, declared or not"),
     Name("dragnet", "statistics", (POSTGRES,), "the planner's statistics hold no value that no row has"),
 )

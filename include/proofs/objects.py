@@ -288,7 +288,7 @@ def _objects(looking: Looking, plan: Plan, dataset: Dataset) -> None:
                 "bytes", dataset, copy, Rung.R4, 0, len(left) + len(new),
                 "versions, delete markers or open uploads that were to go are there",
             )  # fmt: skip
-            _replicas(looking, dataset, copy, lambda twin: _left_in(looking, twin, stay))
+            replicas(looking, dataset, copy, lambda twin: _left_in(looking, twin, stay))
         if _items(plan, dataset, copy, "unlink"):
             _unlinked(looking, dataset, copy)
 
@@ -350,10 +350,10 @@ def _records(looking: Looking, plan: Plan, dataset: Dataset) -> None:
             "bytes", dataset, copy, Rung.R4, sum(_items(plan, dataset, c, *staying) for c in COPIES),
             sum(seen.values()), "records of the person that were to go are in some version of the files",
         )  # fmt: skip
-        _replicas(looking, dataset, copy, lambda twin: _records_beyond(looking, plan, twin, staying))
+        replicas(looking, dataset, copy, lambda twin: _records_beyond(looking, plan, twin, staying))
 
 
-def _replicas(looking: Looking, dataset: Dataset, copy: CopyKind, left: Callable[[Dataset], int]) -> None:
+def replicas(looking: Looking, dataset: Dataset, copy: CopyKind, left: Callable[[Dataset], int]) -> None:
     """A bucket that is replicated has the bytes twice: looked at by the same questions, or R4 is not claimed."""
     try:
         for name in Bucket(looking.client, dataset.address).replicas():
@@ -388,4 +388,4 @@ def stores(catalogue: Catalogue, connections: Connections, step: Step, work: str
             yield Looking(catalogue, connections, step, store, work)
 
 
-__all__ = ["Looking", "QuietusError", "baseline", "gone", "stores"]
+__all__ = ["Looking", "QuietusError", "baseline", "gone", "replicas", "stores"]

@@ -13,7 +13,7 @@ import pytest
 
 from include.cases.retention import figures, latency, nights
 from include.cases.retention import night as nightly
-from include.cases.retention.behind import WAITS, behind_objects
+from include.cases.retention.behind import leads
 from include.cases.shelf import Shelf
 from include.ledger.verify import verify
 from include.model.times import observed_now, prc_date
@@ -22,6 +22,7 @@ from include.sandbox.api import ENDED, SETTLED, wait
 from tests.e2e.conftest import PATIENCE, House
 
 DAYS, HOURS = "retention_limits", "retention_hours"
+LOCKED = "objects.locked_evidence"
 AT_MOST = 400
 CODES = """
 INSERT INTO account.login_code (account_id, code_hash, mobile, sent_at)
@@ -74,14 +75,14 @@ def test_a_backlog_waits_for_a_person_goes_in_stages_and_is_certified(switched_o
     assert first.gone is not None and 0 < first.gone <= AT_MOST
     assert first.remaining == total - first.gone, "the number does not lie"
     said = run(house, DAYS, None)  # what is left was forecast: nobody is asked again
-    assert WAITS in said and "ra.biometric" in said, "what cannot go yet keeps the night red"
+    assert "objects.web_log" in said, "what is not read by age keeps the night red"
     last = of_days(house)[0]
-    waits = behind_objects(house.desk.catalogue)
     left = nightly.look(house.desk, prc_date(observed_now()))
-    assert {r.dataset for r in left.rows if r.due} <= {
-        *waits,
-        *(d.id for d in house.desk.catalogue.of_store("objects")),
-    }
+    stays = {r.dataset for r in left.rows if r.due}
+    assert stays <= {LOCKED, *leads(house.desk.catalogue)[LOCKED]}, (
+        "but for what is locked, and what it leads through"
+    )
+    assert (LOCKED in stays) == ("locked, the last of them until" in said)
     assert last.remaining == sum(r.due for r in left.rows)
     assert sum(n.gone or 0 for n in of_days(house)) >= total * 0.8
     assert last.case_no is not None

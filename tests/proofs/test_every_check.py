@@ -17,6 +17,7 @@ from tests.proofs import (
     test_controls_objects,
     test_controls_postgres,
     test_limits,
+    test_limits_objects,
     test_objects_restricted,
     test_sealed,
     test_standbys,
@@ -31,7 +32,7 @@ def test_every_name_has_a_planted_control() -> None:
     wanted = {(n.kind, n.what, store) for n in NAMES if not n.says_only for store in n.stores}
     assert wanted - CONTROLS.keys() == set()
     modules = (
-        test_anonymity, test_controls_objects, test_controls_postgres, test_drilling, test_limits,
+        test_anonymity, test_controls_objects, test_controls_postgres, test_drilling, test_limits, test_limits_objects,
         test_objects_restricted, test_scrub, test_sealed, test_standbys,
     )  # fmt: skip
     there = {n for m in modules for n in vars(m)}

@@ -1,4 +1,4 @@
-"""What a night asks of a database about each of its tables, and what it makes of the answer.
+"""What a night asks of a database about each of its tables, and about the paths of objects, and what it makes of the answer.
 
 The question is that of ``due`` (by days) or ``late`` (by the minute); the answer is judged again by the calendar here before
 anything is done about it. What two statutes collide over is nobody's to dispose of: a person decides (``quietus retention due``).
@@ -14,14 +14,16 @@ from typing import Any
 from include.cases.retention.due import look_at
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import binds, bounded, question
-from include.model.catalogue import Catalogue
+from include.model.catalogue import Catalogue, Dataset
 from include.model.errors import BooksDoNotBalance, QuietusError
 from include.model.interval import Bounded, Standing, interval
 from include.model.retention import Clock, Group, Limit
+from include.model.template import Template
 from include.model.words import DatasetKind
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.hours import Hours, short
 from include.stores.postgres.retention.look import Look
+from include.stores.postgres.retention.paths import PathHours, Paths
 from include.stores.postgres.server import Connection, Server
 
 PERIOD_OVER = "PIPL 47(1)(2)"
@@ -31,13 +33,12 @@ PERIOD_OVER = "PIPL 47(1)(2)"
 @dataclass
 class Asking:
     """The questions of one night. ``at``: the moment, for periods of less than a day; None: the night, by days. ``held``: whom
-    the holds of now name. ``waits``: datasets that are left, and why. ``unasked``: these, and those that could not be asked."""
+    the holds of now name. ``unasked``: datasets that could not be asked, and why."""
 
     catalogue: Catalogue
     as_of: date
     held: Callable[[], HeldPeople]
     at: datetime | None = None
-    waits: Mapping[str, str] = field(default_factory=dict)
     unasked: dict[str, str] = field(default_factory=dict)
 
     def looks(self, server: Server, connection: Connection, live: Live) -> Mapping[str, Look]:
@@ -45,9 +46,6 @@ class Asking:
         held = self.held()
         found: dict[str, Look] = {}
         for dataset in self.catalogue.of_store(server.store, DatasetKind.TABLE):
-            if dataset.id in self.waits:
-                self.unasked[dataset.id] = self.waits[dataset.id]
-                continue
             try:
                 asked = question(self.catalogue, dataset, self.as_of)
                 if self.at is not None and not any(short(x) for x in asked.limits):
@@ -58,6 +56,34 @@ class Asking:
                 continue
             found[dataset.id] = look if self.at is None else Hours(**look.asked(), at=self.at)
         return found
+
+    def objects(self, store: str) -> tuple[Dataset, ...]:
+        """The datasets of objects of a store that have a limit to ask about."""
+        found = []
+        for dataset in self.catalogue.of_store(store, DatasetKind.OBJECTS):
+            try:
+                asked = question(self.catalogue, dataset, self.as_of)
+            except QuietusError as error:
+                self.unasked[dataset.id] = str(error)
+                continue
+            if self.at is None or any(short(x) for x in asked.limits):
+                found.append(dataset)
+        return tuple(found)
+
+    def paths(
+        self, server: Server, connection: Connection, live: Live, dataset: Dataset, held: HeldPeople
+    ) -> Paths:  # fmt: skip
+        """A look at the paths of a dataset of objects, by the database that knows when their clocks started."""
+        it = look_at(
+            self.catalogue, server, connection, live, question(self.catalogue, dataset, self.as_of), held
+        )
+        more: dict[str, Any] = {
+            "variables": Template(dataset.prefix).variables,
+            "tallies": lambda _: iter(()),
+        }
+        if self.at is None:
+            return Paths(**it.asked(), **more)
+        return PathHours(**it.asked(), **more, at=self.at)
 
     def fates(self, look: Look, groups: Sequence[tuple[Any, ...]]) -> list[tuple[str, str] | None]:
         """Rule and law of each group. Raises BooksDoNotBalance if the store calls due what the calendar does not."""

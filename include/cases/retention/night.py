@@ -11,7 +11,7 @@ since, and a week of nights that were missed, is what the next night finds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -21,11 +21,14 @@ from include.cases.disposing import GOING, ask
 from include.cases.opening import open_night
 from include.cases.retention import counted, due, figures, forecast, late, nights, stopping
 from include.cases.retention.asking import PERIOD_OVER, Asking
-from include.cases.retention.behind import behind_objects
+from include.cases.retention.behind import Needed
 from include.cases.retention.due import Row
 from include.cases.retention.held import HeldPeople, held_people
 from include.cases.retention.nights import Night
+from include.cases.retention.objects import Partly
+from include.cases.retention.paths_due import PathsDue
 from include.cases.retention.proposals import in_earnest
+from include.cases.retention.stayed import STAYED, stayed
 from include.cases.rooms import Desk
 from include.cases.situation import facts
 from include.model.doors import Clearing
@@ -99,15 +102,14 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
         if (there := nights.under_way(conn, schedule)) is not None:
             return there
         about = asking(desk, as_of, at)
-        ours = {
-            d.id for c in clearings(desk, about) for d in desk.catalogue.of_store(c.id)
-        } - about.waits.keys()
+        ours = {d.id for c in clearings(desk, about) for d in desk.catalogue.of_store(c.id)}
         something = any(r.due for r in seen.rows if r.dataset in ours)
         case_no = open_night(desk, conn, as_of, actor) if something else None
         night = nights.begin(conn, case_no, schedule, as_of, at, seen.rows if something else [], seen.late)
         figures.keep_found(conn, night, seen.ages)
         for dataset, why in seen.unverified.items():
-            nights.tell(conn, night, "-", dataset, why_left=why)
+            rule = nights.STRAYS if isinstance(why, Partly) else nights.UNFINISHED
+            nights.tell(conn, night, rule, dataset, why_left=why)
     return night if night.case_no else _ended(desk, night, {}, seen, held)
 
 
@@ -147,7 +149,7 @@ def plan(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
         _may_go_on(night)
         plans = papers.plans(conn, case, "live")
         rooms = clearings(desk, asking(desk, night.as_of, night.at))
-        if plans and any(room.receipts(step) for room in rooms):
+        if plans and any(room.begun_under(step) for room in rooms):
             return plans[-1]
         every: list[Located] = []
         lines: list[Line] = []
@@ -193,23 +195,22 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
             raise Refused("there is no plan in force", about=case_no, next_step="plan first")
         ask(conn, case, {d.id for d in desk.catalogue.datasets}, as_of)
         with holds.none_unnoticed(conn, case_no):
-            rooms = clearings(
-                desk,
-                asking(desk, night.as_of, night.at),
-                conn=conn,
-                budget=_left_of(night, counted.words(conn, step.id)),
-            )
+            budget = Budget(None)
+            rooms = clearings(desk, asking(desk, night.as_of, night.at), conn=conn, budget=budget)
+            _keep_receipts(conn, case, step, rooms)  # of a run that was killed: its items count
+            budget.left = _left_of(night, counted.words(conn, step.id))
             located: list[Located] = []
             lines: list[Line] = []
-            planned: dict[str, int] = {}
+            planned: Counter[str] = Counter()
             for room in rooms:
                 mine = {d.id for d in desk.catalogue.of_store(room.id)}
                 begun = _planned(room, step, plans)
-                planned |= {x.dataset: x.items for x in begun.located if x.dataset in mine and x.items}
+                for x in begun.located:  # of each copy
+                    if x.dataset in mine and x.items:
+                        planned[x.dataset] += x.items
                 if any(x.items for x in plans[-1].located if x.dataset in mine):
                     room.dispose(step, begun)
-                with book.deed(conn, case_no):
-                    papers.keep_receipts(conn, case, [r for r in room.receipts(step) if r.verb == "dispose"])
+                _keep_receipts(conn, case, step, [room])
                 # What was planned and then passed over, all of it, is told as none: its units come to their end, too.
                 before = {x.dataset for x in plans[-1].located}
                 located += [x for x in room.settled(step).located if x.items or x.dataset in before]
@@ -232,10 +233,15 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
                 nights.tell(conn, night, rule, dataset, gone=gone)
             done = [d for d, n in planned.items() if d in counts and counts[d].total() >= n]
             nights.finished(conn, night, done)
-            for dataset, words in counts.items():
-                if words["needed"]:
-                    nights.needed(conn, night, dataset, words["needed"])
+            for dataset, (items, why) in stayed(papers.receipts(conn, step.id, "dispose")).items():
+                nights.tell(conn, night, nights.STAYED, dataset, needed=items, why_left=why)
     return made
+
+
+def _keep_receipts(conn: Conn, case: Case, step: Step, rooms: Sequence[Clearing]) -> None:
+    with book.deed(conn, case.case_no):
+        for room in rooms:
+            papers.keep_receipts(conn, case, [r for r in room.receipts(step) if r.verb == "dispose"])
 
 
 def _left_of(night: Night, counts: dict[str, Counter[str]]) -> int | None:
@@ -245,7 +251,7 @@ def _left_of(night: Night, counts: dict[str, Counter[str]]) -> int | None:
 
 def _planned(room: Clearing, step: Step, plans: Sequence[Plan]) -> Plan:
     """The plan that a store was begun with, else the one in force."""
-    begun = next((r.plan for r in reversed(room.receipts(step)) if r.verb == "dispose"), None)
+    begun = room.begun_under(step)
     found = next((p for p in plans if p.fingerprint() == begun), None) if begun else plans[-1]
     if found is None:
         raise Drifted(
@@ -265,7 +271,12 @@ def end(desk: Desk, step: Step) -> tuple[Night, Seen, dict[str, int]]:
         counts = counted.words(conn, step.id)
     held = held_people(desk)
     seen = look(desk, night.as_of, night.at, held)
-    return _ended(desk, night, counts, seen, held), seen, {d: w["needed"] for d, w in counts.items()}
+    return _ended(desk, night, counts, seen, held), seen, stayed_of(counts)
+
+
+def stayed_of(counts: counted.Words) -> dict[str, int]:
+    """How much of each dataset was passed over that is due still, by the receipts."""
+    return {d: sum(w[x] for x in STAYED) for d, w in counts.items()}
 
 
 def _ended(desk: Desk, night: Night, counts: dict[str, Counter[str]], seen: Seen, held: HeldPeople) -> Night:
@@ -298,16 +309,11 @@ def nothing_is_left(desk: Desk, night_id: int) -> list[str]:
     with desk.book() as conn:
         night = nights.of_id(conn, night_id)
         rows = conn.execute(
-            "SELECT dataset, why_left, needed FROM casebook.night_line WHERE night_id = %s AND why_left IS NOT NULL ORDER BY 1",
+            "SELECT dataset, why_left FROM casebook.night_line WHERE night_id = %s AND why_left IS NOT NULL ORDER BY 1, rule",
             (night_id,),
         ).fetchall()
     staged = [row for row in rows if row["why_left"] == STAGED]
     said = [f"{row['dataset']}: {row['why_left']}" for row in rows if row not in staged]
-    said += [
-        f"{row['dataset']}: {nights.NEEDED}"
-        for row in rows
-        if row["needed"] and row["why_left"] != nights.NEEDED
-    ]
     if night.remaining and not staged:
         said.insert(0, f"{night.remaining} items are still due, {night.overdue} of them overdue")
     return said
@@ -318,31 +324,41 @@ def nothing_is_left(desk: Desk, night_id: int) -> list[str]:
 
 def asking(desk: Desk, as_of: date, at: datetime | None) -> Asking:
     """The questions of a night, with whom the holds of now name."""
-    return Asking(desk.catalogue, as_of, lambda: held_people(desk), at, behind_objects(desk.catalogue))
+    return Asking(desk.catalogue, as_of, lambda: held_people(desk), at)
 
 
 def clearings(
-    desk: Desk, about: Asking, *, conn: Conn | None = None, budget: int | None = None
+    desk: Desk, about: Asking, *, conn: Conn | None = None, budget: Budget | None = None
 ) -> list[Clearing]:  # fmt: skip
-    """The stores as a night works on them, databases first. ``conn``: of the book, asked before each piece for stops and
-    holds."""
+    """The stores as a night works on them: objects first, for they lead through rows. ``conn``: of the book, asked before each
+    piece for stops and holds."""
     from include.stores.postgres.clearing import Clearing as Tables
+    from include.stores.s3.clearing import Clearing as Objects
 
-    more: dict[str, Callable[[], object]] = {}
-    if conn is not None:
-        book_ = conn
-        more = {"may_go_on": lambda: stopping.may_go_on(book_), "holds": lambda: holds.changes(book_)}
-    made: list[Clearing] = []
-    left = Budget(budget)
+    def stops() -> None:
+        if conn is not None:
+            stopping.may_go_on(conn)
+
+    def changes() -> object:
+        return holds.changes(conn) if conn is not None else None
+
+    take = (budget or Budget(None)).take
+    objects: list[Clearing] = []
+    tables: list[Clearing] = []
     for declared in desk.catalogue.stores:
         if declared.kind is StoreKind.POSTGRES and desk.catalogue.of_store(declared.id):
-            made.append(
+            tables.append(
                 Tables(
-                    desk.catalogue, declared.id, desk.connections, about.looks, about.fates,
-                    budget=left.take, unasked=about.unasked, **more,  # type: ignore[arg-type]
+                    desk.catalogue, declared.id, desk.connections, about.looks, about.fates, changes, stops, take,
+                    Needed(about, desk.connections), about.unasked,
                 )
             )  # fmt: skip
-    return made
+        elif declared.kind is StoreKind.S3 and (ours := about.objects(declared.id)):
+            due_ = PathsDue(about, desk.connections, changes)
+            objects.append(
+                Objects(desk.catalogue, declared.id, desk.connections, ours, due_, stops, take, about.unasked)
+            )
+    return objects + tables
 
 
 @dataclass
@@ -364,7 +380,7 @@ def _left(conn: Conn, night: Night, room: Clearing) -> None:
     """Datasets that a store could not finish or ask, with why."""
     with book.deed(conn, night.about):
         for dataset, why in getattr(room, "left", {}).items():
-            nights.tell(conn, night, "-", dataset, why_left=why)
+            nights.tell(conn, night, nights.UNFINISHED, dataset, why_left=why)
 
 
 def _live(desk: Desk, conn: Conn, case_no: str) -> tuple[Case, Night, Step]:

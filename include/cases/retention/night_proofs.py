@@ -11,6 +11,7 @@ from include.cases.proving import balance
 from include.cases.retention import counted, nights
 from include.cases.retention import night as nightly
 from include.cases.retention.night import Night, Seen
+from include.cases.retention.objects import Partly
 from include.cases.rooms import Desk
 from include.cases.situation import facts
 from include.model.errors import NotProved, QuietusError, Refused
@@ -44,36 +45,37 @@ def plan_and_prove(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
 def prove(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
     """What went is gone; no row but these was written; and no more is due than the night says that it left."""
     _, step = _night(desk, case_no)
-    night, seen, needed = nightly.end(desk, step)
-    return record(desk, _looked(desk, night, step, seen, needed), as_of=as_of, actor=actor)
+    night, seen, stayed = nightly.end(desk, step)
+    return record(desk, _looked(desk, night, step, seen, stayed), as_of=as_of, actor=actor)
 
 
-def _looked(desk: Desk, night: Night, step: Step, seen: Seen, needed: dict[str, int]) -> list[Evidence]:
+def _looked(desk: Desk, night: Night, step: Step, seen: Seen, stayed: dict[str, int]) -> list[Evidence]:
     from include import proofs
     from include.proofs import limits
 
     plan = _plan(desk, step.case_no)
     due = {d.id: seen.of(d.id) for d in desk.catalogue.datasets}
-    owned_up = _owned_up(desk, night, seen, needed)
+    owned_up = _owned_up(desk, night, seen, stayed)
+    partly = frozenset(d for d, why in seen.unverified.items() if isinstance(why, Partly))
     return [
         *limits.gone(desk.catalogue, desk.connections, step, plan),
         *proofs.touched(desk.catalogue, desk.connections, step, plan),
-        *limits.left(desk.catalogue, step, plan, due, owned_up, seen.unverified),
+        *limits.left(desk.catalogue, step, plan, due, owned_up, seen.unverified, partly),
     ]
 
 
-def _owned_up(desk: Desk, night: Night, seen: Seen, needed: dict[str, int]) -> dict[str, int]:
-    """How much of each dataset the night itself says is still due: what rows that stay refer to, what it could not finish."""
+def _owned_up(desk: Desk, night: Night, seen: Seen, stayed: dict[str, int]) -> dict[str, int]:
+    """How much of each dataset the night itself says is due: needed, locked, refused, or what it could not finish."""
     with desk.book() as conn:
         rows = conn.execute(
-            "SELECT dataset FROM casebook.night_line WHERE night_id = %s AND why_left <> %s",
-            (night.night_id, nights.NEEDED),
+            "SELECT dataset FROM casebook.night_line WHERE night_id = %s AND rule = %s AND why_left IS NOT NULL",
+            (night.night_id, nights.UNFINISHED),
         ).fetchall()
     unfinished = {row["dataset"] for row in rows}
     worked_on = {d.id for c in nightly.clearings(desk, nightly.asking(desk, night.as_of, night.at))
                  for d in desk.catalogue.of_store(c.id)}  # fmt: skip
     return {
-        d.id: seen.of(d.id) if d.id in unfinished or d.id not in worked_on else needed.get(d.id, 0)
+        d.id: seen.of(d.id) if d.id in unfinished or d.id not in worked_on else stayed.get(d.id, 0)
         for d in desk.catalogue.datasets
     }
 
@@ -115,11 +117,10 @@ def _again(desk: Desk, case_no: str, *, as_of: date, actor: str) -> CaseState:
     if case.state is CaseState.ACTING:
         night, step = _night(desk, case_no)
         with desk.book() as conn:
-            counts = counted.words(conn, step.id)
+            stayed = nightly.stayed_of(counted.words(conn, step.id))
         seen = nightly.look(desk, night.as_of, night.at)
-        needed = {d: w["needed"] for d, w in counts.items()}
         _tried_again(desk, case_no, as_of, actor)
-        record(desk, _looked(desk, night, step, seen, needed), as_of=as_of, actor=actor)
+        record(desk, _looked(desk, night, step, seen, stayed), as_of=as_of, actor=actor)
         return CaseState(finish(desk, case_no, as_of=as_of, actor=actor))
     return case.state
 
@@ -167,6 +168,6 @@ def _plan(desk: Desk, case_no: str) -> Plan:
 
 
 def _begun(desk: Desk, night: Night, step: Step) -> bool:
-    """Whether something went already, by the stores' own receipts: the book's may be missing after a kill."""
+    """Whether something went, or may have: the stores know it before the book does."""
     rooms = nightly.clearings(desk, nightly.asking(desk, night.as_of, night.at))
-    return any(r.verb == "dispose" for room in rooms for r in room.receipts(step))
+    return any(room.begun_under(step) for room in rooms)

@@ -19,9 +19,12 @@ from include.cases.retention.due import Row
 
 Schedule = Literal["days", "hours"]
 
+UNFINISHED, STAYED, STRAYS = "-", "=", "?"
+"""In the place of a rule: that a dataset could not be asked, or not finished; what of it was come to and stays, by the count of
+receipts; what of it leads to nobody, so that no rule is known."""
+
 USUAL = 14  # nights that a night is compared with
 SHARE = 3  # times what was forecast, or what is usual, that go without asking
-NEEDED = "rows that stay refer to these: they go when those go"
 FEW = 200  # items that go without asking, whatever was expected
 
 
@@ -156,22 +159,12 @@ def tell(
     )
 
 
-def needed(conn: Conn, night: Night, dataset: str, items: int) -> None:
-    """So many items of a dataset were left because rows that stay refer to them. Why others were not come to stays said."""
-    conn.execute(
-        "INSERT INTO casebook.night_line (night_id, rule, dataset, due, overdue, held, needed, why_left)"
-        " VALUES (%s, '-', %s, 0, 0, 0, %s, %s) ON CONFLICT (night_id, rule, dataset)"
-        " DO UPDATE SET needed = excluded.needed, why_left = coalesce(night_line.why_left, excluded.why_left)",
-        (night.night_id, dataset, items, NEEDED),
-    )
-
-
 def finished(conn: Conn, night: Night, datasets: Sequence[str]) -> None:
     """These datasets were finished: why they had been left, by a try before this one, is true no more."""
     conn.execute(
         "UPDATE casebook.night_line SET why_left = NULL, needed = 0"
-        " WHERE night_id = %s AND rule = '-' AND dataset = ANY(%s)",
-        (night.night_id, list(datasets)),
+        " WHERE night_id = %s AND rule = %s AND dataset = ANY(%s)",
+        (night.night_id, UNFINISHED, list(datasets)),
     )
 
 

@@ -13,8 +13,15 @@ from include.stores.s3.inventory import Inventory
 RECORDS = "records in shared files are not read by age yet"
 
 
+class Partly(str):
+    """Why a part of a dataset was not judged, while the rest of it was."""
+
+    __slots__ = ()
+
+
 def ask(it: Look, connections: Connections, one: Callable[[Look], None]) -> str | None:
-    """Put the question to every path of a dataset of objects. Why not all of it could be judged; None: all was."""
+    """Put the question to every path of a dataset of objects. Why not all of it could be judged (``Partly``: the rest was);
+    None: all was."""
     if it.dataset.kind is not DatasetKind.OBJECTS:
         return RECORDS
     store = it.catalogue.store(it.dataset.store)
@@ -26,4 +33,4 @@ def ask(it: Look, connections: Connections, one: Callable[[Look], None]) -> str 
         said.append(f"{sum(strays)} lie under paths that lead to nobody in the database")
     if inventory.elsewhere:
         said.append(f"{inventory.elsewhere} lie under paths of another form")
-    return "; ".join(said) or None
+    return Partly("; ".join(said)) if said else None

@@ -3,7 +3,9 @@
     steps/<step>/cohort.json.gz          the subjects, by number
     steps/<step>/located.zip             what the survey found: a row per item, and what a person must settle
     steps/<step>/weighed.zip             the same rows with their dispositions (both: ``manifests``)
+    steps/<step>/settled.zip             of a night: the rows that went, without those that were passed over
     steps/<step>/journal/dispose-<n>     intent: written before chunk n is touched
+    steps/<step>/passed/dispose-<n>      of a night: which rows of chunk n stay, and why; written before its receipt
     receipts/<step>/<verb>-<n>.json      done: written after chunk n, never replaced
 
 Everything under ``steps/`` names people and goes when the step closes, with all versions. Receipts hold
@@ -14,9 +16,9 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import IO, TYPE_CHECKING, Literal, cast
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 from botocore.exceptions import ClientError
 
@@ -29,7 +31,7 @@ from include.stores.s3.server import ABSENT, Patience, abort_uploads, code_of, d
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-Kind = Literal["located", "weighed"]
+Kind = Literal["located", "weighed", "settled"]
 PROBE = ("quietus/probe/a", "quietus/probe/b", "quietus/probe/c")
 
 
@@ -114,9 +116,24 @@ class Area:
 
     # --- journal and receipts -------------------------------------------------------------------
 
-    def intend(self, step: str, chunk: int, plan: str) -> None:
-        """Say that a chunk is about to be touched. Nothing of it may be touched before this returns."""
-        self._put(f"steps/{step}/journal/dispose-{chunk:06d}.json", json.dumps({"plan": plan}).encode())
+    def intend(self, step: str, chunk: int, plan: str, **more: object) -> None:
+        """Say that a chunk is about to be touched, and what else of it must be known to go on with it. Nothing of it may be
+        touched before this returns."""
+        self._put(_intent(step, chunk), json.dumps({"plan": plan, **more}).encode())
+
+    def intended(self, step: str, chunk: int) -> dict[str, Any]:
+        """All that was said of a chunk before it was touched; nothing, if it was not begun."""
+        raw = self._get(_intent(step, chunk))
+        return json.loads(raw) if raw is not None else {}
+
+    def pass_over(self, step: str, chunk: int, passed: Mapping[int, str]) -> None:
+        """Say which rows of a chunk stay, by their places in the manifest, and why. What was said before is replaced."""
+        self._put(f"steps/{step}/passed/dispose-{chunk:06d}.json", json.dumps(passed).encode())
+
+    def passed(self, step: str, chunk: int) -> dict[int, str]:
+        """The rows of a chunk that stay."""
+        raw = self._get(f"steps/{step}/passed/dispose-{chunk:06d}.json")
+        return {int(place): why for place, why in json.loads(raw).items()} if raw is not None else {}
 
     def intents(self, step: str) -> dict[int, str]:
         """Chunk -> fingerprint of the plan it was begun under."""
@@ -199,6 +216,10 @@ class Area:
                     return False
                 raise
             return True
+
+
+def _intent(step: str, chunk: int) -> str:
+    return f"steps/{step}/journal/dispose-{chunk:06d}.json"
 
 
 def _manifest(step: str, kind: Kind) -> str:

@@ -1,4 +1,5 @@
-"""How many versions lie under each path of a dataset of objects: counted in a stream, by who may only read."""
+"""How much lies under each path of a dataset of objects: versions, delete markers and unfinished uploads, counted in a stream
+by who may only read."""
 
 from __future__ import annotations
 
@@ -17,31 +18,37 @@ Values = tuple[str, ...]
 
 
 class Inventory:
-    """A listing of a dataset, old versions included: what still lies there is still kept."""
+    """A listing of a dataset. What still lies there is still kept: old versions, and a marker or an unfinished upload, whose key
+    says whose it is."""
 
     def __init__(self, client: S3Client, dataset: Dataset) -> None:
         self.client, self.dataset = client, dataset
         self.template = Template(dataset.prefix)
-        self.elsewhere = 0  # versions under paths that are not of the template's form
+        self.elsewhere = 0  # what lies under paths that are not of the template's form
 
     @property
     def variables(self) -> tuple[str, ...]:
         return self.template.variables
 
     def tallies(self, paths: int) -> Iterator[Counter[Values]]:
-        """At most so many different paths at a time, with the versions under each. A path may come again."""
-        base = self.template.prefix({})
-        walk = Walk(self.client, self.dataset.address, may_leap=never, about=self.dataset.id)
+        """At most so many different paths at a time, with what lies under each. A path may come again."""
         tally: Counter[Values] = Counter()
-        for group in walk.versions(base, [base]):
-            versions = sum(1 for item in group if item.kind == "version")
-            values = self.template.match(group[0].key)
+        for key, items in self._keys():
+            values = self.template.match(key)
             if values is None:
-                self.elsewhere += versions
-            elif versions:
-                tally[tuple(values[v] for v in self.variables)] += versions
+                self.elsewhere += items
+                continue
+            tally[tuple(values[v] for v in self.variables)] += items
             if len(tally) >= paths:
                 yield tally
                 tally = Counter()
         if tally:
             yield tally
+
+    def _keys(self) -> Iterator[tuple[str, int]]:
+        base = self.template.prefix({})
+        walk = Walk(self.client, self.dataset.address, may_leap=never, about=self.dataset.id)
+        for upload in walk.uploads(base, [base]):
+            yield upload.key, 1
+        for group in walk.versions(base, [base]):
+            yield group[0].key, len(group)

@@ -94,10 +94,12 @@ class Patience:
 
 @dataclass
 class Deleted:
-    """What one bulk delete did. ``stayed`` is error code -> how many; ``gone`` were absent or deleted."""
+    """What one bulk delete did. ``stayed`` is error code -> how many; ``left`` is which stayed, with the code of each;
+    ``gone`` were absent or deleted."""
 
     gone: int = 0
     stayed: dict[str, int] = field(default_factory=dict)
+    left: dict[tuple[str, str], str] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
 
 
@@ -130,6 +132,7 @@ def delete_versions(
                 else:
                     refused += 1
                     done.stayed[code] = done.stayed.get(code, 0) + 1
+                    done.left.update({(k, v): code for k, v in todo if k == key and version in (None, "", v)})
             done.gone += len(todo) - len(again) - refused
             todo = list(again)
             if todo:
@@ -152,6 +155,7 @@ def abort_uploads(client: S3Client, bucket: str, uploads: Sequence[tuple[str, st
             done.gone += 1
         except Refused:
             done.stayed["AccessDenied"] = done.stayed.get("AccessDenied", 0) + 1
+            done.left[key, upload] = "AccessDenied"
     return done
 
 

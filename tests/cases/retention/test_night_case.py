@@ -8,7 +8,7 @@ import pytest
 
 from include.cases.retention import night as nightly
 from include.cases.retention import nights
-from include.cases.retention.nights import NEEDED
+from include.cases.retention.stayed import NEEDED
 from include.model.errors import NotProved, Refused
 from include.model.words import CaseState
 from tests.cases.retention.house import DAY, DUE, GONE, House, Pieces

@@ -22,7 +22,7 @@ from include.model.times import PRC
 from include.model.words import DatasetKind
 from include.stores.s3.inventory import Inventory
 from tests.conftest import PgServer
-from tests.stores.postgres.dated import AS_OF, CATALOGUE, Oracle, Row, made
+from tests.stores.postgres.dated import AS_OF, CATALOGUE, One, Oracle, Row, made
 from tests.stores.s3.world import Server
 
 OBJECTS = CATALOGUE.of_store("objects", DatasetKind.OBJECTS)
@@ -30,13 +30,14 @@ OF = {  # whose rows lend the paths their variables
     "objects.id_photos": "ra.application", "objects.contracts": "sign.contract", "objects.locked_evidence": "cert.certificate",
 }  # fmt: skip
 FEW = 60  # paths of each dataset
+REPLACED, HIDDEN, BEGUN = 3, 4, 5  # whose objects are not one version each
 
 
 class Estate:
     """A database, buckets of their own beside it, and a path for every row that lends one."""
 
-    def __init__(self, pg: PgServer, client: Any) -> None:
-        self.one, self.client = made(pg), client
+    def __init__(self, one: One, oracle: Oracle, client: Any, few: int = FEW) -> None:
+        self.one, self.oracle, self.client = one, oracle, client
         self.one.bucket = client
         tag = uuid.uuid4().hex[:8]
         datasets = tuple(
@@ -45,21 +46,19 @@ class Estate:
         )
         self.catalogue: Catalogue = CATALOGUE.model_copy(update={"datasets": datasets})
         self.rows: dict[str, list[Row]] = {}
-        with psycopg.connect(self.one.server.conninfo(self.one.name)) as conn:
-            self.oracle = Oracle(conn)
         buckets = {d.address for d in self.catalogue.datasets if d.kind is DatasetKind.OBJECTS}
         for bucket in buckets:
-            client.create_bucket(Bucket=bucket)
+            client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket="locked" in bucket)
             client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         for d in OBJECTS:
-            self.rows[d.id] = self.oracle.rows[OF.get(d.id, "account.account")][:FEW]
+            self.rows[d.id] = self.oracle.rows[OF.get(d.id, "account.account")][:few]
             for n, row in enumerate(self.rows[d.id]):
-                for _ in range(1 + (n == 3)):  # of one a version that was replaced is there, too
+                for _ in range(1 + (n == REPLACED)):  # of one a version that was replaced is there, too
                     self.put(d.id, d.prefix.format(**row) + "x")
-        # A marker hides an object, and what it hides is there.
-        client.delete_object(
-            Bucket=self.bucket("objects.seals"), Key=f"seal/{self.rows['objects.seals'][0]['account_id']}/x"
-        )
+                if n == HIDDEN:  # a marker hides an object, and what it hides is there
+                    client.delete_object(Bucket=self.bucket(d.id), Key=d.prefix.format(**row) + "x")
+                if n == BEGUN:  # and beside one lies an upload that nobody finished
+                    client.create_multipart_upload(Bucket=self.bucket(d.id), Key=d.prefix.format(**row) + "y")
 
     def bucket(self, dataset: str) -> str:
         return self.catalogue.dataset(dataset).address
@@ -68,13 +67,20 @@ class Estate:
         self.client.put_object(Bucket=self.bucket(dataset), Key=key, Body=b"x")
 
 
+def furnished(pg: PgServer) -> tuple[One, Oracle]:
+    """A company's database, and what every rule says of each of its rows."""
+    one = made(pg)
+    with psycopg.connect(pg.conninfo(one.name)) as conn:
+        return one, Oracle(conn)
+
+
 @pytest.fixture(scope="module")
 def estate(pg18: PgServer, moto: Any) -> Iterator[Estate]:
-    yield Estate(pg18, Server("moto", moto.endpoint, moto.access_key, moto.secret_key).client())
+    yield Estate(*furnished(pg18), Server("moto", moto.endpoint, moto.access_key, moto.secret_key).client())
 
 
 def items(n: int) -> int:
-    return 1 + (n == 3)
+    return 1 + (n in (REPLACED, HIDDEN, BEGUN))
 
 
 def due(estate: Estate, **more: Any) -> dict[tuple[str, str], int]:
@@ -115,7 +121,7 @@ def test_faces_in_a_bucket_are_late_by_the_minute(estate: Estate) -> None:
 def test_a_hold_takes_an_object_out(estate: Estate) -> None:
     who = next(
         r["account_id"] for n, r in enumerate(estate.rows["objects.face_video"])
-        if n != 3 and estate.oracle.standing(CATALOGUE.dataset("objects.face_video"), r)[1] is Standing.DUE
+        if items(n) == 1 and estate.oracle.standing(CATALOGUE.dataset("objects.face_video"), r)[1] is Standing.DUE
     )  # fmt: skip
     order = HoldOrder("HOLD-000001", HoldBasis.COURT, "law", Scope(datasets=frozenset({"objects.face_video"}),
                                                                   subjects=frozenset({"t"})))  # fmt: skip
@@ -160,9 +166,9 @@ def test_a_bucket_that_is_not_there_is_unverified(estate: Estate) -> None:
     assert "objects.handwriting" not in seen.unverified
 
 
-def test_an_inventory_counts_versions_and_gives_so_many_paths_at_a_time(estate: Estate) -> None:
+def test_an_inventory_counts_all_that_lies_there_and_gives_so_many_paths_at_a_time(estate: Estate) -> None:
     inventory = Inventory(estate.client, estate.catalogue.dataset("objects.seals"))
     tallies = list(inventory.tallies(7))
     assert max(len(t) for t in tallies) == 7
-    assert sum(t.total() for t in tallies) == len(estate.rows["objects.seals"]) + 1
+    assert sum(t.total() for t in tallies) == len(estate.rows["objects.seals"]) + 3
     assert inventory.elsewhere == 0

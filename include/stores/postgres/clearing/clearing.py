@@ -44,6 +44,10 @@ LAG = 64 << 20  # bytes that a standby may be behind before we wait for it
 REST, PATIENCE = 0.5, 300.0  # seconds between looks at a standby; and of all waiting for one, per piece
 
 
+Led = Callable[[Server, Connection, Live, Area, Sequence[Dataset]], Mapping[str, sql.Composable]]
+"""What outside of this database still needs rows: dataset -> a condition on its row ``pt``. Given the datasets with items."""
+
+
 @dataclass
 class Size:
     """How many items a piece takes: learned from how long the last ones took."""
@@ -69,6 +73,13 @@ def _all(wanted: int) -> int:
     return wanted
 
 
+def _led_by_nothing(
+    _server: Server, _connection: Connection, _live: Live, _area: Area, _located: Sequence[Dataset]
+) -> dict[str, sql.Composable]:
+    """The default for ``led``: nothing elsewhere needs a row."""
+    return {}
+
+
 def _nowhere(_point: str) -> None:
     """The default for ``at``: nothing happens at the named points."""
 
@@ -79,8 +90,8 @@ class Clearing:
 
     ``looks``: what to ask about each dataset, with the holds of now in it; asked again whenever ``holds`` says something else.
     ``fates``: rule and law of what was found. ``may_go_on`` is called before each piece and raises Stopped; ``budget`` says how
-    many of so many items may still go tonight. ``unasked``: datasets that the looks left out, and why; ``left``: those that were
-    not finished, too.
+    many of so many items may still go tonight. ``led``: which rows something outside of this database still needs, asked once
+    when a disposal begins. ``unasked``: datasets that the looks left out, and why; ``left``: those that were not finished, too.
     """
 
     catalogue: Catalogue
@@ -91,6 +102,7 @@ class Clearing:
     holds: Callable[[], object] = lambda: None
     may_go_on: Callable[[], None] = _nothing
     budget: Callable[[int], int] = _all
+    led: Led = _led_by_nothing
     unasked: Mapping[str, str] = field(default_factory=dict)
     prover: str | None = PROVER
     patience: Patience | None = None
@@ -140,8 +152,9 @@ class Clearing:
                 if within := keys.inner(group, live):
                     with connection.transaction():
                         keys.tie(connection, area, group, within)
+            found = digests(connection, area, self._there(connection, area))
         self.at("clearing.located")
-        return self.settled(step)
+        return self._survey(step, found)
 
     def lines(self, step: Step) -> Sequence[Line]:
         area = Area.of(step.id)
@@ -166,15 +179,19 @@ class Clearing:
             live = Live.read(connection)
             if not receipts.read(connection, step.id, self.id):
                 self._check(connection, area, there, plan)
+            led = self.led(self._server, connection, live, area, self._with_items(connection, area, there))
             for group in keys.in_order(self.catalogue, there, live):
                 try:
-                    self._group(connection, area, live, group, step, fingerprint)
+                    self._group(connection, area, live, group, step, fingerprint, led)
                 except Stopped:
                     raise
                 except QuietusError as error:  # one dataset's; all others go on
                     if connection.closed:
                         raise
                     self.left |= dict.fromkeys((d.id for d in group), str(error))
+            if not receipts.read(connection, step.id, self.id):
+                # Nothing was come to: what was located is given up for tonight, and that is said.
+                receipts.write(connection, step, "dispose", 0, fingerprint, {})
             disposed = {d for r in receipts.read(connection, step.id, self.id) for d in r.counts}
             afterwards(connection, self.catalogue, self.id, disposed, disposed, self.at)
             receipts.renewed(connection, step.id, fingerprint)
@@ -191,8 +208,9 @@ class Clearing:
                 )  # fmt: skip
 
     def _group(
-        self, connection: Connection, area: Area, live: Live, group: Sequence[Dataset], step: Step, plan: str
-    ) -> None:
+        self, connection: Connection, area: Area, live: Live, group: Sequence[Dataset], step: Step, plan: str,
+        led: Mapping[str, sql.Composable],
+    ) -> None:  # fmt: skip
         after = max((_upto(connection, step, d) for d in group), default=-1)
         while (upto := self._following(connection, area, group, after, self.size.items)) is not None:
             self.may_go_on()
@@ -207,7 +225,7 @@ class Clearing:
                     "it cannot be asked any more", about=f"{self.id} {missing[0]}",
                     next_step="see the other errors of this night",
                 )  # fmt: skip
-            piece = Piece(self.catalogue, live, group, step, looks, self._about(step))
+            piece = Piece(self.catalogue, live, group, step, looks, self._about(step), led)
             began = time.monotonic()
             try:
                 done = self._one(connection, area, piece, after, upto, step, plan)
@@ -325,10 +343,16 @@ class Clearing:
                         )
                     )
             found = digests(connection, area, there)
+        return self._survey(step, found)
+
+    def _survey(self, step: Step, found: Mapping[str, tuple[int, str]]) -> Survey:
         return Survey(
             step=step.id, store=self.id, observed_at=observed_now(),
             located=tuple(Located(dataset=d, items=n, digest=digest) for d, (n, digest) in found.items()),
         )  # fmt: skip
+
+    def begun_under(self, step: Step) -> str | None:
+        return next((r.plan for r in reversed(self.receipts(step)) if r.verb == "dispose"), None)
 
     def receipts(self, step: Step) -> Sequence[Receipt]:
         with self._server.connect() as connection, self._server.reaching(self._about(step)):
@@ -344,6 +368,15 @@ class Clearing:
     @property
     def _tables(self) -> tuple[Dataset, ...]:
         return self.catalogue.of_store(self.id, DatasetKind.TABLE)
+
+    def _with_items(
+        self, connection: Connection, area: Area, there: Sequence[Dataset]
+    ) -> tuple[Dataset, ...]:
+        """Those of which something is located."""
+        return tuple(
+            d for d in there
+            if one(connection.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(area.table(d.id))))[0]
+        )  # fmt: skip
 
     def _there(self, connection: Connection, area: Area) -> tuple[Dataset, ...]:
         """The datasets that have a key table."""

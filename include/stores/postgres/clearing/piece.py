@@ -6,7 +6,8 @@ deletes, and the server's foreign keys say that nobody needs a row. What falls o
 
     not_due    its dates changed, a hold names its owner by now, or it is gone already, by somebody's own case. A clock that
                started by a row which went meanwhile still says that it was over
-    needed     a row that stays refers to it: it goes when that goes; if the dataset declares a cut, it is cut now
+    needed     a row that stays refers to it: it goes when that goes; if the dataset declares a cut, it is cut now. Or something
+               outside of this database leads through it (an object that stays in its bucket): then it stays as it is
 
 Rows are compared with what the server says it wrote (``books``); a cascade or trigger that nobody declared rolls the piece back.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from psycopg import errors as pg
 from psycopg import sql
@@ -46,6 +47,9 @@ class Piece:
     step: Step
     looks: Mapping[str, Look]
     about: str
+    led: Mapping[str, sql.Composable] = field(
+        default_factory=dict
+    )  # a condition on the row ``pt``, as ``Led`` says
 
     def carry_out(
         self, connection: Connection, area: Area, after: int, upto: int, chunk: int, plan: str
@@ -54,6 +58,11 @@ class Piece:
         counts: dict[str, Counter[str]] = {d.id: Counter({UPTO: upto}) for d in self.datasets}
         for dataset in self.datasets:
             self._take(connection, area, dataset, after, upto, counts[dataset.id])
+            if dataset.id in self.led:
+                led = sql.SQL("EXISTS (SELECT FROM {} AS pt WHERE {} AND ({}))").format(
+                    name(dataset.address), same_key("pt", "k", dataset), self.led[dataset.id]
+                )
+                self._leave(connection, area, dataset, led, counts)
         self._keep_what_is_needed(connection, area, counts)
         before = books.written(connection)
         connection.execute("SET CONSTRAINTS ALL DEFERRED")
@@ -106,6 +115,7 @@ class Piece:
         """Whether its rows can only go or stay, and the server itself refuses to let one go to which another refers."""
         return (
             len(self.datasets) == 1
+            and self.datasets[0].id not in self.led
             and self.datasets[0].action == ERASE
             and all(
                 k.on_delete in ("a", "r")
@@ -208,19 +218,23 @@ class Piece:
                 ).format(table, temp, same_key("k", "a", parent))
             )
             return bool(cut)
-        kept = [
-            item
-            for (item,) in connection.execute(
-                sql.SQL(
-                    "WITH kept AS (DELETE FROM {temp} AS k WHERE {needed} RETURNING k.item, {key})"
-                    " DELETE FROM {table} AS a USING kept WHERE {same} RETURNING a.item"
-                ).format(
-                    temp=temp, needed=needed, key=joined(", ", (name("k", c) for c in parent.key)), table=table,
-                    same=same_key("kept", "a", parent),
-                )
+        return self._leave(connection, area, parent, needed, counts)
+
+    def _leave(
+        self, connection: Connection, area: Area, dataset: Dataset, needed: sql.Composable,
+        counts: Mapping[str, Counter[str]],
+    ) -> bool:  # fmt: skip
+        """The items ``k`` of the piece of which this holds stay; whether there are any."""
+        kept = connection.execute(
+            sql.SQL(
+                "WITH kept AS (DELETE FROM {temp} AS k WHERE {needed} RETURNING k.item, {key})"
+                " DELETE FROM {table} AS a USING kept WHERE {same}"
+            ).format(
+                temp=TEMP.table(dataset.id), needed=needed, key=joined(", ", (name("k", c) for c in dataset.key)),
+                table=area.table(dataset.id), same=same_key("kept", "a", dataset),
             )
-        ]  # fmt: skip
-        counts[parent.id][NEEDED] += len(kept)
+        ).rowcount  # fmt: skip
+        counts[dataset.id][NEEDED] += kept
         return bool(kept)
 
     def _fates(self, connection: Connection, dataset: Dataset) -> list[tuple[Disposition, int]]:

@@ -42,6 +42,17 @@ class Paths(Look):
             self.strays.append(int(row[0]) if row else 0)
             yield part, None, None
 
+    def of(self, tally: Mapping[Values, int]) -> Self:
+        """The same look at these paths alone."""
+        return replace(self, tally=tally)
+
+    def owners(self) -> sql.Composed:
+        """SELECT of the ids of whoever owns a path that is due."""
+        due = sql.SQL("({})").format(self.due_rows(sql.SQL("true")))
+        return sql.SQL("SELECT DISTINCT o.id FROM ({}) AS o").format(
+            Owners(self.catalogue, self.live).subjects(self.dataset, due)
+        )
+
     def unknown(self) -> sql.Composed:
         """How many items lie under paths that lead to nobody."""
         return sql.SQL("WITH part AS MATERIALIZED ({}) SELECT coalesce(sum({}), 0) FROM part AS t WHERE NOT ({})").format(
@@ -57,7 +68,7 @@ class Paths(Look):
         )
 
     def _columns(self, alias: str) -> sql.Composed:
-        return joined(", ", (name(alias, COUNT),))
+        return joined(", ", (name(alias, c) for c in (*self.variables, COUNT)))
 
     def _range(self, after: Key | None, upto: Key | None) -> sql.Composed:
         return sql.SQL("true").format()

@@ -1,0 +1,307 @@
+"""``Clearing``: objects that are due go, whosever they are (PIPL 47 para. 1; policy 7.2).
+
+An object has no date of its own that a rule counts from; whoever knows the rows that its path leads to says whether it is due
+(``finding``). What is due is kept in a manifest of the step area, and disposed of chunk by chunk (``chunk``): intent, deed, which
+rows stay, receipt. S3 has no transactions, so a run that was killed goes on with the chunk that it had begun.
+
+A dataset that cannot be asked, or whose bucket does not answer, is left for the next night, and named; all others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from include.model.catalogue import Catalogue, Dataset
+from include.model.doors import Connections
+from include.model.errors import Drifted, QuietusError, Refused, Stopped
+from include.model.flow import Line, Located, Plan, Receipt, Step, Survey
+from include.model.times import observed_now
+from include.model.words import CopyKind, DatasetKind, Role
+from include.stores.s3.area import Area, Kind
+from include.stores.s3.clearing.chunk import UPTO, Chunk, Numbered, sum_of
+from include.stores.s3.clearing.finding import Due, by_key, due_items, spooled
+from include.stores.s3.items import Item, Lines, Tally
+from include.stores.s3.manifests import Manifest
+from include.stores.s3.server import Patience
+from include.stores.s3.site import Site
+from include.stores.s3.wiring import no_keys
+from include.stores.shared import STAGED
+
+CHUNK = 10_000  # items between two journal entries: ten bulk deletes
+
+
+def _nothing() -> None:
+    """The default for ``may_go_on``: nobody stops it."""
+
+
+def _all(wanted: int) -> int:
+    """The default for ``budget``: everything may go."""
+    return wanted
+
+
+def _nowhere(_point: str) -> None:
+    """The default for ``at``: nothing happens at the named points."""
+
+
+@dataclass
+class Clearing:
+    """Implements ``include.model.doors.Clearing``, as the eraser.
+
+    ``datasets``: those that are asked about; ``due`` answers, with the holds of the moment. ``may_go_on`` is called before each
+    chunk and raises Stopped; ``budget`` says how many of so many items may still go tonight. ``unasked``: datasets that are not
+    asked about, and why; ``left``: those that were not finished, too.
+    """
+
+    catalogue: Catalogue
+    id: str
+    connections: Connections
+    datasets: Sequence[Dataset]
+    due: Due
+    may_go_on: Callable[[], None] = _nothing
+    budget: Callable[[int], int] = _all
+    unasked: Mapping[str, str] = field(default_factory=dict)
+    work: str = "quietus-work"
+    patience: Patience = field(default_factory=Patience)
+    size: int = CHUNK
+    at: Callable[[str], None] = _nowhere
+    left: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        client = self.connections.s3(self.catalogue.store(self.id).connection, Role.ERASER)
+        self._area = Area(client, self.work, self.id, self.patience)
+        self._site = Site(client, self._area, self.patience, no_keys)
+
+    @property
+    def _every(self) -> tuple[Dataset, ...]:
+        return self.catalogue.of_store(self.id, DatasetKind.OBJECTS)
+
+    # --- before ------------------------------------------------------------------------------------
+
+    def locate(self, step: Step) -> Survey:
+        """Raises Refused once something of the step was begun: then it goes on with what it located."""
+        self._area.open(step)
+        if self.begun_under(step) is not None:
+            raise Refused(
+                "something of this step is disposed of already", about=self._about(step),
+                next_step="go on with what was located; what fell due since is the next night's",
+            )  # fmt: skip
+        self.left |= {d.id: self.unasked[d.id] for d in self._every if d.id in self.unasked}
+        with self._area.writing(step.id, "weighed") as manifest:
+            for dataset in self._every:
+                manifest.add(dataset.id, self._located(dataset) if dataset in self.datasets else ())
+        self.at("clearing.located")
+        return self._survey(step, "weighed")
+
+    def _located(self, dataset: Dataset) -> Iterator[Item]:
+        found = spooled(due_items(self._site.client, dataset, self.due))
+        try:
+            yield from found
+        except QuietusError as error:
+            self.left[dataset.id] = str(error)
+
+    def lines(self, step: Step) -> Sequence[Line]:
+        lines = [Lines(d.id) for d in self._every]
+        with self._area.reading(step.id, self._kind(step)) as manifest:
+            for groups in lines:
+                for item in manifest.items(groups.dataset):
+                    groups.add(item)
+        return [line for groups in lines for line in groups.lines()]
+
+    # --- the deed ----------------------------------------------------------------------------------
+
+    def dispose(self, step: Step, plan: Plan) -> Receipt:
+        """Again, or after being killed, it goes on after the last receipt, with the chunk that was begun."""
+        fingerprint = plan.fingerprint()
+        if plan.step != step.id:
+            raise Refused(
+                "the plan is another step's", about=self._about(step), next_step="give the step's own"
+            )
+        begun = self.begun_under(step)
+        if begun not in (None, fingerprint):
+            raise Drifted(
+                "this step was begun under another plan", about=self._about(step),
+                next_step="finish it with the plan it was begun with",
+            )  # fmt: skip
+        with self._area.reading(step.id, "weighed") as manifest:
+            if begun is None:
+                self._check(manifest, plan)
+            for dataset in self._every:
+                self._dataset(step, fingerprint, dataset, manifest)
+        if not self._disposed(step):  # nothing was come to: what was located is given up for tonight
+            self._receive(step, fingerprint, 0, {}, {})
+        mine = self._disposed(step)
+        return Receipt(
+            step=step.id, store=self.id, verb="dispose", chunk=mine[-1].chunk, plan=fingerprint,
+            counts=sum_of([r.counts for r in mine]), position={"chunks": str(len(mine))}, done_at=mine[-1].done_at,
+        )  # fmt: skip
+
+    def _check(self, manifest: Manifest, plan: Plan) -> None:
+        for dataset in self._every:
+            tally = Tally(dataset.id, dataset.address)
+            for item in manifest.items(dataset.id):
+                tally.add(item)
+            planned = {
+                x.copy_kind: (x.items, x.digest) for x in plan.located if x.dataset == dataset.id and x.items
+            }
+            found = {x.copy_kind: (x.items, x.digest) for x in tally.located() if x.items}
+            if planned != found:
+                raise Drifted(
+                    f"{sum(n for n, _ in planned.values())} items were planned, and {sum(n for n, _ in found.values())}, or"
+                    " other ones, are located",
+                    about=f"{self.id} {dataset.id}", next_step="plan again from what is located",
+                )  # fmt: skip
+
+    def _dataset(self, step: Step, plan: str, dataset: Dataset, manifest: Manifest) -> None:
+        """The chunks of one dataset that have no receipt yet."""
+        done = self._disposed(step)
+        after = _upto(done, dataset)
+        number = max((r.chunk for r in done), default=-1) + 1
+        begun = self._begun(step, number, dataset)
+        rows = islice(enumerate(manifest.items(dataset.id)), after + 1, None)
+        for few in _chunks(rows, self.size, begun.get(UPTO)):
+            self.may_go_on()
+            taken, rest = (few, False) if begun else self._within_budget(few)
+            if not taken:
+                self.left[dataset.id] = STAGED
+                return
+            chunk = Chunk.of(self._site, dataset, taken, begun)
+            try:
+                chunk.decide(self.due, begun=bool(begun))
+            except Stopped:
+                raise
+            except QuietusError as error:
+                if begun:  # it may be half done: it must be come to its end
+                    raise
+                self.budget(-len(taken))
+                self.left[dataset.id] = str(error)
+                return
+            self._one(step, plan, number, chunk)
+            if not begun:
+                self.budget(-len(chunk.passed))  # what was passed over may be others'
+            number, begun = number + 1, {}
+            if rest:
+                self.left[dataset.id] = STAGED
+                return
+
+    def _one(self, step: Step, plan: str, number: int, chunk: Chunk) -> None:
+        self._area.intend(step.id, number, plan, **chunk.intent())
+        self.at("clearing.intended")
+        chunk.carry_out()
+        self.at("clearing.deleted")
+        self._area.pass_over(step.id, number, chunk.passed)
+        self.at("clearing.passed")
+        self._receive(step, plan, number, {chunk.dataset.id: chunk.counts()}, chunk.position())
+        self.at("clearing.receipt")
+
+    def _begun(self, step: Step, number: int, dataset: Dataset) -> dict[str, Any]:
+        """What was said of the dataset's chunk that was begun and has no receipt; nothing if there is none."""
+        said = self._area.intended(step.id, number)
+        return said if said.get("dataset") == dataset.id else {}
+
+    def _within_budget(self, rows: Numbered) -> tuple[Numbered, bool]:
+        """As many whole keys as may still go, and whether others are left."""
+        few = self.budget(len(rows))
+        if few >= len(rows):
+            return rows, False
+        if few <= 0:
+            return [], True
+        taken: list[tuple[int, Item]] = []
+        for group in by_key(rows):
+            if len(taken) + len(group) > few:
+                break
+            taken += group
+        self.budget(len(taken) - few)
+        return taken, True
+
+    def _receive(
+        self, step: Step, plan: str, number: int, counts: dict[str, dict[str, int]], position: dict[str, str]
+    ) -> None:
+        self._area.receipt(
+            Receipt(
+                step=step.id, store=self.id, verb="dispose", chunk=number, plan=plan, counts=counts, position=position,
+                done_at=observed_now(),
+            )
+        )  # fmt: skip
+
+    # --- after -------------------------------------------------------------------------------------
+
+    def settled(self, step: Step) -> Survey:
+        """The items that were not come to are given up for this night: they leave the area, as those that were passed over do."""
+        done = self._disposed(step)
+        with (
+            self._area.reading(step.id, "weighed") as weighed,
+            self._area.writing(step.id, "settled") as manifest,
+        ):
+            for dataset in self._every:
+                upto = _upto(done, dataset) if done else None
+                passed = {
+                    n for r in done if dataset.id in r.counts for n in self._area.passed(step.id, r.chunk)
+                }
+                manifest.add(
+                    dataset.id,
+                    (item for n, item in enumerate(weighed.items(dataset.id))
+                     if (upto is None or n <= upto) and n not in passed),
+                )  # fmt: skip
+        return self._survey(step, "settled")
+
+    def begun_under(self, step: Step) -> str | None:
+        """By the journal: a chunk is intended before any of it is touched. Once the area is dropped, by receipts."""
+        done = {r.chunk: r.plan for r in self._disposed(step)}
+        return next(iter((self._area.intents(step.id) or done).values()), None)
+
+    def receipts(self, step: Step) -> Sequence[Receipt]:
+        return self._area.receipts(step.id)
+
+    def close(self, step: Step) -> None:
+        self._area.close(step.id)
+
+    # --- what is there -----------------------------------------------------------------------------
+
+    def _disposed(self, step: Step) -> list[Receipt]:
+        return [r for r in self._area.receipts(step.id) if r.verb == "dispose"]
+
+    def _kind(self, step: Step) -> Kind:
+        return "settled" if self._disposed(step) else "weighed"
+
+    def _survey(self, step: Step, kind: Kind) -> Survey:
+        """Of each copy of which something was located, what is in a manifest: none, if all of it was passed over."""
+        located: list[Located] = []
+        with self._area.reading(step.id, "weighed") as weighed, self._area.reading(step.id, kind) as manifest:
+            for dataset in self._every:
+                copies = {item.copy for item in weighed.items(dataset.id)} | {CopyKind.LIVE}
+                tally = Tally(dataset.id, dataset.address)
+                for item in manifest.items(dataset.id):
+                    tally.add(item)
+                found = {x.copy_kind: x for x in tally.located()}
+                none = Located(dataset=dataset.id, items=0, digest=found[CopyKind.LIVE].digest)
+                located += [
+                    found.get(c, none.model_copy(update={"copy_kind": c, "digest": "0" * 64}))
+                    for c in sorted(copies)
+                ]
+        return Survey(step=step.id, store=self.id, located=tuple(located), observed_at=observed_now())
+
+    def _about(self, step: Step) -> str:
+        return f"step {step.id} of {step.case_no} in store {self.id}"
+
+
+def _upto(done: Sequence[Receipt], dataset: Dataset) -> int:
+    """The last place in the order of a dataset that was dealt with; -1: none."""
+    return max((r.counts[dataset.id][UPTO] for r in done if dataset.id in r.counts), default=-1)
+
+
+def _chunks(
+    rows: Iterator[tuple[int, Item]], size: int, first_to: object
+) -> Iterator[list[tuple[int, Item]]]:
+    """Whole keys, about ``size`` items at a time. ``first_to``: the place that the first chunk goes to, where it was begun."""
+    chunk: list[tuple[int, Item]] = []
+    for group in by_key(rows):
+        chunk += group
+        full = chunk[-1][0] >= first_to if isinstance(first_to, int) else len(chunk) >= size
+        if full:
+            yield chunk
+            chunk, first_to = [], None
+    if chunk:
+        yield chunk
