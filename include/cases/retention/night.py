@@ -67,17 +67,10 @@ def look(desk: Desk, as_of: date, at: datetime | None = None, held: HeldPeople |
     lines = late.table(minutes)
     rows = [
         Row(
-            rule=x.rule,
-            dataset=x.dataset,
-            due=x.due,
-            overdue=0,
-            oldest=None,
-            held=x.held,
-            basis=x.basis,
-            late=x.late,
+            rule=x.rule, dataset=x.dataset, due=x.due, overdue=0, oldest=None, held=x.held, basis=x.basis, late=x.late
         )
         for x in lines
-    ]
+    ]  # fmt: skip
     late_by = {(x.rule, x.dataset): x.late for x in lines if x.late is not None}
     since = {(*of, at - timedelta(minutes=n)): None for of, n in late_by.items()}
     return Seen(rows, minutes.unverified, max(late_by.values(), default=None), since)
@@ -281,15 +274,16 @@ def stayed_of(counts: counted.Words) -> dict[str, int]:
 
 def _ended(desk: Desk, night: Night, counts: dict[str, Counter[str]], seen: Seen, held: HeldPeople) -> Night:
     gone = counted.gone(counts)
-    tomorrow, until = None, None
+    tomorrow, until, unverified = None, None, seen.unverified
     coming: Mapping[date, Counter[str]] = {}
     if night.at is None:
         until = night.as_of + figures.AHEAD * DAY
         ahead = due.see(desk.catalogue, desk.connections, until, held=held)
         coming = forecast.nights(ahead, night.as_of + DAY)
+        unverified = ahead.unverified | unverified  # a forecast without a dataset is no whole one either
         tomorrow = sum(coming.get(night.as_of + DAY, Counter()).values())
     with desk.book() as conn, book.deed(conn, night.about):
-        figures.keep_end(conn, night, seen.rows, seen.unverified, coming, until)
+        figures.keep_end(conn, night, seen.rows, unverified, coming, until)
         ended = nights.end(
             conn, night, gone=gone, remaining=sum(r.due for r in seen.rows),
             overdue=sum(r.overdue for r in seen.rows), tomorrow=tomorrow,

@@ -45,6 +45,7 @@ class Desk:
     owner: str
     estate: list[Judged] = field(default_factory=list)
     unverified: dict[str, str] = field(default_factory=dict)
+    ahead: dict[str, str] = field(default_factory=dict)  # what a look at days to come cannot ask
     late: list[Late] = field(default_factory=list)
     said: list[dict[str, Any]] = field(default_factory=list)
     catalogue: Any = CATALOGUE
@@ -70,7 +71,7 @@ def desk(writer: str, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
     def see(catalogue: Any, connections: Any, as_of: date, **_: Any) -> Seen:
         of = [j for j in made.estate if j.interval.latest is not None and j.interval.latest < as_of]
-        return Seen(as_of, of, dict(made.unverified))
+        return Seen(as_of, of, made.unverified | (made.ahead if as_of > TODAY else {}))
 
     def late(catalogue: Any, connections: Any, at: datetime, **_: Any) -> hours.Minutes:
         return hours.Minutes(at, list(made.late), dict(made.unverified))
@@ -125,6 +126,13 @@ def test_a_night_leaves_how_the_estate_stands_and_ninety_nights_ahead(desk: Desk
     }
     assert [(r["due_at"], r["items"]) for r in kept] == [(midnight(old + DAY), 9), (midnight(TODAY), 5)]
     assert {(r["rule"], r["dataset"]) for r in kept} == {("RS-12/cap", "usage.access_log")}
+
+
+@pytest.mark.postgres
+def test_what_either_look_could_not_ask_is_named(desk: Desk) -> None:
+    desk.unverified, desk.ahead = {"a.a": "now"}, {"a.a": "ahead", "a.b": "ahead"}
+    nightly.begin(desk, as_of=TODAY, actor="system/test")  # type: ignore[arg-type]
+    assert ended(desk).unverified == {"a.a": "now", "a.b": "ahead"}
 
 
 @pytest.mark.postgres
