@@ -187,6 +187,7 @@ class Ours:
 
     locate: float
     dispose: float
+    deed: float  # of it: the pieces, from the look for a stop to the commit
     proofs: float
     rows: int
     pieces: int
@@ -204,7 +205,13 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def ours(catalogue: Catalogue, company: Company) -> Ours:
     asking = Asking(catalogue, AS_OF, held=HeldPeople)
-    room = Clearing(catalogue, "company", company, asking.looks, asking.fates)  # type: ignore[arg-type]
+    moments: list[float] = []
+
+    def note(point: str = "") -> None:
+        if point in ("", "clearing.after_commit"):
+            moments.append(time.perf_counter())
+
+    room = Clearing(catalogue, "company", company, asking.looks, asking.fates, may_go_on=note, at=note)  # type: ignore[arg-type]
 
     def located() -> Plan:
         survey = room.locate(STEP)
@@ -223,7 +230,8 @@ def ours(catalogue: Catalogue, company: Company) -> Ours:
         raise SystemExit(f"{wrong} {room.left}")
     rows = sum(n["erased"] for n in receipt.counts.values())
     pieces = len([r for r in room.receipts(STEP) if r.verb == "dispose"])
-    return Ours(locate, dispose + settled, before + proved, rows, pieces)
+    deed = sum(moments[1::2]) - sum(moments[::2])
+    return Ours(locate, dispose + settled, deed, before + proved, rows, pieces)
 
 
 def floor(company: Company, before: datetime, batch: int) -> tuple[float, int]:
@@ -286,22 +294,32 @@ def main() -> None:
         ensure_our_roles(cluster)
         small = measured(cluster, rows // 10, due, given.rounds)
         large = measured(cluster, rows, due, given.rounds)
-    print(f"PostgreSQL 18, {due:,} due rows, median of {given.rounds} rounds, the floor and ours in turns.\n")
     print(
-        "| of rows | floor, s | locate, s | dispose, s | **night ÷ floor** | keyed proofs, s | **with proofs ÷ floor** | pieces |"
+        f"PostgreSQL 18, {due:,} due rows, median of {given.rounds} rounds, the floor and ours in turns. Targets with"
+        " 1,000,000 of 20,000,000: a night ÷ floor ≤ 1.3, with keyed proofs ≤ 1.6, ten times the rows ≤ 1.2 times as long.\n"
     )
-    print("|---:|---:|---:|---:|---:|---:|---:|---:|")
+    heads = ("of rows", "floor, s", "locate, s", "dispose, s", "of it the deed, s", "**night ÷ floor**",
+             "keyed proofs, s", "**with proofs ÷ floor**", "pieces")  # fmt: skip
+    print(f"| {' | '.join(heads)} |\n|{'---:|' * len(heads)}")
     for n, of in ((rows // 10, small), (rows, large)):
-        print(
-            f"| {n:,} | {middle(of, lambda _, b: b):.2f} | {middle(of, lambda m, _: m.locate):.2f}"
-            f" | {middle(of, lambda m, _: m.dispose):.2f} | **{middle(of, lambda m, b: m.night / b):.2f}**"
-            f" | {middle(of, lambda m, _: m.proofs):.2f} | **{middle(of, lambda m, b: (m.night + m.proofs) / b):.2f}**"
-            f" | {of[0][0].pieces} |"
-        )
+        figures = (
+            f"{n:,}", f"{middle(of, lambda _, b: b):.2f}", f"{middle(of, lambda m, _: m.locate):.2f}",
+            f"{middle(of, lambda m, _: m.dispose):.2f}", f"{middle(of, lambda m, _: m.deed):.2f}",
+            f"**{middle(of, lambda m, b: m.night / b):.2f}**", f"{middle(of, lambda m, _: m.proofs):.2f}",
+            f"**{middle(of, lambda m, b: (m.night + m.proofs) / b):.2f}**", str(of[0][0].pieces),
+        )  # fmt: skip
+        print(f"| {' | '.join(figures)} |")
     times = middle(large, lambda m, _: m.night) / middle(small, lambda m, _: m.night)
     bare = middle(large, lambda _, b: b) / middle(small, lambda _, b: b)
     print(
         f"\nThe same due rows of ten times as many: **{times:.2f}** times as long (the floor: {bare:.2f} times)."
+    )
+    print(
+        "\nThe deed, which asks again and deletes in one statement with books and receipt, takes little more than the floor. The"
+        " rest is what the floor does not have: keys, written and committed before anything goes so that whoever proves can count"
+        " them before and after, with their primary key, fates and digest; and the statistics of the tables renewed, which costs"
+        " the same for any number of rows, as the small first pieces do. Where no index leads by the date, or a row falls due"
+        " with its owner's account, the whole table is read besides."
     )
 
 

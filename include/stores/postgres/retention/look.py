@@ -66,12 +66,16 @@ class Look:
         )  # fmt: skip
 
     def due_rows(self, within: sql.Composable) -> sql.Composed:
-        """Key and clocks of the rows ``t`` within that are due and not held, in order of key."""
+        """Key and clocks of the rows ``t`` within that are due and not held; in order of key, where the table is gone through by
+        that, and else as the date's index gives them."""
+        in_order: sql.Composable = sql.SQL("")
+        if self.paged_by == self.dataset.key:
+            in_order = sql.SQL(" ORDER BY {}").format(self._columns("w"))
         return sql.SQL(
-            'WITH {ctes} SELECT {key}, {clocks} FROM ({rows}) AS w WHERE {due} AND NOT w."#held" ORDER BY {key}'
+            'WITH {ctes} SELECT {key}, {clocks} FROM ({rows}) AS w WHERE {due} AND NOT w."#held"{in_order}'
         ).format(
-            ctes=self._ctes(self._part(within)), key=self._columns("w"), clocks=joined(", ", self._said()), rows=self._judged(),
-            due=self._due(),
+            ctes=self._ctes(self._part(within)), key=self._columns("w"), clocks=joined(", ", self._said()),
+            rows=self._judged(), due=self._due(), in_order=in_order,
         )  # fmt: skip
 
     def again(self, keys: sql.Composable) -> sql.Composed:
