@@ -191,16 +191,16 @@ def test_a_piece_is_found_by_its_keys(logs: Logs) -> None:
     plan_of(clearing)
     with clearing._server.connect() as connection:
         look = clearing.looks(clearing._server, connection, Live.read(connection))["usage.visit"]
-        for statement in (
-            "DELETE FROM usage.visit AS t WHERE " + look.going(_few()).as_string(connection),
-            look.again(_few()).as_string(connection),
+        for statement, how in (
+            (
+                "DELETE FROM usage.visit AS t WHERE " + look.going(_few()).as_string(connection),
+                "visit_id = ANY",
+            ),
+            (look.again(_few()).as_string(connection), "visit_id = a.visit_id"),
         ):
             plan = "\n".join(r[0] for r in connection.execute(("EXPLAIN " + statement).encode()))
-            assert (
-                "using visit_pkey" in plan
-                and "visited_at_idx" not in plan
-                and "Seq Scan on visit" not in plan
-            )
+            assert "using visit_pkey" in plan and f"Index Cond: ({how}" in plan, plan
+            assert "visited_at_idx" not in plan and "Seq Scan on visit" not in plan, plan
 
 
 def _few() -> psycopg.sql.Composable:
