@@ -8,6 +8,7 @@
 * ``fate``         which disposition an item gets: holds, floors, ownership, locks
 * ``restriction``  deny by tag, and whether this server enforces it
 * ``area``         the step area: cohort, manifests, journal, receipts
+* ``clearing``     objects that are due go at night, whosever they are
 * ``server``       calls, errors, back-off, bulk deletes, guarded writes
 """
 
