@@ -85,6 +85,21 @@ def test_a_week_without_nights_is_made_up_for_at_once_and_nothing_goes_twice(hou
         }[day]  # fmt: skip
 
 
+def test_a_row_by_which_alone_the_owner_of_a_held_one_is_known_does_not_go(house: House) -> None:
+    """The note leads to its owner through its ticket, and the database knows of no foreign key."""
+    house.company.sql("ALTER TABLE s.note DROP CONSTRAINT note_ticket_id_fkey")
+    open_hold(
+        house.desk, basis="court", document_no="7", issuing_body="court", law="law", as_of=DAY, actor="ops/li",
+        account_ids=frozenset({"acct_000000000003"}), datasets=frozenset({"s.note"}),
+    )  # fmt: skip
+    first = house.night()
+    assert house.counts(first)["s.ticket"] == {"erased": 3, "needed": 1}
+    assert any(x.startswith("s.ticket: ") for x in house.left(first))
+    in_a_year = house.night(DAY + timedelta(days=370))
+    assert house.company.sql("SELECT id FROM s.note") == [(3,)], "it is held, and its year is over"
+    assert in_a_year.held == 1
+
+
 def test_a_hold_that_comes_while_the_night_is_at_work_is_obeyed(house: House) -> None:
     """Between locating and the deed; and, of another person, between two pieces."""
     two, four = "acct_000000000002", "acct_000000000004"

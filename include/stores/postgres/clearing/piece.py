@@ -6,8 +6,9 @@ deletes, and the server's foreign keys say that nobody needs a row. What falls o
 
     not_due    its dates changed, a hold names its owner by now, or it is gone already, by somebody's own case. A clock that
                started by a row which went meanwhile still says that it was over
-    needed     a row that stays refers to it: it goes when that goes; if the dataset declares a cut, it is cut now. Or something
-               outside of this database leads through it (an object that stays in its bucket): then it stays as it is
+    needed     a row that stays refers to it, or leads to its owner through it: it goes when that goes; if the dataset declares a
+               cut, it is cut now. Or something outside of this database leads through it (an object that stays in its bucket):
+               then it stays as it is
 
 Rows are compared with what the server says it wrote (``books``); a cascade or trigger that nobody declared rolls the piece back.
 """
@@ -26,8 +27,9 @@ from include.model.flow import Step
 from include.model.words import Disposition
 from include.stores.postgres import books, receipts
 from include.stores.postgres.area import TEMP, Area, key_columns, same_key
+from include.stores.postgres.clearing.needs import Need, needs
 from include.stores.postgres.deed import cut_rows, differing, erase_rows
-from include.stores.postgres.live import ForeignKey, Live
+from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import Look
 from include.stores.postgres.server import Connection, joined, name, one
 
@@ -112,7 +114,7 @@ class Piece:
 
     @property
     def whole(self) -> bool:
-        """Whether its rows can only go or stay, and the server itself refuses to let one go to which another refers."""
+        """Whether its rows can only go or stay, and the server itself refuses to let one go that another needs."""
         return (
             len(self.datasets) == 1
             and self.datasets[0].id not in self.led
@@ -122,6 +124,7 @@ class Piece:
                 for k in self.live.foreign_keys
                 if k.parent == self.datasets[0].address
             )
+            and not any(n.leads for n in needs(self.catalogue, self.live, self.datasets, self.looks))
         )
 
     def _balance(
@@ -174,27 +177,24 @@ class Piece:
     ) -> None:
         """Until nothing changes: a row that is to be erased, and to which a row that stays refers, is not erased."""
         of = {d.address: d for d in self.datasets}
-        keys = [k for k in self.live.foreign_keys if k.parent in of]
+        ways = needs(self.catalogue, self.live, self.datasets, self.looks)
         again = True
         while again:
             again = False
-            for key in keys:
-                kept = self._keep(connection, area, of[key.parent], key, counts)
-                again = again or (kept and key.child in of)
+            for need in ways:
+                kept = self._keep(connection, area, of[need.parent], need, counts)
+                again = again or (kept and need.child in of)
 
     def _keep(
-        self, connection: Connection, area: Area, parent: Dataset, key: ForeignKey,
+        self, connection: Connection, area: Area, parent: Dataset, need: Need,
         counts: Mapping[str, Counter[str]],
     ) -> bool:  # fmt: skip
-        child = next((d for d in self.datasets if d.address == key.child), None)
-        refers = joined(
-            " AND ",
-            (sql.SQL("{} = {}").format(name("ct", a), name("pt", b))
-             for a, b in zip(key.child_columns, key.parent_columns, strict=True)),
-        )  # fmt: skip
+        child = next((d for d in self.datasets if d.address == need.child), None)
         going: sql.Composable = sql.SQL("false")
         if child is not None:  # it goes with this very piece, or its cut takes the reference out of it
-            frees = child.cut is not None and any(child.cut.set.get(c, c) is None for c in key.child_columns)
+            frees = need.leads or (
+                child.cut is not None and any(child.cut.set.get(c, c) is None for c in need.columns)
+            )
             going = sql.SQL("EXISTS (SELECT FROM {} AS ck WHERE {} AND {})").format(
                 TEMP.table(child.id), same_key("ck", "ct", child),
                 sql.SQL("true" if frees else "ck.disposition = 'erase'"),
@@ -202,7 +202,7 @@ class Piece:
         needed = sql.SQL(
             "k.disposition = {} AND EXISTS (SELECT FROM {} AS pt JOIN {} AS ct ON {} WHERE {} AND NOT {})"
         ).format(
-            sql.Literal(ERASE), name(parent.address), name(key.child), refers, same_key("pt", "k", parent), going
+            sql.Literal(ERASE), name(parent.address), name(need.child), need.refers, same_key("pt", "k", parent), going
         )  # fmt: skip
         temp, table = TEMP.table(parent.id), area.table(parent.id)
         if parent.cut is not None:

@@ -9,7 +9,7 @@ from datetime import date
 from include.model.catalogue import Bound, Link
 from include.model.words import LegalRank
 from tests.stores.postgres.clearing.generated import PALETTE, Limited
-from tests.stores.postgres.generated import ACCESS_ONLY, ACCOUNT, SHARED, Row, Table
+from tests.stores.postgres.generated import ACCESS_ONLY, ACCOUNT, SHARED, SOLE, Row, Table
 from tests.stores.postgres.oracle import Fate, Key, ends
 
 RULES = {r[0]: r for r in PALETTE}
@@ -148,10 +148,19 @@ class Naive:
         return changed
 
     def _needed_by(self, child: Table, row: Row, after: Row) -> Iterator[tuple[Table, Row]]:
-        """Rows that a row which stays refers to, by a foreign key."""
+        """Rows that a row which stays refers to by a foreign key, and those by which alone its owner is known."""
         for ref in child.references:
             if ref.declared:
                 for p in self.rows[ref.parent]:
                     if all(after[c] is not None and after[c] == p[x]
                            for c, x in zip(ref.columns, ref.parent_columns, strict=True)):  # fmt: skip
                         yield self.tables[ref.parent], p
+        if child.cut and all(after[c] == v for c, v in child.cut.items()):
+            return  # nobody's any more
+        for link in child.links:
+            if link.column is not None and (link.ownership is ACCESS_ONLY or child.id == ACCOUNT):
+                continue
+            if link.via is not None and link.ownership is not SOLE and not self.held(child, row):
+                continue
+            for p in self.above(after, link):
+                yield self.tables[link.via or ACCOUNT], p
