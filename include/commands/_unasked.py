@@ -106,16 +106,11 @@ def _tell(seen: Looked, as_json: bool) -> None:
     if as_json:
         counts = {"to_follow": len(w.to_follow), "people": w.people, "followed": w.followed, "taken_along": w.taken_along,
                   "nothing_there": w.nothing_there, "needed": w.needed, "unclear": w.unclear}  # fmt: skip
-        tell(
-            {
-                "withdrawn": counts,
-                "needs_word": seen.needs_word,
-                "open": list(seen.begun),
-                "woken": list(seen.woken),
-            },
-            (),
-            {},
-        )
+        asleep = {"off": a.off, "to_tell": len(a.to_tell), "told": a.told, "due": len(a.due), "held": a.held,
+                  "taken_along": a.taken_along}  # fmt: skip
+        told = {"withdrawn": counts, "asleep": asleep, "needs_word": seen.needs_word, "open": list(seen.begun),
+                "woken": list(seen.woken)}  # fmt: skip
+        tell(told, (), {})
         return
     figures(rows, ("withdrawn consents", "many"))
     common.say("")
