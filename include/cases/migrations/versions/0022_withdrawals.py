@@ -6,8 +6,8 @@ from typing import Any
 
 from alembic import op
 
-revision = "0025"
-down_revision = "0023"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 
