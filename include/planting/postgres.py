@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -53,12 +53,17 @@ def plant(connection: Connection, note: Note, store: str) -> dict[str, str]:
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(note.schemas[store])))
     for address in note.decoys_of(store):
         _decoys(connection, note, store, address)
+
+    def each(plants: Iterable[Plant]) -> None:
+        for one in plants:
+            try:
+                _KINDS[one.kind](_Bed(connection, one, note.dice(one), note.gid))
+            except CannotPlant as why:
+                absent[one.kind] = str(why)
+
     # What holds back vacuuming comes last, or no hole would be made.
-    for one in sorted(note.of(store), key=lambda p: p.kind == "prepared_transaction"):
-        try:
-            _KINDS[one.kind](_Bed(connection, one, note.dice(one), note.gid))
-        except CannotPlant as why:
-            absent[one.kind] = str(why)
+    written = sorted(note.of(store), key=lambda p: p.kind == "prepared_transaction")
+    each(p for p in written if p.kind != "wal")
     try:
         connection.execute("CHECKPOINT")  # what is in memory only is in no file
     except psycopg.errors.InsufficientPrivilege:
@@ -66,6 +71,7 @@ def plant(connection: Connection, note: Note, store: str) -> dict[str, str]:
             "the planter may make no checkpoint (pg_checkpoint): what it planted may be in no file yet"
         )
         absent |= {kind: unwritten for kind in IN_FILES if kind != "wal"}
+    each(p for p in written if p.kind == "wal")  # a checkpoint removes the segments before it
     return absent
 
 
