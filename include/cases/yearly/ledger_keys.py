@@ -69,21 +69,21 @@ def destroy_due(
         except QuietusError as error:
             trouble.append(f"the key of {case.case_no} is not destroyed: {error}")
             continue
-        at("key destroyed")
+        at("yearly.key_destroyed")
         _record(desk, gone, case.case_no)
-        at("key recorded")
+        at("yearly.key_recorded")
         with desk.book() as conn, book.deed(conn, case.case_no):
             tokens, stones = tokens + _forget_tokens(conn, case), stones + _forget_tombstones(conn, case)
             book.note(conn, case.case_no, as_of, actor, ENDED)
         cases += 1
-        at("case ended")
+        at("yearly.case_ended")
     with desk.book() as conn:
         with book.deed(conn, "tombstones"):
             stones += tombstones.expire(conn, as_of)
         versions = tuple(r.id for r in _unneeded(conn, desk.keys))
     for key_id in versions:
         desk.keys.destroy(key_id)
-        at("version destroyed")
+        at("yearly.version_destroyed")
     for gone in desk.keys.destroyed(Purpose.TOMBSTONE.value):
         _record(desk, gone, None)
     with desk.book() as conn:

@@ -155,7 +155,9 @@ def test_notices_that_are_still_kept_keep_the_key(w: World) -> None:
         assert due(w, OVER).cases == 0 and leads(w, case_no) == EVERYTHING
 
 
-@pytest.mark.parametrize("point", ["key destroyed", "key recorded", "case ended", "version destroyed"])
+@pytest.mark.parametrize(
+    "point", ["yearly.key_destroyed", "yearly.key_recorded", "yearly.case_ended", "yearly.version_destroyed"]
+)
 def test_killed_anywhere_the_next_run_does_the_rest_and_each_key_is_in_the_ledger(
     w: World, point: str
 ) -> None:
