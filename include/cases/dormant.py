@@ -118,10 +118,7 @@ def follow(desk: Desk, account_id: str, *, as_of: date, actor: str) -> str | Non
 
 def _busy(desk: Desk, conn: Conn, ids: Sequence[str]) -> frozenset[str]:
     """Which of these people have an open case about the whole of them."""
-    sealing.current(desk.keys, Purpose.SUBJECT_TOKEN)
-    of: dict[bytes, str] = {}
-    for ref in desk.keys.versions(Purpose.SUBJECT_TOKEN.value):
-        of.update(zip(sealing.digest_each(desk.keys, ref, subjects.KIND, ids), ids, strict=True))
+    of = sealing.by_digest(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, ids)
     rows = conn.execute(
         "SELECT s.token FROM casebook.case_subject s JOIN casebook.case_ c USING (case_no)"
         " WHERE s.token = ANY(%s) AND s.open AND (s.solo OR c.ground = ANY(%s))",

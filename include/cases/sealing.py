@@ -77,12 +77,13 @@ def digest_each(keys: KeyStore, ref: KeyRef, kind: str, values: Sequence[str]) -
 
 def digests(keys: KeyStore, purpose: Purpose, kind: str, value: str) -> Mapping[int, bytes]:
     """The value's digest under every living version, for looking it up; version -> digest."""
-    return {version: of[0] for version, of in digests_each(keys, purpose, kind, (value,)).items()}
-
-
-def digests_each(
-    keys: KeyStore, purpose: Purpose, kind: str, values: Sequence[str]
-) -> Mapping[int, list[bytes]]:  # fmt: skip
-    """The same of many values, each list in their order; the keys are opened once."""
     current(keys, purpose)
-    return {ref.version: digest_each(keys, ref, kind, values) for ref in keys.versions(purpose.value)}
+    return {ref.version: digest(keys, ref, kind, value) for ref in keys.versions(purpose.value)}
+
+
+def by_digest(keys: KeyStore, purpose: Purpose, kind: str, values: Sequence[str]) -> dict[bytes, str]:
+    """Many values by their digests under every living version, for telling whose a stored digest is; each key is opened once."""
+    found: dict[bytes, str] = {}
+    for ref in keys.versions(purpose.value):
+        found.update(zip(digest_each(keys, ref, kind, values), values, strict=True))
+    return found

@@ -59,9 +59,7 @@ def buried_since(
     conn: Conn, keys: KeyStore, values: Sequence[str], kind: str
 ) -> dict[str, list[tuple[str, date]]]:
     """The same with the day of each, the oldest first."""
-    wanted: dict[bytes, str] = {}
-    for ref in keys.versions(Purpose.TOMBSTONE.value):
-        wanted.update(zip(sealing.digest_each(keys, ref, kind, values), values, strict=True))
+    wanted = sealing.by_digest(keys, Purpose.TOMBSTONE, kind, values)
     rows = conn.execute(
         "SELECT t.token, t.case_no, t.made_on FROM casebook.tombstone t"
         " JOIN unnest(%s::bytea[]) AS w(token) USING (token) WHERE t.kind = %s ORDER BY t.made_on, t.case_no",

@@ -114,10 +114,7 @@ Followed = frozenset[tuple[str, datetime]]
 
 def _known(desk: Desk, records: Conn, ids: Sequence[str]) -> dict[str, tuple[Followed, bool]]:
     """Of people that the book knows: which withdrawals have a case, and whether a case about the whole person is open."""
-    sealing.current(desk.keys, Purpose.SUBJECT_TOKEN)
-    of: dict[bytes, str] = {}
-    for ref in desk.keys.versions(Purpose.SUBJECT_TOKEN.value):
-        of.update(zip(sealing.digest_each(desk.keys, ref, subjects.KIND, ids), ids, strict=True))
+    of = sealing.by_digest(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, ids)
     rows = records.execute(
         "SELECT s.token, s.open AND s.solo AS whole, w.purpose, w.withdrawn_at FROM casebook.case_subject s"
         " LEFT JOIN casebook.withdrawal w USING (case_no) WHERE s.token = ANY(%s) AND (w.purpose IS NOT NULL OR s.open)",

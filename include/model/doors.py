@@ -104,6 +104,8 @@ class Clearing(Protocol):
     """
 
     id: str
+    left: dict[str, str]
+    """Datasets that could not be asked or finished, and why."""
 
     def locate(self, step: Step) -> Survey:
         """Find everything that is due and not held, and keep its keys, each with its fate, in the step area. Again replaces

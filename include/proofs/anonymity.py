@@ -150,6 +150,17 @@ def questions(catalogue: Catalogue, release: Release) -> Questionnaire:
     return Questionnaire(KIND, dataset.store, tuple(asked))
 
 
+def attacked(release: Release, dataset: Dataset, otherwise: str) -> tuple[Question, Question]:
+    """What is asked of a release beside its suite: who is found in it (``otherwise``: what is wrong then), and its grade."""
+    return (
+        Question(f"linkage.{release.id}", dataset.id, Rung.R10, 0, sql.SQL(""), otherwise),
+        Question(
+            f"grade.{release.id}", dataset.id, Rung.R10, GRADE, sql.SQL(""),
+            "the grade of GB/T 42460-2023 is lower than what may be called anonymous",
+        ),
+    )  # fmt: skip
+
+
 def prove(
     catalogue: Catalogue,
     connections: Connections,
@@ -165,14 +176,9 @@ def prove(
     reader = Reader.of(connections, store.id, store.connection, step.subjects)
     checks = list(ask(questions(catalogue, release), reader))
     measured = measure(reader, dataset, release)
-    linkage = Question(
-        f"linkage.{release.id}", dataset.id, Rung.R10, 0, sql.SQL(""),
-        "people of the sample are singled out, or a sensitive value of theirs is learned",
-    )  # fmt: skip
-    grade = Question(
-        f"grade.{release.id}", dataset.id, Rung.R10, GRADE, sql.SQL(""),
-        "the grade of GB/T 42460-2023 is lower than what may be called anonymous",
-    )  # fmt: skip
+    linkage, grade = attacked(
+        release, dataset, "people of the sample are singled out, or a sensitive value of theirs is learned"
+    )
     counts = {grade.id: measured.grade(release)}
     if sample and measured.rows:
         came = attack(reader, dataset, release, sample)

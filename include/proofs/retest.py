@@ -15,10 +15,10 @@ from include.model.catalogue import Catalogue, NotPersonal
 from include.model.doors import Connections
 from include.model.errors import CatalogueError, Refused
 from include.model.flow import Check
-from include.model.releases import GRADE, Release
+from include.model.releases import Release
 from include.model.words import Rung, Verdict
 from include.proofs import linkage
-from include.proofs.anonymity import KIND, Measured, measure, questions
+from include.proofs.anonymity import KIND, Measured, attacked, measure, questions
 from include.proofs.asking import Question, Questionnaire
 from include.proofs.run import ask, judge
 from include.proofs.server import Reader
@@ -58,14 +58,11 @@ def retest(catalogue: Catalogue, connections: Connections, release: Release) -> 
     if release.claims != "anonymised":
         return Retested(release.id, place, 0, None, 0, (), f"de-identified, so still personal: {release.why}")
     reader = Reader.of(connections, store.id, store.connection)
-    linked = Question(
-        f"linkage.{release.id}", dataset.id, Rung.R10, 0, sql.SQL(""),
+    linked, grade = attacked(
+        release,
+        dataset,
         "people are singled out by what may be known of them, or a sensitive value of theirs is learned",
-    )  # fmt: skip
-    grade = Question(
-        f"grade.{release.id}", dataset.id, Rung.R10, GRADE, sql.SQL(""),
-        "the grade of GB/T 42460-2023 is lower than what may be called anonymous",
-    )  # fmt: skip
+    )
     try:
         measured = measure(reader, dataset, release)
         if not measured.rows:

@@ -4,3 +4,16 @@ SHARED_LAW = "policy 11.4(7): another owner's lawful interest"
 
 STAGED = "of a backlog, as many items went as tonight may: the rest is for the nights after"
 """Why a dataset is left by a night that a person let go on with so many items at most."""
+
+
+def nothing() -> None:
+    """Stands for ``may_go_on`` where nobody stops a night."""
+
+
+def everything(wanted: int) -> int:
+    """Stands for ``budget`` where all of so many items may go."""
+    return wanted
+
+
+def nowhere(_point: str) -> None:
+    """Stands for ``at`` where nothing happens at the named points."""

@@ -90,25 +90,11 @@ def keep_run(conn: Conn, night_id: int, dag_id: str, run_id: str) -> None:
 
 
 @dataclass(frozen=True)
-class Stood:
-    """How one rule's items of a dataset stood after a night. ``late``: minutes past a period under a day."""
-
-    rule: str
-    dataset: str
-    due: int
-    overdue: int
-    oldest: date | None
-    held: int
-    late: int | None
-    basis: str
-
-
-@dataclass(frozen=True)
 class End:
     """The last night of a schedule that ended, and how the estate stood then. ``unverified``: dataset -> why."""
 
     night: Night
-    rows: tuple[Stood, ...]
+    rows: tuple[Row, ...]
     unverified: Mapping[str, str]
 
 
@@ -129,7 +115,7 @@ def last_end(conn: Conn, schedule: str) -> End | None:
     ).fetchall()
     unverified = {r["dataset"]: r["unverified"] for r in rows if r["unverified"] is not None}
     stood = [
-        Stood(**{k: v for k, v in r.items() if k != "unverified"}) for r in rows if r["unverified"] is None
+        Row(**{k: v for k, v in r.items() if k != "unverified"}) for r in rows if r["unverified"] is None
     ]
     return End(night, tuple(stood), unverified)
 

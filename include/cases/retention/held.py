@@ -43,12 +43,11 @@ def held_people(desk: Desk) -> HeldPeople:
         orders = holds.orders(conn)
         of_cases = {c: _ids(conn, desk, c) for c in sorted({c for o in orders for c in o.scope.cases})}
         wanted = frozenset[str]().union(*(o.scope.subjects for o in orders))
-        known = {token: id for case in _cases_with(conn, wanted) for id in _ids(conn, desk, case)
-                 for token in _tokens(desk, id) if token in wanted}  # fmt: skip
+        known = {token: id for case in _cases_with(conn, wanted)
+                 for token, id in _by_token(desk, _ids(conn, desk, case)).items() if token in wanted}  # fmt: skip
     missing = wanted - known.keys()
     for page in _accounts(desk) if missing else ():
-        for tokens in sealing.digests_each(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, page).values():
-            known.update((t, id) for id, d in zip(page, tokens, strict=True) if (t := d.hex()) in missing)
+        known.update((token, id) for token, id in _by_token(desk, page).items() if token in missing)
         missing -= known.keys()
         if not missing:
             break
@@ -74,9 +73,9 @@ def _cases_with(conn: Conn, tokens: frozenset[str]) -> Sequence[str]:
     return [str(r["case_no"]) for r in rows]
 
 
-def _tokens(desk: Desk, id: str) -> tuple[str, ...]:
-    every = sealing.digests(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, id)
-    return tuple(d.hex() for d in every.values())
+def _by_token(desk: Desk, ids: Sequence[str]) -> dict[str, str]:
+    found = sealing.by_digest(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, ids)
+    return {digest.hex(): id for digest, id in found.items()}
 
 
 def _accounts(desk: Desk) -> Iterator[list[str]]:

@@ -373,7 +373,7 @@ class Budget:
 def _left(conn: Conn, night: Night, room: Clearing) -> None:
     """Datasets that a store could not finish or ask, with why."""
     with book.deed(conn, night.about):
-        for dataset, why in getattr(room, "left", {}).items():
+        for dataset, why in room.left.items():
             nights.tell(conn, night, nights.UNFINISHED, dataset, why_left=why)
 
 

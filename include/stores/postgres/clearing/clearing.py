@@ -36,7 +36,7 @@ from include.stores.postgres.retention.look import Look
 from include.stores.postgres.server import Connection, Patience, Server, one
 from include.stores.postgres.survey import digests
 from include.stores.postgres.weigh import lines
-from include.stores.shared import STAGED
+from include.stores.shared import STAGED, everything, nothing, nowhere
 
 FIRST, LEAST, MOST = 2_000, 100, 50_000  # items of a piece
 QUICK = 1.0  # seconds that a piece is to take
@@ -64,24 +64,11 @@ class Size:
         return self.items < before
 
 
-def _nothing() -> None:
-    """The default for ``may_go_on``: nobody stops it."""
-
-
-def _all(wanted: int) -> int:
-    """The default for ``budget``: everything may go."""
-    return wanted
-
-
 def _led_by_nothing(
     _server: Server, _connection: Connection, _live: Live, _area: Area, _located: Sequence[Dataset]
 ) -> dict[str, sql.Composable]:
     """The default for ``led``: nothing elsewhere needs a row."""
     return {}
-
-
-def _nowhere(_point: str) -> None:
-    """The default for ``at``: nothing happens at the named points."""
 
 
 @dataclass
@@ -100,15 +87,15 @@ class Clearing:
     looks: Looks
     fates: Fates
     holds: Callable[[], object] = lambda: None
-    may_go_on: Callable[[], None] = _nothing
-    budget: Callable[[int], int] = _all
+    may_go_on: Callable[[], None] = nothing
+    budget: Callable[[int], int] = everything
     led: Led = _led_by_nothing
     unasked: Mapping[str, str] = field(default_factory=dict)
     prover: str | None = PROVER
     patience: Patience | None = None
     page: int = keys.PAGE
     size: Size = field(default_factory=Size)
-    at: Callable[[str], None] = _nowhere
+    at: Callable[[str], None] = nowhere
     left: dict[str, str] = field(default_factory=dict)
 
     _asked: tuple[object, Mapping[str, Look]] | None = field(default=None, init=False, repr=False)

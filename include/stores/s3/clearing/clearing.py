@@ -28,22 +28,9 @@ from include.stores.s3.manifests import Manifest
 from include.stores.s3.server import Patience
 from include.stores.s3.site import Site
 from include.stores.s3.wiring import no_keys
-from include.stores.shared import STAGED
+from include.stores.shared import STAGED, everything, nothing, nowhere
 
 CHUNK = 10_000  # items between two journal entries: ten bulk deletes
-
-
-def _nothing() -> None:
-    """The default for ``may_go_on``: nobody stops it."""
-
-
-def _all(wanted: int) -> int:
-    """The default for ``budget``: everything may go."""
-    return wanted
-
-
-def _nowhere(_point: str) -> None:
-    """The default for ``at``: nothing happens at the named points."""
 
 
 @dataclass
@@ -60,13 +47,13 @@ class Clearing:
     connections: Connections
     datasets: Sequence[Dataset]
     due: Due
-    may_go_on: Callable[[], None] = _nothing
-    budget: Callable[[int], int] = _all
+    may_go_on: Callable[[], None] = nothing
+    budget: Callable[[int], int] = everything
     unasked: Mapping[str, str] = field(default_factory=dict)
     work: str = "quietus-work"
     patience: Patience = field(default_factory=Patience)
     size: int = CHUNK
-    at: Callable[[str], None] = _nowhere
+    at: Callable[[str], None] = nowhere
     left: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
