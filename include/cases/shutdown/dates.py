@@ -1,11 +1,11 @@
 """The days of a shutdown: which gate is due when, and the earliest day on which the law lets a service stop (T0). Pure.
 
-Who stops of its own will tells the parties 90 days before and reports to the ministry 60 days before (Electronic Signature Law 23;
-Measures for Electronic Certification Services 24), and says so on its home page for 30 days (E-commerce Law 16, which
+Who stops of its own will tells the parties 90 days before and reports to the ministry 60 days before (Electronic Signature Law
+23; Measures for Electronic Certification Services 24), and says so on its home page for 30 days (E-commerce Law 16, which
 binds who stops *by itself*). A day of filing is not counted: notified on day D, T0 is D + 90 at the earliest. What was filed late
 moves T0; nothing ever moves it before what was filed.
 
-Where the licence was revoked (ESL 23 para. 4) no law names days: T0 is when the decision takes effect, and everything is due then.
+Where the licence was revoked (ESL 23 para. 4) no law names days: T0 is when the decision takes effect, and all is due then.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def test_it_moves_back_to_the_earliest_lawful_day_and_no_further() -> None:
     for gate in FILED:
         it = it.passed(gate, FIRST + 10 * DAY, FIRST + 10 * DAY)
     assert it.moved(FIRST + 100 * DAY, FIRST + 20 * DAY).t0 == FIRST + 100 * DAY
-    with pytest.raises(Refused, match="notified on 2026-11-11, 90 days.*not before 2027-02-09"):
+    with pytest.raises(Refused, match=r"notified on 2026-11-11, 90 days.*not before 2027-02-09"):
         it.moved(FIRST + 99 * DAY, FIRST + 20 * DAY)
     with pytest.raises(Refused, match="T0 cannot be"):
         it.moved(FIRST + 110 * DAY, FIRST + 111 * DAY)  # that day is over

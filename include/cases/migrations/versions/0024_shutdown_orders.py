@@ -109,12 +109,21 @@ CREATE TABLE casebook.shutdown_picture (
     PRIMARY KEY (number, store)
 );
 
+-- What would become of everything, as it was counted last.
+CREATE TABLE casebook.shutdown_preview (
+    preview_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    number      text NOT NULL REFERENCES casebook.shutdown_order,
+    as_of       date NOT NULL,
+    made_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    body        jsonb NOT NULL
+);
+
 GRANT SELECT, INSERT, UPDATE ON casebook.shutdown_order, casebook.shutdown_gate, casebook.shutdown_taken
     TO quietus_case_writer;
-GRANT SELECT, INSERT ON casebook.shutdown_event, casebook.shutdown_picture TO quietus_case_writer;
+GRANT SELECT, INSERT ON casebook.shutdown_event, casebook.shutdown_picture, casebook.shutdown_preview TO quietus_case_writer;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA casebook TO quietus_case_writer;
 GRANT SELECT ON casebook.shutdown_order, casebook.shutdown_gate, casebook.shutdown_event, casebook.shutdown_taken,
-    casebook.shutdown_picture TO quietus_reader;
+    casebook.shutdown_picture, casebook.shutdown_preview TO quietus_reader;
 """
 
 
