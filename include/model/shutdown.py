@@ -23,14 +23,16 @@ class Right:
 
 
 class Picture(Flow):
-    """A store at T0. ``system``, ``database`` and ``snapshot``: of a database, whose snapshot tells of every row version whether it
-    was there. ``tables``: by oid. ``moment``: of a bucket's server, by its own clock."""
+    """A store at T0. ``system``, ``database`` and ``snapshot``: of a database, whose snapshot tells of every row version whether
+    it was there. ``tables``: by oid. ``moment``: of a bucket's server, by its own clock; ``unenforced``: why that server may
+    let writes through all the same."""
 
     system: int | None = None
     database: int | None = None
     snapshot: str | None = None
     tables: dict[str, int] = {}
     moment: datetime | None = None
+    unenforced: str = ""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ NEVER = "RS-07"
 """The rule of raw biometrics."""
 LAW = "policy 5.6(3)"
 HELD_LAW = "policy 5.2"
+BIOMETRIC = "raw biometrics that a statute keeps: they do not go to a successor; counsel decides (law.md G)"
 
 
 @dataclass(frozen=True)
@@ -56,27 +57,28 @@ def fate(catalogue: Catalogue, dataset: Dataset, judged: Judged, t0: date, *, en
     handed = [x for x in limits if x.floor and x.rule in HANDED_OVER and (x in running or judged.held)]
     others = [x for x in running if x.rule not in HANDED_OVER]
     if is_biometric(catalogue, dataset):
-        if running:
-            odd = "raw biometrics that a statute keeps: they do not go to a successor; counsel decides (law.md G)"
-            return _kept(running, odd)
-        handed = []
+        handed, odd = [], BIOMETRIC
+    else:
+        odd = f"it goes to the successor, and {_names(others)} keeps it here as well: decide who keeps what"
     if handed:
-        found = _kept(handed, disposition=Disposition.TRANSFER)
-        if others:
-            names = ", ".join(sorted(x.name for x in others))
-            return Fate(
-                found.disposition, found.rule, found.law, found.until, found.waits,
-                f"it goes to the successor and {names} keeps it here as well: decide who keeps what",
-            )  # fmt: skip
-        return found
+        return _kept(handed, odd if others else "", disposition=Disposition.TRANSFER)
+    if running:
+        return _kept(running, odd if odd is BIOMETRIC else "")
     if judged.held:
         return Fate(Disposition.HOLD, judged.rule, HELD_LAW)
-    if running:
-        return _kept(running)
+    return _gone(dataset, limits, t0)
+
+
+def _gone(dataset: Dataset, limits: Sequence[Bounded], t0: date) -> Fate:
+    """By its own rule if that is over, else because the service stops."""
     it = interval(limits)
-    if it.stands(t0) is Standing.DUE and it.ended_by is not None:
-        return Fate(Disposition(dataset.action), it.ended_by.name, _law(it.ended_by))
-    return Fate(Disposition(dataset.action), it.ended_by.name if it.ended_by else "RS-28/main", LAW)
+    rule = it.ended_by.name if it.ended_by else "RS-28/main"
+    due = it.stands(t0) is Standing.DUE and it.ended_by is not None
+    return Fate(Disposition(dataset.action), rule, _law(it.ended_by) if due and it.ended_by else LAW)
+
+
+def _names(of: Sequence[Bounded]) -> str:
+    return ", ".join(sorted(x.name for x in of))
 
 
 def _at_the_end(of: Sequence[Bind], clocks: Sequence[Clock], t0: date) -> tuple[Clock, ...]:
@@ -86,9 +88,7 @@ def _at_the_end(of: Sequence[Bind], clocks: Sequence[Clock], t0: date) -> tuple[
     )
 
 
-def _kept(
-    floors: Sequence[Bounded], odd: str = "", *, disposition: Disposition = Disposition.RETAIN
-) -> Fate:
+def _kept(floors: Sequence[Bounded], odd: str = "", *, disposition: Disposition = Disposition.RETAIN) -> Fate:
     """By the floor that ends last; one whose clock has not started ends last of all."""
     last = max(floors, key=lambda x: x.ends or date.max)
     return Fate(disposition, last.name, last.law, last.ends, last.ends is None, odd)

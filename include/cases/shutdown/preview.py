@@ -1,8 +1,8 @@
 """What a shutdown would do, counted without changing anything: by dataset and rule what goes to the successor, what is deleted
 or anonymised, what must stay with whom until when, what is held, and which recipients are to be told.
 
-The stores are asked by the prover, in sessions that cannot write, with the question of retention (:mod:`include.cases.retention.due`). Of a
-service, too, all are asked: the others' answers are left out, for a clock may start by a row of theirs.
+The stores are asked by the prover, in sessions that cannot write, with the question of retention
+(:mod:`include.cases.retention.due`). Of a service, too, all are asked: a clock may start by a row of another.
 """
 
 from __future__ import annotations
@@ -163,9 +163,7 @@ def _recipients(catalogue: Catalogue, order: Order) -> Iterator[dict[str, str]]:
             yield {"id": r.id, "name": r.name, "role": r.role.value, "channel": r.channel, "notice": r.notice}
 
 
-def _findings(
-    order: Order, fates: Iterable[tuple[Judged, Fate]], lines: Sequence[Line]
-) -> Iterator[Finding]:
+def _findings(order: Order, fates: Iterable[tuple[Judged, Fate]], lines: Sequence[Line]) -> Iterator[Finding]:
     odd: Counter[tuple[str, str]] = Counter()
     for judged, what in fates:
         if what.odd:

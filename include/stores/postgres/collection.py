@@ -19,36 +19,36 @@ from include.model.errors import NotProved, Refused
 from include.model.shutdown import Looked, Picture, Right
 from include.stores.postgres.server import Connection, Server, name, one
 
-_FOREIGN: LiteralString = (
+_FOREIGN = sql.SQL(
     "n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'quietus')"
     " AND pg_get_userbyid(c.relowner) <> ALL(%(ours)s) AND (%(all)s OR n.nspname || '.' || c.relname = ANY(%(only)s))"
 )
-_RIGHTS: LiteralString = f"""
+_RIGHTS = sql.SQL("""
 SELECT n.nspname || '.' || c.relname, '', a.privilege_type, pg_get_userbyid(a.grantor),
        CASE WHEN a.grantee = 0 THEN '' ELSE pg_get_userbyid(a.grantee) END, a.is_grantable
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN aclexplode(c.relacl) a
- WHERE c.relkind IN ('r', 'p', 'v', 'f') AND a.privilege_type IN ('INSERT', 'UPDATE') AND a.grantee <> c.relowner AND {_FOREIGN}
+ WHERE c.relkind IN ('r', 'p', 'v', 'f') AND a.privilege_type IN ('INSERT', 'UPDATE') AND a.grantee <> c.relowner AND {ours}
 UNION ALL
 SELECT n.nspname || '.' || c.relname, t.attname, a.privilege_type, pg_get_userbyid(a.grantor),
        CASE WHEN a.grantee = 0 THEN '' ELSE pg_get_userbyid(a.grantee) END, a.is_grantable
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute t ON t.attrelid = c.oid AND NOT t.attisdropped
        CROSS JOIN aclexplode(t.attacl) a
- WHERE c.relkind IN ('r', 'p', 'v', 'f') AND a.privilege_type IN ('INSERT', 'UPDATE') AND a.grantee <> c.relowner AND {_FOREIGN}
-"""
-_TABLES: LiteralString = f"""
+ WHERE c.relkind IN ('r', 'p', 'v', 'f') AND a.privilege_type IN ('INSERT', 'UPDATE') AND a.grantee <> c.relowner AND {ours}
+""").format(ours=_FOREIGN)
+_TABLES = sql.SQL("""
 SELECT n.nspname || '.' || c.relname, c.oid::bigint, c.relkind::text, pg_get_userbyid(c.relowner)
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND {_FOREIGN} ORDER BY 1
-"""
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND {ours} ORDER BY 1
+""").format(ours=_FOREIGN)
 # Who may act as anybody that may write: as itself, by inheritance, or by SET ROLE. Of superusers nothing is asked.
-_WRITERS: LiteralString = f"""
+_WRITERS = sql.SQL("""
 WITH t AS MATERIALIZED (SELECT c.oid, n.nspname || '.' || c.relname AS address FROM pg_class c
-  JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'f') AND {_FOREIGN}),
+  JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'f') AND {ours}),
 able AS MATERIALIZED (SELECT g.oid, t.address FROM pg_roles g CROSS JOIN t WHERE NOT g.rolsuper
   AND (has_table_privilege(g.oid, t.oid, 'INSERT, UPDATE') OR has_any_column_privilege(g.oid, t.oid, 'INSERT, UPDATE')))
 SELECT r.rolname::text, a.address FROM pg_roles r JOIN able a ON pg_has_role(r.oid, a.oid, 'MEMBER')
  WHERE NOT r.rolsuper AND (r.rolcanlogin OR r.rolname = ANY(%(business)s)) AND r.rolname <> ALL(%(ours)s)
  GROUP BY 1, 2 ORDER BY 1, 2
-"""
+""").format(ours=_FOREIGN)
 _HERE: LiteralString = (
     "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),"
     " (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), pg_current_snapshot()::text"

@@ -48,7 +48,11 @@ LONG_AGO, LATELY = date(2015, 1, 1), date(2026, 6, 1)
         ("ra.application", (LATELY, None, "-"), ("transfer", "RS-03/main")),
         ("ra.application", (None, None, "-"), ("transfer", "RS-03/main")),  # a certificate that lives
         ("ra.application", ("-", None, LATELY), ("erase", "RS-03/no_certificate")),  # nothing came of it
-        ("ra.application", (LONG_AGO, None, "-"), ("erase", "RS-03/main")),  # its time is over: it does not go
+        (
+            "ra.application",
+            (LONG_AGO, None, "-"),
+            ("erase", "RS-03/main"),
+        ),  # its time is over: it does not go
         ("cert.certificate", (LATELY,), ("transfer", "RS-04/main")),
         ("cert.certificate", (LONG_AGO,), ("anonymise", "RS-04/main")),
         ("sign.signature", (LATELY,), ("transfer", "RS-10/main")),
@@ -60,9 +64,7 @@ LONG_AGO, LATELY = date(2015, 1, 1), date(2026, 6, 1)
         ("account.person", (None,), ("erase", "RS-01/main")),
     ],
 )
-def test_what_becomes_of_what(
-    dataset: str, days: tuple[date | None, ...], expected: tuple[str, str]
-) -> None:
+def test_what_becomes_of_what(dataset: str, days: tuple[date | None, ...], expected: tuple[str, str]) -> None:
     assert of(dataset, *days) == expected
 
 

@@ -130,7 +130,10 @@ def test_who_can_still_write_is_named_by_whatever_way(company: Company, pg_serve
     _, picture = closed(company)
     sql(company, "GRANT INSERT ON sign.page TO PUBLIC")
     assert {a for _, a in look(company, picture).writers} == {"sign.page"}
-    sql(company, "REVOKE INSERT ON sign.page FROM PUBLIC; GRANT shop_owner TO shop_temp; ALTER ROLE shop_temp NOINHERIT")
+    sql(
+        company,
+        "REVOKE INSERT ON sign.page FROM PUBLIC; GRANT shop_owner TO shop_temp; ALTER ROLE shop_temp NOINHERIT",
+    )
     try:
         assert {r for r, _ in look(company, picture).writers} == {"shop_temp"}
     finally:
