@@ -333,6 +333,23 @@ def successor_withdrew(
         return order(conn, number)
 
 
+def name_custodian(
+    desk: Desk, number: str, who: Custodian, *, paper: Paper, as_of: date, actor: str
+) -> Order:
+    """Name who keeps what can neither go nor be deleted; another takes the place of the one before."""
+    checked_paper(paper, number)
+    checked_text("custodian", who.name)
+    checked_contact("custodian's contact", who.contact)
+    with deed(desk, number) as (conn, _):
+        conn.execute(
+            "UPDATE casebook.shutdown_order SET custodian = %s, custodian_contact = %s WHERE number = %s",
+            (who.name, who.contact, number),
+        )
+        detail = {"document": paper.number, "digest": paper.digest, "custodian": who.name}
+        say(desk, conn, number, "custodian named", as_of, actor, detail)
+        return order(conn, number)
+
+
 # --- what closing and withdrawing share with it -------------------------------------------------------
 
 

@@ -35,6 +35,7 @@ CANARY = "QuietusClosedCanary"
 PUT = "PUT"
 POLICY = "bucket policy"
 UNENFORCED = "this server does not enforce bucket policies, so a put is not refused; it is found by its date"
+BLUNT = "this server ignores whom a policy is about, so a deny would hit us too; a put is not refused, it is found by its date"
 NOBODY = "the catalogue names no business role of this store, so nobody can be refused"
 PATIENCE = 10.0  # seconds for a server's clock to move on
 
@@ -65,12 +66,10 @@ class Puts:
     def take(self) -> Picture:
         """Deny it, see whether that bites, and say from which second on whatever comes is new."""
         restriction = self._restriction()
-        for bucket in self.buckets:
-            if self.store.business_roles:
+        unenforced = self._unenforced(restriction)
+        if unenforced in ("", UNENFORCED):
+            for bucket in self.buckets:
                 restriction.merge(bucket, self._statement(bucket))
-        unenforced = (
-            NOBODY if not self.store.business_roles else "" if self._bites(restriction) else UNENFORCED
-        )
         return Picture(moment=self._next_second(), unenforced=unenforced)
 
     def give_back(self) -> None:
@@ -121,15 +120,25 @@ class Puts:
             "Resource": [f"arn:aws:s3:::{bucket}/{base}*" for base in dict.fromkeys(under)],
         }
 
-    def _bites(self, restriction: Restriction) -> bool:
+    def _unenforced(self, restriction: Restriction) -> str:
+        """Why this server would not refuse them, and them alone; empty: it does."""
+        if not self.store.business_roles:
+            return NOBODY
+        roles = [principal(r) for r in sorted(self.store.business_roles)]
+        if not self._puts_under(restriction, {"AWS": roles}):
+            return BLUNT
+        return UNENFORCED if self._puts_under(restriction, "*") else ""
+
+    def _puts_under(self, restriction: Restriction, denied: object) -> bool:
+        """Whether we can put a canary that is denied to these."""
         key = "quietus/canary/closed"
         restriction.merge(
             self.work,
-            {"Sid": CANARY, "Effect": "Deny", "Principal": "*", "Action": ["s3:PutObject"],
+            {"Sid": CANARY, "Effect": "Deny", "Principal": denied, "Action": ["s3:PutObject"],
              "Resource": f"arn:aws:s3:::{self.work}/{key}"},
         )  # fmt: skip
         try:
-            return not _put(self._client(), self.work, key)
+            return _put(self._client(), self.work, key)
         finally:
             restriction.merge(self.work, None, CANARY)
 

@@ -183,6 +183,18 @@ def test_who_the_ministry_arranges_is_named_later_and_people_are_told(w: World) 
         orders.name_successor(w.desk, number, NEXT, paper=PAPER, as_of=TODAY + 32 * DAY, actor="legal/zhao")
 
 
+def test_a_custodian_is_named_later(w: World) -> None:
+    number = opened(w, custodian=None)
+    named = orders.name_custodian(
+        w.desk, number, Custodian("Archive Co", "archive@example.com"), paper=PAPER, as_of=TODAY, actor="legal/zhao"
+    )  # fmt: skip
+    assert (named.custodian, said(w)[-1]) == ("Archive Co", "custodian named")
+    with pytest.raises(Refused, match="contact is missing"):
+        orders.name_custodian(
+            w.desk, number, Custodian("Archive Co", ""), paper=PAPER, as_of=TODAY, actor="legal/zhao"
+        )
+
+
 def test_history_cannot_be_changed(w: World) -> None:
     opened(w)
     with w.desk.book() as conn, pytest.raises(psycopg.Error):
