@@ -28,9 +28,7 @@ def take_up() -> str:
     with desk().book() as conn:
         of = orders.order(conn, number)
     if not of.in_force:
-        raise Refused(
-            f"the order is {of.state}", about=of.number, next_step="see `quietus shutdown list`"
-        )
+        raise Refused(f"the order is {of.state}", about=of.number, next_step="see `quietus shutdown list`")
     return of.number
 
 

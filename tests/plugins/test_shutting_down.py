@@ -69,7 +69,12 @@ def test_an_answer_is_recorded_with_its_document_and_who_gave_it(
     monkeypatch.setattr(orders, "pass_gate", pass_gate)
     assert tasks.record.function("SO-000001", "notified", ANSWER) == "T0 is 2027-03-04"
     ((number, gate, said),) = kept
-    assert (number, gate, said["on"], said["actor"]) == ("SO-000001", Gate.NOTIFIED, date(2026, 11, 20), "legal/zhao")
+    assert (number, gate, said["on"], said["actor"]) == (
+        "SO-000001",
+        Gate.NOTIFIED,
+        date(2026, 11, 20),
+        "legal/zhao",
+    )
     assert said["paper"] == orders.Paper("BR-1", "a" * 64)
     assert tasks.record.function("SO-000001", "notified", {"known": "done"}) == "done" and len(kept) == 1
     wrong = {**ANSWER, "params_input": {**ANSWER["params_input"], "done_on": "2026-13-40"}}  # type: ignore[dict-item]
@@ -85,9 +90,7 @@ def test_what_the_book_has_is_not_asked_again(
     days = Days(Path.VOLUNTARY, TODAY, date(2027, 3, 4), {Gate.NOTIFIED: TODAY})
     monkeypatch.setattr(orders, "order", lambda conn, number: None)
     monkeypatch.setattr(orders, "days", lambda conn, of: days)
-    monkeypatch.setattr(
-        orders, "gate_done", lambda conn, number, gate: "done" if gate in days.done else None
-    )
+    monkeypatch.setattr(orders, "gate_done", lambda conn, number, gate: "done" if gate in days.done else None)
     known = {g: tasks._known("SO-000001", g) for g in Gate}
     assert known[Gate.NOTIFIED] == "done" and known[Gate.REPORTED] is None and known[Gate.CLOSED] is None
     assert "not needed" in str(known[Gate.SUCCESSOR_TOLD])
