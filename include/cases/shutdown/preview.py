@@ -165,9 +165,9 @@ def _recipients(catalogue: Catalogue, order: Order) -> Iterator[dict[str, str]]:
 
 def _findings(order: Order, fates: Iterable[tuple[Judged, Fate]], lines: Sequence[Line]) -> Iterator[Finding]:
     odd: Counter[tuple[str, str]] = Counter()
-    for judged, what in fates:
-        if what.odd:
-            odd[judged.dataset, what.odd] += judged.items
+    for judged, found in fates:
+        if found.odd:
+            odd[judged.dataset, found.odd] += judged.items
     for (dataset, why), items in sorted(odd.items()):
         yield Finding(
             code="decide", dataset=dataset, place=dataset, items=items, what=why, next_step="let a person decide before T0"

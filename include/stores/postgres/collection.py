@@ -171,7 +171,13 @@ class Writing:
 
     def _rights(self, connection: Connection) -> tuple[Right, ...]:
         rows = connection.execute(_RIGHTS, self._asked()).fetchall()
-        return tuple(sorted(Right(*map(str, r[:5]), r[5]) for r in rows if r[4] not in self.ours))
+        return tuple(
+            sorted(
+                Right(str(p), str(c), str(w), str(by), str(to), bool(g))
+                for p, c, w, by, to, g in rows
+                if to not in self.ours
+            )
+        )
 
     def _tables(self, connection: Connection) -> list[tuple[str, int, str, str]]:
         return [(str(a), int(o), str(k), str(w)) for a, o, k, w in connection.execute(_TABLES, self._asked())]

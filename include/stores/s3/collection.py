@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from include.model.catalogue import Dataset, StoreDeclared
-from include.model.doors import Connections
+from include.model.doors import BusinessKeys, Connections
 from include.model.errors import NotReachable, Refused
 from include.model.shutdown import Looked, Picture, Right
 from include.model.template import Template
@@ -146,6 +146,10 @@ class Puts:
         """Whether a business role can still put an object; what it put is taken away."""
         dataset = next(d for d in self.datasets if d.address == right.place)
         key = f"{_base(dataset)}quietus-closed-probe"
+        if not isinstance(self.connections, BusinessKeys):
+            raise Refused(
+                "nobody hands out the keys of business roles", about=right.place, next_step="declare <connection>_as_<role>"
+            )  # fmt: skip
         may = _put(self.connections.s3_as(self.store.connection, right.grantee), right.place, key)
         if may:
             with reaching(right.place):
