@@ -268,6 +268,32 @@ def close_collection(
 
 
 @app.command()
+def consign(
+    number: Number,
+    sender: Annotated[str, typer.Option(help="Who hands over, as the successor knows it.")],
+    certificate: Annotated[File, typer.Option(help="The successor's certificate, PEM.")],
+    receipt_key: Annotated[File, typer.Option(help="The public key that its receipts are signed with, PEM.")],
+    out: Annotated[File, typer.Option(help="Write the consignment here; it must not be there yet.")],
+    role: Role = "ops",
+) -> None:
+    """After T0: write what goes to the successor as a consignment, for `quietus handover pack`."""
+    from include.cases.shutdown.consigning import consign as consigned
+
+    made = consigned(
+        common.desk(), number, sender=sender, certificate=_text(certificate), receipt_key=_text(receipt_key),
+        as_of=common.today(), actor=common.me(role),
+    )  # fmt: skip
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(made.model_dump_json(indent=1) + "\n")
+    except OSError:
+        raise Refused(
+            "the file is there already, or cannot be written", about=str(out), next_step="name another"
+        ) from None
+    common.say(f"{number}: {len(made.datasets)} datasets to {made.successor.name}, {made.fingerprint()}")
+
+
+@app.command()
 def withdraw(number: Number, document: Document, file: Scan, role: Role = "legal") -> None:
     """Withdraw an order; what was taken on T0 is given back, exactly that."""
     from include.cases.shutdown import closing
@@ -291,6 +317,13 @@ def _sha256(file: File) -> str:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError:
         raise Refused("the file cannot be read", about=str(file), next_step="check its name") from None
+
+
+def _text(file: File) -> str:
+    try:
+        return file.read_text("ascii")
+    except (OSError, ValueError):
+        raise Refused("the file cannot be read", about=str(file), next_step="give it as PEM") from None
 
 
 def _paper(document: str, file: File) -> Paper:

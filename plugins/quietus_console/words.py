@@ -251,6 +251,7 @@ SHUTDOWNS: Mapping[str, Pair] = {
     "custodian named": ("确定保管方", "custodian named"),
     "closing begun": ("开始停止收集", "closing begun"),
     "collection closed": ("已停止收集", "collection closed"),
+    "consigned": ("编制移交清单", "a consignment was made"),
     "collection looked at": ("核查停止收集", "collection looked at"),
     "passed": ("通过", "passed"),
     "failed": ("未通过", "failed"),

@@ -123,7 +123,8 @@ def test_an_overdue_gate_is_red_and_no_order_is_said(
 
 def test_every_event_has_a_word() -> None:
     source = "".join(
-        (Path(orders.__file__).parent / f"{m}.py").read_text("utf-8") for m in ("orders", "closing")
+        (Path(orders.__file__).parent / f"{m}.py").read_text("utf-8")
+        for m in ("orders", "closing", "consigning")
     )
     said = set(re.findall(r"""say\(\s*desk, conn, number, "([^"]+)\"""", source))
-    assert len(said) >= 8 and said <= SHUTDOWNS.keys()
+    assert len(said) >= 9 and said <= SHUTDOWNS.keys()

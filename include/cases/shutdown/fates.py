@@ -15,13 +15,11 @@ from datetime import date
 from include.cases.retention.due import Judged
 from include.cases.retention.limits import Bind, binds, bounded
 from include.model.catalogue import Catalogue, Dataset
+from include.model.handover import HANDED_OVER, NEVER
 from include.model.interval import Bounded, Standing, interval
 from include.model.retention import Clock, Group
 from include.model.words import Disposition
 
-HANDED_OVER = ("RS-03", "RS-04", "RS-10")
-NEVER = "RS-07"
-"""The rule of raw biometrics."""
 LAW = "policy 5.6(3)"
 HELD_LAW = "policy 5.2"
 BIOMETRIC = "raw biometrics that a statute keeps: they do not go to a successor; counsel decides (law.md G)"
@@ -42,8 +40,8 @@ class Fate:
 
 def is_biometric(catalogue: Catalogue, dataset: Dataset) -> bool:
     """Whether it holds raw biometrics, by what binds it or by what is in it."""
-    return any(b.rule == NEVER for b in dataset.binds) or any(
-        NEVER in catalogue.category(c).rules for c in dataset.all_categories
+    return any(b.rule in NEVER for b in dataset.binds) or any(
+        not set(NEVER).isdisjoint(catalogue.category(c).rules) for c in dataset.all_categories
     )
 
 

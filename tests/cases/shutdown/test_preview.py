@@ -13,8 +13,9 @@ from include.cases.retention.due import Judged
 from include.cases.retention.limits import binds, bounded
 from include.cases.shutdown import orders
 from include.cases.shutdown import preview as previews
-from include.cases.shutdown.fates import HANDED_OVER, fate, is_biometric
+from include.cases.shutdown.fates import fate, is_biometric
 from include.catalogue import load
+from include.model.handover import HANDED_OVER
 from include.model.interval import interval
 from include.model.retention import Clock, Group
 from include.model.words import Disposition
