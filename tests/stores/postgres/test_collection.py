@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
+from include.catalogue import load
 from include.model.errors import NotProved, Refused
 from include.model.shutdown import Looked, Picture, Right
+from include.sandbox.seed import apply_schema
+from include.sandbox.stack.postgres import ensure_gatekeeper
 from include.stores.postgres.collection import Writing
 from include.stores.postgres.server import Patience, Server
 from tests.conftest import PgServer
@@ -167,3 +170,23 @@ def test_another_database_proves_nothing(company: Company) -> None:
     far = f"{int(str(picture.snapshot).split(':')[0]) - 2**31}:{str(picture.snapshot).split(':', 1)[1]}"
     with pytest.raises(NotProved, match="too many transactions"):
         look(company, picture.model_copy(update={"snapshot": far}))
+
+
+def test_the_sandbox_has_whom_it_takes_on_its_own_schema(pg18: PgServer) -> None:
+    """Partitions, triggers, views and 113 grants of four applications; one lock, one transaction."""
+    name = pg18.fresh_database()
+    admin, catalogue = pg18.conninfo(name), load()
+    try:
+        apply_schema(admin)
+        making.install(admin, catalogue, "company")
+        ensure_gatekeeper(pg18.cluster, name)
+        company = Company(lambda role: pg18.conninfo(name, role), catalogue, "quietus_admin")
+        before = sql(company, ACLS)
+        rights, picture = closed(company)
+        assert {r.grantee for r in rights} == {"app_portal", "app_ra", "app_sign", "app_support"}
+        looked = writing(company, "prover").look(picture, catalogue.store("company").business_roles)
+        assert looked == Looked("company", mighty=("quietus_admin",))
+        writing(company).give_back(rights)
+        assert sql(company, ACLS) == before
+    finally:
+        pg18.drop_database(name)
