@@ -73,8 +73,9 @@ class Writing:
             return self._rights(connection)
 
     def take(self, known: Collection[Right]) -> Picture:
-        """Take every one of these rights, and say how the store looks then. Again takes what came back. Raises Refused, with
-        nothing changed, if there is a right that is not ``known``: it could not be given back."""
+        """Take every one of these rights, and say how the store looks then. Again takes what came back. If all were taken before,
+        and nobody heard how it looked, it is told as of the transaction that took them. Raises Refused, with nothing changed, if
+        there is a right that is not ``known``: it could not be given back."""
 
         def once() -> Picture:
             with self.server.connect() as connection, self.server.reaching(), connection.transaction():
@@ -96,7 +97,11 @@ class Writing:
                         f"{len(left)} rights could not be taken, of {left[0].place} among them", about=self.server.about,
                         next_step="make the gatekeeper a member of whoever granted them; nothing was changed",
                     )  # fmt: skip
-                return self._picture(connection)
+                picture = self._picture(connection)
+                if known and not there:
+                    taken = self._when_taken(connection, known)
+                    picture = picture.model_copy(update={"snapshot": f"{taken}:{taken + 1}:"})
+                return picture
 
         return self.server.retrying(once)
 
@@ -192,6 +197,20 @@ class Writing:
         system, database, snapshot = one(connection.execute(_HERE))
         tables = {address: oid for address, oid, _, _ in self._tables(connection)}
         return Picture(system=system, database=database, snapshot=snapshot, tables=tables)
+
+    def _when_taken(self, connection: Connection, known: Collection[Right]) -> int:
+        """The transaction that took these rights: it left its number where they are written. A table that was altered since
+        has a later one, so the earliest of them is told."""
+        rows = connection.execute(
+            "WITH k AS (SELECT * FROM unnest(%s::text[], %s::text[]) AS k(place, part)), c AS (SELECT c.oid, c.xmin,"
+            " n.nspname || '.' || c.relname AS place FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)"
+            " SELECT c.xmin::text::bigint FROM c JOIN k USING (place) WHERE k.part = '' UNION ALL"
+            " SELECT t.xmin::text::bigint FROM c JOIN k USING (place) JOIN pg_attribute t"
+            " ON t.attrelid = c.oid AND t.attname = k.part",
+            [[r.place for r in known], [r.part for r in known]],
+        ).fetchall()
+        (now,) = one(connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"))
+        return min(int(now - (now - xid) % WRAP) for (xid,) in rows)
 
     def _written(self, connection: Connection, address: str, first: int) -> Iterator[tuple[int, int]]:
         """Transactions since ``first`` that wrote rows which are there, whole numbers, with how many rows."""
