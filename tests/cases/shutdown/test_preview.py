@@ -15,6 +15,7 @@ from include.cases.shutdown import orders
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.fates import fate, is_biometric
 from include.catalogue import load
+from include.model.catalogue import Bound, Start
 from include.model.handover import HANDED_OVER
 from include.model.interval import interval
 from include.model.retention import Clock, Group
@@ -81,6 +82,15 @@ def test_a_relation_that_goes_on_starts_no_clock() -> None:
     assert (found.disposition, found.until, found.waits) == (Disposition.RETAIN, None, True)
     ended = fate(ITRUS, ITRUS.dataset("account.consent"), judged("account.consent", None), T0, ends=True)
     assert ended.until is not None and ended.until >= T0 and not ended.waits
+
+
+def test_raw_biometrics_stay_here_even_where_the_vetting_file_binds_them() -> None:
+    faces = ITRUS.dataset("objects.face_video")
+    bound = faces.model_copy(update={"binds": (Bound(rule="RS-03", start=Start(column="at")),)})
+    clocks = (Clock(applies=True, day=LATELY),)
+    it = interval(bounded(tuple(binds(ITRUS, bound)), Group(clocks=clocks, held=False, items=3)))
+    found = fate(ITRUS, bound, Judged(bound.id, it, False, 3, clocks), T0, ends=True)
+    assert (found.disposition, found.rule) == (Disposition.RETAIN, "RS-03/main") and "counsel" in found.odd
 
 
 DAYS = st.one_of(st.none(), st.just("-"), st.dates(date(2010, 1, 1), date(2027, 12, 31)))
