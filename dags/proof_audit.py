@@ -23,7 +23,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import CronTriggerTimetable, dag
-from quietus_console import auditing
+from quietus_console import auditing, shutting_down
 from quietus_console.timetables import GRACE
 
 
@@ -42,6 +42,7 @@ def proof_audit() -> None:
     auditing.audit_the_proofs() >> looked
     auditing.certify(looked)
     auditing.nobody_was_overlooked(looked)
+    shutting_down.nothing_is_collected()
 
 
 proof_audit()

@@ -222,6 +222,7 @@ class Role(StrEnum):
     JANITOR = (
         "janitor"  # Airflow's metadata and task logs: reads a few columns, deletes what is past its limit
     )
+    GATEKEEPER = "gatekeeper"  # company database: takes rights to write at a shutdown, and gives them back
     PLANTER = (
         "planter"  # company store: a schema and buckets of its own each night, and nothing of the company's
     )

@@ -17,6 +17,7 @@ from include.sandbox import seed as seeding
 from include.sandbox.backups import take
 from include.sandbox.legal import hold_open_disputes
 from include.sandbox.registering import register_synthetic_people
+from include.sandbox.stack.postgres import ensure_gatekeeper
 from include.sandbox.stack.stack import COMPANY, Stack
 from include.stores.postgres import install
 from include.stores.s3 import S3Store
@@ -97,6 +98,7 @@ def put_in_place(stack: Stack) -> None:
     for store in catalogue.stores:
         if store.kind is StoreKind.POSTGRES:
             install(owner, catalogue, store.id)
+            ensure_gatekeeper(stack.company, COMPANY)
         elif catalogue.of_store(store.id, DatasetKind.OBJECTS, DatasetKind.RECORDS):
             S3Store(catalogue, store.id, connections).install()
 

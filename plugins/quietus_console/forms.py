@@ -7,6 +7,7 @@ text, for a name has no form by which it could be refused.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, TypeVar
 
 from airflow.sdk import Param
@@ -14,6 +15,7 @@ from quietus_console.words import CHANNELS, GROUNDS, METHODS, REFUSALS, REQUESTE
 
 from include.cases.decisions import Method, askable
 from include.catalogue import load
+from include.model.errors import Refused
 from include.model.words import Channel, Ground, Requester
 
 Fields = dict[str, Any]
@@ -127,3 +129,41 @@ def night() -> Fields:
             description="留空表示全部。 Empty: all of it.",
         )
     }  # fmt: skip
+
+
+# --- a shutdown -----------------------------------------------------------------------------------
+
+ORDER = Param(
+    None,
+    type="string",
+    pattern=r"^SO-\d{6,}$",
+    title="停止运营令编号 Shutdown order",
+    description="由 quietus shutdown open 立项后取得。 The number that `quietus shutdown open` printed.",
+)
+
+
+def gate() -> Fields:
+    """What a gate cannot do without: the document that proves it, and the day on which it was done."""
+    return {
+        "document": Param(
+            None, type=MAYBE_TEXT, pattern="^[A-Z]{1,8}-[0-9]{1,8}(-[0-9]{1,8})?$", title="文书编号 Document number"
+        ),
+        "digest": Param(
+            None, type=MAYBE_TEXT, pattern="^[0-9a-f]{64}$", title="文件的SHA-256 SHA-256 of the file",
+            description="sha256sum FILE",
+        ),
+        "done_on": Param(
+            None, type=MAYBE_TEXT, pattern="^20[0-9]{2}-[01][0-9]-[0-3][0-9]$", title="办理日期 Done on",
+            description="年-月-日;留空为今天。 Year-month-day; empty: today.",
+        ),
+    }  # fmt: skip
+
+
+def day(given: str | None) -> date | None:
+    """The day of such a field. Raises Refused."""
+    try:
+        return date.fromisoformat(given) if given else None
+    except ValueError:
+        raise Refused(
+            "there is no such day", about="shutdown", next_step="clear the question, and give the day again"
+        ) from None

@@ -9,6 +9,7 @@ from typing import TypeVar
 from include.cases.decisions import Method, Outcome
 from include.cases.refusals import RefusalGround
 from include.cases.scopes import HoldBasis
+from include.cases.shutdown.dates import Gate, Path
 from include.model.notices import AnswerCode, Instruction
 from include.model.words import CaseState, Channel, Disposition, Ground, Requester, UnitState
 
@@ -221,7 +222,45 @@ BASES: Mapping[HoldBasis, Pair] = {
     HoldBasis.STATUTE: ("法律规定", "by a statute"),
     HoldBasis.DISPUTE: ("争议", "for a dispute"),
 }
+GATES: Mapping[Gate, Pair] = {
+    Gate.NOTIFIED: ("通知有关各方(90日前)", "notify the parties (90 days before)"),
+    Gate.REPORTED: ("向主管部门报告(60日前)", "report to the ministry (60 days before)"),
+    Gate.ANNOUNCED: ("首页公示(满30日)", "announce on the home page (for 30 days)"),
+    Gate.SUCCESSOR_TOLD: ("告知个人承接方名称与联系方式", "tell people the successor's name and contact"),
+    Gate.CLOSED: ("停止收集(T0)", "close collection (T0)"),
+}
+PATHS: Mapping[Path, Pair] = {
+    Path.VOLUNTARY: ("自行终止", "of its own will"),
+    Path.LICENCE_REVOKED: ("许可被吊销", "licence revoked"),
+}
+SHUTDOWNS: Mapping[str, Pair] = {
+    "open": ("进行中", "in force"),
+    "closing": ("正在停止收集", "collection is being closed"),
+    "closed": ("已停止收集", "collection closed"),
+    "withdrawn": ("已撤销", "withdrawn"),
+    "ended": ("已完结", "ended"),
+    "company": ("整个机构", "the whole company"),
+    "moves": ("移交承接方", "moves to the successor"),
+    "goes": ("删除或匿名化", "is deleted or anonymised"),
+    "stays": ("依法或因保全留存", "stays, by law or for a hold"),
+    "opened": ("立项", "opened"),
+    "gate": ("办理", "a gate was passed"),
+    "T0 moved": ("T0变更", "T0 moved"),
+    "successor named": ("确定承接方", "successor named"),
+    "successor withdrew": ("承接方退出", "successor withdrew"),
+    "custodian named": ("确定保管方", "custodian named"),
+    "closing begun": ("开始停止收集", "closing begun"),
+    "collection closed": ("已停止收集", "collection closed"),
+    "consigned": ("编制移交清单", "a consignment was made"),
+    "collection looked at": ("核查停止收集", "collection looked at"),
+    "passed": ("通过", "passed"),
+    "failed": ("未通过", "failed"),
+    "unverified": ("未能核查", "not verified"),
+}
 _ALL: Mapping[str, Mapping[str, Pair]] = {
+    "gate": {k.value: v for k, v in GATES.items()},
+    "path": {k.value: v for k, v in PATHS.items()},
+    "shutdown": SHUTDOWNS,
     "state": {k.value: v for k, v in STATES.items()},
     "ground": {k.value: v for k, v in GROUNDS.items()},
     "channel": {k.value: v for k, v in CHANNELS.items()},

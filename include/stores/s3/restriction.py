@@ -105,7 +105,7 @@ class Restriction:
             client.put_object(Bucket=bucket, Key=hidden, Body=b"", Tagging=f"{TAG}={VALUE}")
             client.put_object(Bucket=bucket, Key=shown, Body=b"")
         deny = {**statement(bucket, ["*"], "QuietusCanary", "quietus/canary/*"), "Principal": "*"}
-        self._merge(bucket, deny)
+        self.merge(bucket, deny)
         try:
             refused = not self._may(lambda: client.get_object(Bucket=bucket, Key=hidden))
             read = self._may(lambda: client.get_object(Bucket=bucket, Key=shown))
@@ -118,7 +118,7 @@ class Restriction:
                 self._may(lambda: client.delete_object_tagging(Bucket=bucket, Key=hidden)),
             ]
         finally:
-            self._merge(bucket, None, "QuietusCanary")
+            self.merge(bucket, None, "QuietusCanary")
         if not read:
             return Measured(BLUNT, BLUNT)
         if not refused:
@@ -137,9 +137,10 @@ class Restriction:
 
     def deny(self, bucket: str) -> None:
         """Put our statement into the bucket's policy beside all that is there. Again changes nothing."""
-        self._merge(bucket, statement(bucket, [principal(role) for role in self.roles]))
+        self.merge(bucket, statement(bucket, [principal(role) for role in self.roles]))
 
-    def _merge(self, bucket: str, ours: dict[str, Any] | None, sid: str = SID) -> None:
+    def merge(self, bucket: str, ours: dict[str, Any] | None, sid: str = SID) -> None:
+        """Put one statement into the bucket's policy in place of the one of its name, or take that out; others' stay."""
         sid = ours["Sid"] if ours else sid
         before = self._policy(bucket)
         others = [s for s in _statements(before) if s.get("Sid") != sid]

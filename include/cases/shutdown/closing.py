@@ -1,0 +1,259 @@
+"""T0: collection is closed, proved by another role, and given back if the order is withdrawn.
+
+What is taken is written down before it is taken; so whatever instant it is killed at, the next run takes the rest and nothing is
+taken that could not be given back. Databases by the *gatekeeper*, buckets by the *eraser*; looked at by the *prover*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.json import Jsonb
+
+from include.cases import book
+from include.cases.book import Conn
+from include.cases.rooms import Desk
+from include.cases.shutdown import orders
+from include.cases.shutdown.dates import Gate
+from include.cases.shutdown.orders import COMPANY, Order, Paper
+from include.model.catalogue import StoreDeclared
+from include.model.errors import NotProved, QuietusError, Refused
+from include.model.shutdown import Looked, Picture, Right
+from include.model.words import DatasetKind, Role, StoreKind, Verdict
+from include.stores.postgres.collection import Writing
+from include.stores.postgres.live import Live
+from include.stores.postgres.server import Server
+from include.stores.s3.collection import Puts
+
+OURS = (Role.ERASER, Role.PROVER, Role.MAINTAINER, Role.PLANTER, Role.GATEKEEPER)
+At = Callable[[str], None]
+
+
+def nothing(_: str) -> None:
+    """Nobody waits for a named point."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was seen after T0, store by store."""
+
+    order: str
+    looked: tuple[Looked, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        if any(x.grew or x.writers for x in self.looked):
+            return Verdict.FAILED
+        return Verdict.UNVERIFIED if any(x.unasked for x in self.looked) else Verdict.PASSED
+
+    def __str__(self) -> str:
+        said = []
+        for x in self.looked:
+            said += [f"{place} grew by {n} since T0" for place, n in sorted(x.grew.items())]
+            said += [f"{role} can still write {place}" for role, place in x.writers]
+            said += [f"UNVERIFIED {place}: {why}" for place, why in sorted(x.unasked.items())]
+            if x.mighty:
+                said.append(f"{x.store}: no right stops its {len(x.mighty)} superusers")
+        return f"{self.order}: {self.verdict}" + "".join(f"; {s}" for s in said)
+
+
+# --- close ------------------------------------------------------------------------------------------
+
+
+def close(
+    desk: Desk, number: str, *, paper: Paper, as_of: date, actor: str, at: At = nothing
+) -> Order:  # fmt: skip
+    """Take every right to write of what the order is about. Again takes what came back since. Raises Refused before T0, or
+    while a gate is not done, with nothing taken."""
+    orders.checked_paper(paper, number)
+    with orders.deed(desk, number) as (conn, of):
+        if of.closed_on is None:
+            orders.days(conn, of).closable(as_of)
+        if of.successor is None and of.ministry_asked_on is None:
+            raise Refused(
+                "nobody takes over", about=number, next_step="name a successor, or ask the ministry to arrange one"
+            )  # fmt: skip
+        if of.closing_at is None:
+            conn.execute(
+                "UPDATE casebook.shutdown_order SET closing_at = clock_timestamp() WHERE number = %s", (number,)
+            )  # fmt: skip
+            orders.say(desk, conn, number, "closing begun", as_of, actor, {"t0": of.t0.isoformat()})
+    at("shutdown.close.begun")
+    for store in _stores(desk, of):
+        _take(desk, of, store, at)
+    with orders.deed(desk, number) as (conn, of):
+        if of.closed_on is None:
+            rights = len(taken(conn, number))
+            orders.passed(conn, number, Gate.CLOSED, of.t0, as_of, paper, actor)
+            conn.execute(
+                "UPDATE casebook.shutdown_order SET closed_on = %s WHERE number = %s", (as_of, number)
+            )
+            detail = {"document": paper.number, "digest": paper.digest, "rights_taken": rights}
+            orders.say(desk, conn, number, "collection closed", as_of, actor, detail)
+        return orders.order(conn, number)
+
+
+def _take(desk: Desk, of: Order, store: StoreDeclared, at: At) -> None:
+    if store.kind is StoreKind.POSTGRES:
+        writing = _writing(desk, of, store, Role.GATEKEEPER)
+        _write_down(desk, of.number, store.id, writing.rights())
+        at("shutdown.close.written_down")
+        with desk.book() as conn:
+            known = taken(conn, of.number, store.id)
+        picture = writing.take(known)
+    else:
+        puts = _puts(desk, of, store)
+        _write_down(desk, of.number, store.id, puts.rights())
+        at("shutdown.close.written_down")
+        picture = puts.take()
+    at("shutdown.close.taken")
+    with desk.book() as conn, book.deed(conn, of.number):
+        conn.execute(
+            "INSERT INTO casebook.shutdown_picture (number, store, picture) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            (of.number, store.id, Jsonb(picture.model_dump(mode="json"))),
+        )
+
+
+def _write_down(desk: Desk, number: str, store: str, rights: tuple[Right, ...]) -> None:
+    with desk.book() as conn, book.deed(conn, number), conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO casebook.shutdown_taken (number, store, place, part, privilege, grantor, grantee, grantable)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+            " ON CONFLICT (number, store, place, part, privilege, grantor, grantee)"
+            " DO UPDATE SET grantable = excluded.grantable, given_back_at = NULL",
+            [
+                (number, store, r.place, r.part, r.privilege, r.grantor, r.grantee, r.grantable)
+                for r in rights
+            ],
+        )
+
+
+def taken(conn: Conn, number: str, store: str | None = None) -> tuple[Right, ...]:
+    """What was taken, or written down to be, and not given back."""
+    rows = conn.execute(
+        "SELECT place, part, privilege, grantor, grantee, grantable FROM casebook.shutdown_taken"
+        " WHERE number = %s AND (%s::text IS NULL OR store = %s) AND given_back_at IS NULL ORDER BY taken_id",
+        (number, store, store),
+    ).fetchall()
+    return tuple(Right(**r) for r in rows)
+
+
+# --- prove ------------------------------------------------------------------------------------------
+
+
+def prove(desk: Desk, number: str, *, as_of: date, actor: str) -> Proof:
+    """Look at every store as another role: nothing was written since T0, and nobody can write. Said in the book and in the
+    ledger, whatever it is. Raises Refused if collection is not closed."""
+    with desk.book() as conn:
+        of = orders.order(conn, number)
+        pictures = {
+            r["store"]: Picture.model_validate(r["picture"])
+            for r in conn.execute(
+                "SELECT store, picture FROM casebook.shutdown_picture WHERE number = %s", (number,)
+            )
+        }
+    if of.closed_on is None or not of.in_force:
+        raise Refused(
+            "collection is not closed", about=number, next_step="use `quietus shutdown close-collection` on T0"
+        )  # fmt: skip
+    proof = Proof(number, tuple(_look(desk, of, s, pictures.get(s.id)) for s in _stores(desk, of)))
+    with desk.book() as conn, book.deed(conn, number):
+        detail = {"verdict": proof.verdict.value, "stores": [x.body() for x in proof.looked]}
+        orders.say(desk, conn, number, "collection looked at", as_of, actor, detail)
+    return proof
+
+
+def proved(proof: Proof) -> str:
+    """Raises NotProved if something was written since T0, or somebody still can. What could not be seen is said."""
+    if proof.verdict is Verdict.FAILED:
+        raise NotProved(
+            str(proof), about="collection",
+            next_step="find who wrote, take that right, and run `quietus shutdown close-collection` again (docs/shutdown.md)",
+        )  # fmt: skip
+    return str(proof)
+
+
+def _look(desk: Desk, of: Order, store: StoreDeclared, picture: Picture | None) -> Looked:
+    if picture is None:
+        return Looked(store.id, unasked={store.id: "there is no picture of T0"})
+    try:
+        if store.kind is StoreKind.POSTGRES:
+            return _writing(desk, of, store, Role.PROVER).look(picture, store.business_roles)
+        return _puts(desk, of, store).look(picture)
+    except QuietusError as error:
+        return Looked(store.id, unasked={store.id: str(error)})
+
+
+# --- withdraw ---------------------------------------------------------------------------------------
+
+
+def withdraw(
+    desk: Desk, number: str, *, paper: Paper, as_of: date, actor: str, at: At = nothing
+) -> Order:  # fmt: skip
+    """Withdraw an order by a document. What was taken is given back first, exactly that. Again goes on where it was left."""
+    orders.checked_paper(paper, number)
+    with orders.deed(desk, number) as (_, of):
+        pass
+    for store in _stores(desk, of):
+        with desk.book() as conn:
+            ours = taken(conn, number, store.id)
+        if not ours:
+            continue
+        if store.kind is StoreKind.POSTGRES:
+            _writing(desk, of, store, Role.GATEKEEPER).give_back(ours)
+        else:
+            _puts(desk, of, store).give_back()
+        at("shutdown.withdraw.given_back")
+        with desk.book() as conn, book.deed(conn, number):
+            conn.execute(
+                "UPDATE casebook.shutdown_taken SET given_back_at = clock_timestamp()"
+                " WHERE number = %s AND store = %s AND given_back_at IS NULL",
+                (number, store.id),
+            )
+    with orders.deed(desk, number) as (conn, of):
+        conn.execute(
+            "UPDATE casebook.shutdown_order SET withdrawn_on = %s, withdrawn_document = %s WHERE number = %s",
+            (as_of, paper.number, number),
+        )
+        detail = {"document": paper.number, "digest": paper.digest, "was": of.state}
+        orders.say(desk, conn, number, "withdrawn", as_of, actor, detail)
+        return orders.order(conn, number)
+
+
+# --- of what it is made -----------------------------------------------------------------------------
+
+
+def _stores(desk: Desk, of: Order) -> Iterator[StoreDeclared]:
+    """Every store that holds something of what the order is about."""
+    named = {d.store for d in of.datasets(desk.catalogue)}
+    yield from (s for s in desk.catalogue.stores if s.id in named)
+
+
+def _puts(desk: Desk, of: Order, store: StoreDeclared) -> Puts:
+    ours = [d for d in of.datasets(desk.catalogue) if d.store == store.id]
+    return Puts(store, ours, desk.connections, whole=of.scope == COMPANY)
+
+
+def _writing(desk: Desk, of: Order, store: StoreDeclared, role: Role) -> Writing:
+    server = Server(lambda: desk.connections.postgres(store.connection, role), store.id)
+    ours = {user for r in OURS if (user := _user(desk, store.connection, r)) is not None}
+    if of.scope == COMPANY:
+        return Writing(server, ours)
+    addresses = [
+        d.address for d in of.datasets(desk.catalogue) if d.store == store.id and d.kind is DatasetKind.TABLE
+    ]
+    with server.connect() as connection, server.reaching():
+        live = Live.read(connection)
+    return Writing(server, ours, {p for a in addresses for p in (a, *live.partitions(a))})
+
+
+def _user(desk: Desk, connection: str, role: Role) -> str | None:
+    """The log-in of one of our roles there; None: there is none."""
+    try:
+        return str(conninfo_to_dict(desk.connections.postgres(connection, role))["user"])
+    except (Refused, KeyError, psycopg.ProgrammingError):
+        return None

@@ -1,0 +1,88 @@
+"""What an order hands over, said once its collection is closed: a consignment, by which bags are packed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from pydantic import ValidationError
+
+from include.cases.rooms import Desk
+from include.cases.shutdown import orders
+from include.cases.shutdown.fates import is_biometric
+from include.cases.shutdown.orders import Order
+from include.model.catalogue import Catalogue
+from include.model.errors import Refused
+from include.model.handover import HANDED_OVER, Consigned, Consignment, Successor
+
+
+def consign(
+    desk: Desk, number: str, *, sender: str, certificate: str, receipt_key: str, as_of: date, actor: str
+) -> Consignment:
+    """The consignment of an order, said in the book and the ledger by its fingerprint. ``certificate`` and ``receipt_key``: the
+    successor's, as PEM. Raises Refused before collection is closed, or if the certificate is not the one the order names."""
+    with orders.deed(desk, number) as (conn, of):
+        made = consignment(desk.catalogue, of, sender, certificate, receipt_key)
+        detail = {
+            "consignment": made.fingerprint(), "datasets": [d.dataset for d in made.datasets],
+            "clocks_as_of": made.as_of.isoformat(),
+        }  # fmt: skip
+        orders.say(desk, conn, number, "consigned", as_of, actor, detail)
+    return made
+
+
+def consignment(
+    catalogue: Catalogue, of: Order, sender: str, certificate: str, receipt_key: str
+) -> Consignment:
+    """Clocks are judged by the day on which collection was closed: until then rows came."""
+    if of.closed_on is None:
+        raise Refused(
+            "collection is not closed, so what is handed over is not all there yet", about=of.number,
+            next_step="use `quietus shutdown close-collection` on T0",
+        )  # fmt: skip
+    if of.successor is None or of.successor_contact is None:
+        raise Refused("nobody takes over yet", about=of.number, next_step="use `quietus shutdown successor`")
+    orders.checked_text("sender", sender)
+    _checked_keys(of, certificate, receipt_key)
+    try:
+        return Consignment(
+            order=of.number, sender=sender.strip(), as_of=of.closed_on, datasets=tuple(_datasets(catalogue, of)),
+            successor=Successor(
+                name=of.successor, contact=of.successor_contact, certificate=certificate, receipt_key=receipt_key
+            ),
+        )  # fmt: skip
+    except ValidationError:
+        raise Refused(
+            "nothing of what it is about is handed over, or a key is no PEM", about=of.number,
+            next_step="see `quietus shutdown preview`",
+        ) from None  # fmt: skip
+
+
+def _datasets(catalogue: Catalogue, of: Order) -> Iterator[Consigned]:
+    """Each dataset with the first of its floors that is handed over; raw biometrics have none."""
+    for dataset in of.datasets(catalogue):
+        if is_biometric(catalogue, dataset):
+            continue
+        for bound in dataset.binds:
+            if bound.rule in HANDED_OVER and catalogue.rule(bound.rule).floor(bound.period) is not None:
+                yield Consigned(dataset=dataset.id, rule=bound.rule, period=bound.period)
+                break
+
+
+def _checked_keys(of: Order, certificate: str, receipt_key: str) -> None:
+    try:
+        shown = x509.load_pem_x509_certificate(certificate.encode()).fingerprint(SHA256()).hex()
+        load_pem_public_key(receipt_key.encode())
+    except ValueError:
+        raise Refused(
+            "the successor's certificate or its key for receipts cannot be read", about=of.number,
+            next_step="give both as PEM",
+        ) from None  # fmt: skip
+    if shown != of.successor_certificate:
+        raise Refused(
+            "this is not the certificate that the order names", about=of.number,
+            next_step="find out which is the successor's, on paper; name it anew if it was changed",
+        )  # fmt: skip

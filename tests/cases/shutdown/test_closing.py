@@ -1,0 +1,198 @@
+"""T0 as the verbs do it: not before its day, killed anywhere without losing a right, proved by another role, withdrawn whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from include.cases.shutdown import closing, orders
+from include.cases.shutdown.dates import FILED, Gate, Path
+from include.cases.shutdown.orders import Paper
+from include.model.errors import NotProved, Refused
+from include.model.words import Verdict
+from tests.cases.restoring import killed_at
+from tests.cases.retention.house import DAY as NOW
+from tests.cases.retention.house import House
+from tests.cases.shutdown.test_orders import TOLD
+from tests.conftest import PgServer
+
+pytestmark = pytest.mark.postgres
+
+PAPER = Paper("T0-1", "e" * 64)
+T0 = NOW + timedelta(days=100)
+INSERT = "INSERT INTO u.visit VALUES (99, 'acct_000000000001', '2026-11-24', '/')"
+
+
+@pytest.fixture(autouse=True)
+def gatekeeper(pg18: PgServer, house: House) -> Iterator[None]:
+    """The tables belong to a role that nobody logs in as, and of which the gatekeeper is a member."""
+    pg18.add_role("gatekeeper")
+    with psycopg.connect(house.company.conninfo("quietus_admin"), autocommit=True) as conn:
+        if not conn.execute("SELECT FROM pg_roles WHERE rolname = 'shop_owner'").rowcount:
+            conn.execute("CREATE ROLE shop_owner NOLOGIN")
+        conn.execute("ALTER ROLE gatekeeper NOINHERIT; GRANT shop_owner TO gatekeeper")
+        for table in ("a.account", "u.visit", "u.click", "s.ticket", "s.note"):
+            conn.execute(f"ALTER TABLE {table} OWNER TO shop_owner")  # type: ignore[arg-type]
+        conn.execute("GRANT USAGE ON SCHEMA a, u, s TO shop_owner")
+    yield
+
+
+def company(house: House, statement: str, role: str = "quietus_admin") -> list[tuple[object, ...]]:
+    with psycopg.connect(house.company.conninfo(role), autocommit=True) as conn:
+        cursor = conn.execute(statement)  # type: ignore[arg-type]
+        return cursor.fetchall() if cursor.description else []
+
+
+def ready(house: House, **more: object) -> str:
+    number = orders.open_order(house.desk, replace(TOLD, t0=T0, **more), as_of=NOW, actor="legal/zhao")  # type: ignore[arg-type]
+    for gate in FILED:
+        orders.pass_gate(house.desk, number, gate, on=NOW, paper=PAPER, as_of=NOW, actor="legal/zhao")
+    return number
+
+
+def close(house: House, number: str, **more: object) -> orders.Order:
+    return closing.close(house.desk, number, paper=PAPER, as_of=T0, actor="ops/wu", **more)  # type: ignore[arg-type]
+
+
+def prove(house: House, number: str) -> closing.Proof:
+    return closing.prove(house.desk, number, as_of=T0, actor="system/airflow")
+
+
+def withdraw(house: House, number: str, **more: object) -> orders.Order:
+    return closing.withdraw(house.desk, number, paper=PAPER, as_of=T0, actor="legal/zhao", **more)  # type: ignore[arg-type]
+
+
+def acls(house: House) -> object:
+    return company(
+        house,
+        "SELECT c.oid::regclass::text, (SELECT array_agg(x::text ORDER BY x::text) FROM unnest(relacl) x) FROM pg_class c"
+        " WHERE relnamespace::regnamespace::text IN ('a', 'u', 's') AND relkind = 'r' ORDER BY 1",
+    )
+
+
+def test_nothing_is_taken_before_t0_or_while_a_gate_is_open(house: House) -> None:
+    number = orders.open_order(house.desk, replace(TOLD, t0=T0), as_of=NOW, actor="legal/zhao")
+    with pytest.raises(Refused, match="not done yet: notified, reported, announced"):
+        close(house, number)
+    for gate in FILED:
+        orders.pass_gate(house.desk, number, gate, on=NOW, paper=PAPER, as_of=NOW, actor="legal/zhao")
+    with pytest.raises(Refused, match=f"T0 is {T0}, and has not come"):
+        closing.close(house.desk, number, paper=PAPER, as_of=T0 - timedelta(days=1), actor="ops/wu")
+    company(house, INSERT, "shop_app")
+
+
+def test_collection_is_closed_proved_and_given_back(house: House) -> None:
+    number, before = ready(house), acls(house)
+    assert close(house, number).state == "closed"
+    assert close(house, number).closed_on == T0
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        company(house, INSERT, "shop_app")
+    proof = prove(house, number)
+    assert proof.verdict is Verdict.PASSED and "1 superusers" in closing.proved(proof)
+    with pytest.raises(Refused, match="collection is being closed"):
+        orders.move(house.desk, number, T0 + timedelta(days=9), paper=PAPER, as_of=T0, actor="legal/zhao")
+    assert withdraw(house, number).state == "withdrawn" and acls(house) == before
+    with pytest.raises(Refused, match="the order is withdrawn"):
+        close(house, number)
+    said = [b["what"] for k, b, _ in house.ledger if k == orders.KIND]
+    assert said[-4:] == ["closing begun", "collection closed", "collection looked at", "withdrawn"]
+
+
+def test_a_table_that_grows_after_t0_is_named(house: House) -> None:
+    number = ready(house)
+    close(house, number)
+    company(house, INSERT)
+    proof = prove(house, number)
+    assert proof.verdict is Verdict.FAILED
+    with pytest.raises(NotProved, match=r"u\.visit grew by 1 since T0"):
+        closing.proved(proof)
+    (body,) = [b for k, b, _ in house.ledger if b.get("what") == "collection looked at"]
+    assert body["verdict"] == "failed" and body["stores"][0]["grew"] == {"u.visit": 1}
+
+
+def test_a_right_that_came_back_is_named_and_taken_again(house: House) -> None:
+    number, before = ready(house), acls(house)
+    close(house, number)
+    company(house, "GRANT INSERT ON s.note TO shop_batch WITH GRANT OPTION")
+    assert prove(house, number).looked[0].writers == (("shop_batch", "s.note"),)
+    close(house, number)
+    assert prove(house, number).verdict is Verdict.PASSED
+    withdraw(house, number)
+    company(house, "REVOKE GRANT OPTION FOR INSERT ON s.note FROM shop_batch")
+    assert acls(house) == before
+
+
+def test_a_store_that_cannot_be_asked_is_unverified(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = ready(house)
+    close(house, number)
+    company(house, "REVOKE SELECT ON quietus.receipt FROM prover; REVOKE pg_read_all_data FROM prover")
+    try:
+        proof = prove(house, number)
+    finally:
+        company(house, "GRANT pg_read_all_data TO prover")
+    assert proof.verdict is Verdict.UNVERIFIED and closing.proved(proof).startswith(f"{number}: unverified")
+
+
+@pytest.mark.parametrize(
+    "point", ["shutdown.close.begun", "shutdown.close.written_down", "shutdown.close.taken"]
+)
+def test_killed_while_closing_it_is_finished_and_given_back_whole(house: House, point: str) -> None:
+    number, before = ready(house), acls(house)
+    assert killed_at(point, lambda at: close(house, number, at=at))
+    with house.desk.book() as conn:
+        assert orders.order(conn, number).state == "closing"
+    close(house, number)
+    assert prove(house, number).verdict is Verdict.PASSED
+    assert killed_at("shutdown.withdraw.given_back", lambda at: withdraw(house, number, at=at))
+    with house.desk.book() as conn:
+        assert orders.order(conn, number).state == "closed"
+    assert withdraw(house, number).state == "withdrawn" and acls(house) == before
+
+
+def test_what_is_written_between_a_kill_and_the_next_run_is_found(house: House) -> None:
+    """Nobody heard how the store looked when its rights were taken; the transaction that took them still says it."""
+    number = ready(house)
+    assert killed_at("shutdown.close.taken", lambda at: close(house, number, at=at))
+    company(house, INSERT)
+    close(house, number)
+    assert prove(house, number).looked[0].grew == {"u.visit": 1}
+
+
+def test_withdrawn_between_begin_and_end_it_gives_back_what_was_taken(house: House) -> None:
+    number, before = ready(house), acls(house)
+    assert killed_at("shutdown.close.taken", lambda at: close(house, number, at=at))
+    assert acls(house) != before
+    withdraw(house, number)
+    assert acls(house) == before
+
+
+def test_a_service_closes_only_its_own_tables(house: House) -> None:
+    number = ready(house, services=("cert",))
+    close(house, number)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        company(house, INSERT, "shop_app")
+    company(house, "INSERT INTO u.click VALUES (99, 'acct_000000000001', '2026-11-24')", "shop_app")
+    assert prove(house, number).verdict is Verdict.PASSED
+
+
+def test_a_revoked_licence_closes_at_once(house: House) -> None:
+    told = replace(TOLD, path=Path.LICENCE_REVOKED, decided_on=NOW, t0=NOW)
+    number = orders.open_order(house.desk, told, as_of=NOW, actor="legal/zhao")
+    closing.close(house.desk, number, paper=PAPER, as_of=NOW, actor="ops/wu")
+    with house.desk.book() as conn:
+        assert Gate.CLOSED in orders.days(conn, orders.order(conn, number)).done
+        assert len(orders.alarms(conn, NOW + timedelta(days=1))) == 3  # the rest is still owed
+
+
+def test_nobody_takes_over_and_nothing_closes(house: House) -> None:
+    number = ready(house)
+    orders.successor_withdrew(
+        house.desk, number, paper=PAPER, ministry_asked=False, as_of=NOW, actor="legal/zhao"
+    )
+    orders.pass_gate(house.desk, number, Gate.NOTIFIED, on=NOW, paper=PAPER, as_of=NOW, actor="legal/zhao")
+    with pytest.raises(Refused, match="nobody takes over"):
+        close(house, number)

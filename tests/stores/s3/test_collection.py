@@ -1,0 +1,122 @@
+"""After T0 applications put nothing, what came all the same is counted by the server's own date, and rights come back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from include.model.catalogue import Dataset, StoreDeclared
+from include.model.shutdown import Looked
+from include.model.words import Role, StoreKind
+from include.stores.s3.collection import BLUNT, NOBODY, SID, Puts
+from tests.stores.s3.test_restriction import business, refused
+from tests.stores.s3.world import Server, World
+
+pytestmark = pytest.mark.s3
+
+
+@dataclass
+class Doors:
+    """The eraser, the prover, and the application's own key."""
+
+    world: World
+    app: Any = None
+
+    def s3(self, connection: str, role: Role) -> Any:
+        assert role in (Role.ERASER, Role.PROVER)
+        return self.world.eraser
+
+    def s3_as(self, connection: str, business_role: str) -> Any:
+        return self.app
+
+
+def puts(world: World, *datasets: Dataset, app: Any = None, whole: bool = True) -> Puts:
+    store = StoreDeclared(
+        id="vault", kind=StoreKind.S3, region="CN", connection="vault", description="test", business_roles=world.roles
+    )  # fmt: skip
+    return Puts(store, datasets, Doors(world, app), whole=whole, work=world.bucket("work"))  # type: ignore[arg-type]
+
+
+def sids(world: World, bucket: str) -> list[str]:
+    text = world.s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    return [s["Sid"] for s in json.loads(text)["Statement"]]
+
+
+def test_an_application_puts_nothing_and_gets_it_back(ceph_here: Server) -> None:
+    world, app = World(ceph_here, roles=("kycapp",)), business(ceph_here)
+    bucket = world.bucket("photos")
+    dataset = world.objects(bucket, "id/{account_id}/")
+    theirs = {
+        "Sid": "Theirs", "Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/kycapp"]},
+        "Action": ["s3:PutObject", "s3:GetObject"], "Resource": f"arn:aws:s3:::{bucket}/*",
+    }  # fmt: skip
+    world.s3.put_bucket_policy(
+        Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [theirs]})
+    )
+    app.put_object(Bucket=bucket, Key="id/a/before", Body=b"x")
+    closing = puts(world, dataset, app=app)
+    picture = closing.take()
+    assert picture.unenforced == "" and sids(world, bucket) == ["Theirs", SID]
+    assert refused(app.put_object, Bucket=bucket, Key="id/a/1", Body=b"x")
+    assert app.get_object(Bucket=bucket, Key="id/a/before")["Body"].read() == b"x"
+    assert closing.look(picture) == Looked("vault")
+    world.s3.put_object(Bucket=bucket, Key="id/a/2", Body=b"x")  # by somebody whom no policy stops
+    world.s3.create_multipart_upload(Bucket=bucket, Key="id/a/3")
+    assert closing.look(picture).grew == {"kyc.photo": 2}
+    closing.give_back()
+    closing.give_back()
+    assert sids(world, bucket) == ["Theirs"]
+    app.put_object(Bucket=bucket, Key="id/a/4", Body=b"x")
+
+
+def test_who_can_still_put_is_named_and_leaves_nothing(ceph_here: Server) -> None:
+    world, app = World(ceph_here, roles=("kycapp",)), business(ceph_here)
+    bucket = world.bucket("photos")
+    dataset = world.objects(bucket, "id/{account_id}/")
+    allow = {
+        "Sid": "Theirs", "Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/kycapp"]},
+        "Action": ["s3:PutObject"], "Resource": f"arn:aws:s3:::{bucket}/*",
+    }  # fmt: skip
+    closing = puts(world, dataset, app=app)
+    picture = closing.take()
+    world.s3.put_bucket_policy(
+        Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    )
+    assert closing.look(picture).writers == (("kycapp", bucket),)
+    assert world.versions(bucket) == []
+
+
+def test_where_a_deny_would_hit_everybody_that_is_said_and_the_listing_still_finds(on_moto: World) -> None:
+    on_moto.roles = ("kycapp",)
+    bucket = on_moto.bucket("photos")
+    dataset = on_moto.objects(bucket, "id/{account_id}/")
+    on_moto.s3.put_object(Bucket=bucket, Key="id/a/before", Body=b"x")
+    closing = puts(on_moto, dataset, app=on_moto.s3)
+    picture = closing.take()
+    assert picture.unenforced == BLUNT and closing.look(picture).grew == {}
+    on_moto.s3.put_object(Bucket=bucket, Key="id/a/2", Body=b"x")
+    looked = closing.look(picture)
+    assert looked.grew == {"kyc.photo": 1} and looked.unasked == {"vault": BLUNT}
+
+
+def test_without_business_roles_nothing_is_claimed(on_moto: World) -> None:
+    dataset = on_moto.objects(on_moto.bucket("photos"), "id/{account_id}/")
+    assert puts(on_moto, dataset).take().unenforced == NOBODY
+
+
+def test_a_service_closes_its_own_prefix_alone(ceph_here: Server) -> None:
+    world, app = World(ceph_here, roles=("kycapp",)), business(ceph_here)
+    bucket = world.bucket("photos")
+    world.s3.put_bucket_policy(
+        Bucket=bucket,
+        Policy=json.dumps({"Version": "2012-10-17", "Statement": [{
+            "Sid": "Theirs", "Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/kycapp"]},
+            "Action": ["s3:PutObject"], "Resource": f"arn:aws:s3:::{bucket}/*"}]}),
+    )  # fmt: skip
+    closing = puts(world, world.objects(bucket, "id/{account_id}/"), app=app, whole=False)
+    closing.take()
+    assert refused(app.put_object, Bucket=bucket, Key="id/a/1", Body=b"x")
+    app.put_object(Bucket=bucket, Key="other/1", Body=b"x")
