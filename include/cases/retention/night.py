@@ -20,9 +20,10 @@ from include.cases.book import Case, Conn
 from include.cases.disposing import GOING, ask
 from include.cases.opening import open_night
 from include.cases.retention import counted, due, figures, forecast, late, nights, stopping
-from include.cases.retention.asking import PERIOD_OVER, Asking
+from include.cases.retention.asking import Asking
 from include.cases.retention.behind import Needed
 from include.cases.retention.due import Row
+from include.cases.retention.fates import PERIOD_OVER
 from include.cases.retention.held import HeldPeople, held_people
 from include.cases.retention.nights import Night
 from include.cases.retention.objects import Partly
@@ -347,11 +348,14 @@ def clearings(
                     Needed(about, desk.connections), about.unasked,
                 )
             )  # fmt: skip
-        elif declared.kind is StoreKind.S3 and (ours := about.objects(declared.id)):
+        elif declared.kind is StoreKind.S3:
+            ours = (*about.objects(declared.id), *about.records(declared.id))
             due_ = PathsDue(about, desk.connections, changes)
-            objects.append(
-                Objects(desk.catalogue, declared.id, desk.connections, ours, due_, stops, take, about.unasked)
-            )
+            objects += [
+                Objects(
+                    desk.catalogue, declared.id, desk.connections, ours, due_, about.aging, stops, take, about.unasked
+                )
+            ] if ours else []  # fmt: skip
     return objects + tables
 
 
