@@ -124,7 +124,7 @@ class Logs:
     def now(self) -> dict[str, list[Any]]:
         """Every version's records, by key and version; of a marker none."""
         return {f"{key}@{version}": self.rows(body) if body is not None else []
-                for key, version, body in self.world.versions(self.bucket)}  # fmt: skip
+                for key, version, body in self.world.versions(self.bucket, "access/")}  # fmt: skip
 
     def current(self, key: str) -> list[Any]:
         return self.rows(self.world.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read())
