@@ -36,6 +36,7 @@ from include.model.doors import Clearing
 from include.model.errors import Drifted, Refused
 from include.model.flow import Line, Located, Plan, Step
 from include.model.words import CaseState, Disposition, StoreKind, UnitState
+from include.stores.s3.once import Once
 from include.stores.shared import STAGED
 
 KIND = "night"
@@ -58,11 +59,13 @@ class Seen:
         return sum(r.due for r in self.rows if r.dataset == dataset)
 
 
-def look(desk: Desk, as_of: date, at: datetime | None = None, held: HeldPeople | None = None) -> Seen:
+def look(
+    desk: Desk, as_of: date, at: datetime | None = None, held: HeldPeople | None = None, once: Once | None = None
+) -> Seen:  # fmt: skip
     """What is due on a day, or past its hours at a moment, read by the prover. Nothing is changed."""
     held = held if held is not None else held_people(desk)
     if at is None:
-        seen = due.see(desk.catalogue, desk.connections, as_of, held=held)
+        seen = due.see(desk.catalogue, desk.connections, as_of, held=held, once=once)
         return Seen(due.table(seen), seen.unverified, ages=figures.ages(seen.judged, as_of))
     minutes = late.late(desk.catalogue, desk.connections, at, held=held)
     lines = late.table(minutes)
@@ -90,8 +93,8 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
         stopping.may_go_on(conn)
         if (there := nights.under_way(conn, schedule)) is not None:
             return there
-    held = held_people(desk)
-    seen = look(desk, as_of, at, held)
+    held, once = held_people(desk), Once()
+    seen = look(desk, as_of, at, held, once)
     with desk.book() as conn, book.deed(conn, "night"):
         if (there := nights.under_way(conn, schedule)) is not None:
             return there
@@ -104,7 +107,7 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
         for dataset, why in seen.unverified.items():
             rule = nights.STRAYS if isinstance(why, Partly) else nights.UNFINISHED
             nights.tell(conn, night, rule, dataset, why_left=why)
-    return night if night.case_no else _ended(desk, night, {}, seen, held)
+    return night if night.case_no else _ended(desk, night, {}, seen, held, once)
 
 
 def approve(desk: Desk, case_no: str, *, budget: int | None = None, as_of: date, actor: str) -> Night:
@@ -263,9 +266,9 @@ def end(desk: Desk, step: Step) -> tuple[Night, Seen, dict[str, int]]:
     with desk.book() as conn:
         night = night_of(conn, step.case_no)
         counts = counted.words(conn, step.id)
-    held = held_people(desk)
-    seen = look(desk, night.as_of, night.at, held)
-    return _ended(desk, night, counts, seen, held), seen, stayed_of(counts)
+    held, once = held_people(desk), Once()
+    seen = look(desk, night.as_of, night.at, held, once)
+    return _ended(desk, night, counts, seen, held, once), seen, stayed_of(counts)
 
 
 def stayed_of(counts: counted.Words) -> dict[str, int]:
@@ -273,13 +276,16 @@ def stayed_of(counts: counted.Words) -> dict[str, int]:
     return {d: sum(w[x] for x in STAYED) for d, w in counts.items()}
 
 
-def _ended(desk: Desk, night: Night, counts: dict[str, Counter[str]], seen: Seen, held: HeldPeople) -> Night:
+def _ended(
+    desk: Desk, night: Night, counts: dict[str, Counter[str]], seen: Seen, held: HeldPeople, once: Once
+) -> Night:
+    """``once``: what the look at what is due was made of; the forecast is of the same moment."""
     gone = counted.gone(counts)
     tomorrow, until, unverified = None, None, seen.unverified
     coming: Mapping[date, Counter[str]] = {}
     if night.at is None:
         until = night.as_of + figures.AHEAD * DAY
-        ahead = due.see(desk.catalogue, desk.connections, until, held=held)
+        ahead = due.see(desk.catalogue, desk.connections, until, held=held, once=once)
         coming = forecast.nights(ahead, night.as_of + DAY)
         unverified = ahead.unverified | unverified  # a forecast without a dataset is no whole one either
         tomorrow = sum(coming.get(night.as_of + DAY, Counter()).values())

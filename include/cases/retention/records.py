@@ -16,6 +16,7 @@ from include.model.interval import Standing, interval
 from include.model.retention import Clock, Group
 from include.model.words import Role
 from include.stores.s3.aged import Aging, Clocks, Logs, Starting
+from include.stores.s3.once import Once
 
 
 def aging(catalogue: Catalogue, dataset: Dataset, as_of: date, held: HeldPeople) -> Aging:
@@ -51,9 +52,9 @@ def _starting(dataset: Dataset, bind: Bind) -> Starting:
     return Starting(start.column, bind.period.restrains_deletion)
 
 
-def logs(catalogue: Catalogue, connections: Connections, asked: Aging, role: Role = Role.PROVER) -> Logs:
-    """The files that a question is about."""
-    return Logs(connections.s3(catalogue.store(asked.dataset.store).connection, role), asked)
+def logs(catalogue: Catalogue, connections: Connections, asked: Aging, once: Once | None = None) -> Logs:
+    """The files that a question is about, as the prover reads them."""
+    return Logs(connections.s3(catalogue.store(asked.dataset.store).connection, Role.PROVER), asked, once)
 
 
 def groups(of: Logs) -> tuple[Iterator[Group], list[str]]:

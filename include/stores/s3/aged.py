@@ -10,6 +10,7 @@ A version that cannot be read to its end may hold anybody's records of any age. 
 from __future__ import annotations
 
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from include.stores.s3.files import File, Files
 from include.stores.s3.formats import to_the_minute
 from include.stores.s3.items import Item, stamp
 from include.stores.s3.listing import Walk, never
+from include.stores.s3.once import Once
 from include.stores.s3.server import reaching
 
 if TYPE_CHECKING:
@@ -107,9 +109,11 @@ class Key:
 
 
 class Logs:
-    """The record files of a dataset, by age. ``unreadable``: how many versions could not be read so far."""
+    """The record files of a dataset, by age. ``unreadable``: how many versions could not be read so far. ``once``: what was read
+    before, of the same moment and with the same holds; versions do not change."""
 
-    def __init__(self, client: S3Client, aging: Aging) -> None:
+    def __init__(self, client: S3Client, aging: Aging, once: Once | None = None) -> None:
+        self._once = once
         self.client, self.aging, self.dataset = client, aging, aging.dataset
         self.files = Files(client, aging.dataset)
         self.unreadable = 0
@@ -181,7 +185,16 @@ class Logs:
         return _hex(stay), {fate: _hex(total) for fate, total in go.items()}
 
     def _fetched(self, entries: list[Item]) -> tuple[list[Item], list[File | None]]:
-        return entries, [self.files.fetch(e) for e in entries if e.kind == "version"]
+        versions = [e for e in entries if e.kind == "version"]
+        return entries, [
+            File(e, io.BytesIO(), {}) if self._known(e) is not None else self.files.fetch(e) for e in versions
+        ]
+
+    def _known(self, entry: Item) -> Counter[tuple[Clocks, bool]] | None:
+        return self._once.read.get(self._name(entry)) if self._once is not None else None
+
+    def _name(self, entry: Item) -> tuple[str, ...]:
+        return self.dataset.id, entry.key, entry.version, entry.etag
 
     def _key(self, entries: list[Item], files: Sequence[File | None]) -> Key:
         versions: list[Aged] | None = []
@@ -200,9 +213,11 @@ class Logs:
         return Key(entries, versions)
 
     def _aged(self, file: File) -> Aged:
-        own: Counter[tuple[Clocks, bool]] = Counter()
-        for _, clocks, held in self._each(file):
-            own[clocks, held] += 1
+        own = self._known(file.entry)
+        if own is None:
+            own = Counter((clocks, held) for _, clocks, held in self._each(file))
+            if self._once is not None:
+                self._once.read[self._name(file.entry)] = own
         started = self._youngest(file, own)
         groups: Counter[tuple[Clocks, bool]] = Counter()
         due: Counter[Fate] = Counter()
