@@ -30,11 +30,15 @@ def stayed(receipts: Sequence[Receipt]) -> Mapping[str, tuple[int, str]]:
     }
 
 
+def locked(items: int, until: object) -> str:
+    """What is said of items under a lock. ``until``: the day on which the last of them ends; nothing: no lock says."""
+    return LOCKED.format(n=items, until=f"the last of them until {until}" if until else "under a legal hold")
+
+
 def _said(words: Counter[str], until: str) -> list[str]:
     said = [NEEDED] if words["needed"] else []
     if words["locked"]:
-        day = f"the last of them until {until}" if until else "under a legal hold"
-        said.append(LOCKED.format(n=words["locked"], until=day))
+        said.append(locked(words["locked"], until))
     if words["refused"]:
         said.append(REFUSED.format(n=words["refused"]))
     if words["changed"]:

@@ -21,6 +21,7 @@ from include.model.interval import Standing
 from include.model.times import PRC
 from include.model.words import DatasetKind
 from include.stores.s3.inventory import Inventory
+from include.stores.s3.once import Once
 from tests.conftest import PgServer
 from tests.stores.postgres.dated import AS_OF, CATALOGUE, One, Oracle, Row, made
 from tests.stores.s3.world import Server
@@ -156,6 +157,20 @@ def test_what_leads_to_nobody_is_unverified_and_the_rest_is_judged(estate: Estat
                     estate.client.delete_object(
                         Bucket=estate.bucket(dataset), Key=version["Key"], VersionId=version["VersionId"]
                     )
+
+
+def test_two_questions_of_one_moment_list_a_bucket_once(estate: Estate) -> None:
+    requests: list[str] = []
+    estate.client.meta.events.register(
+        "before-send.s3", lambda request, **_: requests.append(f"{request.method} {request.url}")
+    )
+    once = Once()
+    seen = see(estate.catalogue, estate.one, AS_OF, rows=7, once=once)  # type: ignore[arg-type]
+    asked = len(requests)
+    again = see(estate.catalogue, estate.one, AS_OF, rows=7, once=once)  # type: ignore[arg-type]
+    more = [r for r in requests[asked:] if "ca-access-logs" not in r]
+    assert asked > 10 and more == [], "shared log files are listed again, and not read"
+    assert table(again) == table(seen) and again.unverified == seen.unverified
 
 
 def test_a_bucket_that_is_not_there_is_unverified(estate: Estate) -> None:

@@ -42,6 +42,7 @@ from include.model.times import Counting, observed_now
 from include.model.words import DatasetKind, LegalRank, Role, StoreKind, Verdict
 from include.proofs import limits
 from include.stores.s3.clearing import Clearing
+from include.stores.s3.once import Once
 from tests.proofs.controls import control
 from tests.stores.s3.world import World, jsonl
 
@@ -391,6 +392,23 @@ def test_an_unfinished_upload_is_as_old_as_its_newest_part(here: Logs) -> None:
     here.dispose(here.plan())
     left = here.world.s3.list_multipart_uploads(Bucket=here.bucket)["Uploads"]
     assert [u["Key"] for u in left] == ["access/9"] and here.words() == {"erased@object_version": 1}
+
+
+def test_two_questions_of_one_moment_read_each_version_once(here: Logs) -> None:
+    furnished(here)
+    gets: list[str] = []
+    here.world.s3.meta.events.register(
+        "before-send.s3",
+        lambda request, **_: gets.append(request.url) if "versionId" in request.url else None,
+    )
+    once = Once()
+    first = see(here.catalogue, here, AS_OF, once=once)  # type: ignore[arg-type]
+    read = len(gets)
+    later = see(here.catalogue, here, AS_OF + timedelta(days=90), once=once)  # type: ignore[arg-type]
+    assert read == len(gets) == 6
+    assert table(first) == table(here.seen()) and sum(r.due for r in table(later)) > sum(
+        r.due for r in table(first)
+    )
 
 
 def test_a_budget_lets_whole_files_go(here: Logs) -> None:
