@@ -12,7 +12,7 @@ from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.flow import Check, Evidence, Plan, Step
 from include.model.times import observed_now
-from include.model.words import DatasetKind, Rung, Verdict
+from include.model.words import Rung, Verdict
 from include.proofs import limits_objects, suites
 from include.proofs.asking import evidence
 from include.proofs.bucket import WORK
@@ -67,7 +67,7 @@ def left(
     """After it, over the whole estate: no more is due of any dataset than the night says that it left. ``due``: what the prover
     counts now; ``owned_up``: what was left, by receipts and refusals; ``unverified``: what could not be asked, and why;
     ``partly``: those of which only a part could not be, such as objects that lead to nobody: the rest is counted, and they are
-    named. Records in shared files are not asked about at all: a night claims nothing of them."""
+    named."""
     stores = dict.fromkeys(catalogue.dataset(x.dataset).store for x in plan.located)
     return [
         Evidence(
@@ -78,7 +78,7 @@ def left(
                 if d.id in unverified and d.id not in partly
                 else _counted("due", d.id, owned_up.get(d.id, 0), due.get(d.id, 0),
                               "more is due than the night says that it left")
-                for d in catalogue.of_store(store) if d.kind is not DatasetKind.RECORDS
+                for d in catalogue.of_store(store)
             ) + tuple(
                 Check(name=f"strays.{d.id}", dataset=d.id, rung=Rung.R4, verdict=Verdict.UNVERIFIED, why=unverified[d.id])
                 for d in catalogue.of_store(store) if d.id in partly

@@ -1,4 +1,5 @@
-"""Proofs of a night over S3 stores: the objects that the step area names were there, and are there no more.
+"""Proofs of a night over S3 stores: the objects, and the records in shared files, that the step area names were there, and are
+there no more.
 
 The prover lists by itself, with its own reading of key templates; from the area it takes only which versions, markers and uploads
 the night located (``weighed``), and which of them it says went (``settled``). How much is due it counts by itself (``limits``).
@@ -13,6 +14,7 @@ from include.model.catalogue import Catalogue, Dataset
 from include.model.doors import Connections
 from include.model.flow import Evidence, Plan, Step
 from include.model.words import CopyKind, DatasetKind, Rung, StoreKind
+from include.proofs import limits_records
 from include.proofs.bucket import Bucket, Pattern, Thing
 from include.proofs.objects import COPIES, HEADS, Looking, replicas
 
@@ -30,15 +32,16 @@ def stores(
 
 
 def baseline(looking: Looking, plan: Plan, due: Mapping[str, int]) -> Evidence:
-    """Before anything goes: every located version, marker and upload is there, and as many are due as were located."""
+    """Before anything goes: every located version, marker, upload and record is there, and as many are due as were located."""
     mine = {d.id for d in _datasets(looking, plan)}
 
     def look(dataset: Dataset) -> None:
         if dataset.id not in mine:
             return
-        located = _copies(looking, "weighed", dataset)
         now = _listed(looking, dataset)
-        there = Counter(copy for id_, copy in located.items() if id_ in now)
+        there = limits_records.there(looking, dataset, now) if dataset.kind is DatasetKind.RECORDS else Counter(
+            copy for id_, copy in _copies(looking, "weighed", dataset).items() if id_ in now
+        )  # fmt: skip
         for copy in COPIES:
             if copy is CopyKind.LIVE or _items(plan, dataset, copy):
                 looking.note(
@@ -68,7 +71,11 @@ def gone(looking: Looking, plan: Plan) -> Evidence:
 
 def _gone(looking: Looking, plan: Plan, dataset: Dataset) -> None:
     copies = _copies(looking, "settled", dataset)
+    weights = _weights(looking, "settled", dataset)
     stay = {id_[0] for id_ in _copies(looking, "weighed", dataset).keys() - copies.keys()}
+    if dataset.kind is DatasetKind.RECORDS:
+        stay |= limits_records.shared(looking, dataset)
+        limits_records.kept(looking, dataset)
     now = _listed(looking, dataset)
     bucket = Bucket(looking.client, dataset.address)
     for copy in COPIES:
@@ -77,7 +84,7 @@ def _gone(looking: Looking, plan: Plan, dataset: Dataset) -> None:
         if copy is not CopyKind.LIVE and not planned and not went:
             continue
         looking.note(
-            "planned", dataset, copy, Rung.R0, planned, len(went),
+            "planned", dataset, copy, Rung.R0, planned, sum(weights[id_] for id_ in went),
             "the step area names other items than the plan",
         )  # fmt: skip
         left = went & now.keys()
@@ -114,19 +121,31 @@ def _gone(looking: Looking, plan: Plan, dataset: Dataset) -> None:
 
 def _datasets(looking: Looking, plan: Plan) -> Iterator[Dataset]:
     planned = {x.dataset for x in plan.located}
-    return (d for d in looking.datasets if d.kind is DatasetKind.OBJECTS and d.id in planned)
+    return (d for d in looking.datasets if d.id in planned)
 
 
 def _copies(looking: Looking, kind: str, dataset: Dataset) -> dict[Id, CopyKind]:
-    """What the area names, with the copy that it was when it was located."""
+    """What the area names, with the copy that it was when it was located. Of a record file: versions of which something goes."""
     return {
         (row["key"], row["version"]): CopyKind.LIVE if row.get("current") else CopyKind.OBJECT_VERSION
         for row in looking.manifests.rows(kind, dataset.id)
+        if row["kind"] != "file"
     }
+
+
+def _weights(looking: Looking, kind: str, dataset: Dataset) -> Counter[Id]:
+    """How many items each of these is: one, or so many records."""
+    found: Counter[Id] = Counter()
+    for row in looking.manifests.rows(kind, dataset.id):
+        if row["kind"] != "file":
+            found[row["key"], row["version"]] += int(row.get("records", 1))
+    return found
 
 
 def _listed(looking: Looking, dataset: Dataset) -> dict[Id, Thing]:
     """Everything that lies under the dataset's paths."""
+    if dataset.kind is DatasetKind.RECORDS:
+        return {t.id: t for t in Bucket(looking.client, dataset.address).under([dataset.prefix])}
     pattern = Pattern(dataset.prefix)
     return {
         t.id: t

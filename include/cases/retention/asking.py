@@ -12,12 +12,14 @@ from datetime import date, datetime
 from typing import Any
 
 from include.cases.retention.due import look_at
+from include.cases.retention.fates import by_days, by_hours
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import binds, bounded, question
+from include.cases.retention.records import aging
 from include.model.catalogue import Catalogue, Dataset
 from include.model.errors import BooksDoNotBalance, QuietusError
-from include.model.interval import Bounded, Standing, interval
-from include.model.retention import Clock, Group, Limit
+from include.model.interval import Standing, interval
+from include.model.retention import Clock, Group
 from include.model.template import Template
 from include.model.words import DatasetKind
 from include.stores.postgres.live import Live
@@ -25,9 +27,7 @@ from include.stores.postgres.retention.hours import Hours, short
 from include.stores.postgres.retention.look import Look
 from include.stores.postgres.retention.paths import PathHours, Paths
 from include.stores.postgres.server import Connection, Server
-
-PERIOD_OVER = "PIPL 47(1)(2)"
-"""Whoever's figure it is, what is over must go without being asked for."""
+from include.stores.s3.aged import Aging
 
 
 @dataclass
@@ -70,6 +70,23 @@ class Asking:
                 found.append(dataset)
         return tuple(found)
 
+    def records(self, store: str) -> tuple[Dataset, ...]:
+        """The datasets of shared record files of a store that can be judged by age. On a run by the minute none is: which of
+        their records are over, a night says."""
+        found = []
+        for dataset in self.catalogue.of_store(store, DatasetKind.RECORDS) if self.at is None else ():
+            try:
+                aging(self.catalogue, dataset, self.as_of, HeldPeople())
+            except QuietusError as error:
+                self.unasked[dataset.id] = str(error)
+                continue
+            found.append(dataset)
+        return tuple(found)
+
+    def aging(self, dataset: Dataset) -> Aging:
+        """What to ask of the record files of a dataset, with the holds of now."""
+        return aging(self.catalogue, dataset, self.as_of, self.held())
+
     def paths(
         self, server: Server, connection: Connection, live: Live, dataset: Dataset, held: HeldPeople
     ) -> Paths:  # fmt: skip
@@ -88,7 +105,7 @@ class Asking:
     def fates(self, look: Look, groups: Sequence[tuple[Any, ...]]) -> list[tuple[str, str] | None]:
         """Rule and law of each group. Raises BooksDoNotBalance if the store calls due what the calendar does not."""
         if isinstance(look, Hours):
-            return [_by_hours(look.question.limits[group[0]]) for group in groups]
+            return [by_hours(look.question.limits[group[0]]) for group in groups]
         return [self._by_days(look, group) for group in groups]
 
     def _by_days(self, look: Look, said: tuple[Any, ...]) -> tuple[str, str] | None:
@@ -103,17 +120,4 @@ class Asking:
                 f"the store calls {said[-1]} items due that are {stands.value}", about=look.dataset.id,
                 next_step="this is a fault of the query; report it; nothing was disposed of",
             )  # fmt: skip
-        return _fate(it.ended_by)
-
-
-def _fate(ended_by: Bounded) -> tuple[str, str]:
-    return ended_by.rule, law(ended_by.name, ended_by.law, company=ended_by.company)
-
-
-def _by_hours(limit: Limit) -> tuple[str, str]:
-    return limit.rule, law(f"{limit.rule}/{limit.period}", limit.law, company=limit.company)
-
-
-def law(period: str, cites: str, *, company: bool) -> str:
-    """What a night's deletion rests on: the law, and whose figure says that the period is over. Ours is never called law."""
-    return f"{PERIOD_OVER}; " + (f"company period {period}" if company else f"{period}: {cites}")
+        return by_days(it.ended_by)

@@ -94,7 +94,7 @@ class Needed:
         store = self.about.catalogue.store(dataset.store)
         inventory = Inventory(self.connections.s3(store.connection, Role.ERASER), dataset)
         for tally in inventory.tallies(PATHS):
-            people |= self._due(dataset, tally)
+            people |= whose(self.about, self.connections, dataset, tally)
             for link in dataset.links:
                 if link.via in kept:
                     at = [inventory.variables.index(mine) for mine in link.on]
@@ -112,18 +112,19 @@ class Needed:
                 found[table.id] = sql.SQL("({})").format(joined(" OR ", ways))
         return found
 
-    def _due(self, dataset: Dataset, tally: Mapping[Values, int]) -> set[str]:
-        """Whose of these paths are due, held or not, by days and, on a run by the minute, by that."""
-        found: set[str] = set()
-        with asking(self.about.catalogue, self.connections, dataset) as (server, connection):
-            live = Live.read(connection)
-            by_days = Asking(self.about.catalogue, self.about.as_of, HeldPeople)
-            looks = [by_days.paths(server, connection, live, dataset, HeldPeople())]
-            if self.about.at is not None and dataset in self.about.objects(dataset.store):
-                looks.append(self.about.paths(server, connection, live, dataset, HeldPeople()))
-            for look in looks:
-                found |= {str(id_) for (id_,) in connection.execute(look.of(tally).owners())}
-        return found
+
+def whose(about: Asking, connections: Connections, dataset: Dataset, tally: Mapping[Values, int]) -> set[str]:
+    """Whose of these paths are due, held or not, by days and, on a run by the minute, by that."""
+    found: set[str] = set()
+    with asking(about.catalogue, connections, dataset) as (server, connection):
+        live = Live.read(connection)
+        by_days = Asking(about.catalogue, about.as_of, HeldPeople)
+        looks = [by_days.paths(server, connection, live, dataset, HeldPeople())]
+        if about.at is not None and dataset in about.objects(dataset.store):
+            looks.append(about.paths(server, connection, live, dataset, HeldPeople()))
+        for look in looks:
+            found |= {str(id_) for (id_,) in connection.execute(look.of(tally).owners())}
+    return found
 
 
 def _last_rows(connection: Connection, area: Area, parent: Dataset, link: Link) -> set[Values]:

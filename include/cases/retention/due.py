@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from functools import partial
 
 from include.cases.accounts import home
-from include.cases.retention import objects
+from include.cases.retention import objects, records
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import binds, bounded, question
 from include.model.catalogue import Catalogue, Dataset
@@ -27,6 +27,7 @@ from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import ROWS, Look, look
 from include.stores.postgres.retention.starts import kinds
 from include.stores.postgres.server import Connection, Server
+from include.stores.s3.once import Once
 
 DAY = timedelta(days=1)
 
@@ -107,9 +108,11 @@ Known = Callable[[str], None]
 
 def see(
     catalogue: Catalogue, connections: Connections, as_of: date, *, held: HeldPeople | None = None,
-    everything: bool = False, rows: int = ROWS, say: Known = lambda _: None,
+    everything: bool = False, rows: int = ROWS, say: Known = lambda _: None, once: Once | None = None,
 ) -> Seen:  # fmt: skip
-    """Ask every store about every dataset. ``everything``: how all items stand, not only what is due."""
+    """Ask every store about every dataset. ``everything``: how all items stand, not only what is due. ``once``: what buckets were
+    seen to hold, for several questions of one moment with the same holds."""
+    once = once or Once()
     seen = Seen(as_of)
 
     def one(server: Server, connection: Connection, it: Look) -> None:
@@ -119,16 +122,40 @@ def see(
     def questions(dataset: Dataset) -> Question:
         return question(catalogue, dataset, as_of, everything=everything)
 
-    seen.unverified = ask(catalogue, connections, questions, held or HeldPeople(), one, say)
+    people = held or HeldPeople()
+    seen.unverified = ask(catalogue, connections, questions, people, one, say, once)
+    for dataset in catalogue.datasets:
+        if dataset.kind is DatasetKind.RECORDS and dataset.id not in seen.unverified:
+            say(dataset.id)
+            if why := _records(catalogue, connections, dataset, seen, people, once, everything=everything):
+                seen.unverified[dataset.id] = why
     return seen
+
+
+def _records(
+    catalogue: Catalogue, connections: Connections, dataset: Dataset, seen: Seen, held: HeldPeople, once: Once, *,
+    everything: bool,
+) -> str | None:  # fmt: skip
+    """Judge the records of shared files, which say by themselves when they are due. Why not all of them could be judged."""
+    try:
+        asked = records.aging(catalogue, dataset, seen.as_of, held)
+        groups, said = records.groups(records.logs(catalogue, connections, asked, once))
+        found = list(judge(catalogue, dataset, seen.as_of, groups, everything=True))
+    except QuietusError as error:
+        return str(error)
+    told = (Standing.DUE, Standing.CONFLICT)
+    seen.judged += [it for it in found if everything or it.interval.stands(seen.as_of) in told]
+    return said[0] if said else None
 
 
 def ask(
     catalogue: Catalogue, connections: Connections, questions: Callable[[Dataset], Question | None], held: HeldPeople,
-    one: Callable[[Server, Connection, Look], None], say: Known = lambda _: None,
+    one: Callable[[Server, Connection, Look], None], say: Known = lambda _: None, once: Once | None = None,
 ) -> dict[str, str]:  # fmt: skip
-    """Put a question about each dataset to its store, in sessions that cannot write. What could not be asked, and why; a store
-    that does not answer leaves all of its datasets so. ``questions``: None for a dataset that is not asked about."""
+    """Put a question about each table, and about the paths of objects, to its database, in sessions that cannot write.
+    What could not be asked, and why; a store that does not answer leaves all of its datasets so. ``questions``: None for a
+    dataset that is not asked about."""
+    once = once or Once()
     unverified: dict[str, str] = {}
     asked: dict[str, Question] = {}
     for dataset in catalogue.datasets:
@@ -140,7 +167,8 @@ def ask(
     for store in catalogue.stores:
         if store.kind is not StoreKind.POSTGRES:
             continue
-        ours = [d for d in catalogue.datasets if d.id in asked and answering(catalogue, d) == store.id]
+        ours = [d for d in catalogue.datasets
+                if d.id in asked and d.kind is not DatasetKind.RECORDS and answering(catalogue, d) == store.id]  # fmt: skip
         server = Server(lambda c=store.connection: connections.postgres(c, Role.PROVER), store.id)  # type: ignore[misc]
         try:
             with server.connect() as connection:
@@ -152,7 +180,7 @@ def ask(
                         it = look_at(catalogue, server, connection, live, asked[dataset.id], held)
                         if dataset.kind is DatasetKind.TABLE:
                             one(server, connection, it)
-                        elif why := objects.ask(it, connections, partial(one, server, connection)):
+                        elif why := objects.ask(it, connections, partial(one, server, connection), once):
                             unverified[dataset.id] = why
                     except BooksDoNotBalance:
                         raise

@@ -20,21 +20,22 @@ from include.cases.book import Case, Conn
 from include.cases.disposing import GOING, ask
 from include.cases.opening import open_night
 from include.cases.retention import counted, due, figures, forecast, late, nights, stopping
-from include.cases.retention.asking import PERIOD_OVER, Asking
-from include.cases.retention.behind import Needed
 from include.cases.retention.due import Row
+from include.cases.retention.fates import PERIOD_OVER
 from include.cases.retention.held import HeldPeople, held_people
+from include.cases.retention.locked import Locked
 from include.cases.retention.nights import Night
 from include.cases.retention.objects import Partly
-from include.cases.retention.paths_due import PathsDue
 from include.cases.retention.proposals import in_earnest
 from include.cases.retention.stayed import STAYED, stayed
+from include.cases.retention.workers import Budget, asking, clearings
 from include.cases.rooms import Desk
 from include.cases.situation import facts
 from include.model.doors import Clearing
 from include.model.errors import Drifted, Refused
 from include.model.flow import Line, Located, Plan, Step
-from include.model.words import CaseState, Disposition, StoreKind, UnitState
+from include.model.words import CaseState, Disposition, UnitState
+from include.stores.s3.once import Once
 from include.stores.shared import STAGED
 
 KIND = "night"
@@ -57,11 +58,13 @@ class Seen:
         return sum(r.due for r in self.rows if r.dataset == dataset)
 
 
-def look(desk: Desk, as_of: date, at: datetime | None = None, held: HeldPeople | None = None) -> Seen:
+def look(
+    desk: Desk, as_of: date, at: datetime | None = None, held: HeldPeople | None = None, once: Once | None = None
+) -> Seen:  # fmt: skip
     """What is due on a day, or past its hours at a moment, read by the prover. Nothing is changed."""
     held = held if held is not None else held_people(desk)
     if at is None:
-        seen = due.see(desk.catalogue, desk.connections, as_of, held=held)
+        seen = due.see(desk.catalogue, desk.connections, as_of, held=held, once=once)
         return Seen(due.table(seen), seen.unverified, ages=figures.ages(seen.judged, as_of))
     minutes = late.late(desk.catalogue, desk.connections, at, held=held)
     lines = late.table(minutes)
@@ -80,8 +83,9 @@ def look(desk: Desk, as_of: date, at: datetime | None = None, held: HeldPeople |
 
 
 def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) -> Night:
-    """Look, and open a case if anything is due; the night that is under way, if there is one. ``at``: for periods of less than
-    a day. Raises Refused while nights are stopped, and outside a sandbox while a company period has no owner."""
+    """Look, and open a case if anything is due that no lock keeps; the night that is under way, if there is one. ``at``: for
+    periods of less than a day. Raises Refused while nights are stopped, and outside a sandbox while a company period has no
+    owner."""
     schedule: nights.Schedule = "days" if at is None else "hours"
     in_earnest(desk.catalogue, desk.connections)
     desk.are_ours()
@@ -89,21 +93,27 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
         stopping.may_go_on(conn)
         if (there := nights.under_way(conn, schedule)) is not None:
             return there
-    held = held_people(desk)
-    seen = look(desk, as_of, at, held)
+    held, once = held_people(desk), Once()
+    seen = look(desk, as_of, at, held, once)
+    about = asking(desk, as_of, at)
+    due_now = Counter[str]()
+    for line in seen.rows:
+        due_now[line.dataset] += line.due
+    kept = Locked(desk.catalogue, desk.connections, about).all_of(+due_now)
     with desk.book() as conn, book.deed(conn, "night"):
         if (there := nights.under_way(conn, schedule)) is not None:
             return there
-        about = asking(desk, as_of, at)
         ours = {d.id for c in clearings(desk, about) for d in desk.catalogue.of_store(c.id)}
-        something = any(r.due for r in seen.rows if r.dataset in ours)
+        something = any(r.due for r in seen.rows if r.dataset in ours) and not kept
         case_no = open_night(desk, conn, as_of, actor) if something else None
         night = nights.begin(conn, case_no, schedule, as_of, at, seen.rows if something else [], seen.late)
         figures.keep_found(conn, night, seen.ages)
+        for dataset, (items, why) in (kept or {}).items():
+            nights.tell(conn, night, nights.STAYED, dataset, needed=items, why_left=why)
         for dataset, why in seen.unverified.items():
             rule = nights.STRAYS if isinstance(why, Partly) else nights.UNFINISHED
             nights.tell(conn, night, rule, dataset, why_left=why)
-    return night if night.case_no else _ended(desk, night, {}, seen, held)
+    return night if night.case_no else _ended(desk, night, {}, seen, held, once)
 
 
 def approve(desk: Desk, case_no: str, *, budget: int | None = None, as_of: date, actor: str) -> Night:
@@ -262,9 +272,9 @@ def end(desk: Desk, step: Step) -> tuple[Night, Seen, dict[str, int]]:
     with desk.book() as conn:
         night = night_of(conn, step.case_no)
         counts = counted.words(conn, step.id)
-    held = held_people(desk)
-    seen = look(desk, night.as_of, night.at, held)
-    return _ended(desk, night, counts, seen, held), seen, stayed_of(counts)
+    held, once = held_people(desk), Once()
+    seen = look(desk, night.as_of, night.at, held, once)
+    return _ended(desk, night, counts, seen, held, once), seen, stayed_of(counts)
 
 
 def stayed_of(counts: counted.Words) -> dict[str, int]:
@@ -272,13 +282,21 @@ def stayed_of(counts: counted.Words) -> dict[str, int]:
     return {d: sum(w[x] for x in STAYED) for d, w in counts.items()}
 
 
-def _ended(desk: Desk, night: Night, counts: dict[str, Counter[str]], seen: Seen, held: HeldPeople) -> Night:
+def _ended(
+    desk: Desk,
+    night: Night,
+    counts: dict[str, Counter[str]],
+    seen: Seen,
+    held: HeldPeople,
+    once: Once | None = None,
+) -> Night:
+    """``once``: what the look at what is due was made of; the forecast is of the same moment."""
     gone = counted.gone(counts)
     tomorrow, until, unverified = None, None, seen.unverified
     coming: Mapping[date, Counter[str]] = {}
     if night.at is None:
         until = night.as_of + figures.AHEAD * DAY
-        ahead = due.see(desk.catalogue, desk.connections, until, held=held)
+        ahead = due.see(desk.catalogue, desk.connections, until, held=held, once=once)
         coming = forecast.nights(ahead, night.as_of + DAY)
         unverified = ahead.unverified | unverified  # a forecast without a dataset is no whole one either
         tomorrow = sum(coming.get(night.as_of + DAY, Counter()).values())
@@ -313,61 +331,7 @@ def nothing_is_left(desk: Desk, night_id: int) -> list[str]:
     return said
 
 
-# --- what it works with ---------------------------------------------------------------------------
-
-
-def asking(desk: Desk, as_of: date, at: datetime | None) -> Asking:
-    """The questions of a night, with whom the holds of now name."""
-    return Asking(desk.catalogue, as_of, lambda: held_people(desk), at)
-
-
-def clearings(
-    desk: Desk, about: Asking, *, conn: Conn | None = None, budget: Budget | None = None
-) -> list[Clearing]:  # fmt: skip
-    """The stores as a night works on them: objects first, for they lead through rows. ``conn``: of the book, asked before each
-    piece for stops and holds."""
-    from include.stores.postgres.clearing import Clearing as Tables
-    from include.stores.s3.clearing import Clearing as Objects
-
-    def stops() -> None:
-        if conn is not None:
-            stopping.may_go_on(conn)
-
-    def changes() -> object:
-        return holds.changes(conn) if conn is not None else None
-
-    take = (budget or Budget(None)).take
-    objects: list[Clearing] = []
-    tables: list[Clearing] = []
-    for declared in desk.catalogue.stores:
-        if declared.kind is StoreKind.POSTGRES and desk.catalogue.of_store(declared.id):
-            tables.append(
-                Tables(
-                    desk.catalogue, declared.id, desk.connections, about.looks, about.fates, changes, stops, take,
-                    Needed(about, desk.connections), about.unasked,
-                )
-            )  # fmt: skip
-        elif declared.kind is StoreKind.S3 and (ours := about.objects(declared.id)):
-            due_ = PathsDue(about, desk.connections, changes)
-            objects.append(
-                Objects(desk.catalogue, declared.id, desk.connections, ours, due_, stops, take, about.unasked)
-            )
-    return objects + tables
-
-
-@dataclass
-class Budget:
-    """How many items a night may still take, over all its stores. None: all."""
-
-    left: int | None
-
-    def take(self, wanted: int) -> int:
-        """How many of these it may."""
-        if self.left is None:
-            return wanted
-        taken = min(wanted, self.left)
-        self.left -= taken
-        return taken
+# --- of the book -------------------------------------------------------------------------------------
 
 
 def _left(conn: Conn, night: Night, room: Clearing) -> None:

@@ -12,6 +12,7 @@ from include.cases.retention import counted, nights
 from include.cases.retention import night as nightly
 from include.cases.retention.night import Night, Seen
 from include.cases.retention.objects import Partly
+from include.cases.retention.workers import asking, clearings
 from include.cases.rooms import Desk
 from include.cases.situation import facts
 from include.model.errors import NotProved, QuietusError, Refused
@@ -72,7 +73,7 @@ def _owned_up(desk: Desk, night: Night, seen: Seen, stayed: dict[str, int]) -> d
             (night.night_id, nights.UNFINISHED),
         ).fetchall()
     unfinished = {row["dataset"] for row in rows}
-    worked_on = {d.id for c in nightly.clearings(desk, nightly.asking(desk, night.as_of, night.at))
+    worked_on = {d.id for c in clearings(desk, asking(desk, night.as_of, night.at))
                  for d in desk.catalogue.of_store(c.id)}  # fmt: skip
     return {
         d.id: seen.of(d.id) if d.id in unfinished or d.id not in worked_on else stayed.get(d.id, 0)
@@ -169,5 +170,5 @@ def _plan(desk: Desk, case_no: str) -> Plan:
 
 def _begun(desk: Desk, night: Night, step: Step) -> bool:
     """Whether something went, or may have: the stores know it before the book does."""
-    rooms = nightly.clearings(desk, nightly.asking(desk, night.as_of, night.at))
+    rooms = clearings(desk, asking(desk, night.as_of, night.at))
     return any(room.begun_under(step) for room in rooms)

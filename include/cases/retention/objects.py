@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from include.model.doors import Connections
-from include.model.words import DatasetKind, Role
+from include.model.words import Role
 from include.stores.postgres.retention.look import Look
 from include.stores.postgres.retention.paths import Paths
-from include.stores.s3.inventory import Inventory
-
-RECORDS = "records in shared files are not read by age yet"
+from include.stores.s3.once import Once
 
 
 class Partly(str):
@@ -19,13 +17,11 @@ class Partly(str):
     __slots__ = ()
 
 
-def ask(it: Look, connections: Connections, one: Callable[[Look], None]) -> str | None:
+def ask(it: Look, connections: Connections, one: Callable[[Look], None], once: Once) -> str | None:
     """Put the question to every path of a dataset of objects. Why not all of it could be judged (``Partly``: the rest was);
-    None: all was."""
-    if it.dataset.kind is not DatasetKind.OBJECTS:
-        return RECORDS
+    None: all was. ``once``: what was listed before, of the same moment."""
     store = it.catalogue.store(it.dataset.store)
-    inventory = Inventory(connections.s3(store.connection, Role.PROVER), it.dataset)
+    inventory = once.inventory(connections.s3(store.connection, Role.PROVER), it.dataset)
     strays: list[int] = []
     one(Paths(**it.asked(), variables=inventory.variables, tallies=inventory.tallies, strays=strays))
     said = []

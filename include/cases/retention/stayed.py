@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from include.model.flow import Receipt
 
-STAYED = ("needed", "locked", "refused")
+STAYED = ("needed", "locked", "refused", "changed")
 """Words of receipts for items that stay though they are due. What is no longer due, or held by now, is none of them."""
-NEEDED = "rows or objects that stay need these: they go when those go"
+NEEDED = "rows, objects or records that stay need these: they go when those go"
 REFUSED = "{n} were refused: the eraser lacks the right to delete them, and no lock says why"
+CHANGED = "{n} lie in files that were written meanwhile, or in which a record came under a hold: they go the next night"
 LOCKED = "{n} are locked, {until}: they go on the first night after that"
 
 
@@ -29,11 +30,17 @@ def stayed(receipts: Sequence[Receipt]) -> Mapping[str, tuple[int, str]]:
     }
 
 
+def locked(items: int, until: object) -> str:
+    """What is said of items under a lock. ``until``: the day on which the last of them ends; nothing: no lock says."""
+    return LOCKED.format(n=items, until=f"the last of them until {until}" if until else "under a legal hold")
+
+
 def _said(words: Counter[str], until: str) -> list[str]:
     said = [NEEDED] if words["needed"] else []
     if words["locked"]:
-        day = f"the last of them until {until}" if until else "under a legal hold"
-        said.append(LOCKED.format(n=words["locked"], until=day))
+        said.append(locked(words["locked"], until))
     if words["refused"]:
         said.append(REFUSED.format(n=words["refused"]))
+    if words["changed"]:
+        said.append(CHANGED.format(n=words["changed"]))
     return said

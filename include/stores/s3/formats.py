@@ -56,6 +56,12 @@ class RecordFormat(Protocol):
         """What every record, whoever's, says in a field that holds a time: each value at least once, to the
         minute; None for a record that says nothing."""
 
+    def each(self, source: IO[bytes], fields: Sequence[str]) -> Iterator[tuple[int, tuple[str | None, ...]]]:
+        """Every record, whoever's, by its row and what it says in these fields; None where it says nothing readable."""
+
+    def bodies(self, source: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+        """Every record by its row, as bytes: a line as it is written, a row of Parquet as names and values."""
+
     def rewrite(self, source: IO[bytes], sink: IO[bytes], changes: Changes) -> Rewritten:
         """Copy the file with these changes; every other record keeps its bytes and its place."""
 

@@ -45,6 +45,10 @@ class Item:
     # Of a ``file`` row with records of the cohort.
     mixed: bool = False  # it holds records of others too, so it cannot be denied as a whole
     youngest: dict[str, str] = field(default_factory=dict)  # time field -> day of its youngest record
+    # At night, when nobody's records are looked for: how many a ``record`` row stands for, all of one version and of one fate.
+    # Of a ``file`` row: how many of its records stay, and (``content``) the sum of their digests.
+    records: int = 1
+    stays: int = 0
     # What was weighed.
     disposition: Disposition | None = None
     rule: str = ""
@@ -62,6 +66,8 @@ class Item:
         """32 bytes that name the item. A version id names immutable bytes; ``null`` does not, so the ETag
         joins in (not the time: on Ceph our own tagging moves it)."""
         parts = [bucket, self.key, self.version, self.kind, str(self.row)]
+        if self.records != 1:
+            parts += [str(self.records), self.rule]
         if self.version == "null":
             parts.append(self.etag)
         return hashlib.sha256("\x00".join(parts).encode()).digest()
@@ -107,7 +113,7 @@ class Tally:
         if item.kind == "file":
             return
         count, total = self._of.get(item.copy, (0, 0))
-        self._of[item.copy] = count + 1, total + int.from_bytes(item.identity(self.bucket))
+        self._of[item.copy] = count + item.records, total + int.from_bytes(item.identity(self.bucket))
 
     def add_all(self, items: Iterable[Item]) -> Iterator[Item]:
         """Pass items through, counting them."""
@@ -133,7 +139,7 @@ class Lines:
 
     def add(self, item: Item) -> None:
         fate = (item.copy, item.disposition, item.rule, item.law, item.until, item.waits_for, item.hold)
-        self._of[fate] = self._of.get(fate, 0) + 1
+        self._of[fate] = self._of.get(fate, 0) + item.records
 
     def lines(self) -> tuple[Line, ...]:
         found = [

@@ -146,6 +146,17 @@ class JsonLines:
                 said.add(value)
                 yield value
 
+    def each(self, source: IO[bytes], fields: Sequence[str]) -> Iterator[tuple[int, tuple[str | None, ...]]]:
+        for row, line in self.bodies(source):
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                record = None
+            yield row, tuple(text_of(at_path(record, f)) for f in fields)
+
+    def bodies(self, source: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+        return ((row, line) for row, line in _lines(source) if line.strip())
+
     def rewrite(self, source: IO[bytes], sink: IO[bytes], changes: Changes) -> Rewritten:
         level, mtime = _header(source)
         done = Rewritten(0, 0, 0)

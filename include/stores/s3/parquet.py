@@ -144,6 +144,26 @@ class Parquet:
             said |= {to_the_minute(v) for v in map(_text, pc.unique(column).to_pylist()) if v is not None}
         yield from said
 
+    def each(self, source: IO[bytes], fields: Sequence[str]) -> Iterator[tuple[int, tuple[str | None, ...]]]:
+        file, base = _open(source), 0
+        heads = sorted({f if f in file.schema_arrow.names else f.partition(".")[0] for f in fields})
+        there = [h for h in heads if h in file.schema_arrow.names]
+        for g in range(file.num_row_groups):
+            size = file.metadata.row_group(g).num_rows
+            table = file.read_row_group(g, columns=there)
+            columns = [_column(table, f) for f in fields]
+            said = [c.to_pylist() if c is not None else [None] * size for c in columns]
+            for n in range(size):
+                yield base + n, tuple(_text(of[n]) for of in said)
+            base += size
+
+    def bodies(self, source: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+        file, row = _open(source), 0
+        for g in range(file.num_row_groups):
+            for record in _rows(file.read_row_group(g)):
+                yield row, record
+                row += 1
+
     def rewrite(self, source: IO[bytes], sink: IO[bytes], changes: Changes) -> Rewritten:
         file, done = _open(source), Rewritten(0, 0, 0)
         with pq.ParquetWriter(sink, file.schema_arrow, **_settings(file)) as writer:

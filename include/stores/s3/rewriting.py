@@ -55,7 +55,7 @@ def rewrite_current(files: Files, key: str, weighed: list[Item], link: tuple[str
                 superseded -= {now.version}
                 return _old(files, there, now, may_go | superseded, planned, link=link)
             try:
-                version, how = _replace(files, file, now, changes, stay)
+                version, how = replace(files, file, now, changes, stay)
             except Superseded:
                 superseded |= {now.version}
                 continue
@@ -152,7 +152,7 @@ def _check_age(files: Files, file: File, weighed: Mapping[str, str]) -> None:
             )
 
 
-def _replace(files: Files, file: File, now: Item, changes: Changes, stay: frozenset[int]) -> tuple[str, str]:
+def replace(files: Files, file: File, now: Item, changes: Changes, stay: frozenset[int]) -> tuple[str, str]:
     """Write the copy to local disk, read it back against the source, put it over ``now``."""
     with cast("IO[bytes]", tempfile.SpooledTemporaryFile(IN_MEMORY)) as copy:
         done = files.format.rewrite(file.body, copy, changes)

@@ -83,7 +83,7 @@ class House:
         return {d: n for d, n in found.items() if n}
 
     def things(self) -> dict[tuple[str, str, str], str]:
-        """Every version, marker and unfinished upload that is there, the shared log files apart."""
+        """Every version, marker and unfinished upload that is there, the shared log files apart: a night rewrites them."""
         found, client = {}, self.objects.client()
         for bucket in set(buckets.BUCKETS) - {buckets.LOGS}:
             for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
@@ -169,13 +169,24 @@ def test_objects_go_at_night_then_their_rows_and_what_is_locked_is_named_until_i
     assert {k: v for k, v in before.items() if k not in gone} == house.things(), "nothing else was touched"
     assert house.certificate(night) == []
 
+    with house.desk.book() as conn:
+        (cases,) = conn.execute("SELECT count(*) AS n FROM casebook.case_").fetchone().values()
+    still, said = house.night()
+    assert still.case_no is None and still.needs_word is None, (
+        "a night that would dispose of nothing opens no case"
+    )
+    assert still.due == 0 and still.remaining == sum(after.values()) and house.due() == after
+    assert any(x.startswith(f"{LOCKED}: ") and "locked, the last of them until" in x for x in said), said
+    with house.desk.book() as conn:
+        assert [*conn.execute("SELECT count(*) AS n FROM casebook.case_").fetchone().values()] == [cases]
+
     house.unlock()
     last, said = house.night()
     assert house.due() == {} and last.remaining == 0
-    assert [x for x in said if "shared files" not in x] == []
+    assert said == [], "the last task is green"
     assert last.gone == sum(after.values())
     assert house.certificate(last) == []
     with house.desk.book() as conn:
-        assert [n.gone for n in nights.latest(conn, "days")] == [last.gone, night.gone]
+        assert [n.gone for n in nights.latest(conn, "days")] == [last.gone, 0, night.gone]
     quiet, _ = house.night()
     assert quiet.case_no is None, "a night that finds nothing opens no case"

@@ -1,8 +1,9 @@
-"""``Clearing``: objects that are due go, whosever they are (PIPL 47 para. 1; policy 7.2).
+"""``Clearing``: objects, and records in shared files, that are due go, whosever they are (PIPL 47 para. 1; policy 7.2).
 
-An object has no date of its own that a rule counts from; whoever knows the rows that its path leads to says whether it is due
-(``finding``). What is due is kept in a manifest of the step area, and disposed of chunk by chunk (``chunk``): intent, deed, which
-rows stay, receipt. S3 has no transactions, so a run that was killed goes on with the chunk that it had begun.
+A record bears the time that its clock starts by (``logs``). An object has no date of its own that a rule counts from; whoever
+knows the rows that its path leads to says whether it is due (``finding``). What is due is kept in a manifest of the step area,
+and disposed of chunk by chunk (``chunk``): intent, deed, which rows stay, receipt. S3 has no transactions, so a run that was
+killed goes on with the chunk that it had begun.
 
 A dataset that cannot be asked, or whose bucket does not answer, is left for the next night, and named; all others go on.
 """
@@ -20,9 +21,11 @@ from include.model.errors import Drifted, QuietusError, Refused, Stopped
 from include.model.flow import Line, Located, Plan, Receipt, Step, Survey
 from include.model.times import observed_now
 from include.model.words import CopyKind, DatasetKind, Role
+from include.stores.s3.aged import Aging, Logs
 from include.stores.s3.area import Area, Kind
-from include.stores.s3.clearing.chunk import UPTO, Chunk, Numbered, sum_of
+from include.stores.s3.clearing.chunk import UPTO, Chunk, Numbered, Objects, sum_of
 from include.stores.s3.clearing.finding import Due, by_key, due_items, spooled
+from include.stores.s3.clearing.logs import FILES, Files, due_records
 from include.stores.s3.items import Item, Lines, Tally
 from include.stores.s3.manifests import Manifest
 from include.stores.s3.server import Patience
@@ -37,7 +40,8 @@ CHUNK = 10_000  # items between two journal entries: ten bulk deletes
 class Clearing:
     """Implements ``include.model.doors.Clearing``, as the eraser.
 
-    ``datasets``: those that are asked about; ``due`` answers, with the holds of the moment. ``may_go_on`` is called before each
+    ``datasets``: those that are asked about. ``due`` answers of the paths of objects, and ``aging`` says what to ask of record
+    files, both with the holds of the moment. ``may_go_on`` is called before each
     chunk and raises Stopped; ``budget`` says how many of so many items may still go tonight. ``unasked``: datasets that are not
     asked about, and why; ``left``: those that were not finished, too.
     """
@@ -47,12 +51,14 @@ class Clearing:
     connections: Connections
     datasets: Sequence[Dataset]
     due: Due
+    aging: Callable[[Dataset], Aging]
     may_go_on: Callable[[], None] = nothing
     budget: Callable[[int], int] = everything
     unasked: Mapping[str, str] = field(default_factory=dict)
     work: str = "quietus-work"
     patience: Patience = field(default_factory=Patience)
     size: int = CHUNK
+    files: int = FILES
     at: Callable[[str], None] = nowhere
     left: dict[str, str] = field(default_factory=dict)
 
@@ -63,7 +69,7 @@ class Clearing:
 
     @property
     def _every(self) -> tuple[Dataset, ...]:
-        return self.catalogue.of_store(self.id, DatasetKind.OBJECTS)
+        return self.catalogue.of_store(self.id, DatasetKind.OBJECTS, DatasetKind.RECORDS)
 
     # --- before ------------------------------------------------------------------------------------
 
@@ -83,9 +89,11 @@ class Clearing:
         return self._survey(step, "weighed")
 
     def _located(self, dataset: Dataset) -> Iterator[Item]:
-        found = spooled(due_items(self._site.client, dataset, self.due))
         try:
-            yield from found
+            if dataset.kind is DatasetKind.RECORDS:
+                yield from spooled(due_records(Logs(self._site.client, self.aging(dataset))))
+            else:
+                yield from spooled(due_items(self._site.client, dataset, self.due))
         except QuietusError as error:
             self.left[dataset.id] = str(error)
 
@@ -94,7 +102,8 @@ class Clearing:
         with self._area.reading(step.id, self._kind(step)) as manifest:
             for groups in lines:
                 for item in manifest.items(groups.dataset):
-                    groups.add(item)
+                    if item.kind != "file":
+                        groups.add(item)
         return [line for groups in lines for line in groups.lines()]
 
     # --- the deed ----------------------------------------------------------------------------------
@@ -148,26 +157,28 @@ class Clearing:
         number = max((r.chunk for r in done), default=-1) + 1
         begun = self._begun(step, number, dataset)
         rows = islice(enumerate(manifest.items(dataset.id)), after + 1, None)
-        for few in _chunks(rows, self.size, begun.get(UPTO)):
+        of_files = dataset.kind is DatasetKind.RECORDS
+        for few in _chunks(rows, self.files if of_files else self.size, begun.get(UPTO), keys=of_files):
             self.may_go_on()
             taken, rest = (few, False) if begun else self._within_budget(few)
             if not taken:
                 self.left[dataset.id] = STAGED
                 return
-            chunk = Chunk.of(self._site, dataset, taken, begun)
             try:
-                chunk.decide(self.due, begun=bool(begun))
+                chunk = self._chunk(dataset, taken)
+                chunk.go_on(begun)
+                chunk.decide(begun=bool(begun))
             except Stopped:
                 raise
             except QuietusError as error:
                 if begun:  # it may be half done: it must be come to its end
                     raise
-                self.budget(-len(taken))
+                self.budget(-_items(taken))
                 self.left[dataset.id] = str(error)
                 return
             self._one(step, plan, number, chunk)
             if not begun:
-                self.budget(-len(chunk.passed))  # what was passed over may be others'
+                self.budget(-chunk.left_over)  # what was passed over may be others'
             number, begun = number + 1, {}
             if rest:
                 self.left[dataset.id] = STAGED
@@ -190,18 +201,25 @@ class Clearing:
 
     def _within_budget(self, rows: Numbered) -> tuple[Numbered, bool]:
         """As many whole keys as may still go, and whether others are left."""
-        few = self.budget(len(rows))
-        if few >= len(rows):
+        wanted = _items(rows)
+        few = self.budget(wanted)
+        if few >= wanted:
             return rows, False
         if few <= 0:
             return [], True
         taken: list[tuple[int, Item]] = []
         for group in by_key(rows):
-            if len(taken) + len(group) > few:
+            if _items(taken) + _items(group) > few:
                 break
             taken += group
-        self.budget(len(taken) - few)
+        self.budget(_items(taken) - few)
         return taken, True
+
+    def _chunk(self, dataset: Dataset, rows: Numbered) -> Chunk:
+        """Rows as what they are: objects, or files of records."""
+        if dataset.kind is DatasetKind.RECORDS:
+            return Files(self._site, dataset, rows, aging=self.aging(dataset), at=self.at)
+        return Objects(self._site, dataset, rows, due=self.due)
 
     def _receive(
         self, step: Step, plan: str, number: int, counts: dict[str, dict[str, int]], position: dict[str, str]
@@ -258,7 +276,7 @@ class Clearing:
         located: list[Located] = []
         with self._area.reading(step.id, "weighed") as weighed, self._area.reading(step.id, kind) as manifest:
             for dataset in self._every:
-                copies = {item.copy for item in weighed.items(dataset.id)} | {CopyKind.LIVE}
+                copies = {i.copy for i in weighed.items(dataset.id) if i.kind != "file"} | {CopyKind.LIVE}
                 tally = Tally(dataset.id, dataset.address)
                 for item in manifest.items(dataset.id):
                     tally.add(item)
@@ -279,16 +297,24 @@ def _upto(done: Sequence[Receipt], dataset: Dataset) -> int:
     return max((r.counts[dataset.id][UPTO] for r in done if dataset.id in r.counts), default=-1)
 
 
+def _items(rows: Numbered) -> int:
+    """How many items these rows are: a row of a record file stands for many, and one for none."""
+    return sum(item.records for _, item in rows if item.kind != "file")
+
+
 def _chunks(
-    rows: Iterator[tuple[int, Item]], size: int, first_to: object
+    rows: Iterator[tuple[int, Item]], size: int, first_to: object, *, keys: bool
 ) -> Iterator[list[tuple[int, Item]]]:
-    """Whole keys, about ``size`` items at a time. ``first_to``: the place that the first chunk goes to, where it was begun."""
+    """Whole keys, about ``size`` items at a time; or so many of them (``keys``). ``first_to``: the place that the first chunk
+    goes to, where it was begun."""
     chunk: list[tuple[int, Item]] = []
+    so_many = 0
     for group in by_key(rows):
         chunk += group
-        full = chunk[-1][0] >= first_to if isinstance(first_to, int) else len(chunk) >= size
+        so_many += 1 if keys else len(group)
+        full = chunk[-1][0] >= first_to if isinstance(first_to, int) else so_many >= size
         if full:
             yield chunk
-            chunk, first_to = [], None
+            chunk, first_to, so_many = [], None, 0
     if chunk:
         yield chunk

@@ -59,7 +59,9 @@ def night(estate: Estate, held: Callable[[], HeldPeople] = HeldPeople, **more: A
     about = Asking(estate.catalogue, AS_OF, held)
     due = PathsDue(about, estate.one, more.pop("holds", lambda: None))  # type: ignore[arg-type]
     work = "quietus-work-" + estate.bucket(FACES).rsplit("-", 1)[1]
-    return Clearing(estate.catalogue, "objects", estate.one, about.objects("objects"), due, work=work, **more)  # type: ignore[arg-type]
+    return Clearing(
+        estate.catalogue, "objects", estate.one, about.objects("objects"), due, about.aging, work=work, **more
+    )  # type: ignore[arg-type]
 
 
 def plan_of(clearing: Clearing) -> Plan:
@@ -352,7 +354,7 @@ def test_a_bucket_that_is_not_there_is_left_and_the_rest_goes(estate: Estate) ->
     estate.catalogue = estate.catalogue.model_copy(update={"datasets": datasets})
     about = Asking(estate.catalogue, AS_OF, HeldPeople)
     clearing = Clearing(
-        estate.catalogue, "objects", estate.one, about.objects("objects"), PathsDue(about, estate.one),  # type: ignore[arg-type]
+        estate.catalogue, "objects", estate.one, about.objects("objects"), PathsDue(about, estate.one), about.aging,  # type: ignore[arg-type]
         work="quietus-work-away",
     )  # fmt: skip
     plan = plan_of(clearing)

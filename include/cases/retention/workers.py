@@ -1,0 +1,74 @@
+"""The stores as a night works on them, with the questions that it asks and how many items it may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from include.cases import holds
+from include.cases.book import Conn
+from include.cases.retention import stopping
+from include.cases.retention.asking import Asking
+from include.cases.retention.behind import Needed
+from include.cases.retention.held import held_people
+from include.cases.retention.paths_due import PathsDue
+from include.cases.rooms import Desk
+from include.model.doors import Clearing
+from include.model.words import StoreKind
+
+
+def asking(desk: Desk, as_of: date, at: datetime | None) -> Asking:
+    """The questions of a night, with whom the holds of now name."""
+    return Asking(desk.catalogue, as_of, lambda: held_people(desk), at)
+
+
+def clearings(
+    desk: Desk, about: Asking, *, conn: Conn | None = None, budget: Budget | None = None
+) -> list[Clearing]:  # fmt: skip
+    """The stores as a night works on them: objects first, for they lead through rows. ``conn``: of the book, asked before each
+    piece for stops and holds."""
+    from include.stores.postgres.clearing import Clearing as Tables
+    from include.stores.s3.clearing import Clearing as Objects
+
+    def stops() -> None:
+        if conn is not None:
+            stopping.may_go_on(conn)
+
+    def changes() -> object:
+        return holds.changes(conn) if conn is not None else None
+
+    take = (budget or Budget(None)).take
+    objects: list[Clearing] = []
+    tables: list[Clearing] = []
+    for declared in desk.catalogue.stores:
+        if declared.kind is StoreKind.POSTGRES and desk.catalogue.of_store(declared.id):
+            tables.append(
+                Tables(
+                    desk.catalogue, declared.id, desk.connections, about.looks, about.fates, changes, stops, take,
+                    Needed(about, desk.connections), about.unasked,
+                )
+            )  # fmt: skip
+        elif declared.kind is StoreKind.S3:
+            ours = (*about.objects(declared.id), *about.records(declared.id))
+            due_ = PathsDue(about, desk.connections, changes)
+            objects += [
+                Objects(
+                    desk.catalogue, declared.id, desk.connections, ours, due_, about.aging, stops, take, about.unasked
+                )
+            ] if ours else []  # fmt: skip
+    return objects + tables
+
+
+@dataclass
+class Budget:
+    """How many items a night may still take, over all its stores. None: all."""
+
+    left: int | None
+
+    def take(self, wanted: int) -> int:
+        """How many of these it may."""
+        if self.left is None:
+            return wanted
+        taken = min(wanted, self.left)
+        self.left -= taken
+        return taken
