@@ -75,7 +75,7 @@ class Nights:
                 words.setdefault(dataset, Counter()).update({k: v for k, v in said.items() if k != "upto"})
         settled = clearing.settled(step).located
         planner.plan(step, settled, clearing.lines(step), catalogue.digest, "test")
-        went = {d: w["erased"] + w["anonymised"] + w["unlinked"] for d, w in words.items()}
+        went = {d: w["erased"] + w["deidentified"] + w["unlinked"] for d, w in words.items()}
         assert {x.dataset: x.items for x in settled if x.items} == {d: n for d, n in went.items() if n}
         return {d: +w for d, w in words.items() if +w}, step
 
