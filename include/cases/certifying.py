@@ -190,7 +190,10 @@ def _found_again(catalogue: Catalogue, done: Sequence[StepDone], step: StepDone)
         return frozenset()
     cut: Counter[Place] = Counter()
     for line in step.plan.lines:
-        if line.disposition in CUT and catalogue.dataset(line.dataset).action == Disposition.ERASE:
+        if (
+            line.disposition in CUT
+            and Disposition(catalogue.dataset(line.dataset).action) is Disposition.ERASE
+        ):
             cut[line.dataset, line.copy_kind] += line.items
     there = {(x.dataset, x.copy_kind): x.items for x in after.plan.located}
     return frozenset(place for place, items in cut.items() if there.get(place, 0) >= items)
@@ -200,7 +203,7 @@ def _as_called(catalogue: Catalogue, step: StepDone, line: Line) -> Line:
     """A cut line with what ends the rest of it. What a plan of before the two were told apart calls anonymised was only cut; it
     named no last day, which is at latest what its period gives from the day of the plan: its clock had started by then."""
     dataset = catalogue.dataset(line.dataset)
-    if line.disposition in CUT and dataset.action != Disposition.DEIDENTIFY:
+    if line.disposition in CUT and Disposition(dataset.action) is not Disposition.DEIDENTIFY:
         waits = {"disposition": Disposition.DEIDENTIFY, "until": None, "waits_for": WHAT_NEEDS_IT}
         return line.model_copy(update=waits)
     if line.disposition is not Disposition.ANONYMISE:

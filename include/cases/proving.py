@@ -150,11 +150,11 @@ def _advance(desk: Desk, conn: Conn, case: Case, evidence: Evidence, *, as_of: d
     units.move(conn, anonymised, UnitState.ANONYMISED,
                lambda u: _with(u, base, probe=Verdict.PASSED, irreversible=True), actor)  # fmt: skip
     units.move(conn, deidentified, UnitState.DEIDENTIFIED,
-               lambda u: _with(u, base, probe=Verdict.PASSED, rest_ends=_rest_ends(desk, u)), actor)  # fmt: skip
+               lambda u: replace(_with(u, base, probe=Verdict.PASSED), rest_ends=_rest_ends(desk, u)), actor)  # fmt: skip
 
 
-def _with(unit: Unit, base: Facts, probe: Verdict, **more: bool) -> Facts:
-    return replace(unit.facts(base), probe=probe, **more)
+def _with(unit: Unit, base: Facts, probe: Verdict, irreversible: bool = False) -> Facts:
+    return replace(unit.facts(base), probe=probe, irreversible=irreversible)
 
 
 def _of_unit(unit: Unit, checks: Iterable[Check]) -> list[Check]:
@@ -192,7 +192,7 @@ def _irreversible(checks: list[Check]) -> bool:
 def _rest_ends(desk: Desk, unit: Unit) -> bool:
     """Whether what is left of a cut unit goes some day: by its own bind, or, of what is to be erased, with what needs it."""
     dataset = desk.catalogue.dataset(unit.dataset)
-    return dataset.action != Disposition.DEIDENTIFY or (
+    return Disposition(dataset.action) is not Disposition.DEIDENTIFY or (
         dataset.cut is not None and dataset.cut.ends is not None
     )
 
