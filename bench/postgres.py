@@ -37,7 +37,7 @@ from include.stores.postgres.store import PostgresStore
 
 Seconds = dict[str, float]
 Round = tuple[Seconds, Seconds, int]  # ours, the floor's, rows that went
-CUT = (Disposition.ANONYMISE, Disposition.UNLINK)
+CUT = (Disposition.DEIDENTIFY, Disposition.UNLINK)
 
 
 def timed(into: Seconds, name: str, work: Callable[[], Any]) -> Any:
@@ -204,7 +204,7 @@ class Bed:
 
 def _cut(area: str, d: Any) -> sql.Composed:
     return sql.SQL(
-        "UPDATE {} AS t SET {} FROM {} AS k WHERE {} AND k.disposition IN ('anonymise', 'unlink')"
+        "UPDATE {} AS t SET {} FROM {} AS k WHERE {} AND k.disposition IN ('deidentify', 'unlink')"
     ).format(
         sql.Identifier(*d.address.split(".")),
         sql.SQL(", ").join(

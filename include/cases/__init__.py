@@ -6,7 +6,7 @@ Pure, without I/O (each a file of one idea):
 * ``refusals``  the only eight ways to say no, and what a no must carry
 * ``periods``   when a period ends; ``workdays`` the PRC working-day calendar; ``clocks`` the deadlines
 * ``planner``   what the catalogue and the holds provide for each dataset; ``explain`` the same in words
-* ``balance``   located = erased + anonymised + transferred + unlinked + retained + held
+* ``balance``   located = erased + deidentified + anonymised + transferred + unlinked + retained + held
 
 With I/O:
 

@@ -1,4 +1,4 @@
-"""The double-entry books: located = erased + anonymised + transferred + unlinked + retained + held.
+"""The double-entry books: located = erased + deidentified + anonymised + transferred + unlinked + retained + held.
 
 Per case x dataset x copy. What was changed is taken from the stores' receipts, which were committed with the
 deed itself; what stays is taken from the plan. The two must account for exactly what was located.

@@ -11,6 +11,7 @@ from include.model.words import Disposition
 
 _ZH = {
     Disposition.ERASE: "删除",
+    Disposition.DEIDENTIFY: "去标识化（仍属个人信息）",
     Disposition.ANONYMISE: "匿名化",
     Disposition.TRANSFER: "移交",
     Disposition.UNLINK: "切断关联",

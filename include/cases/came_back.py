@@ -245,8 +245,8 @@ def _kept(conn: Conn) -> dict[tuple[str, str], int]:
     """Items by case and dataset that are still there by right: a unit is one per category, its items are the same."""
     rows = conn.execute(
         "SELECT case_no, dataset, sum(items) AS items FROM (SELECT DISTINCT case_no, dataset, part, items"
-        " FROM casebook.unit WHERE copy_kind = 'live' AND state IN ('restricted', 'held', 'anonymised', 'deleting_live',"
-        " 'delete_failed')) AS parts GROUP BY case_no, dataset"
+        " FROM casebook.unit WHERE copy_kind = 'live' AND state IN ('restricted', 'held', 'anonymised', 'deidentified',"
+        " 'deleting_live', 'delete_failed')) AS parts GROUP BY case_no, dataset"
     ).fetchall()
     return {(str(r["case_no"]), str(r["dataset"])): int(r["items"]) for r in rows}
 

@@ -20,9 +20,11 @@ from include.cases.horizon import copy_of
 from include.cases.looks import Proofs, steps_of
 from include.cases.notices import figures, rechecks
 from include.cases.notices.outcomes import outcomes
-from include.cases.notover import not_over
+from include.cases.notover import WHAT_NEEDS_IT, not_over
 from include.cases.papers import StepDone
+from include.cases.periods import last_day
 from include.cases.planner import ARTICLES
+from include.cases.proving import CUT
 from include.cases.rooms import Desk
 from include.ledger import issue as issuing
 from include.ledger import log
@@ -31,9 +33,9 @@ from include.ledger.sequencer import sequence
 from include.ledger.signer import SignerClient
 from include.model.catalogue import Catalogue
 from include.model.errors import NotProved, Refused
-from include.model.flow import Line, Located, Plan
+from include.model.flow import Line, Located
 from include.model.times import observed_now, prc_date
-from include.model.words import CaseState, CopyKind, Ground, Role, Rung, Verdict
+from include.model.words import CaseState, CopyKind, Disposition, Ground, Role, Rung, Verdict
 
 SIGNER = "ledger_signer"
 NONE = "none"
@@ -117,7 +119,14 @@ def _draft(desk: Desk, conn: Conn, case: Case, ledger: issuing.Desk, as_of: date
     copies = tuple(_copies(conn, case, ledger))
     groups = tuple(_groups(desk.catalogue, done, proofs, confidential, copies))
     pending = tuple(
-        not_over(desk.catalogue, conn, case, groups, [line for _, line in _lines(done)], as_of=as_of)
+        not_over(
+            desk.catalogue,
+            conn,
+            case,
+            groups,
+            [line for _, line in _lines(desk.catalogue, done)],
+            as_of=as_of,
+        )
     )
     last = done[-1].plan
     observed = observed_now()
@@ -135,8 +144,8 @@ def _draft(desk: Desk, conn: Conn, case: Case, ledger: issuing.Desk, as_of: date
         observed_at=observed,
         simulated=as_of != prc_date(observed),
         statement=statement(desk.catalogue, case.ground),
-        located=_located([step.plan for step in done]),
-        balance=_balance(done),
+        located=_located(desk.catalogue, done),
+        balance=_balance(desk.catalogue, done),
         groups=groups,
         pending=pending,
         recipients=outcomes(conn, desk.catalogue, case.case_no),
@@ -161,19 +170,59 @@ def _copies(conn: Conn, case: Case, ledger: issuing.Desk) -> Iterator[Copy]:
         yield copy_of(row, tuple(sorted(there.values())))
 
 
-def _lines(done: Sequence[StepDone]) -> Iterator[tuple[StepDone, Line]]:
+def _lines(catalogue: Catalogue, done: Sequence[StepDone]) -> Iterator[tuple[StepDone, Line]]:
     """What became of everything: what each step changed, and what the last one left in place."""
     for step in done:
+        bare = _found_again(catalogue, done, step)
         for line in step.plan.lines:
-            if line.items and (step is done[-1] or line.disposition.changes_data):
-                yield step, line
+            counts = line.disposition.changes_data and not (
+                line.disposition in CUT and (line.dataset, line.copy_kind) in bare
+            )
+            if line.items and (step is done[-1] or counts):
+                yield step, _as_called(catalogue, step, line)
 
 
-def _located(plans: Sequence[Plan]) -> tuple[Located, ...]:
+def _found_again(catalogue: Catalogue, done: Sequence[StepDone], step: StepDone) -> frozenset[Place]:
+    """Where the rows that a step cut were located once more by the next, so that they are accounted for there: what is kept bare
+    for the sake of others, and goes with them."""
+    after = next((x for x, before in zip(done[1:], done, strict=False) if before is step), None)
+    if after is None:
+        return frozenset()
+    cut: Counter[Place] = Counter()
+    for line in step.plan.lines:
+        if (
+            line.disposition in CUT
+            and Disposition(catalogue.dataset(line.dataset).action) is Disposition.ERASE
+        ):
+            cut[line.dataset, line.copy_kind] += line.items
+    there = {(x.dataset, x.copy_kind): x.items for x in after.plan.located}
+    return frozenset(place for place, items in cut.items() if there.get(place, 0) >= items)
+
+
+def _as_called(catalogue: Catalogue, step: StepDone, line: Line) -> Line:
+    """A cut line with what ends the rest of it. What a plan of before the two were told apart calls anonymised was only cut; it
+    named no last day, which is at latest what its period gives from the day of the plan: its clock had started by then."""
+    dataset = catalogue.dataset(line.dataset)
+    if line.disposition in CUT and Disposition(dataset.action) is not Disposition.DEIDENTIFY:
+        waits = {"disposition": Disposition.DEIDENTIFY, "until": None, "waits_for": WHAT_NEEDS_IT}
+        return line.model_copy(update=waits)
+    if line.disposition is not Disposition.ANONYMISE:
+        return line
+    cut = dataset.cut
+    until = None
+    if cut is not None and cut.ends is not None:
+        period = next(p for p in catalogue.rule(cut.ends.rule).periods if p.name == cut.ends.period)
+        until = last_day(step.plan.as_of, period.duration, period.counting)
+    return line.model_copy(update={"disposition": Disposition.DEIDENTIFY, "until": until})
+
+
+def _located(catalogue: Catalogue, done: Sequence[StepDone]) -> tuple[Located, ...]:
     """What was located over all steps. An item that waited from step to step is located once."""
+    plans = [step.plan for step in done]
     before: Counter[Place] = Counter()
-    for line in (x for plan in plans[:-1] for x in plan.lines if x.disposition.changes_data):
-        before[line.dataset, line.copy_kind] += line.items
+    for step, line in _lines(catalogue, done):
+        if step is not done[-1]:
+            before[line.dataset, line.copy_kind] += line.items
     last = {(x.dataset, x.copy_kind): x for x in plans[-1].located}
     found = [x.model_copy(update={"items": x.items + before.pop(place, 0)}) for place, x in last.items()]
     digests = {(x.dataset, x.copy_kind): x.digest for plan in plans for x in plan.located}
@@ -185,18 +234,21 @@ def _located(plans: Sequence[Plan]) -> tuple[Located, ...]:
     return tuple(found)
 
 
-def _balance(done: Sequence[StepDone]) -> tuple[BalanceLine, ...]:
+def _balance(catalogue: Catalogue, done: Sequence[StepDone]) -> tuple[BalanceLine, ...]:
     """The books over all steps: what receipts say was done in each, and what the last plan says stays.
 
     Raises BooksDoNotBalance for a receipt of a plan that was never this case's.
     """
     sums: dict[Place, Counter[str]] = {}
     for step in done:
+        bare = _found_again(catalogue, done, step)
         for account in books.accounts(step.plan, step.receipts, earlier=step.earlier):
             words = sums.setdefault((account.dataset, account.copy_kind), Counter())
             for disposition, items in account.done.items():
-                if step is done[-1] or disposition.changes_data:
-                    words[disposition.past] += items
+                cut = disposition in CUT
+                again = cut and step is not done[-1] and (account.dataset, account.copy_kind) in bare
+                if (step is done[-1] or disposition.changes_data) and not again:
+                    words[(Disposition.DEIDENTIFY if cut else disposition).past] += items
     return tuple(
         BalanceLine(dataset=dataset, copy_kind=copy, located=words.total(), **words)
         for (dataset, copy), words in sorted(sums.items())
@@ -210,7 +262,7 @@ def _groups(
     confidential: frozenset[str],
     copies: Sequence[Copy],
 ) -> Iterator[ItemGroup]:
-    for step, line in _lines(done):
+    for step, line in _lines(catalogue, done):
         dataset = catalogue.dataset(line.dataset)
         seen = proofs.about(step.row.step_id, line, dataset.store)
         if dataset.sealed_by is not None and (why := proofs.key_lasts(dataset, catalogue, done, copies)):

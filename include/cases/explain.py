@@ -65,12 +65,14 @@ def _goes_on(until: date) -> date:
 
 _GOING_ZH = {
     Disposition.ERASE: "将被删除",
+    Disposition.DEIDENTIFY: "将被去标识化,余下部分仍属个人信息",
     Disposition.ANONYMISE: "将被匿名化",
     Disposition.UNLINK: "属于他人或须保存,仅切断与本人的关联",
     Disposition.TRANSFER: "将移交承接机构",
 }
 _GOING_EN = {
     Disposition.ERASE: "will be erased",
+    Disposition.DEIDENTIFY: "will be de-identified; what is left is personal data still",
     Disposition.ANONYMISE: "will be anonymised",
     Disposition.UNLINK: "belong to others or must stay: only the link to this person is cut",
     Disposition.TRANSFER: "will be transferred to the successor",
@@ -85,6 +87,8 @@ def waited_for(line: Line) -> str:
 def _zh(line: Line) -> str:
     what = f"{_COPY[line.copy_kind][0]}{line.items} 项"
     why = f"(规则 {line.rule};{line.law})"
+    if line.disposition is Disposition.DEIDENTIFY:
+        return f"{what}{_GOING_ZH[line.disposition]},{_rest_zh(line)}{why}。"
     if line.disposition in _GOING_ZH:
         return f"{what}{_GOING_ZH[line.disposition]}{why}。"
     if line.disposition is Disposition.HOLD:
@@ -97,9 +101,26 @@ def _zh(line: Line) -> str:
     return f"{what}停止使用,仅作存储;保存期尚未起算,等待:{waited_for(line)}{why}。"
 
 
+def _rest_zh(line: Line) -> str:
+    """Until when what is left of cut rows stays."""
+    if line.until is None:
+        return f"待{waited_for(line)}" if line.waits_for else "待仍需其存在的记录删除时一并删除"
+    return f"保存至 {line.until.isoformat()},{_goes_on(line.until).isoformat()} 删除"
+
+
+def _rest_en(line: Line) -> str:
+    if line.until is None:
+        return (
+            f"waiting for {waited_for(line)}" if line.waits_for else "and goes with the records that need it"
+        )
+    return f"kept until {line.until.isoformat()} and gone on {_goes_on(line.until).isoformat()}"
+
+
 def _en(line: Line) -> str:
     what = f"{line.items} {'item' if line.items == 1 else 'items'}{_COPY[line.copy_kind][1]}"
     why = f"(rule {line.rule}; {line.law})"
+    if line.disposition is Disposition.DEIDENTIFY:
+        return f"{what} {_GOING_EN[line.disposition]}, {_rest_en(line)} {why}."
     if line.disposition in _GOING_EN:
         return f"{what} {_GOING_EN[line.disposition]} {why}."
     if line.disposition is Disposition.HOLD:

@@ -36,6 +36,9 @@ class Facts:
     hold_covers: bool = False  # the hold's own items include this unit
     probe: Verdict | None = None  # the independent proof of the transition
     irreversible: bool = False  # anonymity tested, keys destroyed
+    rest_ends: bool = (
+        False  # what is left of it, de-identified, goes on a day of its own, or with the rows that need it
+    )
     receipt_reconciled: bool = False  # the successor's receipt, without difference
     backup_gone: bool = False  # the set expired, was overwritten, or its key destroyed
     notice_written: bool = False  # in the transaction of the decision
@@ -68,7 +71,7 @@ class Guard:
 
 BEYOND_RECALL = frozenset(
     {
-        U.LIVE_DELETED, U.ANONYMISED, U.TRANSFERRED, U.BACKUP_PURGED,
+        U.LIVE_DELETED, U.DEIDENTIFIED, U.ANONYMISED, U.TRANSFERRED, U.BACKUP_PURGED,
         U.TP_ACKED, U.TP_RETAINED, U.TP_UNLINKED, U.TP_ESCALATED, U.TP_SUPERSEDED,
     }
 )  # fmt: skip
@@ -165,6 +168,10 @@ RECONCILED = _guard(
 IRREVERSIBLE = _guard(
     "irreversible", "it is not shown that nobody can be identified again",
     "test re-identification and destroy the keys (PIPL 73(4))", lambda f: f.irreversible,
+)  # fmt: skip
+REST_ENDS = _guard(
+    "rest_ends", "what is left of it is personal still (PIPL 73(3)), and nothing says when it goes",
+    "give the dataset's cut its `ends`", lambda f: f.rest_ends,
 )  # fmt: skip
 ALL_TERMINAL = _guard(
     "all_terminal", "not every item, backup and recipient has come to its end",

@@ -15,6 +15,9 @@ from include.model.catalogue import Catalogue
 from include.model.flow import Line
 from include.model.words import Disposition, UnitState
 
+WHAT_NEEDS_IT = "the rows that need it"
+"""What the rest of a row waits for that is cut only since others refer to it: it goes with the last of them."""
+
 
 def not_over(
     catalogue: Catalogue,
@@ -28,6 +31,7 @@ def not_over(
     """Everything that a case still waits for. While there is anything, its certificate is interim."""
     yield from _rungs(catalogue, groups)
     yield from _dates(lines)
+    yield from _rests(groups)
     yield from _holds(groups)
     for row in epochs.of_case(conn, case.case_no):
         if UnitState(row["state"]) not in BEYOND_RECALL:
@@ -93,6 +97,24 @@ def _dates(lines: Sequence[Line]) -> Iterator[Pending]:
         if line.not_reached:
             what = f"the request does not reach it; it stays ({line.law})"
         yield Pending(track="dates", name=line.rule, due=line.until, what=what)
+
+
+def _rests(groups: Sequence[ItemGroup]) -> Iterator[Pending]:
+    """One line per dataset of which cut rows are left that have no end: no last day, and no row that they go with. Any other is
+    over for the case: the nights take what is left, for nobody leads to it any more."""
+    told: set[tuple[str, str | None, bool]] = set()
+    for group in groups:
+        key = (group.dataset, group.waits_for, group.confidential)
+        ends = group.until is not None or group.waits_for == WHAT_NEEDS_IT
+        if group.disposition is not Disposition.DEIDENTIFY or ends or key in told:
+            continue
+        told.add(key)
+        waits = group.waits_for or "a rule that ends it"
+        yield Pending(
+            track="dates", dataset=group.dataset, name=group.dataset, due=None,
+            what=f"de-identified, so personal still (PIPL 73(3)); what is left waits for {waits}",
+            confidential=group.confidential,
+        )  # fmt: skip
 
 
 def _holds(groups: Sequence[ItemGroup]) -> Iterator[Pending]:

@@ -106,12 +106,13 @@ def provide(
         if found:
             continue
         rule = catalogue.rule(dataset.binds[0].rule)
+        ends = rest_of(catalogue, dataset)
         provisions.append(
             Provision(
                 dataset=dataset.id,
                 disposition=Disposition(dataset.action),
                 rule=rule.id,
-                law=citation(rule, ground),
+                law=citation(rule, ground) + what_ends_the_rest(ends),
                 floors=_each(f for d in (dataset, *opens) for f in _floors(catalogue, d, dataset)),
                 holds=_each(
                     h
@@ -120,6 +121,7 @@ def provide(
                     if (h := o.held(d, case_no, tokens)) is not None
                 ),
                 cut=dataset.cut,
+                ends=ends,
                 reaches=None if reach is None else reach.of(dataset.id, opens),
             )
         )
@@ -139,6 +141,25 @@ def citation(rule: RetentionRule, ground: Ground) -> str:
     cites = [b.cite for b in rule.basis]
     cites += [a for a in (ARTICLES[ground],) if a not in cites]
     return "; ".join(cites)
+
+
+def rest_of(catalogue: Catalogue, dataset: Dataset) -> Floor | None:
+    """Until when what is left of its cut rows stays: it is de-identified, so personal still (PIPL 73(3))."""
+    bound = dataset.cut.ends if dataset.cut is not None and dataset.action == "deidentify" else None
+    period = None if bound is None else _period(catalogue, bound)
+    if bound is None or period is None:
+        return None
+    cites = "; ".join(b.cite for b in period.basis)
+    name = f"{bound.rule}/{period.name}"
+    return Floor(
+        rule=bound.rule, period=period.name, duration=period.duration, counting=period.counting, start=bound.start,
+        law=f"company period {name}" if period.proposal is not None else f"{name}: {cites}",
+    )  # fmt: skip
+
+
+def what_ends_the_rest(ends: Floor | None) -> str:
+    """What a line of cut rows says beside their law; a figure of ours is never called law."""
+    return "" if ends is None else f"; what is left is de-identified (PIPL 73(3)) until: {ends.law}"
 
 
 def _floors(catalogue: Catalogue, dataset: Dataset, of: Dataset) -> Iterable[Floor]:
@@ -184,14 +205,14 @@ def _contradictions(catalogue: Catalogue, dataset: Dataset, as_of: date) -> Iter
     if not dataset.binds:
         yield _finding("no_rule", dataset, "no retention rule binds it", "bind a rule in the catalogue")
         return
-    unknown = [b for b in dataset.binds if _period(catalogue, b) is None]
+    unknown = [b for b in dataset.all_binds if _period(catalogue, b) is None]
     for bound in unknown:
         yield _finding(
             "no_rule", dataset, f"it is bound to {bound.rule}/{bound.period}, which is not declared",
             "correct the bind in the catalogue",
         )  # fmt: skip
-    if dataset.action == "anonymise" and dataset.cut is None:
-        yield _finding("no_cut", dataset, "it is to be anonymised, but no cut says how", "declare its cut")
+    if dataset.action == "deidentify" and dataset.cut is None:
+        yield _finding("no_cut", dataset, "it is to be de-identified, but no cut says how", "declare its cut")
     if dataset.action == "erase" and all(x.ownership is Ownership.ACCESS_ONLY for x in dataset.links):
         yield _finding(
             "not_theirs", dataset, "it is to be erased, but every link to it is access-only",
@@ -383,14 +404,15 @@ def beyond(before: Plan, plan: Plan) -> tuple[Finding, ...]:
     """Where a later step goes further than what the step before it left: it needs a new approval.
 
     What was kept until a date that is over, until something came, or under a hold, was approved to go then; a row
-    that was anonymised is still there, and is found to be so again. The
+    that was cut is still there, and is found to be so again. The
     catalogue and the code may have changed over the years in between; what counts is what they make go.
     """
     left: Counter[tuple[str, str]] = Counter()
     stays: Counter[tuple[str, str]] = Counter()
     for line in before.lines:
-        if not line.disposition.changes_data or line.disposition is Disposition.ANONYMISE:
-            running = line.until is not None and line.until >= plan.as_of
+        cut = line.disposition in (Disposition.DEIDENTIFY, Disposition.ANONYMISE)
+        if not line.disposition.changes_data or cut:
+            running = not cut and line.until is not None and line.until >= plan.as_of
             (stays if running else left)[line.dataset, line.copy_kind.value] += line.items
     goes: Counter[tuple[str, str]] = Counter()
     remains: Counter[tuple[str, str]] = Counter()

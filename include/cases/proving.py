@@ -25,6 +25,8 @@ from include.model.times import observed_now
 from include.model.words import CopyKind, Disposition, Rung, UnitState, Verdict
 
 GONE = "gone"
+CUT = frozenset({Disposition.DEIDENTIFY, Disposition.ANONYMISE})
+"""What leaves a part of the rows. Plans of before the two were told apart say the second of what was only cut."""
 PROVES_ABSENCE = frozenset({GONE, "residue"})
 """Kinds of evidence whose checks say that an item is no longer there."""
 
@@ -124,6 +126,7 @@ def _advance(desk: Desk, conn: Conn, case: Case, evidence: Evidence, *, as_of: d
     gone: list[Unit] = []
     failed: list[Unit] = []
     anonymised: list[Unit] = []
+    deidentified: list[Unit] = []
     reached: dict[Rung, list[Unit]] = {}
     for unit in units.of_case(conn, case.case_no):
         if evidence.store is not None and stores.get(unit.dataset) != evidence.store:
@@ -137,15 +140,17 @@ def _advance(desk: Desk, conn: Conn, case: Case, evidence: Evidence, *, as_of: d
             ended = {Verdict.PASSED: gone, Verdict.FAILED: failed}.get(verdict)
             if ended is not None:
                 ended.append(unit)
-        cut = unit.state is UnitState.RESTRICTED and unit.disposition is Disposition.ANONYMISE
-        if cut and verdict is Verdict.PASSED and _irreversible(desk, unit, checks):
-            anonymised.append(unit)
+        cut = unit.state is UnitState.RESTRICTED and unit.disposition in CUT
+        if cut and verdict is Verdict.PASSED:
+            (anonymised if _irreversible(checks) else deidentified).append(unit)
     for rung, those in reached.items():
         units.reached(conn, those, rung)
     units.move(conn, gone, UnitState.LIVE_DELETED, lambda u: _with(u, base, probe=Verdict.PASSED), actor)
     units.move(conn, failed, UnitState.DELETE_FAILED, lambda u: _with(u, base, probe=Verdict.FAILED), actor)
     units.move(conn, anonymised, UnitState.ANONYMISED,
                lambda u: _with(u, base, probe=Verdict.PASSED, irreversible=True), actor)  # fmt: skip
+    units.move(conn, deidentified, UnitState.DEIDENTIFIED,
+               lambda u: replace(_with(u, base, probe=Verdict.PASSED), rest_ends=_rest_ends(desk, u)), actor)  # fmt: skip
 
 
 def _with(unit: Unit, base: Facts, probe: Verdict, irreversible: bool = False) -> Facts:
@@ -178,11 +183,18 @@ def _verdict(checks: list[Check]) -> Verdict:
     return Verdict.PASSED if seen and not blind else Verdict.UNVERIFIED
 
 
-def _irreversible(desk: Desk, unit: Unit, checks: list[Check]) -> bool:
-    """Tested (R10), or cut: constants instead of values leave nothing in the live copy to restore from."""
-    if any(c.rung is Rung.R10 and c.verdict is Verdict.PASSED for c in checks):
-        return True
-    return desk.catalogue.dataset(unit.dataset).cut is not None
+def _irreversible(checks: list[Check]) -> bool:
+    """Tested (R10), and nothing of it failed. That values were cut shows nothing of who can still be found."""
+    r10 = {c.verdict for c in checks if c.rung is Rung.R10}
+    return r10 == {Verdict.PASSED}
+
+
+def _rest_ends(desk: Desk, unit: Unit) -> bool:
+    """Whether what is left of a cut unit goes some day: by its own bind, or, of what is to be erased, with what needs it."""
+    dataset = desk.catalogue.dataset(unit.dataset)
+    return Disposition(dataset.action) is not Disposition.DEIDENTIFY or (
+        dataset.cut is not None and dataset.cut.ends is not None
+    )
 
 
 def balance(desk: Desk, case_no: str, *, as_of: date, actor: str) -> tuple[Account, ...]:

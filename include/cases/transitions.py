@@ -37,6 +37,7 @@ from include.cases.guards import (
     REASONED,
     RECONCILED,
     RELEASED,
+    REST_ENDS,
     RESURFACED,
     SETTLED,
     SOMETHING_DUE,
@@ -116,5 +117,6 @@ TABLE: tuple[Transition, ...] = (
     _t(20, C.CLOSED, C.REOPENED, (RESURFACED,), "at once; 4 h if larger", "PIPL 57; CAC 2025", "incident id"),
     _t(20, C.REOPENED, C.ASSESSING, (MAY_PROCESS,), _AT_ONCE, "PIPL 57", "incident id", "work resumes"),
     _t(20, C.REOPENED, C.WAITING, (MAY_PROCESS, ONLY_DATES, SETTLED), _AT_ONCE, "policy 11.2", "next notice", "a recipient alone is asked again: nothing of ours came back"),
+    _t(21, U.RESTRICTED, U.DEIDENTIFIED, (MAY_PROCESS, DECIDED, RELEASED, PERIOD_OVER, PROVED, REST_ENDS), "at the end of the period", "PIPL 73(3), 47 para. 1; policy 7.2", "the cut, and until when what is left stays", "as drawn, what is only cut would be called anonymous: it is personal still, and the nights end it"),
     _t(21, U.RESTRICTED, U.ANONYMISED, (MAY_PROCESS, DECIDED, RELEASED, PERIOD_OVER, PROVED, IRREVERSIBLE), "at the end of the period", "PIPL 4, 73(4); policy 7.2", "re-identification test"),
 )  # fmt: skip

@@ -88,6 +88,10 @@ class _Say:
             yield self._("须保留的行置为:", "In a row that must stay: ") + ", ".join(
                 f"{name} = {'null' if value is None else value}" for name, value in dataset.cut.set.items()
             )
+            if dataset.cut.ends is not None:
+                yield self._(
+                    "余下部分仍属个人信息,直至:", "What is left is personal still, until: "
+                ) + self._bound(dataset, dataset.cut.ends)
         yield from self._sealing(dataset)
         effects = (f"{e.operation} {e.table}: {e.reason}" for e in dataset.effects)
         yield from self._list("附带影响", "It also changes", effects)
@@ -193,7 +197,7 @@ class _Say:
         basis = (f"{b.cite}: {b.text}".rstrip(": ") for b in rule.basis)
         yield from self._list("依据", "It rests on", basis)
         binds = (
-            f"{d.id} ({b.period})" for d in self.catalogue.datasets for b in d.binds if b.rule == rule.id
+            f"{d.id} ({b.period})" for d in self.catalogue.datasets for b in d.all_binds if b.rule == rule.id
         )
         yield from self._list("适用于", "It binds", binds)
         sets = (b.id for b in self.catalogue.backups if b.rule == rule.id)

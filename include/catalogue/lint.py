@@ -90,7 +90,7 @@ def _clauses(report: Report) -> None:
 
 
 def _rules(report: Report) -> None:
-    bound = {b.rule for d in report.catalogue.datasets for b in d.binds}
+    bound = {b.rule for d in report.catalogue.datasets for b in d.all_binds}
     bound |= {b.rule for b in report.catalogue.backups}
     for index, rule in enumerate(report.catalogue.rules):
         if rule.id not in bound and not rule.unbound:
@@ -118,7 +118,7 @@ def _rules(report: Report) -> None:
 
 def _unbound(report: Report, index: int, rule: RetentionRule) -> None:
     """Each period of a rule reaches some data, or says why it does not."""
-    bound = {(b.rule, b.period) for d in report.catalogue.datasets for b in d.binds}
+    bound = {(b.rule, b.period) for d in report.catalogue.datasets for b in d.all_binds}
     bound |= {(b.rule, b.period) for b in report.catalogue.backups}
     for n, period in enumerate(rule.periods):
         is_bound = (rule.id, period.name) in bound

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from include.catalogue.links import no_column
 from include.catalogue.problems import Report, mentions
-from include.model.catalogue import Bound, Dataset
+from include.model.catalogue import Bound, Dataset, RetentionRule
 from include.model.words import DatasetKind, Ownership, StoreKind
 
-_STRENGTH = {"unlink": 0, "anonymise": 1, "erase": 2}
-_AT_LEAST = {"erase": 2, "expire": 2, "transfer": 2, "anonymise": 1, "unlink": 0}
+_STRENGTH = {"unlink": 0, "deidentify": 1, "erase": 2}
+_AT_LEAST = {"erase": 2, "expire": 2, "transfer": 2, "deidentify": 1, "unlink": 0}
 
 
 def check(report: Report) -> None:
@@ -22,6 +22,7 @@ def check(report: Report) -> None:
         _key(report, index, dataset)
         _binds(report, index, dataset)
         _cut(report, index, dataset, known)
+        _ends(report, index, dataset)
         _columns(report, index, dataset, known)
         _effects(report, index, dataset)
         _parts(report, index, dataset)
@@ -123,14 +124,9 @@ def _binds(report: Report, index: int, dataset: Dataset) -> None:
         ):
             report.add("datasets", index, at, f"{bound.rule}/{bound.period} binds it twice", "drop one")
         _start(report, index, dataset, at, bound)
-        rule = rules.get(bound.rule)
+        rule = _ruled(report, index, at, bound, rules)
         if rule is None:
-            report.unknown("datasets", index, (*at, "rule"), "rules", bound.rule)
             continue
-        if bound.period not in {p.name for p in rule.periods}:
-            has = ", ".join(p.name for p in rule.periods)
-            report.add("datasets", index, (*at, "rule" if bound.period == "main" else "period"),
-                       f"{rule.id} has no period '{bound.period}'", f"use one of: {has}")  # fmt: skip
         for m, other in enumerate(bound.gives_way):
             if other not in {b.rule for b in dataset.binds if b is not bound}:
                 report.add("datasets", index, (*at, "gives_way", m), f"{other} does not bind it, so nothing waits for it",
@@ -139,6 +135,51 @@ def _binds(report: Report, index: int, dataset: Dataset) -> None:
             report.add("datasets", index, ("action",),
                        f"it only {dataset.action}s, but {rule.id} ends in: {rule.at_end}",
                        "do what the rule says, or bind the rule that allows less")  # fmt: skip
+
+
+def _ruled(
+    report: Report, index: int, at: tuple[str | int, ...], bound: Bound, rules: dict[str, RetentionRule]
+) -> RetentionRule | None:  # fmt: skip
+    """The rule of a bind, whose period must be one of its own."""
+    rule = rules.get(bound.rule)
+    if rule is None:
+        report.unknown("datasets", index, (*at, "rule"), "rules", bound.rule)
+    elif bound.period not in {p.name for p in rule.periods}:
+        has = ", ".join(p.name for p in rule.periods)
+        report.add("datasets", index, (*at, "rule" if bound.period == "main" else "period"),
+                   f"{rule.id} has no period '{bound.period}'", f"use one of: {has}")  # fmt: skip
+    return rule
+
+
+def _ends(report: Report, index: int, dataset: Dataset) -> None:
+    """What is left of a cut row is personal, so it goes on a day that its own columns tell: nobody leads to it any more."""
+    if dataset.cut is None:
+        return
+    ends, at = dataset.cut.ends, ("cut", "ends")
+    if ends is None:
+        if dataset.action == "deidentify":
+            report.add("datasets", index, ("cut",), "nothing says when what is left of it goes: it is personal still",
+                       "give the cut its `ends`: a rule, its period, and a column to start from")  # fmt: skip
+        return
+    if dataset.action != "deidentify":
+        report.add("datasets", index, at, "a cut row of it goes with the last that needs it",
+                   "drop it")  # fmt: skip
+    if dataset.kind is not DatasetKind.TABLE:
+        report.add("datasets", index, at, "no night takes records out of shared files by age",
+                   "erase them, or keep them in a table")  # fmt: skip
+    rule = _ruled(report, index, at, ends, {r.id: r for r in report.catalogue.rules})
+    period = next((p for p in rule.periods if p.name == ends.period), None) if rule else None
+    if period is not None and period.kind != "ceiling":
+        report.add("datasets", index, (*at, "period"), f"{ends.rule}/{ends.period} is no ceiling, so that nothing ends by it",
+                   "name a period that is the longest time")  # fmt: skip
+    column = ends.start.column if ends.start else None
+    if column is None:
+        report.add("datasets", index, (*at, "start"), "it does not start from a column of the row",
+                   "name a date that stays in the row: queries go by people, and nobody leads to it")  # fmt: skip
+    elif column in dataset.cut.set:
+        report.add("datasets", index, (*at, "start"), f"'{column}' is cut, so that nothing says when it began",
+                   "name a date that stays")  # fmt: skip
+    _start(report, index, dataset, at, ends)
 
 
 def _start(report: Report, index: int, dataset: Dataset, at: tuple[str | int, ...], bound: Bound) -> None:

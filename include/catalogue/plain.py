@@ -43,7 +43,7 @@ OWNERSHIP: dict[Ownership, Words] = {
 
 AT_END: dict[str, Words] = {
     "erase": ("删除", "erased"),
-    "anonymise": ("匿名化", "anonymised"),
+    "deidentify": ("去标识化（仍属个人信息）", "de-identified, and personal still"),
     "unlink": ("切断关联", "unlinked"),
     "transfer": ("移交承接机构,然后删除", "transferred to the successor, then erased"),
     "expire": ("到期失效", "left to expire"),

@@ -17,11 +17,11 @@ _PARTS = ("day", "month", "quarter", "year")
 
 
 def check(report: Report) -> None:
-    """Report what is wrong with releases, and datasets that are to be anonymised and have none."""
+    """Report what is wrong with releases, and datasets that are to be de-identified and have none."""
     known = {d.id: d for d in report.catalogue.datasets}
     released = {r.dataset for r in report.catalogue.releases}
     for index, dataset in enumerate(report.catalogue.datasets):
-        if dataset.action == "anonymise" and dataset.id not in released:
+        if dataset.action == "deidentify" and dataset.id not in released:
             report.add("datasets", index, ("action",), "nothing says what stays of it, and how it is measured",
                        "declare a release of it in releases.yaml")  # fmt: skip
     for index, release in enumerate(report.catalogue.releases):

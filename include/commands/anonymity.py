@@ -24,13 +24,12 @@ BELOW = 3  # the exit status if what is there may not be called anonymous
 
 @app.command()
 def measure(name: Name, as_json: AsJson = False) -> None:
-    """Classes, k, l, t, what was suppressed, and the grade of GB/T 42460-2023, counted by the prover.
+    """Classes, k, l, t, what was suppressed, and the risk of the smallest class, counted by the prover.
 
-    Exit status 0: the grade is the one that is claimed; 3: it is lower, or only de-identification is claimed. Measuring is not
-    the whole proof: whether old rows and pseudonyms are gone, and whether an attack fails, is in the evidence of the release.
+    Exit status 0: k is what is declared, without identifiers; 3: it is not, or only de-identification is claimed. Measuring is
+    not the whole proof: whether old rows and pseudonyms are gone, and whether an attack fails, is in the evidence of the release.
     """
     from include.commands._connections import connections
-    from include.model.releases import GRADE
     from include.model.words import Verdict
     from include.proofs import anonymity
     from include.proofs.server import Reader
@@ -40,11 +39,13 @@ def measure(name: Name, as_json: AsJson = False) -> None:
     dataset = catalogue.dataset(release.dataset)
     store = catalogue.store(dataset.store)
     found = anonymity.measure(Reader.of(connections(), store.id, store.connection), dataset, release)
-    grade = found.grade(release)
     called = anonymity.word(release, Verdict.UNVERIFIED)
     if as_json:
         Console(highlight=False).print_json(
-            json.dumps(asdict(found) | {"release": release.id, "grade": grade, "word": called})
+            json.dumps(
+                asdict(found)
+                | {"release": release.id, "as_declared": found.as_declared(release), "word": called}
+            )
         )
     else:
         common.say(f"{release.id}: {release.title}")
@@ -54,12 +55,12 @@ def measure(name: Name, as_json: AsJson = False) -> None:
             far = "" if wanted.t is None else f" (declared {wanted.t})"
             common.say(f"{column}: l {found.l[column]} (declared {wanted.l}), t {found.t[column]:.3f}{far}")
         common.say(
-            f"grade {grade} of GB/T 42460-2023 (1/k = {1 / found.k:.3f})"
+            f"risk of the smallest class 1/k = {1 / found.k:.3f} (declared {1 / release.k:.3f})"
             if found.k
             else "nothing was released yet"
         )
         common.say(called)
-    if grade < GRADE:
+    if not found.as_declared(release):
         raise typer.Exit(BELOW)
 
 

@@ -54,7 +54,8 @@ class ItemGroup(Flow):
     reached so far, or None.
 
     ``hold`` holds the items themselves; ``kept_for`` is a hold on rows that refer to them, for which they are
-    kept too. ``confidential``: the hold named is one that the person may not be told of.
+    kept too. ``until`` of what was de-identified is the last day of what is left of it, which is personal still (PIPL 73(3)).
+    ``confidential``: the hold named is one that the person may not be told of.
     """
 
     dataset: str
@@ -163,12 +164,13 @@ class StepDone(Flow):
 
 
 class BalanceLine(Flow):
-    """located = erased + anonymised + transferred + unlinked + retained + held"""
+    """located = erased + deidentified + anonymised + transferred + unlinked + retained + held"""
 
     dataset: str
     copy_kind: CopyKind
     located: Count
     erased: Count = 0
+    deidentified: Count = 0
     anonymised: Count = 0
     transferred: Count = 0
     unlinked: Count = 0
@@ -238,7 +240,7 @@ class Draft(Flow):
 class Certificate(Flow):
     """The payload that is signed. Its canonical JSON is the certificate's meaning."""
 
-    format: Literal["quietus-certificate/4"] = "quietus-certificate/4"
+    format: Literal["quietus-certificate/5"] = "quietus-certificate/5"
     case_no: CaseNo
     ground: Ground
     kind: Kind

@@ -33,17 +33,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 PAYLOAD_TYPE = "application/vnd.quietus.certificate+json"
-FORMAT = "quietus-certificate/4"
+FORMAT = "quietus-certificate/5"
 # Earlier formats said less. What was issued in one verifies by its own rules, but nothing newer than it was.
-FORMAT_1, FORMAT_2, FORMAT_3 = (f"quietus-certificate/{n}" for n in (1, 2, 3))
-ENDED = {FORMAT_1: "2026-12-01T00:00:00Z", FORMAT_2: "2027-01-01T00:00:00Z", FORMAT_3: "2027-02-01T00:00:00Z"}
+FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4 = (f"quietus-certificate/{n}" for n in (1, 2, 3, 4))
+ENDED = {
+    FORMAT_1: "2026-12-01T00:00:00Z", FORMAT_2: "2027-01-01T00:00:00Z", FORMAT_3: "2027-02-01T00:00:00Z",
+    FORMAT_4: "2027-03-01T00:00:00Z",
+}  # fmt: skip
 MAX_BYTES = 64 * 1024 * 1024
 PRC = timezone(timedelta(hours=8))
-# disposition -> its word in a balance; the books balance over exactly these six.
+# disposition -> its word in a balance; the books balance over exactly these seven.
 PAST = {
-    "erase": "erased", "anonymise": "anonymised", "transfer": "transferred",
+    "erase": "erased", "deidentify": "deidentified", "anonymise": "anonymised", "transfer": "transferred",
     "unlink": "unlinked", "retain": "retained", "hold": "held",
 }  # fmt: skip
+# The formats before the fifth called what was only cut anonymised: they have six, and nothing in them was measured.
+PAST_4 = {fate: word for fate, word in PAST.items() if fate != "deidentify"}
 STAYS = ("retain", "hold")
 # Kinds of ledger entries that bear out a rung: in full, and without counts for a person's edition.
 EVIDENCE = {"auditor": "evidence", "person": "evidence.person"}
@@ -55,7 +60,8 @@ BELOW_QUERIES = ("own_log", "residue")
 ABOUT_STAYING = ("denied", "enforced", "frozen", "hidden", "kept", "marked", "measure", "noise", "refused")
 # What stays can be frozen and hidden, no more; but what only a lock keeps may be noise, for nobody has its key any more.
 # What went is at least gone from every row and current object.
-HIDDEN, GONE, NOISE = 1, 2, 9
+# Anonymous is only what was measured and attacked; of what was only cut somebody can still be found.
+HIDDEN, GONE, NOISE, ANONYMOUS = 1, 2, 9, 10
 # Where a recipient that was told stands; the person is told of those alone who keep something, or are silent.
 OUTCOMES, TO_THE_PERSON = (
     ("gone", "caught", "retained", "unlinked", "escalated", "open"),
@@ -333,8 +339,9 @@ _PAYLOAD = (
 )
 _PAYLOAD_2 = _PAYLOAD.replace("plans:list", "steps:list rungs:int evidence:list")
 _PAYLOAD_3 = _PAYLOAD_2 + " recipients:list rechecks:list figures:int?"
+_PAYLOAD_4 = _PAYLOAD_3 + " copies:list horizon:dict?"
 _PAYLOADS = {
-    FORMAT_1: _PAYLOAD, FORMAT_2: _PAYLOAD_2, FORMAT_3: _PAYLOAD_3, FORMAT: _PAYLOAD_3 + " copies:list horizon:dict?",
+    FORMAT_1: _PAYLOAD, FORMAT_2: _PAYLOAD_2, FORMAT_3: _PAYLOAD_3, FORMAT_4: _PAYLOAD_4, FORMAT: _PAYLOAD_4,
 }  # fmt: skip
 _GROUP = (
     "dataset:str category:str copy_kind:str disposition:str items:int rung_required:int rung_reached:int? "
@@ -342,7 +349,7 @@ _GROUP = (
     "unverified:list why:str"
 )
 _GROUP_2 = _GROUP + " step:str kept_for:str?"
-_BALANCE = "dataset:str copy_kind:str located:int " + " ".join(f"{word}:int" for word in PAST.values())
+_BALANCE = "dataset:str copy_kind:str located:int "
 _PENDING = "track:str dataset:str? category:str? copy_kind:str? rung:int? name:str due:str? what:str"
 _PENDING_2 = _PENDING + " confidential:bool"
 _TOLD = (
@@ -352,6 +359,11 @@ _TOLD = (
 _COPY = "backup_set:str store:str position:str? until:str? because:str gone_on:str? evidence:list"
 _STEP = "step:str plans:list restricting:bool stores:list"
 _KINDS: dict[str, type] = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
+
+
+def past_of(p: dict[str, Any]) -> dict[str, str]:
+    """The dispositions that a certificate's format knows, with their words."""
+    return PAST if p["format"] == FORMAT else PAST_4
 
 
 def has_shape(value: Any, shape: str, what: str) -> dict[str, Any]:
@@ -373,7 +385,7 @@ def check_shape(p: Any) -> None:
         bad(f"this verifier reads {', '.join(_PAYLOADS)}; the certificate says it is something else")
     if form in ENDED and moment(p["observed_at"], "observed_at") >= moment(ENDED[form], "a date"):
         bad(f"the certificate is in the format {form}, which was given up before it was made")
-    new = form != FORMAT_1
+    new, past = form != FORMAT_1, past_of(p)
     if p["kind"] not in ("interim", "final") or p["edition"] not in EVIDENCE:
         bad("the certificate's kind or edition is not a known one")
     for n, g in enumerate(p["groups"]):
@@ -382,11 +394,11 @@ def check_shape(p: Any) -> None:
             need(number, int, f"evidence of item group {n}")
         for note in g["unverified"]:
             has_shape(note, "rung:int why:str", f"an unverified rung of item group {n}")
-        if g["items"] < 1 or g["disposition"] not in PAST:
+        if g["items"] < 1 or g["disposition"] not in past:
             bad(f"item group {n} has no items or an unknown disposition")
     for n, b in enumerate(p["balance"]):
-        has_shape(b, _BALANCE, f"line {n} of the balance")
-        if min(b[name] for name in ("located", *PAST.values())) < 0:
+        has_shape(b, _BALANCE + " ".join(f"{word}:int" for word in past.values()), f"line {n} of the balance")
+        if min(b[name] for name in ("located", *past.values())) < 0:
             bad(f"line {n} of the balance has a negative count")
     for n, w in enumerate(p["pending"]):
         has_shape(w, _PENDING_2 if new else _PENDING, f"pending track {n}")
@@ -488,19 +500,20 @@ def check_completeness(p: dict[str, Any], entries: Entries, problems: list[str])
 
 def check_balance(p: dict[str, Any], problems: list[str]) -> None:
     """located = sum of dispositions, and the item groups of every category add up to the same."""
+    past = past_of(p)
     lines = {(b["dataset"], b["copy_kind"]): b for b in p["balance"]}
     if len(lines) != len(p["balance"]):
         problems.append("the balance lists a dataset and copy twice")
     for (dataset, copy), b in lines.items():
-        total = sum(b[word] for word in PAST.values())
+        total = sum(b[word] for word in past.values())
         if b["located"] != total:
             problems.append(
                 f"the books do not balance for {dataset} ({copy}): {b['located']} located, {total} accounted"
             )
     sums: dict[tuple[str, str, str], dict[str, int]] = {}
     for g in p["groups"]:
-        per = sums.setdefault((g["dataset"], g["copy_kind"], g["category"]), dict.fromkeys(PAST.values(), 0))
-        per[PAST[g["disposition"]]] += g["items"]
+        per = sums.setdefault((g["dataset"], g["copy_kind"], g["category"]), dict.fromkeys(past.values(), 0))
+        per[past[g["disposition"]]] += g["items"]
     for (dataset, copy, category), per in sums.items():
         b = lines.get((dataset, copy), {})
         if any(b.get(word) != count for word, count in per.items()):
@@ -732,14 +745,28 @@ def fate_problems(
         yield f"what stays must be hidden (R{HIDDEN}) after a restriction; it asks for R{required}"
     if not stays:
         asked = GONE if g["category"] == "none" else rungs.get(g["category"])
+        least = ANONYMOUS if g["disposition"] == "anonymise" and p["format"] == FORMAT else GONE
         if asked is None:
             yield "its category is not one of the policy's"
-        elif required != max(GONE, need(asked, int, "the rung of a category")):
-            yield f"the policy asks for R{max(GONE, asked)}; it asks for R{required}"
+        elif required != max(least, need(asked, int, "the rung of a category")):
+            yield f"the policy asks for R{max(least, asked)}; it asks for R{required}"
+    if g["disposition"] == "deidentify":
+        yield from rest_problems(g, p)
     if g["disposition"] == "hold" and not re.fullmatch(r"HOLD-\d{1,12}", g["hold"] or ""):
         yield "held without the number of a hold"
     if g["disposition"] != "hold" and g["hold"] is not None:
         yield "names a hold and is not held"
+
+
+def rest_problems(g: dict[str, Any], p: dict[str, Any]) -> Iterator[str]:
+    """Since the fifth format: what is left of what was cut is personal still, is not called anonymous, and has an
+    end: a last day, or the rows that it goes with."""
+    if g["until"] is not None:
+        day(g["until"], "an until date")
+    elif p["kind"] == "final" and not g["waits_for"]:
+        yield "what is left of it is personal still, and nothing says until when, but the certificate says it is final"
+    if (g["rung_reached"] or 0) >= ANONYMOUS:
+        yield f"it is de-identified, and claims R{g['rung_reached']}"
 
 
 def key_problems(
@@ -967,11 +994,16 @@ def not_over(p: dict[str, Any]) -> dict[str, str]:
         said["UNVERIFIED"] = ", ".join(unseen) + " of some item groups; each says why"
     if p.get("horizon"):
         said["horizon"] = f"{p['horizon']['until'] or 'open'}: {p['horizon']['because']}"
+    if rest := [g for g in p["groups"] if g["disposition"] == "deidentify"]:
+        last = max((g["until"] for g in rest if g["until"]), default="open")
+        said["de-identified"] = (
+            f"{len(rest)} item groups, personal still; the last of them is kept until {last}"
+        )
     for outcome, word in (("escalated", "silent"), ("caught", "CAUGHT"), ("retained", "kept by recipients")):
         if names := sorted({r["recipient"] for r in p.get("recipients", ()) if r["outcome"] == outcome}):
             said[word] = ", ".join(names)
     if p["format"] in ENDED:
-        which = {FORMAT_1: "first", FORMAT_2: "second"}.get(p["format"], "third")
+        which = {FORMAT_1: "first", FORMAT_2: "second", FORMAT_3: "third"}.get(p["format"], "fourth")
         said["format"] = f"the {which}, which says less and is checked by its own rules"
     return said
 

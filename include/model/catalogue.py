@@ -106,7 +106,7 @@ class RetentionRule(Declared):
     starts: str  # in words, as in the schedule
     periods: tuple[Period, ...]
     basis: tuple[Basis, ...]
-    at_end: Literal["erase", "anonymise", "unlink", "transfer", "expire"]
+    at_end: Literal["erase", "deidentify", "unlink", "transfer", "expire"]
     stays: str
     unbound: str | None = None  # why no dataset and no backup set is bound to it
 
@@ -330,9 +330,14 @@ class Column(Declared):
 
 
 class Cut(Declared):
-    """Anonymise by cutting: these columns are set to these constants; everything else stays."""
+    """De-identify by cutting: these columns are set to these constants; everything else stays.
+
+    ``ends``: the bind by which what is left goes, counted from a date of the row's own, for nobody's account leads to it any
+    more. Of a dataset whose action is erase a cut row has none: it goes with the last row that needs it.
+    """
 
     set: dict[str, str | int | bool | None]
+    ends: Bound | None = None
 
 
 class Effect(Declared):
@@ -441,8 +446,8 @@ class Dataset(Declared):
     format: Literal["jsonl.gz", "parquet"] | None = None  # RECORDS only
     links: tuple[Link, ...]
     binds: tuple[Bound, ...]  # the first is the dataset's own rule; every floor among them applies
-    action: Literal["erase", "anonymise", "unlink"] = "erase"
-    cut: Cut | None = None  # what to set when the action is anonymise or unlink
+    action: Literal["erase", "deidentify", "unlink"] = "erase"
+    cut: Cut | None = None  # what to set when the action is deidentify or unlink
     columns: dict[str, Column] = Field(default_factory=dict)
     # OBJECTS: the categories that the objects themselves hold.
     categories: tuple[CategoryId, ...] = ()
@@ -458,6 +463,11 @@ class Dataset(Declared):
     rests_on: str | None = None
     # Rows that other datasets' disposals are declared to touch (triggers, re-aggregation).
     effects: tuple[Effect, ...] = ()
+
+    @property
+    def all_binds(self) -> tuple[Bound, ...]:
+        """Its binds, and that of what is left of its cut rows."""
+        return (*self.binds, *((self.cut.ends,) if self.cut and self.cut.ends else ()))
 
     @property
     def sole_owner(self) -> str | None:

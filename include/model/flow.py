@@ -115,13 +115,14 @@ class Provision(Flow):
     """
 
     dataset: str
-    disposition: Disposition  # ERASE, ANONYMISE or UNLINK
+    disposition: Disposition  # ERASE, DEIDENTIFY or UNLINK
     rule: str
     law: str
     floors: tuple[Floor, ...] = ()
     holds: tuple[Held, ...] = ()
     cut: Cut | None = None
     reaches: Reach | None = None  # None: all of it
+    ends: Floor | None = None  # until when what is left of a cut row stays; past that the row goes as a whole
 
 
 LAST_OWNER = "its last owner"
@@ -138,8 +139,8 @@ def others_rows(dataset: str) -> str:
 class Line(Flow):
     """One line of a plan: a group of items of one dataset x copy with one fate.
 
-    ``until`` is the last day an item must stay; it goes the day after. ``until`` of None with
-    RETAIN means the clock has not started (``waits_for`` says for what). ``hold`` holds the items
+    ``until`` is the last day an item must stay; it goes the day after. Of DEIDENTIFY it is the last day of what is left.
+    ``until`` of None with RETAIN means the clock has not started (``waits_for`` says for what). ``hold`` holds the items
     themselves; ``kept_for`` is a hold on other rows, for which these must be kept, too.
     """
 

@@ -14,10 +14,6 @@ from pydantic import Field
 
 from include.model.declared import DatasetId, Declared, Ident, RuleId
 
-GRADE = 3
-"""GB/T 42460-2023, 4: no direct identifier, and the risk of being identified again below the declared threshold. By
-secondary sources: the text of the standard was not read (docs/anonymity.md)."""
-
 
 class Quasi(Declared):
     """How a column is made coarser, from fine to coarse. Exactly one of the four; above the last level everything is one.

@@ -34,6 +34,7 @@ class Limit(Flow):
     law: str
     company: bool  # a period of the company's own, never called law
     gives_way: tuple[str, ...] = ()
+    rest: bool = False  # it binds what is left of rows that were cut, and the others bind those that were not
 
     @property
     def floor(self) -> bool:

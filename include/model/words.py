@@ -6,9 +6,14 @@ from enum import IntEnum, StrEnum
 
 
 class Disposition(StrEnum):
-    """What must become of one located item. The books balance over exactly these six."""
+    """What must become of one located item. The books balance over exactly these seven.
+
+    What a step cuts is de-identified: nobody measured whether somebody can still be found in it, so it is personal (PIPL 73(3)),
+    and has an end of its own. Anonymised is only what was released, measured and attacked (R10, docs/anonymity.md).
+    """
 
     ERASE = "erase"
+    DEIDENTIFY = "deidentify"
     ANONYMISE = "anonymise"
     TRANSFER = "transfer"
     UNLINK = "unlink"
@@ -20,6 +25,7 @@ class Disposition(StrEnum):
         """The word for it in a balance or a letter: ``erase`` becomes ``erased``."""
         return {
             "erase": "erased",
+            "deidentify": "deidentified",
             "anonymise": "anonymised",
             "transfer": "transferred",
             "unlink": "unlinked",
@@ -196,6 +202,7 @@ class UnitState(StrEnum):
     DELETING_LIVE = "deleting_live"
     DELETE_FAILED = "delete_failed"
     LIVE_DELETED = "live_deleted"
+    DEIDENTIFIED = "deidentified"  # cut: personal still, and gone by a period of its own
     ANONYMISED = "anonymised"
     TRANSFERRED = "transferred"
     BACKUP_PENDING = "backup_pending"

@@ -7,7 +7,7 @@
     identifiers  nothing that was to be dropped is there                                            R10
     pseudonyms   no pseudonym is left to which no row leads                                         R10
     linkage      nobody of a sample of originals is singled out, and no secret of theirs learned    R10
-    grade        of GB/T 42460-2023, as measured                                                    R10
+    claimed      it is not declared de-identified only                                              R10
     originals    no value of the sample is in the files of its old table, and these were written anew    R4
 
 k alone never earns the word: see :func:`word`. What is only de-identified is personal whatever is measured (PIPL 73(3)).
@@ -24,7 +24,7 @@ from psycopg import sql
 from include.model.catalogue import Catalogue, Dataset
 from include.model.doors import Connections
 from include.model.flow import Check, Evidence, Step
-from include.model.releases import GRADE, Release
+from include.model.releases import Release
 from include.model.words import Rung, Verdict
 from include.proofs.asking import Question, Questionnaire, evidence
 from include.proofs.linkage import Original, attack, published
@@ -49,12 +49,12 @@ class Measured:
     suppressed: int
     identifiers: int
 
-    def grade(self, release: Release) -> int:
-        """GB/T 42460-2023, 4: 1 with direct identifiers, 2 without them at a higher risk than declared, 3 below it. The risk is
-        that of the smallest class, 1/k (its annex D)."""
-        if self.identifiers or release.claims == "deidentified":
-            return 1 if self.identifiers else 2
-        return GRADE if self.rows and self.k >= release.k else 2
+    def as_declared(self, release: Release) -> bool:
+        """Whether there is something, without identifiers, in which nobody's risk (that of the smallest class, 1/k) is above the
+        declared one. No grade of GB/T 42460-2023: its text was not read (docs/anonymity.md)."""
+        return (
+            release.claims == "anonymised" and not self.identifiers and self.rows > 0 and self.k >= release.k
+        )
 
 
 def word(release: Release, verdict: Verdict) -> str:
@@ -150,15 +150,9 @@ def questions(catalogue: Catalogue, release: Release) -> Questionnaire:
     return Questionnaire(KIND, dataset.store, tuple(asked))
 
 
-def attacked(release: Release, dataset: Dataset, otherwise: str) -> tuple[Question, Question]:
-    """What is asked of a release beside its suite: who is found in it (``otherwise``: what is wrong then), and its grade."""
-    return (
-        Question(f"linkage.{release.id}", dataset.id, Rung.R10, 0, sql.SQL(""), otherwise),
-        Question(
-            f"grade.{release.id}", dataset.id, Rung.R10, GRADE, sql.SQL(""),
-            "the grade of GB/T 42460-2023 is lower than what may be called anonymous",
-        ),
-    )  # fmt: skip
+def attacked(release: Release, dataset: Dataset, otherwise: str) -> Question:
+    """What is asked of a release beside its suite: who is found in it (``otherwise``: what is wrong then)."""
+    return Question(f"linkage.{release.id}", dataset.id, Rung.R10, 0, sql.SQL(""), otherwise)
 
 
 def prove(
@@ -176,22 +170,21 @@ def prove(
     reader = Reader.of(connections, store.id, store.connection, step.subjects)
     checks = list(ask(questions(catalogue, release), reader))
     measured = measure(reader, dataset, release)
-    linkage, grade = attacked(
+    linkage = attacked(
         release, dataset, "people of the sample are singled out, or a sensitive value of theirs is learned"
     )
-    counts = {grade.id: measured.grade(release)}
+    counts: dict[str, int] = {}
     if sample and measured.rows:
         came = attack(reader, dataset, release, sample)
         counts[linkage.id] = came.singled_out + came.learned
-    for check in judge(KIND, store.id, (linkage, grade), counts):
+    for check in judge(KIND, store.id, (linkage,), counts):
         blind = check.verdict is Verdict.UNVERIFIED
         why = "no original was kept, or nothing was released, so nobody could try" if blind else check.why
         checks.append(check.model_copy(update={"why": why}))
     checks.append(originals(reader, dataset, release, sample, directory))
     if release.claims == "deidentified":
         checks.append(
-            Check(name=f"grade.{release.id}.claimed", dataset=dataset.id, rung=Rung.R10, verdict=Verdict.FAILED,
-                  expected=GRADE, observed=measured.grade(release),
+            Check(name=f"claimed.{release.id}", dataset=dataset.id, rung=Rung.R10, verdict=Verdict.FAILED,
                   why=f"declared de-identified only, which is still personal (PIPL 73(3)): {release.why}")
         )  # fmt: skip
     return evidence(KIND, step, None, store.id, checks)

@@ -4,7 +4,7 @@ In its transaction the eraser compares *numbers* of rows with the plan; a trigge
 else instead of one of ours makes the numbers agree. So the prover asks afterwards which rows there are, in every
 table, declared or not, that bear one of those transactions' ids (``xmin``):
 
-    touched     rows that are no item of the step to be anonymised or unlinked: none                       R0
+    touched     rows that are no item of the step to be de-identified or unlinked: none                       R0
     declared    in a table that the catalogue says a disposal writes to: no more rows than it says         R0
     savepoints  the rows of a subtransaction bear another id, and the server keeps no time of commit       R0
 
@@ -33,7 +33,7 @@ from include.proofs.run import ask
 from include.proofs.server import Connection, Reader
 from include.proofs.tables import Tables, equal, quoted
 
-WRITTEN = (Disposition.ANONYMISE, Disposition.UNLINK)
+WRITTEN = (Disposition.DEIDENTIFY, Disposition.UNLINK)
 
 _RECEIPTS = """
 SELECT xid::xid::text,

@@ -294,7 +294,7 @@ def _fates(connection: Connection, tables: Tables, dataset: Dataset, scan: _Scan
             scan.keeps.add(of)
         elif disposition == "unlink" and ownership == "access_only":
             scan.others.add(of)
-        elif disposition in ("anonymise", "unlink"):
+        elif disposition in ("deidentify", "unlink"):
             scan.cuts.add(of)
 
 

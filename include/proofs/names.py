@@ -111,7 +111,12 @@ NAMES = (
         (POSTGRES,),
         "whoever knows an original singles nobody out, and learns nothing",
     ),
-    Name("anonymity", "grade", (POSTGRES,), "the grade of GB/T 42460-2023, as measured, is 3"),
+    Name(
+        "anonymity",
+        "claimed",
+        (POSTGRES,),
+        "what is declared de-identified only passes nothing: it is still personal",
+    ),
     Name("anonymity", "originals", (POSTGRES,), "the files of its old table hold no original"),
     Name("due", "due", (POSTGRES, S3), "no more is due of a dataset than the night says that it left"),
     Name(

@@ -35,7 +35,7 @@ from include.proofs.server import Reader, meaning
 from include.proofs.tables import equal, quoted
 
 HEADS = 200  # at most so many keys of a dataset are asked for by HEAD; listings tell of all of them
-STAYS = ("retain", "hold", "anonymise", "unlink")
+STAYS = ("retain", "hold", "deidentify", "unlink")
 COPIES = (CopyKind.LIVE, CopyKind.OBJECT_VERSION)
 _NOT_COUNTED = sql.SQL("SELECT")
 
@@ -320,7 +320,7 @@ def _records(looking: Looking, plan: Plan, dataset: Dataset) -> None:
     names = next(iter(looking.owned(dataset)))
     # A cut that takes the subject out of a record leaves nothing to find it by.
     unnamed = bool(dataset.cut and names[0] in dataset.cut.set)
-    staying = ("retain", "hold") if unnamed else ("retain", "hold", "anonymise", "unlink")
+    staying = ("retain", "hold") if unnamed else ("retain", "hold", "deidentify", "unlink")
     for copy in COPIES:
         if copy is not CopyKind.LIVE and not (_items(plan, dataset, copy) or seen[copy]):
             continue
@@ -328,7 +328,7 @@ def _records(looking: Looking, plan: Plan, dataset: Dataset) -> None:
         looking.note(
             "kept", dataset, copy, Rung.R0, stay, min(seen[copy], stay), "records that must stay are gone"
         )
-        if not _items(plan, dataset, copy, "erase", "anonymise", "unlink") and seen[copy] == stay:
+        if not _items(plan, dataset, copy, "erase", "deidentify", "unlink") and seen[copy] == stay:
             continue
         looking.note(
             "gone", dataset, copy, Rung.R2, stay, seen[copy],

@@ -37,6 +37,7 @@ RUNGS = {
 }
 FATES = {
     Disposition.ERASE: ("删除", "erased"),
+    Disposition.DEIDENTIFY: ("去标识化", "de-identified"),
     Disposition.ANONYMISE: ("匿名化", "anonymised"),
     Disposition.TRANSFER: ("移交", "transferred"),
     Disposition.UNLINK: ("切断关联", "unlinked"),
@@ -180,8 +181,9 @@ def _accounts(plan: Plan, titles: dict[str, str]) -> Iterable[_Account]:
 
 
 def _staying(plan: Plan) -> tuple[Line, ...]:
-    """What stays, the longest first: what has no date yet, then by date."""
-    stay = [x for x in plan.lines if x.items and not x.disposition.changes_data]
+    """What stays, and what is left of cut rows, which is personal still. Longest first: what has no date yet, then by date."""
+    cut = Disposition.DEIDENTIFY
+    stay = [x for x in plan.lines if x.items and (not x.disposition.changes_data or x.disposition is cut)]
     return tuple(sorted(stay, key=lambda x: (x.until is None, x.until or date.max, x.dataset), reverse=True))
 
 

@@ -186,7 +186,7 @@ def _rest(tables: Tables, dataset: Dataset, generated: Sequence[str]) -> sql.Com
     cut = {*(dataset.cut.set if dataset.cut else ()), *generated}
     cut |= {x.column for x in dataset.links if x.ownership is Ownership.ACCESS_ONLY and x.column}
     return sql.SQL(
-        "SELECT (CASE WHEN k.disposition IN ('anonymise', 'unlink') THEN to_jsonb(t) - {}::text[]"
+        "SELECT (CASE WHEN k.disposition IN ('deidentify', 'unlink') THEN to_jsonb(t) - {}::text[]"
         " ELSE to_jsonb(t) END)::text AS row FROM {} AS k JOIN {} AS t ON {} WHERE k.disposition <> 'erase'"
     ).format(
         sql.Literal(sorted(cut)),

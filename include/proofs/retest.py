@@ -58,7 +58,7 @@ def retest(catalogue: Catalogue, connections: Connections, release: Release) -> 
     if release.claims != "anonymised":
         return Retested(release.id, place, 0, None, 0, (), f"de-identified, so still personal: {release.why}")
     reader = Reader.of(connections, store.id, store.connection)
-    linked, grade = attacked(
+    linked = attacked(
         release,
         dataset,
         "people are singled out by what may be known of them, or a sensitive value of theirs is learned",
@@ -71,12 +71,12 @@ def retest(catalogue: Catalogue, connections: Connections, release: Release) -> 
         known += linkage.take_published(reader, dataset, release)
         came = linkage.attack(reader, dataset, release, known)
     except (CatalogueError, Refused) as error:
-        blind = tuple(q.unanswered(f"it could not be looked at: {error}") for q in (linked, grade))
-        return Retested(release.id, place, 0, None, 0, blind)
-    counts = {linked.id: came.singled_out + came.learned, grade.id: measured.grade(release)}
+        blind = linked.unanswered(f"it could not be looked at: {error}")
+        return Retested(release.id, place, 0, None, 0, (blind,))
+    counts = {linked.id: came.singled_out + came.learned}
     checks = (
         *ask(questions(catalogue, release), reader),
-        *judge(KIND, store.id, (linked, grade), counts),
+        *judge(KIND, store.id, (linked,), counts),
     )
     return Retested(release.id, place, measured.rows, measured, came.tries, checks)
 

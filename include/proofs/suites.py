@@ -12,7 +12,7 @@ Names of checks are stable, ``<what>.<dataset>``:
     frozen      what stays untouched, the person's alone, was not written since restricting  R0
     gone        not one of the rows that were to go is there                                 R2
     unlinkable  no hash on a chain can be computed again from what we keep                    R2
-    cut         what was anonymised or unlinked holds the declared constants, no link        R2
+    cut         what was de-identified or unlinked holds the declared constants, no link        R2
     fresh       no materialised view still shows what its tables no longer hold              R2
     replayed    every standby has replayed what the step did (``standbys``)                  R2
     beyond      a rung that its categories ask for and that no query can see: UNVERIFIED
@@ -33,7 +33,7 @@ from include.proofs.asking import Question, Questionnaire
 from include.proofs.server import Connection
 from include.proofs.tables import Tables, equal, part_name, quoted
 
-STAYS = (Disposition.RETAIN, Disposition.HOLD, Disposition.ANONYMISE, Disposition.UNLINK)
+STAYS = (Disposition.RETAIN, Disposition.HOLD, Disposition.DEIDENTIFY, Disposition.UNLINK)
 UNTOUCHED = (Disposition.RETAIN, Disposition.HOLD)
 QUERY_CAN_SEE = Rung.R2
 """The highest rung that a query can prove on PostgreSQL: dead tuples, WAL and backups are out of its sight."""
@@ -221,7 +221,7 @@ def _of(tables: Tables, plan: Plan, dataset: Dataset, alone: bool) -> Iterator[Q
             "frozen", Rung.R0, 0, _written_since(tables, dataset),
             "rows that must stay as they are were written after the restriction",
         )  # fmt: skip
-    if _items(lines, Disposition.ANONYMISE, Disposition.UNLINK):
+    if _items(lines, Disposition.DEIDENTIFY, Disposition.UNLINK):
         yield ask(
             "cut", Rung.R2, 0, _uncut(tables, dataset),
             "rows that were to be cut still hold what was to go from them",
@@ -354,7 +354,7 @@ def _uncut(tables: Tables, dataset: Dataset) -> sql.Composed:
             else "({} OR k.ownership = 'access_only') AND {}"
         ).format(
             sql.SQL(
-                "(k.disposition = 'anonymise' OR (k.disposition = 'unlink' AND k.ownership <> 'access_only'))"
+                "(k.disposition = 'deidentify' OR (k.disposition = 'unlink' AND k.ownership <> 'access_only'))"
             ),
             uncut,
         )
@@ -369,7 +369,7 @@ def _uncut(tables: Tables, dataset: Dataset) -> sql.Composed:
         )
     return sql.SQL("{} WHERE {} AND ({})").format(
         _joined(tables, dataset),
-        _disposed(Disposition.ANONYMISE, Disposition.UNLINK),
+        _disposed(Disposition.DEIDENTIFY, Disposition.UNLINK),
         sql.SQL(" OR ").join(wrong),
     )
 

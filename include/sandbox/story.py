@@ -30,7 +30,7 @@ def summary(plan: Plan) -> str:
 
 def went(plan: Plan, catalogue: Catalogue) -> Table:
     """A row for each kind of data of which something went: how many items, how, and why."""
-    table = _table("What went 已处理", ("items", 5), ("what it was", 50), ("how", 10), ("why", 48))
+    table = _table("What went 已处理", ("items", 5), ("what it was", 50), ("how", 12), ("why", 46))
     rows: dict[tuple[str, Disposition], list[Line]] = defaultdict(list)
     for line in plan.lines:
         if line.items and line.disposition.changes_data:
@@ -128,6 +128,8 @@ def _count(lines: Iterable[Line]) -> str:
 def _why_it_goes(catalogue: Catalogue, rule: str, lines: Sequence[Line]) -> str:
     declared = catalogue.rule(rule)
     first = declared.basis[0]
+    if ends := [x.until for x in lines if x.disposition is Disposition.DEIDENTIFY and x.until]:
+        return f"no law keeps its names any longer ({first.cite}); what is left is personal still, until {max(ends)}"
     if any(_NEEDED_BY in x.law for x in lines):
         return f"what names the person; a record that must stay still needs the rest ({_law(lines[0])})"
     if any(p.restrains_deletion for p in declared.periods):

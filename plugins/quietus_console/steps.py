@@ -147,7 +147,7 @@ def prove_baseline(case_no: str) -> str:
 
 @step(pool="disposals")
 def carry_out(case_no: str) -> int:
-    """Erase, anonymise, unlink: in one transaction per closed chunk, with its receipt."""
+    """Erase, de-identify, unlink: in one transaction per closed chunk, with its receipt."""
     return provers.carry_out(desk(), case_no, **now())
 
 
@@ -165,7 +165,7 @@ def prove_undeclared(case_no: str) -> str:
 
 @step
 def balance(case_no: str) -> int:
-    """located = erased + anonymised + transferred + unlinked + retained + held"""
+    """located = erased + deidentified + anonymised + transferred + unlinked + retained + held"""
     return len(verbs.balance(desk(), case_no, **now()))
 
 

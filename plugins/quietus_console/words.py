@@ -62,6 +62,7 @@ REQUESTERS: Mapping[Requester, Pair] = {
 }
 FATES: Mapping[Disposition, Pair] = {
     Disposition.ERASE: ("删除", "erased"),
+    Disposition.DEIDENTIFY: ("去标识化", "de-identified"),
     Disposition.ANONYMISE: ("匿名化", "anonymised"),
     Disposition.TRANSFER: ("移交", "transferred"),
     Disposition.UNLINK: ("切断关联", "unlinked"),
@@ -75,6 +76,7 @@ TRACKS: Mapping[UnitState, Pair] = {
     UnitState.DELETING_LIVE: ("删除中", "being deleted"),
     UnitState.DELETE_FAILED: ("删除失败", "deletion failed"),
     UnitState.LIVE_DELETED: ("已删除", "deleted"),
+    UnitState.DEIDENTIFIED: ("已去标识化（仍属个人信息）", "de-identified, personal still"),
     UnitState.ANONYMISED: ("已匿名化", "anonymised"),
     UnitState.TRANSFERRED: ("已移交", "transferred"),
     UnitState.BACKUP_PENDING: ("等待备份到期", "waits for its expiry"),

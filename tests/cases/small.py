@@ -28,6 +28,7 @@ from include.model.catalogue import (
     Dataset,
     Link,
     Period,
+    Proposal,
     Recipient,
     RecipientRole,
     RetentionRule,
@@ -71,12 +72,19 @@ RECEIVED = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 
 
 def rule(
-    id_: str, duration: str, kind: str, rank: LegalRank, cite: str, at_end: str = "erase"
+    id_: str, duration: str, kind: str, rank: LegalRank, cite: str, at_end: str = "erase", register: str = ""
 ) -> RetentionRule:
     basis = (Basis(cite=cite, rank=rank),)
     return RetentionRule(
         id=id_, title=id_, starts="as told", basis=basis, at_end=at_end, stays="nothing",
-        periods=(Period(duration=duration, kind=kind, basis=basis),),
+        periods=(
+            Period(duration=duration, kind=kind, basis=basis),
+            *(
+                (Period(name="register", duration=register, kind="ceiling", basis=basis, proposal=Proposal()),)
+                if register
+                else ()
+            ),
+        ),
     )  # fmt: skip
 
 
@@ -103,7 +111,7 @@ def catalogue(**changes) -> Catalogue:
             rule("RS-01", "P0D", "ceiling", law, "PIPL 47"),
             rule("RS-02", "P0D", "ceiling", law, "PIPL 19"),
             rule("RS-03", "P5Y", "both", law, "ESL 24"),
-            rule("RS-04", "P5Y", "both", law, "ESL 21", "anonymise"),
+            rule("RS-04", "P5Y", "both", law, "ESL 21", "deidentify", register="P20Y"),
             rule("RS-12", "P6M", "floor", law, "CSL 23(3)"),
             rule("RS-25", "P35D", "ceiling", LegalRank.COMPANY, "policy 11.2"),
         ),
@@ -121,7 +129,8 @@ def catalogue(**changes) -> Catalogue:
             table("account.session", "会话", (Bound(rule="RS-02"),), ("PI-008",)),
             table("ra.application", "证书申请", (Bound(rule="RS-03", start=Start(column="ended_on")),), ("PI-028",)),
             table("ca.certificate", "证书", (Bound(rule="RS-04", start=Start(column="ended_on")),), ("PI-029",),
-                  action="anonymise", cut=Cut(set={"c0": None})),
+                  action="deidentify",
+                  cut=Cut(set={"c0": None}, ends=Bound(rule="RS-04", period="register", start=Start(column="ended_on")))),
             table("web.log", "日志", (Bound(rule="RS-12", start=Start(column="at")),), ("PI-060",)),
             table("scan.image", "影像", (Bound(rule="RS-01"),), ("PI-004",)).model_copy(update={"store": "files"}),
         ),
@@ -239,6 +248,10 @@ class MemoryStore:
             until = last_day(start, floor.duration, floor.counting)
             if step.as_of <= until:
                 return line(Disposition.RETAIN, floor.law, until=until)
+        if p.ends is not None:
+            began = row.started if isinstance(row.started, date) else step.as_of
+            until = last_day(began, p.ends.duration, p.ends.counting)
+            return line(p.disposition, until=until) if step.as_of <= until else line(Disposition.ERASE)
         return line(p.disposition)
 
     def restrict(self, step: Step) -> Receipt:

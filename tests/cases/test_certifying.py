@@ -372,6 +372,13 @@ def test_a_reopened_case_is_certified_anew_with_what_it_did_before(house: House)
     verbs.close(house.w.desk, case_no, **on())
     final = house.certify(case_no)
     assert opened(final.person)["kind"] == opened(final.auditor)["kind"] == "final"
+    (line,) = [b for b in opened(final.auditor)["balance"] if b["dataset"] == "ca.certificate"]
+    assert (line["located"], line["deidentified"], line["anonymised"]) == (1, 1, 0)
+    for edition in (final.person, final.auditor):
+        (rest,) = of(opened(edition), "ca.certificate")
+        assert rest["disposition"] == "deidentify"
+        assert date.fromisoformat(rest["until"]) > TODAY, "personal still, and the law and the day are named"
+        assert "de-identified (PIPL 73(3)) until: company period RS-04/register" in rest["law"]
 
     house.w.main.rows["account.session"][9] = Row(LI)
     verbs.reopen(house.w.desk, case_no, because="probe_hit", **on())

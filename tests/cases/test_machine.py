@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from include.cases.guards import BEYOND_RECALL, Facts
+from include.cases.guards import BEYOND_RECALL, Facts, terminal
 from include.cases.machine import find, may, move, path, roll_up
 from include.cases.refusals import EVERYTHING, RefusalGround, refusal
 from include.cases.transitions import TABLE
@@ -43,7 +43,7 @@ SECTION_E: dict[int, set[tuple[str | None, str]]] = {
     18: {("restricted", "transferred")},
     19: {("case waiting", "case closed"), ("case refused", "case closed"), ("case id_failed", "case closed")},
     20: {("case closed", "case reopened")},
-    21: {("restricted", "anonymised")},
+    21: {("restricted", "anonymised")},  # what is only cut is no such end, and its edge says why
 }  # fmt: skip
 
 
@@ -83,7 +83,15 @@ def test_there_is_no_edge_from_received_to_processing() -> None:
 def test_facts_that_nobody_established_open_no_door_that_deletes_or_closes() -> None:
     blank = Facts(as_of=TODAY)
     for t in TABLE:
-        if t.target in (U.DELETING_LIVE, U.LIVE_DELETED, U.ANONYMISED, U.TRANSFERRED, C.CLOSED, C.ACTING):
+        if t.target in (
+            U.DELETING_LIVE,
+            U.LIVE_DELETED,
+            U.DEIDENTIFIED,
+            U.ANONYMISED,
+            U.TRANSFERRED,
+            C.CLOSED,
+            C.ACTING,
+        ):
             assert not may(t.source, t.target, blank), t
 
 
@@ -97,7 +105,7 @@ def test_nothing_is_processed_before_verification_except_on_our_own_initiative(
                   notice_written=True, hold_checked=True, period_checked=True, probe=Verdict.PASSED,
                   irreversible=True, refusal_complete=True)  # fmt: skip
     for source, target in [(C.ASSESSING, C.ACTING), (C.ASSESSING, C.REFUSED), (U.ACTIVE, U.RESTRICTED),
-                           (U.RESTRICTED, U.DELETING_LIVE), (U.RESTRICTED, U.ANONYMISED),
+                           (U.RESTRICTED, U.DELETING_LIVE), (U.RESTRICTED, U.ANONYMISED), (U.RESTRICTED, U.DEIDENTIFIED),
                            (U.ACTIVE, U.TP_NOTIFIED)]:  # fmt: skip
         if may(source, target, facts):
             assert matched or ours
@@ -124,9 +132,9 @@ def test_nothing_with_a_running_period_or_a_hold_is_deleted_and_it_goes_the_day_
 ) -> None:
     facts = Facts(as_of=TODAY, identity_matched=True, approved=True, period_checked=True, hold_checked=True,
                   until=until, clock_not_started=not started, hold=hold, probe=Verdict.PASSED,
-                  irreversible=True)  # fmt: skip
+                  irreversible=True, rest_ends=True)  # fmt: skip
     over = started and (until is None or until < TODAY)
-    for target in (U.DELETING_LIVE, U.ANONYMISED):
+    for target in (U.DELETING_LIVE, U.DEIDENTIFIED, U.ANONYMISED):
         assert may(U.RESTRICTED, target, facts) is (over and hold is None)
     assert may(U.RESTRICTED, U.RESTRICTED, facts) is not over
 
@@ -180,6 +188,15 @@ def test_nothing_counts_as_anonymised_before_it_is_shown_to_be_irreversible() ->
     with pytest.raises(Refused, match="it is not shown that nobody can be identified again"):
         move(U.RESTRICTED, U.ANONYMISED, known)
     assert move(U.RESTRICTED, U.ANONYMISED, replace(known, irreversible=True)).target is U.ANONYMISED
+
+
+def test_what_was_only_cut_is_deidentified_and_ends_only_if_what_is_left_does() -> None:
+    known = Facts(as_of=TODAY, identity_matched=True, approved=True, period_checked=True, hold_checked=True,
+                  probe=Verdict.PASSED)  # fmt: skip
+    with pytest.raises(Refused, match="nothing says when it goes"):
+        move(U.RESTRICTED, U.DEIDENTIFIED, known)
+    assert move(U.RESTRICTED, U.DEIDENTIFIED, replace(known, rest_ends=True)).target is U.DEIDENTIFIED
+    assert terminal((U.DEIDENTIFIED, U.LIVE_DELETED))
 
 
 def test_an_answer_without_its_proof_ends_no_track() -> None:
@@ -339,12 +356,12 @@ class Walk(RuleBasedStateMachine):
             before, target, self.facts(n, probe=probe, irreversible=irreversible)
         ):
             return
-        if target in (U.DELETING_LIVE, U.ANONYMISED):
+        if target in (U.DELETING_LIVE, U.DEIDENTIFIED, U.ANONYMISED):
             assert before in (U.RESTRICTED, U.DELETE_FAILED), "restricted before it is touched"
             assert self.holds[n] is None
             assert self.until[n] is None or self.until[n] < self.as_of
             self.changed_on[n] = self.as_of
-        if target in (U.LIVE_DELETED, U.ANONYMISED):
+        if target in (U.LIVE_DELETED, U.DEIDENTIFIED, U.ANONYMISED):
             assert probe is Verdict.PASSED
         if target is U.RESTRICTED and before is U.ACTIVE and self.first_touch_verified is None:
             self.first_touch_verified = self.matched or self.ours

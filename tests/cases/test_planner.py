@@ -46,7 +46,7 @@ def test_every_dataset_is_provided_for_with_its_rule_its_law_and_the_article_of_
     found = {p.dataset: p for p in provided().provisions}
     assert set(found) == {d.id for d in catalogue().datasets}
     assert found["account.account"].law == "PIPL 47; policy 1.4, 11.3"
-    assert found["ca.certificate"].disposition is D.ANONYMISE and found["ca.certificate"].cut is not None
+    assert found["ca.certificate"].disposition is D.DEIDENTIFY and found["ca.certificate"].cut is not None
     (floor,) = found["ra.application"].floors
     assert (floor.duration, floor.law, floor.start is not None) == ("P5Y", "ESL 24", True)
 
@@ -70,7 +70,7 @@ def test_a_ceiling_and_a_company_wish_never_restrain_deletion() -> None:
         (table("x.a", "x", (Bound(rule="RS-99"),), ()), "no_rule"),
         (table("x.a", "x", (Bound(rule="RS-01", period="other"),), ()), "no_rule"),
         (table("x.a", "x", (), ()), "no_rule"),
-        (table("x.a", "x", (Bound(rule="RS-04"),), (), action="anonymise"), "no_cut"),
+        (table("x.a", "x", (Bound(rule="RS-04"),), (), action="deidentify"), "no_cut"),
         (table("x.a", "x", (Bound(rule="RS-01"),), (),
                links=(Link(column="account_id", ownership=Ownership.ACCESS_ONLY),)), "not_theirs"),
         (table("x.a", "x", (Bound(rule="RS-01"), Bound(rule="RS-03")), ()), "empty_interval"),
@@ -300,7 +300,7 @@ def test_a_later_step_may_take_what_is_over_and_no_more() -> None:
     left = a_plan(
         line("web.log", D.RETAIN, 100, until=TODAY), line("web.log", D.RETAIN, 5, until=date(2030, 1, 1)),
         line("sign.contract", D.HOLD, 3, hold="HOLD-000001"), line("ra.application", D.RETAIN, 2, waits_for="x"),
-        line("account.account", D.ERASE, 50), line("ca.certificate", D.ANONYMISE, 40), code="1",
+        line("account.account", D.ERASE, 50), line("ca.certificate", D.DEIDENTIFY, 40), code="1",
     )  # fmt: skip
     stays = line("web.log", D.RETAIN, 5, until=date(2030, 1, 1))
     tomorrow = {"as_of": TODAY + timedelta(days=1)}
@@ -311,7 +311,9 @@ def test_a_later_step_may_take_what_is_over_and_no_more() -> None:
     assert places(line("web.log", D.ERASE, 100), stays, line("sign.contract", D.ERASE, 3),
                   line("ra.application", D.ERASE, 2)) == []  # fmt: skip
     assert places(line("web.log", D.ERASE, 120), stays) == [], "some more of what goes anyway"
-    assert places(line("ca.certificate", D.ANONYMISE, 40), stays) == [], "anonymised rows are located again"
+    assert places(line("ca.certificate", D.DEIDENTIFY, 40), stays) == [], (
+        "de-identified rows are located again"
+    )
     assert places(line("web.log", D.ERASE, 121), stays) == ["web.log (live)"]
     assert places(line("web.log", D.ERASE, 105)) == ["web.log (live)"], "what was to stay"
     assert places(line("account.account", D.ERASE, 21)) == ["account.account (live)"], "gone already"

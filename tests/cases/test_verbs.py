@@ -149,7 +149,7 @@ def test_a_cancellation_goes_its_whole_way_and_waits_in_data_for_what_the_law_ke
         assert {(u.dataset, u.until) for u in stays} == {
             ("ra.application", date(2029, 6, 30)), ("web.log", date(2027, 5, 1))
         }  # fmt: skip
-        assert ours["ca.certificate", 0, "PI-029"].state is UnitState.ANONYMISED
+        assert ours["ca.certificate", 0, "PI-029"].state is UnitState.DEIDENTIFIED
         assert ours["account.account", 0, "PI-004"].state is UnitState.LIVE_DELETED
         assert ours["account.account", 0, "PI-004"].rung_reached == 2
         horizon = {t["backup_set"]: t["horizon"] for t in epochs.of_case(conn, case_no)}

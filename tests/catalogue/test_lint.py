@@ -269,14 +269,47 @@ CASES: dict[str, tuple[str, str, str, str]] = {
     ),
     "no cut": (
         "datasets/cert.yaml",
-        "  cut: {set: {subject_dn: null}}\n",
+        """  cut:
+    set: {subject_dn: null}
+    ends: {rule: RS-04, period: register, start: {column: at}}
+""",
         "",
-        "nothing says how to anonymise it",
+        "nothing says how to deidentify it",
+    ),
+    "what is left has no end": (
+        "datasets/cert.yaml",
+        "    ends: {rule: RS-04, period: register, start: {column: revoked_at}}\n",
+        "",
+        "nothing says when what is left of it goes",
+    ),
+    "what is left ends by nothing": (
+        "datasets/cert.yaml",
+        "period: register, start: {column: at}",
+        "period: main, start: {column: at}",
+        "RS-04/main is no ceiling",
+    ),
+    "what is left starts with the account": (
+        "datasets/cert.yaml",
+        "period: register, start: {column: at}",
+        "period: register",
+        "does not start from a column of the row",
+    ),
+    "what is left starts by what is cut": (
+        "datasets/cert.yaml",
+        "set: {reason: unspecified}",
+        "set: {reason: unspecified, revoked_at: null}",
+        "'revoked_at' is cut, so that nothing says when it began",
+    ),
+    "what is left of what is erased": (
+        "datasets/account.yaml",
+        "cut: {set: {user_name: null, country: null, last_login_at: null}}",
+        "cut: {set: {user_name: null, country: null}, ends: {rule: RS-01, start: {column: last_login_at}}}",
+        "a cut row of it goes with the last that needs it",
     ),
     "less than the rule": (
         "datasets/usage.yaml",
         "title: Devices\n",
-        "title: Devices\n  action: anonymise\n  cut: {set: {os_version: null}}\n",
+        "title: Devices\n  action: deidentify\n  cut: {set: {os_version: null}}\n",
         "RS-13 ends in: erase",
     ),
     "another's link uncut": (

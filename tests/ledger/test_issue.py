@@ -142,7 +142,7 @@ def test_what_is_kept_for_a_confidential_hold_is_told_as_if_it_were_not(desk: De
     more = {"kept_for": "HOLD-000002", "confidential": True}
     until = date(2031, 11, 24)
     rest = tuple(g for g in draft().groups if g.dataset not in (CONTRACT, PROFILE))
-    cut = making.group(PROFILE, "PI-001", Disposition.ANONYMISE, 1)
+    cut = making.group(PROFILE, "PI-001", Disposition.DEIDENTIFY, 1)
     alone = {"law": "CPL 54; needed by mail.letter", "waits_for": "HOLD-000002", **more}
     kept = making.group(CONTRACT, "PI-030", making.RETAIN, 1, until=until)
     of = draft(groups=(
@@ -160,7 +160,7 @@ def test_what_is_kept_for_a_confidential_hold_is_told_as_if_it_were_not(desk: De
         if g["dataset"] in (CONTRACT, PROFILE)
     ]
     assert ours == [
-        (PROFILE, "anonymise", 3, None, "PIPL 47", None, None),
+        (PROFILE, "deidentify", 3, None, "PIPL 47", None, None),
         (CONTRACT, "retain", 4, "2031-11-24", "ESL 24", None, None),
     ]
     assert next(b for b in person["balance"] if b["dataset"] == CONTRACT)["located"] == 4

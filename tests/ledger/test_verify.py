@@ -26,10 +26,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.ledger import merkle, verify
-from include.ledger.certificate import Edition
+from include.ledger.certificate import Draft, Edition, Kind
 from include.ledger.checkpoint import Checkpoint, Succession
 from include.model.flow import Evidence
-from include.model.words import Rung, Verdict
+from include.model.words import Disposition, Rung, Verdict
 from tests.ledger.making import (
     CASE,
     CONTRACT,
@@ -46,6 +46,7 @@ from tests.ledger.making import (
     all_evidence,
     draft,
     evidence,
+    group,
     leaf,
     nothing_stays,
     passed,
@@ -81,6 +82,34 @@ def test_an_honest_certificate_verifies_and_says_what_it_is_about(edition: Editi
 def test_a_final_certificate_verifies_when_nothing_is_pending() -> None:
     for edition in Edition:
         assert problems(payload(edition, of=nothing_stays())) == []
+
+
+def test_what_was_cut_has_a_last_day_before_a_certificate_is_final() -> None:
+    """What is left is personal still: a final certificate says until when, and nobody calls it anonymous."""
+    whole = nothing_stays().groups
+    until = date(2046, 11, 24)
+
+    def cut(**more: Any) -> Draft:
+        rest = group(CONTRACT, "PI-030", Disposition.DEIDENTIFY, 1, **more)
+        groups = (*(g for g in whole if g.dataset != CONTRACT), rest)
+        return draft(kind=Kind.FINAL, pending=(), groups=groups)
+
+    for edition in Edition:
+        report = verify.verify(sign(payload(edition, of=cut(until=until))), PEM)
+        assert report.problems == []
+        assert report.said["de-identified"].endswith("kept until 2046-11-24")
+    assert "nothing says until when, but the certificate says it is final" in only(
+        problems(payload(of=cut()))
+    )
+    anonymous = problems(payload(of=cut(until=until, rung_reached=Rung.R10)))
+    assert any("it is de-identified, and claims R10" in p for p in anonymous)
+
+
+def test_nothing_is_called_anonymised_that_nobody_measured() -> None:
+    groups = (*(g for g in nothing_stays().groups if g.dataset != CONTRACT),
+              group(CONTRACT, "PI-030", Disposition.ANONYMISE, 1))  # fmt: skip
+    found = problems(payload(of=draft(kind=Kind.FINAL, pending=(), groups=groups)))
+    assert "the policy asks for R10; it asks for R2" in only(found)
 
 
 # --- every byte counts --------------------------------------------------------------------------
@@ -511,7 +540,15 @@ def test_the_rungs_that_the_policy_asks_for_are_those_of_every_case_under_it() -
     assert "with the rungs that the policy asks for is not among the entries given" in problems(easier)[-1]
 
 
-@pytest.mark.parametrize(("n", "since"), [(1, "2026-12-01T03:00:00Z"), (2, "2027-01-01T00:00:00Z")])
+@pytest.mark.parametrize(
+    ("n", "since"),
+    [
+        (1, "2026-12-01T03:00:00Z"),
+        (2, "2027-01-01T00:00:00Z"),
+        (3, "2027-02-01T00:00:00Z"),
+        (4, "2027-03-01T00:00:00Z"),
+    ],
+)
 def test_an_earlier_format_cannot_be_used_to_say_less(n: int, since: str) -> None:
     made = json.loads(
         base64.b64decode(json.loads((VECTORS / f"v{n}" / "auditor.json").read_bytes())["payload"])
@@ -520,7 +557,7 @@ def test_an_earlier_format_cannot_be_used_to_say_less(n: int, since: str) -> Non
     assert only(problems(made)) == (
         f"the certificate is in the format quietus-certificate/{n}, which was given up before it was made"
     )
-    made["format"] = "quietus-certificate/4"
+    made["format"] = "quietus-certificate/5"
     assert problems(made)
 
 

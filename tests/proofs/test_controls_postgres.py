@@ -23,7 +23,7 @@ from tests.stores.postgres import making
 from tests.stores.postgres.making import Company, Fixed, own, shop_provisions, step
 
 ME = "A2"
-STAYING = (Disposition.RETAIN, Disposition.ANONYMISE, Disposition.UNLINK)
+STAYING = (Disposition.RETAIN, Disposition.DEIDENTIFY, Disposition.UNLINK)
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +278,7 @@ def test_a_value_that_was_cut_is_there_again(shop: Company, plant: Planter) -> N
     plant.past_everything(
         table,
         f"UPDATE {table} AS t SET {column} = '{value}' FROM {key} AS k"
-        " WHERE t.id = k.id AND k.disposition IN ('anonymise', 'unlink')",
+        " WHERE t.id = k.id AND k.disposition IN ('deidentify', 'unlink')",
     )
     assert f"cut.{table}" in failed(gone(shop, it, plan))
 

@@ -42,7 +42,7 @@ def test_a_sound_set_passes_every_year_and_says_no_value(years_later: Company) -
     assert (found.verdict, found.wrong) == (Verdict.PASSED, ())
     assert found.measured is not None and found.measured.k >= ORDERED.k and found.tries > 20
     assert {c.name.partition(".")[0] for c in found.checks} == {
-        "k", "l", "t", "rare", "identifiers", "pseudonyms", "linkage", "grade",
+        "k", "l", "t", "rare", "identifiers", "pseudonyms", "linkage",
     }  # fmt: skip
     assert not any(town in repr(found) for town in (*releasing.TOWNS, "Guangdong", "flu"))
 
@@ -50,7 +50,7 @@ def test_a_sound_set_passes_every_year_and_says_no_value(years_later: Company) -
 @pytest.mark.parametrize(
     ("rows", "names"),
     [
-        ([("1990-03", "Futian", "[0, 10)", "flu")], {"k", "l", "linkage", "grade"}),
+        ([("1990-03", "Futian", "[0, 10)", "flu")], {"k", "l", "linkage"}),
         ([("1990", "North", "[0, 50)", "gout")] * 8, {"l", "t", "linkage"}),
         ([("1990", "North", "[0, 50)", i) for i in ("flu", "cough", "gout", "leprosy")], {"rare", "linkage"}),
     ],
@@ -92,7 +92,7 @@ def test_what_is_only_deidentified_is_never_tried_and_never_called_anonymous(new
 def test_a_set_that_cannot_be_read_is_unverified_and_never_passed(years_later: Company) -> None:
     years_later.sql("DROP TABLE stat.released")
     found = tried(years_later)
-    assert found.verdict is Verdict.UNVERIFIED and failed(found) == {"linkage", "grade"}
+    assert found.verdict is Verdict.UNVERIFIED and failed(found) == {"linkage"}
 
 
 def test_statistics_that_count_too_few_are_found(years_later: Company) -> None:

@@ -24,8 +24,8 @@ from tests.sandbox.leaving import CATALOGUE, TODAY, House, Left, Snapshot
 pytestmark = pytest.mark.slow
 PEOPLE = 60
 IN_FIVE_YEARS = date(2031, 11, 24)
-ERASE, ANONYMISE, UNLINK, RETAIN = (
-    Disposition.ERASE, Disposition.ANONYMISE, Disposition.UNLINK, Disposition.RETAIN,
+ERASE, DEIDENTIFY, UNLINK, RETAIN = (
+    Disposition.ERASE, Disposition.DEIDENTIFY, Disposition.UNLINK, Disposition.RETAIN,
 )  # fmt: skip
 VETTING = ("ra.application", "ra.id_card", "ra.image", "ra.match_result")
 
@@ -173,9 +173,16 @@ def expired_last_month(house: House, left: Left) -> None:
 def expired_six_years(house: House, left: Left) -> None:
     for dataset in VETTING:
         assert fates(left, dataset) == {ERASE}, dataset
-    assert fates(left, "cert.certificate") == {ANONYMISE}
+    assert fates(left, "cert.certificate") == {DEIDENTIFY}
     rows = house.of("expired_six_years", left.after, "cert.certificate").values()
     assert len(rows) == 2 and not [r for r in rows if "CN=" in r or left.account in r]
+    for dataset in (
+        "cert.certificate",
+        "cert.issuance_log",
+    ):  # personal still, so there is a day on which it goes
+        cut = [x for x in left.plan.lines_of(dataset) if x.disposition is DEIDENTIFY]
+        assert cut and all(x.until is not None and x.until > TODAY for x in cut)
+        assert all("company period RS-04/register" in x.law for x in cut)
 
 
 def same_phone_a(house: House, left: Left) -> None:

@@ -28,7 +28,7 @@ def plan(*lines: Line) -> Plan:
 
 
 PLAN = plan(
-    line("account.account", "RS-01", 1, Disposition.ANONYMISE, "PIPL 56; NDSMR 12; needed by account.consent"),
+    line("account.account", "RS-01", 1, Disposition.DEIDENTIFY, "PIPL 56; NDSMR 12; needed by account.consent"),
     line("account.person", "RS-01", 1, Disposition.ERASE, "PIPL 47(1)(1), (3); NDSMR 24; ECL 24; policy 1.4, 11.3"),
     line("account.session", "RS-02", 3, Disposition.ERASE, "PIPL 19; PIPL 47; policy 1.4, 11.3"),
     line("usage.access_log", "RS-12", 7, Disposition.ERASE, "Cybersecurity Law 23(3); policy 1.4, 11.3"),
@@ -54,16 +54,16 @@ def told(plan: Plan) -> str:
 
 
 SAMPLE = """\
-28 items were found: 11 erased, 1 anonymised, 15 retained, 1 held.
+28 items were found: 11 erased, 1 deidentified, 15 retained, 1 held.
 What went 已处理
-items what it was                                        how        why
-    1 Account profile (registration data)                erased     deleted unasked when the purpose is achieved or
-                                                                    consent withdrawn (PIPL 47(1)(1), (3))
-    3 Password hashes, one-time codes, sessions, tokens  erased     the shortest time that is necessary (PIPL 19)
-    7 Network logs: time, pages, IP, logs of partners    erased     no law keeps it any longer (Cybersecurity Law
-                                                                    23(3))
-    1 Account profile (registration data)                anonymised what names the person; a record that must stay
-                                                                    still needs the rest (PIPL 56; NDSMR 12)
+items what it was                                        how          why
+    1 Account profile (registration data)                erased       deleted unasked when the purpose is achieved
+                                                                      or consent withdrawn (PIPL 47(1)(1), (3))
+    3 Password hashes, one-time codes, sessions, tokens  erased       the shortest time that is necessary (PIPL 19)
+    7 Network logs: time, pages, IP, logs of partners    erased       no law keeps it any longer (Cybersecurity Law
+                                                                      23(3))
+    1 Account profile (registration data)                deidentified what names the person; a record that must stay
+                                                                      still needs the rest (PIPL 56; NDSMR 12)
 What stays, restricted 保留
 items until                    on which law                             what it is
     5 2027-02-03 to 2027-05-01 Cybersecurity Law 23(3): network logs    5 Network logs, by month

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from include.cases.planner import rest_of, what_ends_the_rest
 from include.cases.retention.due import look_at
 from include.cases.retention.fates import by_days, by_hours
 from include.cases.retention.held import HeldPeople
-from include.cases.retention.limits import binds, bounded, question
+from include.cases.retention.limits import binds, bounded, ends, question
 from include.cases.retention.records import aging
 from include.model.catalogue import Catalogue, Dataset
 from include.model.errors import BooksDoNotBalance, QuietusError
@@ -120,4 +121,8 @@ class Asking:
                 f"the store calls {said[-1]} items due that are {stands.value}", about=look.dataset.id,
                 next_step="this is a fault of the query; report it; nothing was disposed of",
             )  # fmt: skip
-        return by_days(it.ended_by)
+        rule, cites = by_days(it.ended_by)
+        rest = of[-1] if of[-1].rest and not clocks[-1].applies else None
+        if rest is not None and ((last := ends(rest.period, clocks[-1])) is None or last >= self.as_of):
+            cites += what_ends_the_rest(rest_of(self.catalogue, look.dataset))
+        return rule, cites

@@ -22,19 +22,23 @@ DAY = timedelta(days=1)
 
 
 class Bind(Flow):
-    """A bind of a dataset with its period."""
+    """A bind of a dataset with its period. ``rest``: it is that of what is left of cut rows, and of nothing else."""
 
     bound: Bound
     period: Period
+    rest: bool = False
 
 
 def binds(catalogue: Catalogue, dataset: Dataset) -> Iterator[Bind]:
-    """Its binds, each with its period. Raises CatalogueError for one that is not declared, or for a dataset without any."""
+    """Its binds, each with its period; that of what is left of cut rows last.
+
+    Raises CatalogueError for one that is not declared, or for a dataset without any.
+    """
     if not dataset.binds:
         raise CatalogueError(
             "no retention rule binds it", about=dataset.id, next_step="bind a rule in the catalogue"
         )
-    for bound in dataset.binds:
+    for bound in dataset.all_binds:
         try:
             found = next(p for p in catalogue.rule(bound.rule).periods if p.name == bound.period)
         except (KeyError, StopIteration):
@@ -42,7 +46,7 @@ def binds(catalogue: Catalogue, dataset: Dataset) -> Iterator[Bind]:
                 f"it is bound to {bound.rule}/{bound.period}, which is not declared", about=dataset.id,
                 next_step="correct the bind in the catalogue",
             ) from None  # fmt: skip
-        yield Bind(bound=bound, period=found)
+        yield Bind(bound=bound, period=found, rest=dataset.cut is not None and bound is dataset.cut.ends)
 
 
 def limit(bind: Bind, as_of: date) -> Limit:
@@ -53,7 +57,7 @@ def limit(bind: Bind, as_of: date) -> Limit:
         rule=bind.bound.rule, period=period.name, kind=period.kind, start=bind.bound.start, minutes=minutes,
         over=newest_over(period, as_of), restrains=period.restrains_deletion, statutory=period.statutory_end,
         law="; ".join(b.cite for b in period.basis), company=period.proposal is not None,
-        gives_way=bind.bound.gives_way,
+        gives_way=bind.bound.gives_way, rest=bind.rest,
     )  # fmt: skip
 
 

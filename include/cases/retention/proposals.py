@@ -11,7 +11,7 @@ SANDBOX = "sandbox"  # a plain connection that only a sandbox declares
 
 def unowned(catalogue: Catalogue) -> tuple[str, ...]:
     """``RS-nn/period`` of each bound company period without an owner or a day of approval."""
-    bound = {(b.rule, b.period) for d in catalogue.datasets for b in d.binds}
+    bound = {(b.rule, b.period) for d in catalogue.datasets for b in d.all_binds}
     return tuple(
         f"{rule.id}/{p.name}"
         for rule in catalogue.rules

@@ -106,7 +106,8 @@ def _other(then: Catalogue, dataset: Dataset) -> Dataset:
 def _started_by(bind: Bind) -> str:
     """What a clock is: where it starts, and the part of a day that was added to it."""
     start = bind.bound.start
-    return f"{split(bind.period)[0]} {start.model_dump_json() if start is not None else 'the account'}"
+    of = "what is left, " if bind.rest else ""
+    return f"{of}{split(bind.period)[0]} {start.model_dump_json() if start is not None else 'the account'}"
 
 
 def _resolved(then: Catalogue, dataset: Dataset, clocks: dict[str, Clock]) -> Iterator[Bounded]:

@@ -1,4 +1,4 @@
-"""What anonymising and unlinking set in a row, and whether a foreign key still holds afterwards."""
+"""What de-identifying and unlinking set in a row, and whether a foreign key still holds afterwards."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def changes(
     """
     constants = {c: (NULL if v is None else sql.Literal(v)) for c, v in cut.set.items()} if cut else {}
     whole = Change(
-        sql.SQL("k.disposition = 'anonymise' OR (k.disposition = 'unlink' AND k.ownership <> 'access_only')"),
+        sql.SQL(
+            "k.disposition = 'deidentify' OR (k.disposition = 'unlink' AND k.ownership <> 'access_only')"
+        ),
         dict(constants),
     )
     if not people:

@@ -3,7 +3,7 @@
 Erasing a certificate's application while the certificate must stay would break the foreign key (or, with ON
 DELETE CASCADE, erase the certificate with it). So, child tables first, every parent row to be erased that a
 staying row refers to is kept for as long as that row: RETAIN with its law and date, or, if the dataset declares
-a ``cut``, ANONYMISE: kept as a key only. A child that stays may be one that this step did not locate at all,
+a ``cut``, DEIDENTIFY: kept as a key only. A child that stays may be one that this step did not locate at all,
 being somebody else's or a departed owner's.
 
 A hold on a child is another matter than the child's law and date: it may be confidential, and it may be released
@@ -97,7 +97,7 @@ def _keep(
             not_self=sql.SQL("AND NOT ({})").format(same_key("ct", "pt", parent))
             if child.id == parent.id
             else sql.SQL(""),
-            kept=sql.Literal((Disposition.ANONYMISE if cut else Disposition.RETAIN).value),
+            kept=sql.Literal((Disposition.DEIDENTIFY if cut else Disposition.RETAIN).value),
             dated=sql.SQL("NULL") if cut else sql.SQL("n.until"),
             waiting=sql.SQL("NULL") if cut else sql.SQL("n.waits_for"),
             rule=sql.Literal(judging.provisions[parent.id].rule),
@@ -146,11 +146,12 @@ def _stays(area: Area, key: ForeignKey, child: Dataset, judging: Judging) -> sql
 # A located child that only a hold keeps: held itself, kept for a held row, or cut instead of erased for one. (A row
 # that is cut for another need as well notes no hold.)
 _ONLY_HELD = sql.SQL(
-    "coalesce(k.hold IS NOT NULL AND (k.disposition IN ('hold', 'anonymise') OR k.waits_for = k.hold), false)"
+    "coalesce(k.hold IS NOT NULL AND (k.disposition IN ('hold', 'deidentify') OR k.waits_for = k.hold), false)"
 )
 
 # The latest need wins, and any before one that is a hold only; one without a date outlasts all. A kept child that
-# is itself ``anonymise`` or ``unlink`` has no date of its own: the parent waits for that row. The order is total,
+# is itself ``deidentify`` or ``unlink`` has a date of its own only where what is left of it has an end; without one the parent
+# waits for that row. The order is total,
 # or the disposal could word a fate otherwise than the plan did, and call it a drift. ``up`` is only ever moved to a
 # later fate, and notes a hold once, so the repetition over circles ends.
 _KEEP = sql.SQL("""
@@ -158,8 +159,8 @@ UPDATE {keys} AS up
    SET disposition = CASE WHEN n.decides AND up.disposition = 'erase' THEN {kept} ELSE up.disposition END,
        rule = CASE WHEN n.decides THEN n.rule ELSE up.rule END,
        law = CASE WHEN NOT n.decides THEN up.law
-                  WHEN n.only_held AND {kept} = 'anonymise' THEN {cut_law} ELSE n.law END,
-       hold = CASE WHEN up.disposition <> 'retain' AND {kept} = 'anonymise' AND NOT n.only_held THEN NULL
+                  WHEN n.only_held AND {kept} = 'deidentify' THEN {cut_law} ELSE n.law END,
+       hold = CASE WHEN up.disposition <> 'retain' AND {kept} = 'deidentify' AND NOT n.only_held THEN NULL
                    ELSE coalesce(up.hold, n.hold) END,
        until = CASE WHEN NOT n.decides THEN up.until WHEN up.disposition <> 'retain' THEN {dated} ELSE n.until END,
        waits_for = CASE WHEN NOT n.decides THEN up.waits_for
@@ -168,7 +169,7 @@ UPDATE {keys} AS up
                    f.was_only_held OR (f.was_until IS NOT NULL AND (f.until IS NULL OR f.until > f.was_until))
                )) AS decides
           FROM (SELECT DISTINCT ON ({pk}) {pk}, p.disposition AS fate, p.until AS was_until,
-                       coalesce(p.disposition = 'anonymise' OR p.waits_for = p.hold, false) AS was_only_held,
+                       coalesce(p.disposition = 'deidentify' OR p.waits_for = p.hold, false) AS was_only_held,
                        p.hold AS was_hold,
                        {only_held} AS only_held, {held_for} AS hold,
                        coalesce(k.rule, {rule}) AS rule,
@@ -184,7 +185,7 @@ UPDATE {keys} AS up
                   JOIN {child} AS ct ON {refers} {not_self}
                   LEFT JOIN {children} AS k ON {k_ct}
                  WHERE (p.disposition IN ('erase', 'retain')
-                        OR (p.disposition = 'anonymise' AND p.hold IS NOT NULL))
+                        OR (p.disposition = 'deidentify' AND p.hold IS NOT NULL))
                    AND ({first} IS NULL OR ({stays}))
                  ORDER BY {pk}, only_held, k.until DESC NULLS FIRST, k.rule NULLS LAST, k.law, k.waits_for,
                           k.hold) AS f) AS n

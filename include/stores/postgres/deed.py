@@ -80,7 +80,7 @@ class Deed:
     ) -> tuple[dict[str, dict[str, int]], dict[str, int], dict[str, int]]:
         """Per dataset: what the receipt will say, how many rows will really be updated, how many deleted.
 
-        A row that was anonymised by an earlier step counts as anonymised but needs no update.
+        A row that was cut by an earlier step counts as de-identified but needs no update.
         """
         counts: dict[str, dict[str, int]] = {}
         deletes: dict[str, int] = {}
@@ -95,7 +95,7 @@ class Deed:
         cut = [
             (dataset, self.judging.provisions[dataset.id].cut)
             for dataset in self.datasets
-            if {Disposition.ANONYMISE.past, Disposition.UNLINK.past} & counts.get(dataset.id, {}).keys()
+            if {Disposition.DEIDENTIFY.past, Disposition.UNLINK.past} & counts.get(dataset.id, {}).keys()
         ]
         updates = differing(connection, cut)
         return counts, updates, deletes

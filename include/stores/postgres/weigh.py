@@ -134,6 +134,8 @@ def weigh_dataset(
     return rows
 
 
+MAY_STAY = ("retain", "deidentify")
+"""Fates of which the row, or what is left of it, stays until a day or for something."""
 FATE = ("disposition", "rule", "law", "until", "waits_for", "hold")
 
 
@@ -149,7 +151,7 @@ def _waits(provision: Provision) -> str | None:
 def _simple(dataset: Dataset, provision: Provision, live: Live) -> bool:
     if provision.reaches is not None:
         return provision.reaches.only is None
-    return not provision.floors and not provision.holds and not can_be_outside(dataset)
+    return not (provision.floors or provision.holds or provision.ends or can_be_outside(dataset))
 
 
 def _fates(
@@ -163,7 +165,7 @@ def _fates(
     columns: list[sql.Composable] = []
     source: sql.Composable = sql.SQL("{} AS k").format(area.table(dataset.id))
     reaches = provision.reaches
-    if reaches is not None or any(f.start is not None for f in provision.floors):
+    if reaches is not None or provision.ends or any(f.start is not None for f in provision.floors):
         source = sql.SQL("{} LEFT JOIN {} AS t ON {}").format(
             source, name(dataset.address), same_key("t", "k", dataset)
         )
@@ -198,6 +200,8 @@ def _fates(
     latest: sql.Composable = (
         sql.SQL("greatest({})").format(sql.SQL(", ").join(ends)) if ends else sql.SQL("NULL::date")
     )
+    rest, rest_until, rest_waits = _rest(live, dataset, provision, judging)
+    columns.append(sql.SQL('{} AS "#rest"').format(rest))
     columns.append(sql.SQL('{} AS "#beyond"').format(_beyond(live, dataset, reaches)))
     inner = sql.SQL("SELECT k.*{} FROM {}").format(
         sql.SQL("").join(sql.SQL(", ") + c for c in columns), source
@@ -220,7 +224,7 @@ def _fates(
         floor: sql.Composable,
         shared: object,
         access: object,
-        else_: object,
+        else_: sql.Composable,
         beyond: object,
     ) -> sql.Composed:
         return sql.SQL(
@@ -233,22 +237,32 @@ def _fates(
             outside,
             sql.Literal(shared),
             sql.Literal(access),
-            sql.Literal(else_),
+            else_,
         )
 
     keep = sql.Literal(Disposition.RETAIN.value)
+    goes: sql.Composable = sql.Literal(p.disposition.value)
+    if p.ends is not None:  # past the end of what would be left nothing is left
+        goes = sql.SQL("CASE WHEN f.\"#rest\" < {}::date THEN 'erase' ELSE {} END").format(
+            sql.Literal(judging.as_of), goes
+        )
     fates = [
-        choose(sql.Literal(Disposition.HOLD.value), keep, "retain", "unlink", p.disposition.value, "retain"),
-        choose(sql.Literal(p.rule), pick(rules), p.rule, p.rule, p.rule, p.rule),
+        choose(sql.Literal(Disposition.HOLD.value), keep, "retain", "unlink", goes, "retain"),
+        choose(sql.Literal(p.rule), pick(rules), p.rule, p.rule, sql.Literal(p.rule), p.rule),
         choose(
-            _of_hold(provision, "law"), pick(laws), judging.shared_law, p.law, p.law, reaches and reaches.law
+            _of_hold(provision, "law"),
+            pick(laws),
+            judging.shared_law,
+            p.law,
+            sql.Literal(p.law),
+            reaches and reaches.law,
         ),
         choose(
             sql.SQL("NULL"),
             sql.SQL('CASE WHEN f."#latest" < \'infinity\' THEN f."#latest" END'),
             None,
             None,
-            None,
+            rest_until,
             None,
         ),
         choose(
@@ -256,10 +270,10 @@ def _fates(
             sql.SQL("CASE WHEN f.\"#latest\" = 'infinity' THEN {} END").format(pick(waits)),
             LAST_OWNER,
             None,
-            _waits(p),
+            rest_waits,
             NOT_REACHED,
         ),
-        choose(_of_hold(provision, "hold"), sql.SQL("NULL"), None, None, None, None),
+        choose(_of_hold(provision, "hold"), sql.SQL("NULL"), None, None, sql.SQL("NULL"), None),
     ]
     kept = [*_SURVEYED_BEFORE, *dataset.key, *_SURVEYED_AFTER]
     return sql.SQL(
@@ -273,6 +287,22 @@ def _fates(
         latest=latest,
         held=held,
         inner=inner,
+    )
+
+
+def _rest(
+    live: Live, dataset: Dataset, provision: Provision, judging: Judging
+) -> tuple[sql.Composable, sql.Composable, sql.Composable]:
+    """Of what is left of a row ``t`` once it is cut: its last day; and of a row ``f`` with that as "#rest", what its line says:
+    until when it stays, or what that waits for."""
+    ends = provision.ends
+    if ends is None or ends.start is None or ends.start.column is None:
+        return sql.SQL("NULL::date"), sql.SQL("NULL"), sql.Literal(_waits(provision))
+    column = column_of(live, dataset, ends.start.column)
+    return (
+        periods.until(ends, name("t", column.name), column.kind),
+        sql.SQL('CASE WHEN f."#rest" >= {}::date THEN f."#rest" END').format(sql.Literal(judging.as_of)),
+        sql.SQL('CASE WHEN f."#rest" IS NULL THEN {} END').format(sql.Literal(f"{dataset.id}.{column.name}")),
     )
 
 
@@ -379,7 +409,8 @@ def lines(connection: Connection, area: Area, datasets: Sequence[Dataset], about
             or rule is None
             or law is None
             or (disposition == "hold" and hold is None)
-            or (disposition == "retain") != (until is not None or waits_for is not None)
+            or (disposition == "retain" and until is None and waits_for is None)
+            or (disposition not in MAY_STAY and (until is not None or waits_for is not None))
         ):
             raise BooksDoNotBalance(
                 f"{items} items were weighed without a whole disposition",

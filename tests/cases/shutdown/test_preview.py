@@ -55,8 +55,9 @@ LONG_AGO, LATELY = date(2015, 1, 1), date(2026, 6, 1)
             (LONG_AGO, None, "-"),
             ("erase", "RS-03/main"),
         ),  # its time is over: it does not go
-        ("cert.certificate", (LATELY,), ("transfer", "RS-04/main")),
-        ("cert.certificate", (LONG_AGO,), ("anonymise", "RS-04/main")),
+        ("cert.certificate", (LATELY, "-"), ("transfer", "RS-04/main")),
+        ("cert.certificate", (LONG_AGO, "-"), ("erase", "RS-04/main")),  # cutting is not enough any more
+        ("cert.certificate", ("-", LONG_AGO), ("erase", "RS-04/register")),  # was cut before
         ("sign.signature", (LATELY,), ("transfer", "RS-10/main")),
         ("billing.invoice", (LATELY, LATELY), ("retain", "RS-17/tax")),
         ("usage.access_log", (LATELY, LATELY), ("erase", "RS-12/cap")),

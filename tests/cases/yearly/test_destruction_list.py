@@ -96,7 +96,7 @@ def test_everything_that_was_destroyed_is_a_line_with_its_rule_its_proof_and_who
     data = {(x.name, x.how): x for x in found if x.what == "data"}
     assert {k: x.items for k, x in data.items()} == {
         ("account.account", "erased"): 1, ("account.session", "erased"): 2, ("ra.application", "erased"): 1,
-        ("ca.certificate", "anonymised"): 1, ("web.log", "erased"): 1, ("scan.image", "erased"): 1,
+        ("ca.certificate", "deidentified"): 1, ("web.log", "erased"): 1, ("scan.image", "erased"): 1,
     }  # fmt: skip
     line = data["ra.application", "erased"]
     assert (line.rule, line.proved, line.by, line.approved_by) == ("RS-03", "R2", ROBOT, BOSS)

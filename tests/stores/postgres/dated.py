@@ -77,6 +77,13 @@ UPDATE cert.certificate SET not_after = '2021-11-23 12:00:00+08', revoked_at = N
 UPDATE account.account SET cancelled_at = '2026-10-01 12:00:00+08'
  WHERE account_id IN (SELECT account_id FROM sign.contract_party WHERE contract_id IN
                        (SELECT contract_id FROM sign.chain_anchor WHERE contract_id IS NOT NULL ORDER BY 1 LIMIT 5));
+-- What is left of certificates whose law is long over: the last day yesterday, and today; and one that nobody cut in time.
+INSERT INTO cert.certificate (serial, account_id, subject_dn, der, der_sha256, status, not_before, not_after)
+SELECT 'LEFT-' || n, CASE WHEN n = 3 THEN (SELECT min(account_id) FROM account.account) END,
+       CASE WHEN n = 3 THEN 'CN=somebody' END, NULL, '\\x00', 'expired', '2003-01-01', t::timestamptz
+  FROM (VALUES (1, '2006-11-23 23:59:59+08'), (2, '2006-11-24 00:00:00+08'), (3, '2005-01-01 00:00:00+08')) AS x (n, t);
+INSERT INTO cert.issuance_log (serial, event, subject_dn, at)
+SELECT 'LEFT-' || n, 'issued', NULL, '2003-01-01' FROM generate_series(1, 3) AS n;
 INSERT INTO billing.purchase (account_id, item, amount, bought_at)
 SELECT account_id, 'x', 1, t::timestamptz FROM (SELECT account_id FROM account.account ORDER BY 1 LIMIT 2) AS a,
   unnest(ARRAY['2015-12-31 23:59:59+08', '2016-01-01 00:00:00+08']) AS t;
@@ -156,9 +163,14 @@ class Oracle:
         ]
         return bool(found), None if None in found else max(found, default=None)
 
+    def cut(self, d: Dataset, row: Row) -> bool:
+        return d.cut is not None and all(row[c] == v for c, v in d.cut.set.items())
+
     def bare(self, d: Dataset, row: Row) -> bool:
-        if d.cut is None or any(row[c] != v for c, v in d.cut.set.items()):
+        if d.cut is None or not self.cut(d, row):
             return False
+        if d.cut.ends is not None:
+            return self.standing(d, row)[1] is not Standing.DUE
         if d.action != "erase":
             return True
         for fk in self.live.foreign_keys:
@@ -178,6 +190,9 @@ class Oracle:
         found = []
         for b in binds(CATALOGUE, d):
             applies, start = self.start(d, row, b.bound)
+            if d.cut is not None and d.cut.ends is not None and self.cut(d, row) != b.rest:
+                # What is left has a time of its own; but a row that only looks cut stays under the law that keeps it.
+                applies = applies and not b.rest and b.period.restrains_deletion and start is not None
             if applies:
                 p = b.period
                 found.append(Bounded(

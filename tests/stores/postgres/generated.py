@@ -330,7 +330,7 @@ def _belongs(draw: st.DrawFn, t: Table, earlier: Sequence[Table], id_type: str) 
 def _provide(draw: st.DrawFn, t: Table, starting_points: dict[str, str], cohort_size: int) -> None:
     """Action, cut, floors and holds, once all its columns are there."""
     if t.action == "erase":
-        t.action = draw(st.sampled_from(("erase", "erase", "erase", "anonymise", "unlink")))
+        t.action = draw(st.sampled_from(("erase", "erase", "erase", "deidentify", "unlink")))
     seen_by = [x.column for x in t.links if x.ownership is ACCESS_ONLY and x.column]
     # An "at" that starts a clock may be cut as well; a key is never cut.
     candidates = sorted(set(t.columns) - set(t.key) - (t.required - {"note"}) - {"code"})

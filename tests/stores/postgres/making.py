@@ -149,7 +149,7 @@ PARTY = dataset("sign.party", "contract_id account_id", own("account_id"))
 CONTRACT = dataset("sign.contract", "id", via("sign.party", Ownership.SHARED, id="contract_id"))
 PAGE = dataset("sign.page", "contract_id no", via("sign.contract", contract_id="id"))
 CERTIFICATE = dataset(
-    "cert.certificate", "serial", own("account_id"), action="anonymise", cut=Cut(set={"dn": None})
+    "cert.certificate", "serial", own("account_id"), action="deidentify", cut=Cut(set={"dn": None})
 )
 APPLICATION = dataset("cert.application", "id", via("cert.certificate", serial="serial"))
 ACCESS = dataset("log.access", "at id", own("account_id"))

@@ -210,7 +210,7 @@ def _keep(table: Table, row: Row, fate: Fate, until: date | None, only_held: boo
     if fate.disposition == "erase":
         fate.only_held = only_held
         if table.cut:
-            fate.disposition, fate.until, fate.after = "anonymise", None, {**row, **table.cut}
+            fate.disposition, fate.until, fate.after = "deidentify", None, {**row, **table.cut}
         else:
             fate.disposition, fate.until, fate.after = "retain", until, row
         return True
@@ -226,7 +226,7 @@ def _keep(table: Table, row: Row, fate: Fate, until: date | None, only_held: boo
     return False
 
 
-PAST = {"erase": "erased", "anonymise": "anonymised", "unlink": "unlinked"}
+PAST = {"erase": "erased", "deidentify": "deidentified", "unlink": "unlinked"}
 
 
 def tally(company: Company, fates: Mapping[str, Mapping[Key, Fate]]) -> Counter[tuple[str, str, date | None]]:

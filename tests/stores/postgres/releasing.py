@@ -40,7 +40,7 @@ QUASI = {
 ACCOUNT = dataset("stat.account", "id", own("id"))
 PSEUDONYM = dataset("stat.pseudonym", "pseudonym", own("account_id"))
 EXTRACT = dataset("stat.extract", "id", via("stat.pseudonym", pseudonym="pseudonym"))
-VISIT = dataset("stat.visit", "id", own("account_id"), action="anonymise", cut=Cut(set={"account_id": None}))
+VISIT = dataset("stat.visit", "id", own("account_id"), action="deidentify", cut=Cut(set={"account_id": None}))
 SAID = Threshold(cite="GB/T 42460-2023", text="test")
 MOVED = Release(
     id="moved", title="moved", dataset="stat.extract", rule="RS-27", claims="anonymised", into="stat.released",

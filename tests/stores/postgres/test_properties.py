@@ -282,7 +282,7 @@ KINDS = {
     "cycle", "self-reference", "composite key", "reference to a unique column", "cascade", "deferrable",
     "range partitions", "hash partitions", "shared", "access only", "via", "floor", "hold", "cohort is everybody",
     "somebody left earlier", "some datasets only", "not restricting", "refused",
-    "action erase", "action anonymise", "action unlink",
+    "action erase", "action deidentify", "action unlink",
 }  # fmt: skip
 SAMPLE = 300
 

@@ -127,7 +127,7 @@ def test_a_hold_that_came_since_holds_what_is_left(shop: Company) -> None:
 def test_what_is_accounted_for_is_not_counted_again_for_somebody_else(shop: Company) -> None:
     it, _ = half_done(shop)
     kept = shop.sql("SELECT serial FROM cert.certificate WHERE serial = 'S5b'")
-    assert kept, "anonymised, and still there"
+    assert kept, "cut, and still there"
     shop.sql("UPDATE cert.certificate SET account_id = 'A2' WHERE serial = 'S5b'", user="shop_app")
     with pytest.raises(Refused, match="accounted for already") as told:
         planned(shop, it)

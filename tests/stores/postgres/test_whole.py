@@ -64,7 +64,7 @@ def test_a_person_goes_but_for_what_law_and_others_keep(shop: Company) -> None:
     plan, receipt = shop.cancel(it, shop_provisions())
 
     assert fates(plan) == {
-        "account.account": {"anonymise": 1},  # kept as a key only: certificates refer to it
+        "account.account": {"deidentify": 1},  # kept as a key only: certificates refer to it
         "account.session": {"erase": 3},
         "sign.party": {"erase": 2},
         "sign.contract": {"erase": 1, "retain": 1},
@@ -157,7 +157,7 @@ def test_what_a_hold_keeps_says_so_and_what_is_kept_anyway_says_what_it_would_wi
     assert (held.disposition, held.hold, held.kept_for) == (Disposition.HOLD, "HOLD-000001", None)
     (account,) = plan.lines_of("account.account")
     assert (account.disposition, account.law, account.kept_for) == (
-        Disposition.ANONYMISE, "PIPL 47", "HOLD-000001",
+        Disposition.DEIDENTIFY, "PIPL 47", "HOLD-000001",
     )  # fmt: skip
 
     # The certificates have a period of their own: a hold on an application changes nothing that is said of them.

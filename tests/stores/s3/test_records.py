@@ -233,7 +233,7 @@ def test_cutting_fields_leaves_the_record_and_unlinks_the_person(world: World) -
     store, step = world.store(), world.step("a")
     assert store.preflight() == []
     assert store.dispose(step, planned(store, step, provide(dataset))).counts == {
-        dataset.id: {"anonymised": 1}
+        dataset.id: {"deidentified": 1}
     }
     assert [json.loads(x)["account_id"] for x in world.log(bucket, key).splitlines()] == [None, "b"]
     assert len(world.versions(bucket)) == 1

@@ -101,7 +101,7 @@ class World:
             id=id, store="vault", kind=DatasetKind.RECORDS, title="access log", address=bucket, prefix=prefix,
             format=format, links=(Link(column="account_id"),),  # type: ignore[arg-type]
             binds=(Bound(rule="RS-12", start=Start(column=start) if start else None),),
-            cut=cut, action="anonymise" if cut else "erase",
+            cut=cut, action="deidentify" if cut else "erase",
         )  # fmt: skip
         self.datasets.append(found)
         return found
@@ -163,7 +163,7 @@ def jsonl(lines: Iterable[dict[str, Any] | bytes]) -> bytes:
 
 
 def provide(dataset: Dataset, *floors: Floor, **more: Any) -> Provision:
-    disposition = more.pop("disposition", Disposition.ANONYMISE if dataset.cut else Disposition.ERASE)
+    disposition = more.pop("disposition", Disposition.DEIDENTIFY if dataset.cut else Disposition.ERASE)
     return Provision(
         dataset=dataset.id, disposition=disposition, rule="RS-01", law="PIPL 47", floors=floors,
         cut=dataset.cut, **more,

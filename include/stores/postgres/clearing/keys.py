@@ -17,7 +17,9 @@ from psycopg import errors as pg
 from psycopg import sql
 
 from include.model.catalogue import Catalogue, Dataset
+from include.model.flow import Floor
 from include.model.words import Disposition
+from include.stores.postgres import periods
 from include.stores.postgres.area import Area, same_key
 from include.stores.postgres.chunks import pack
 from include.stores.postgres.live import ForeignKey, Live
@@ -115,6 +117,18 @@ def _give_fates(connection: Connection, table: sql.Identifier, look: Look, fates
     ]
     adds.append(sql.SQL("ADD COLUMN {} date").format(name("until")))
     connection.execute(sql.SQL("ALTER TABLE {} {}").format(table, joined(", ", adds)))
+    if look.rest is not None:
+        connection.execute(
+            sql.SQL("UPDATE {} SET disposition = {} WHERE {}").format(
+                table, sql.Literal(Disposition.ERASE.value), look.goes_whole()
+            )
+        )
+    if look.rest is not None and f"#day{look.rest}" in look.said:
+        connection.execute(
+            sql.SQL("UPDATE {} SET until = {} WHERE disposition = {}").format(
+                table, _rest_until(look, look.rest), sql.Literal(Disposition.DEIDENTIFY.value)
+            )
+        )
     for group, fate in judged:
         if fate == usual:
             continue
@@ -131,6 +145,17 @@ def _give_fates(connection: Connection, table: sql.Identifier, look: Look, fates
                     table, *map(sql.Literal, fate), same
                 )
             )
+
+
+def _rest_until(look: Look, rest: int) -> sql.Composed:
+    """The last day of what is left of a cut row, by the day that its clock started."""
+    limit = look.question.limits[rest]
+    period = next(p for p in look.catalogue.rule(limit.rule).periods if p.name == limit.period)
+    floor = Floor(
+        rule=limit.rule, period=period.name, duration=period.duration, counting=period.counting, start=limit.start,
+        law=limit.law,
+    )  # fmt: skip
+    return periods.until(floor, sql.Identifier(f"#day{rest}"), "date")
 
 
 def in_order(

@@ -36,7 +36,7 @@ from include.stores.postgres.server import Connection, joined, name, one
 NOT_DUE, NEEDED, UPTO = "not_due", "needed", "upto"
 """Words of a receipt beside dispositions: items that were passed over, and the last place in the order that was dealt with."""
 
-ERASE, ANONYMISE = Disposition.ERASE.value, Disposition.ANONYMISE.value
+ERASE, DEIDENTIFY = Disposition.ERASE.value, Disposition.DEIDENTIFY.value
 
 
 @dataclass(frozen=True)
@@ -205,10 +205,10 @@ class Piece:
             sql.Literal(ERASE), name(parent.address), name(need.child), need.refers, same_key("pt", "k", parent), going
         )  # fmt: skip
         temp, table = TEMP.table(parent.id), area.table(parent.id)
-        if parent.cut is not None:
+        if parent.cut is not None and parent.cut.ends is None:
             cut = connection.execute(
                 sql.SQL("UPDATE {} AS k SET disposition = {} WHERE {}").format(
-                    temp, sql.Literal(ANONYMISE), needed
+                    temp, sql.Literal(DEIDENTIFY), needed
                 )
             ).rowcount
             connection.execute(

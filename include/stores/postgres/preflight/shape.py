@@ -57,7 +57,7 @@ def columns(look: Look, d: Dataset, table: LiveTable) -> Iterator[Wrong]:
     wanted = [*d.key, *(d.cut.set if d.cut else ())]
     for link in d.links:
         wanted += [link.column] if link.column else list(link.on)
-    for bound in d.binds:
+    for bound in d.all_binds:
         if bound.start:
             wanted += [bound.start.column] if bound.start.column else list(bound.start.on)
     wanted += [c for child in look.datasets for x in child.links if x.via == d.id for c in x.on.values()]

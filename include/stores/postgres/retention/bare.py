@@ -9,18 +9,23 @@ from include.stores.postgres.live import Live
 from include.stores.postgres.server import joined, name
 
 
-def not_yet_disposed(live: Live, dataset: Dataset) -> sql.Composable:
-    """Whether row ``t`` is not: one that was cut is done; where rows of the kind are to be erased it stays bare only while others
-    refer to it."""
-    if dataset.cut is None:
-        return sql.SQL("true")
-    done = joined(
+def is_cut(dataset: Dataset) -> sql.Composed:
+    """Whether row ``t`` is as the dataset's cut leaves it."""
+    return joined(
         " AND ",
         (
             sql.SQL("t.{} IS NOT DISTINCT FROM {}").format(name(c), sql.Literal(v))
-            for c, v in dataset.cut.set.items()
+            for c, v in (dataset.cut.set if dataset.cut else {}).items()
         ),
     )
+
+
+def not_yet_disposed(live: Live, dataset: Dataset) -> sql.Composable:
+    """Whether row ``t`` is not: one that was cut is done, unless what is left of it has an end of its own; where rows of the kind
+    are to be erased it stays bare only while others refer to it."""
+    if dataset.cut is None or dataset.cut.ends is not None:
+        return sql.SQL("true")
+    done = is_cut(dataset)
     if dataset.action != "erase":
         return sql.SQL("NOT ({})").format(done)
     referring = [

@@ -22,7 +22,7 @@ from include.model.retention import Clock, Group, Limit, Question
 from include.stores.postgres.area import same_key
 from include.stores.postgres.live import Live
 from include.stores.postgres.periods import MOMENTS
-from include.stores.postgres.retention.bare import not_yet_disposed
+from include.stores.postgres.retention.bare import is_cut, not_yet_disposed
 from include.stores.postgres.retention.clocks import before, shifted
 from include.stores.postgres.retention.owners import Owners
 from include.stores.postgres.retention.starts import starting_point
@@ -115,9 +115,31 @@ class Look:
             if f"#day{i}" in self.said:
                 days = [sql.Identifier(x, f"#day{i}") for x in (then, now)]
                 moved.append(sql.SQL("({} AND {} IS DISTINCT FROM {})").format(is_, *days))
+        same: sql.Composable = sql.SQL("true")
+        if self.rest is not None:  # cut meanwhile, by somebody's own case: what is left has its own time
+            same = sql.SQL("{} = {}").format(
+                *(sql.Identifier(x, f"#applies{self.rest}") for x in (then, now))
+            )
         return sql.SQL(
-            'NOT {n}."#held" AND ({n}."#due" OR (({vanished}) AND NOT {n}."#runs" AND NOT ({moved})))'
-        ).format(n=sql.Identifier(now), vanished=_any(vanished), moved=_any(moved))
+            'NOT {n}."#held" AND {same} AND ({n}."#due" OR (({vanished}) AND NOT {n}."#runs" AND NOT ({moved})))'
+        ).format(n=sql.Identifier(now), same=same, vanished=_any(vanished), moved=_any(moved))
+
+    @property
+    def rest(self) -> int | None:
+        """Which limit is that of what is left of cut rows."""
+        return next((i for i, x in enumerate(self.question.limits) if x.rest), None)
+
+    def goes_whole(self) -> sql.Composed:
+        """Of a row that is due, by the columns of ``said``: whether it goes as a whole though its kind is cut, for it was cut and
+        the time of what was left is over, or would be as soon as it is cut."""
+        if self.rest is None:
+            return sql.SQL("false").format()
+        whole: sql.Composable = sql.Identifier(f"#applies{self.rest}")
+        if f"#day{self.rest}" in self.said:
+            whole = sql.SQL("({} OR coalesce({} <= {}::date, false))").format(
+                whole, sql.Identifier(f"#day{self.rest}"), sql.Literal(self.question.limits[self.rest].over)
+            )
+        return sql.SQL("({})").format(whole)
 
     def between(self, after: Key | None, upto: Key | None) -> sql.Composable:
         """Whether row ``t`` lies in a range of keys."""
@@ -261,6 +283,8 @@ class Look:
                 source = sql.SQL("{} LEFT JOIN {}").format(source, self._joined(i, limit))
                 applies = sql.SQL("{} IS NOT NULL").format(name(f"s{i}", "day"))
                 day = sql.SQL("nullif({}, 'infinity'::date)").format(name(f"s{i}", "day"))
+            if self.rest is not None:
+                applies = sql.SQL("({} AND {})").format(applies, self._of_its_kind(limit, day))
             columns += (
                 sql.SQL("{} AS {}").format(applies, _c("applies", i)),
                 sql.SQL("{} AS {}").format(day, _c("day", i)),
@@ -272,6 +296,16 @@ class Look:
         )  # fmt: skip
         columns.append(sql.SQL('{} AS "#held"').format(held))
         return joined(", ", columns), source
+
+    def _of_its_kind(self, limit: Limit, day: sql.Composable) -> sql.Composed:
+        """Whether a limit is about row ``t``: one of what is left is about cut rows, all others about the rest. But a floor that
+        can still be told runs on: a row may look cut that nobody cut."""
+        cut = is_cut(self.dataset)
+        if limit.rest:
+            return sql.SQL("({})").format(cut)
+        return sql.SQL("(NOT ({}) OR {} IS NOT NULL)" if limit.floor else "NOT ({})").format(
+            *((cut, day) if limit.floor else (cut,))
+        )
 
     def _ended(self) -> tuple[sql.Composable, sql.Composable]:
         """What to join to the row, and the day on which its owner's account ended in that; nothing, if no limit asks."""
@@ -339,11 +373,18 @@ class Look:
         by a column must be over."""
         if self.question.everything:
             return sql.SQL("true")
-        floors = [
-            before(name("t", x.start.column), self._kind(x.start.column), x)
-            for x in self.question.limits
-            if x.floor and x.start and x.start.column and not any(y.statutory for y in self.question.limits)
-        ]
+        floors: list[sql.Composable] = (
+            []
+            if self.rest is not None
+            else [
+                before(name("t", x.start.column), self._kind(x.start.column), x)
+                for x in self.question.limits
+                if x.floor
+                and x.start
+                and x.start.column
+                and not any(y.statutory for y in self.question.limits)
+            ]
+        )
         ceilings = [x for x in self.question.limits if x.ceiling]
         if ceilings and all(x.start and x.start.column for x in ceilings):
             newest: dict[

@@ -142,7 +142,7 @@ class Naive:
                     theirs = fates[parent.id].get(parent.key_of(above))
                     if above is row or theirs is None or theirs.disposition != "erase":
                         continue
-                    theirs.disposition = "anonymise" if parent.cut else "retain"
+                    theirs.disposition = "deidentify" if parent.cut else "retain"
                     theirs.after = {**above, **parent.cut} if parent.cut else above
                     changed = True
         return changed

@@ -104,7 +104,26 @@ def test_everything_due_goes_and_nothing_else_changes(estate: One) -> None:
         for key, row in rest[d.id].items():
             assert now[d.id].get(key, (left[d.id] & {key}) and row) == row, d.id
     located = {x.dataset: x.items for x in clearing.settled(STEP).located if x.items}
-    assert located == {d: n for d, w in words.items() if (n := w["erased"] + w["anonymised"] + w["unlinked"])}
+    assert located == {
+        d: n for d, w in words.items() if (n := w["erased"] + w["deidentified"] + w["unlinked"])
+    }
     assert sum(located.values()) > 300
     seen = see(CATALOGUE, estate, AS_OF)  # type: ignore[arg-type]
     assert {r.dataset: r.due for r in table(seen) if r.dataset in due} == needed
+
+
+def test_what_is_left_of_certificates_goes_by_their_own_dates(estate: One) -> None:
+    """Nobody leads to them any more, so no case can; and what nobody cut in time is not cut once its end is over."""
+    clearing = night(estate)
+    clearing.dispose(STEP, plan_of(clearing))
+    with psycopg.connect(estate.server.conninfo(estate.name)) as conn:
+        left = {s for (s,) in conn.execute("SELECT serial FROM cert.certificate WHERE serial LIKE 'LEFT-%'")}
+        logged = {
+            s for (s,) in conn.execute("SELECT serial FROM cert.issuance_log WHERE serial LIKE 'LEFT-%'")
+        }
+        cut = conn.execute(
+            "SELECT count(*) FROM cert.certificate WHERE account_id IS NULL AND serial NOT LIKE 'LEFT-%'"
+        ).fetchone()
+    assert (left, logged) == ({"LEFT-2"}, set())
+    assert cut is not None
+    assert cut[0] > 10, "what came due by the law tonight was cut, and is there"

@@ -75,7 +75,7 @@ class Nights:
                 words.setdefault(dataset, Counter()).update({k: v for k, v in said.items() if k != "upto"})
         settled = clearing.settled(step).located
         planner.plan(step, settled, clearing.lines(step), catalogue.digest, "test")
-        went = {d: w["erased"] + w["anonymised"] + w["unlinked"] for d, w in words.items()}
+        went = {d: w["erased"] + w["deidentified"] + w["unlinked"] for d, w in words.items()}
         assert {x.dataset: x.items for x in settled if x.items} == {d: n for d, n in went.items() if n}
         return {d: +w for d, w in words.items() if +w}, step
 
@@ -140,13 +140,13 @@ def test_whose_a_row_is_stays_known_until_it_goes(arena: Arena, it: Limited) -> 
 KINDS = {
     "cycle", "self-reference", "composite key", "reference to a unique column", "cascade", "deferrable",
     "range partitions", "hash partitions", "shared", "access only", "via", "references that are not declared",
-    "action erase", "action anonymise", "action unlink", "starts by a column", "starts by a query",
+    "action erase", "action deidentify", "action unlink", "starts by a column", "starts by a query",
     "starts by the account's end", "a floor", "several binds", "gives way", "hold over people", "hold over datasets",
     "small pieces",
 }  # fmt: skip
 FATES = {
     "fate erase",
-    "fate anonymise",
+    "fate deidentify",
     "fate unlink",
     "fate retain",
     "a row that is due is held",
