@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Literal
 
+from include.cases.planner import GIVEN_AGAIN
 from include.model.catalogue import Catalogue
 from include.model.errors import Refused
 from include.model.flow import Line, Plan
@@ -89,6 +90,8 @@ def _zh(line: Line) -> str:
         return f"{what}{_GOING_ZH[line.disposition]}{why}。"
     if line.disposition is Disposition.HOLD:
         return f"{what}因保全令 {line.hold} 暂不处理({line.law});解除后按原规则处理。"
+    if line.not_reached and line.law == GIVEN_AGAIN:
+        return f"{what}未删除:您已重新同意,我们据此继续处理({line.law})。"
     if line.not_reached:
         return f"{what}不在本次请求范围内,由我们依与您的合同或依其他来源继续处理({line.law})。"
     if line.until is not None:
@@ -104,6 +107,8 @@ def _en(line: Line) -> str:
         return f"{what} {_GOING_EN[line.disposition]} {why}."
     if line.disposition is Disposition.HOLD:
         return f"{what} wait for the release of {line.hold} ({line.law}), then follow their rule."
+    if line.not_reached and line.law == GIVEN_AGAIN:
+        return f"{what} stay: the consent was given again, and we go on by it ({line.law})."
     if line.not_reached:
         return (
             f"{what} are none that the request reaches: we go on with them by our own contract, or have them from "
