@@ -174,6 +174,8 @@ def test_a_worker_killed_half_way_changes_nothing_about_the_end(rid_of_the_backl
     assert not house.stack.airflow.processes[struck].running
     assert all(house.stack.airflow.processes[w].running for w in others)
     assert by_the_other == by_one
+    left = nightly.look(house.desk, prc_date(observed_now()))
+    assert not any(left.of(d) for d in PLANTED)
     assert 0 < before < pieces(house), "killed half-way"
     (tries,) = (t.tries for t in admin.tasks(DAG, run_id) if t.task_id == "dispose")
     assert tries > 1
