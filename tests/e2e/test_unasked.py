@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import pytest
 
+from include.cases import unasked
 from include.cases.retention import figures, latency, nights
 from include.cases.retention import night as nightly
 from include.cases.retention.behind import leads
@@ -114,7 +115,8 @@ def test_a_consent_that_is_withdrawn_is_followed_without_anybody_asking(house: H
         assert run.ended() == "success", run.why()
         assert (places(house, account), others(house, account)) == (0, before)
         assert run.case().state is CaseState.WAITING and run.findings() == []
-        assert follow(house) == set(), "it is followed once"
+        looked = unasked.look(house.desk, prc_date(observed_now()))
+        assert (looked.withdrawn.followed, looked.withdrawn.to_follow) == (1, []), "it is followed once"
     finally:
         house.user("admin").pause(UNASKED)
     shelf = Shelf(house.stack.certificates)

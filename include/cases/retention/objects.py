@@ -19,7 +19,7 @@ class Partly(str):
     __slots__ = ()
 
 
-def ask(it: Look, connections: Connections, one: Callable[[Look], None]) -> str | None:
+def ask(it: Look, connections: Connections, one: Callable[[Look], object]) -> str | None:
     """Put the question to every path of a dataset of objects. Why not all of it could be judged (``Partly``: the rest was);
     None: all was."""
     if it.dataset.kind is not DatasetKind.OBJECTS:
