@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from include.cases import book, dormant, papers, planner, subjects, units
+from include.cases import book, dormant, papers, planner, subjects, units, withdrawals
 from include.cases.book import Case, Conn
 from include.cases.deciding import FURTHER, notices_written, provisions, write_notices
 from include.cases.discretion import discretion
@@ -128,6 +128,27 @@ def _restrict_units(conn: Conn, case: Case, as_of: date, actor: str) -> None:
     units.move(conn, fresh, UnitState.RESTRICTED, lambda u: u.facts(base), actor)
 
 
+def _back_to_use(conn: Conn, case: Case, again: frozenset[str], as_of: date, actor: str) -> None:
+    """Of what rests on a consent that was given again, the tracks by which nothing goes any more come to their end."""
+    known = facts(conn, case, as_of, consented_again=True)
+    left = [u for u in units.of_case(conn, case.case_no)
+            if u.dataset in again and not u.ended and not u.items]  # fmt: skip
+    if moved := units.move(conn, left, UnitState.LIVE_AGAIN, lambda _: known, actor):
+        book.note(
+            conn, case.case_no, as_of, actor, "consent given again", law_row=10, detail={"tracks": moved}
+        )
+
+
+def keep_to_consents(desk: Desk, conn: Conn, case: Case, store: Store, plan: Plan) -> None:
+    """Raises Drifted if what a store is to begin with rests on a consent that was given again since the plan was made."""
+    ours = {d.id for d in desk.catalogue.of_store(store.id)} & withdrawals.given_again(desk, conn, case)
+    if any(x.disposition.changes_data and x.items for x in plan.lines if x.dataset in ours):
+        raise Drifted(
+            "a consent was given again since the plan was made", about=f"{case.case_no} {store.id}",
+            next_step="plan again; whatever of this store is left was not touched",
+        )  # fmt: skip
+
+
 def settle_and_plan(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
     """Wait until nothing older than the restriction is open, survey again, and make the plan in force.
 
@@ -144,6 +165,7 @@ def settle_and_plan(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Pla
         for store in reachable(desk.stores()):
             if store.begun_under(step) is not None:
                 stop_at_holds(desk, conn, case, row, store, provided)
+        again = withdrawals.given_again(desk, conn, case)
         plan = _settled(desk, conn, case, step, provided, papers.plans(conn, case, "live"))
         with book.deed(conn, case_no):
             case = book.case(conn, case_no, lock=True)
@@ -154,6 +176,7 @@ def settle_and_plan(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Pla
             papers.keep_findings(conn, case_no, grave)
             units.sync(conn, case, desk.catalogue, plan, len(step.subjects))
             _restrict_units(conn, case, as_of, actor)
+            _back_to_use(conn, case, again, as_of, actor)
             book.note(conn, case_no, as_of, actor, "planned",
                       detail={"plan": fingerprint, "differences": len(differences),
                               "grave": len(grave)})  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from include.cases import book, holds, machine, papers, planner, subjects, tombstones, units
-from include.cases.acting import ACCEPT, begun_with, keep_to_holds, live, stop_at_holds
+from include.cases.acting import ACCEPT, begun_with, keep_to_consents, keep_to_holds, live, stop_at_holds
 from include.cases.book import Case, Conn
 from include.cases.came_back import bury_identifiers
 from include.cases.deciding import further, provisions
@@ -47,6 +47,8 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> tuple[Recei
                 begun = begun_with(store, step, plans)
                 provided = provisions(desk, conn, case, step.as_of)
                 (keep_to_holds if begun is None else stop_at_holds)(desk, conn, case, row, store, provided)
+                if begun is None:
+                    keep_to_consents(desk, conn, case, store, plans[-1])
                 done += _dispose_store(desk, conn, case, store, step, begun or plans[-1], as_of, actor)
         with book.deed(conn, case_no):
             counts: dict[str, int] = {}

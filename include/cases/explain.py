@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Literal
 
+from include.cases.planner import GIVEN_AGAIN
 from include.model.catalogue import Catalogue
 from include.model.errors import Refused
 from include.model.flow import Line, Plan
@@ -87,12 +88,13 @@ def waited_for(line: Line) -> str:
 def _zh(line: Line) -> str:
     what = f"{_COPY[line.copy_kind][0]}{line.items} 项"
     why = f"(规则 {line.rule};{line.law})"
-    if line.disposition is Disposition.DEIDENTIFY:
-        return f"{what}{_GOING_ZH[line.disposition]},{_rest_zh(line)}{why}。"
     if line.disposition in _GOING_ZH:
-        return f"{what}{_GOING_ZH[line.disposition]}{why}。"
+        rest = f",{_rest_zh(line)}" if line.disposition is Disposition.DEIDENTIFY else ""
+        return f"{what}{_GOING_ZH[line.disposition]}{rest}{why}。"
     if line.disposition is Disposition.HOLD:
         return f"{what}因保全令 {line.hold} 暂不处理({line.law});解除后按原规则处理。"
+    if line.not_reached and line.law == GIVEN_AGAIN:
+        return f"{what}未删除:您已重新同意,我们据此继续处理({line.law})。"
     if line.not_reached:
         return f"{what}不在本次请求范围内,由我们依与您的合同或依其他来源继续处理({line.law})。"
     if line.until is not None:
@@ -119,12 +121,13 @@ def _rest_en(line: Line) -> str:
 def _en(line: Line) -> str:
     what = f"{line.items} {'item' if line.items == 1 else 'items'}{_COPY[line.copy_kind][1]}"
     why = f"(rule {line.rule}; {line.law})"
-    if line.disposition is Disposition.DEIDENTIFY:
-        return f"{what} {_GOING_EN[line.disposition]}, {_rest_en(line)} {why}."
     if line.disposition in _GOING_EN:
-        return f"{what} {_GOING_EN[line.disposition]} {why}."
+        rest = f", {_rest_en(line)}" if line.disposition is Disposition.DEIDENTIFY else ""
+        return f"{what} {_GOING_EN[line.disposition]}{rest} {why}."
     if line.disposition is Disposition.HOLD:
         return f"{what} wait for the release of {line.hold} ({line.law}), then follow their rule."
+    if line.not_reached and line.law == GIVEN_AGAIN:
+        return f"{what} stay: the consent was given again, and we go on by it ({line.law})."
     if line.not_reached:
         return (
             f"{what} are none that the request reaches: we go on with them by our own contract, or have them from "

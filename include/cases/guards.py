@@ -50,6 +50,9 @@ class Facts:
     findings_open: bool | None = None  # whether a person still has to settle something
     books_balance: bool = False
     letter_sent: bool = False
+    consented_again: bool = (
+        False  # to the purpose on which a unit rests, and nothing of that unit is to go any more
+    )
     nothing_left: bool = False  # a rehearsal of today reaches no item
     resurfaced: bool = False  # probe hit, restore, re-ingestion, late "not deleted"
 
@@ -71,7 +74,7 @@ class Guard:
 
 BEYOND_RECALL = frozenset(
     {
-        U.LIVE_DELETED, U.DEIDENTIFIED, U.ANONYMISED, U.TRANSFERRED, U.BACKUP_PURGED,
+        U.LIVE_AGAIN, U.LIVE_DELETED, U.DEIDENTIFIED, U.ANONYMISED, U.TRANSFERRED, U.BACKUP_PURGED,
         U.TP_ACKED, U.TP_RETAINED, U.TP_UNLINKED, U.TP_ESCALATED, U.TP_SUPERSEDED,
     }
 )  # fmt: skip
@@ -207,6 +210,10 @@ SOMETHING_DUE = _guard(
 NOTHING_LEFT = _guard(
     "nothing_left", "there is something that it reaches", "act on it", lambda f: f.nothing_left
 )
+CONSENTED = _guard(
+    "consented", "the consent on which it rests is still withdrawn", "dispose of it",
+    lambda f: f.consented_again and f.ground is Ground.WITHDRAWN_CONSENT,
+)  # fmt: skip
 RESURFACED = _guard(
     "resurfaced", "nothing has come back", "record what was found, and where", lambda f: f.resurfaced
 )

@@ -10,6 +10,7 @@ from include.cases import epochs
 from include.cases.book import Case, Conn
 from include.cases.guards import BEYOND_RECALL
 from include.cases.notices import outbox
+from include.cases.planner import GIVEN_AGAIN
 from include.ledger.certificate import ItemGroup, Pending
 from include.model.catalogue import Catalogue
 from include.model.flow import Line
@@ -94,7 +95,9 @@ def _dates(lines: Sequence[Line]) -> Iterator[Pending]:
         told.add(key)
         waits = f"; the clock waits for {line.waits_for}" if line.waits_for else ""
         what = f"kept by law ({line.law}){waits}"
-        if line.not_reached:
+        if line.not_reached and line.law == GIVEN_AGAIN:
+            what = f"its consent was given again; it stays ({line.law})"
+        elif line.not_reached:
             what = f"the request does not reach it; it stays ({line.law})"
         yield Pending(track="dates", name=line.rule, due=line.until, what=what)
 

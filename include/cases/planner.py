@@ -48,6 +48,9 @@ OWN_CONTRACT = "PIPL 13(1)(2); policy 2.7"
 NOT_BY_CONSENT = "PIPL 13(1)(2)-(7), 16; policy 1.3"
 """Why we go on with what does not rest on a consent that was withdrawn: other services are not refused for that."""
 
+GIVEN_AGAIN = "PIPL 13(1)(1), 15"
+"""Why we keep what a case was to dispose of, once its consent was given again: it stands."""
+
 TOLERANCE_ITEMS = 20
 TOLERANCE_SHARE = 0.2
 

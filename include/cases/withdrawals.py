@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ from include.cases.book import Case, Conn
 from include.cases.keys import Purpose
 from include.cases.lookups import looking_up
 from include.cases.part import Part
-from include.cases.planner import NOT_BY_CONSENT
+from include.cases.planner import GIVEN_AGAIN, NOT_BY_CONSENT
 from include.cases.rooms import Desk
 from include.model.catalogue import Catalogue, Consents, Dataset
 from include.model.errors import CatalogueError
@@ -161,11 +161,26 @@ def reached(desk: Desk, conn: Conn, case: Case) -> Part:
 def reach(desk: Desk, conn: Conn, case: Case) -> Part:
     """The same, as long as they are withdrawn: what was given again meanwhile is left as it is."""
     purposes = _purposes(conn, case.case_no)
+    again = _given_again(desk, conn, case, purposes)
+    rests = resting(desk.catalogue)
+    left = {d.id: GIVEN_AGAIN for p in again for d in rests.get(p, ())}
+    return replace(_part(desk.catalogue, [p for p in purposes if p not in again]), otherwise=left)
+
+
+def given_again(desk: Desk, conn: Conn, case: Case) -> frozenset[str]:
+    """Datasets that a case was opened for and whose consent stands again: nothing of them is to go any more."""
+    if case.ground is not Ground.WITHDRAWN_CONSENT:
+        return frozenset()
+    again = _given_again(desk, conn, case, _purposes(conn, case.case_no))
+    rests = resting(desk.catalogue)
+    return frozenset(d.id for p in again for d in rests.get(p, ()))
+
+
+def _given_again(desk: Desk, conn: Conn, case: Case, purposes: Sequence[str]) -> set[str]:
     (who,) = subjects.ids(conn, desk.keys, case)
     with _consents(desk) as (there, table):
         rows = there.execute(table.standing, {"who": who, "purposes": purposes, "before": observed_now()})
-        again = {str(row[0]) for row in rows}
-    return _part(desk.catalogue, [p for p in purposes if p not in again])
+        return {str(row[0]) for row in rows}
 
 
 def _part(catalogue: Catalogue, purposes: Sequence[str]) -> Part:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from include.commands import _outside, _partner, _sandbox_backup
 from include.model.errors import Refused
+from include.sandbox.stack.workers import Executor
 
 app = typer.Typer(help="A whole small certification authority to run against.", no_args_is_help=True)
 app.add_typer(_outside.app, name="recipients")
@@ -29,12 +30,19 @@ def _progress() -> Callable[[str], None]:
 @app.command()
 def up(
     airflow: Annotated[bool, typer.Option(help="Start Airflow too.")] = True,
+    executor: Annotated[
+        Executor | None,
+        typer.Option(
+            help="Who runs Airflow's tasks: children of the scheduler, or two Celery workers behind Redis. Kept until changed.",
+            show_default="local",
+        ),
+    ] = None,
 ) -> None:
     """Start the servers that do not run yet. Twice is once."""
     from include.sandbox.stack.stack import Stack
 
     stack = Stack()
-    stack.up(_progress(), airflow=airflow)
+    stack.up(_progress(), airflow=airflow, executor=executor)
     if airflow:
         console = Console(highlight=False)
         console.print(f"\nAirflow is at [bold]{stack.airflow.url}[/bold]; log in as")

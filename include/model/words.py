@@ -199,6 +199,7 @@ class UnitState(StrEnum):
     ACTIVE = "active"
     RESTRICTED = "restricted"
     HELD = "held"
+    LIVE_AGAIN = "live_again"  # left as it is: the consent on which it rests was given again
     DELETING_LIVE = "deleting_live"
     DELETE_FAILED = "delete_failed"
     LIVE_DELETED = "live_deleted"

@@ -24,6 +24,7 @@ from include.cases import book, holds
 from include.cases.retention import figures, latency, nights, stopping
 from include.cases.retention.figures import End
 from include.cases.retention.nights import Night
+from include.cases.retention.unproved import unproved
 from include.catalogue import load
 from include.model.errors import Refused
 from include.model.times import PRC, observed_now, prc_date
@@ -59,6 +60,9 @@ def _told(conn: book.Conn, now: datetime, auditor: bool) -> dict[str, Any]:
     days = figures.last_end(conn, "days")
     last = nights.latest(conn, "days", SHOWN)
     short = [n for n in nights.latest(conn, "hours", SHOWN * 5) if n.case_no or n.ended_at is None][:SHOWN]
+    newest = {
+        n.night_id for s in ("days", "hours") for n in nights.latest(conn, s, 1)
+    }  # may be at work on it
     went = latency.went(conn, prc_date(now) - latency.DAYS * DAY)
     orders = holds.orders(conn, people=False) if auditor else ()
     return {
@@ -68,6 +72,7 @@ def _told(conn: book.Conn, now: datetime, auditor: bool) -> dict[str, Any]:
         "worst_late": figures.worst_late(conn, now - DAY),
         "by_basis": Counter(order.basis.value for order in orders),
         "stopped": stopping.stopped(conn),
+        "unproved": [u for u in unproved(conn) if u.night_id not in newest],
         "nights": last,
         "hour_nights": short,
         "runs": figures.runs(conn, [n.night_id for n in (*last, *short)]),

@@ -12,9 +12,9 @@ import pytest
 from include.cases import book, papers, planner, unasked, units, verbs, withdrawals
 from include.cases.keys import FileKeyStore, Purpose
 from include.model.catalogue import Accounts, Bound, Column, Consents
-from include.model.errors import CatalogueError, NotReachable, Refused
+from include.model.errors import CatalogueError, Drifted, NotReachable, Refused
 from include.model.times import PRC, observed_now, prc_date
-from include.model.words import CaseState, Disposition, Ground, Role
+from include.model.words import CaseState, Disposition, Ground, Role, UnitState
 from tests.cases.small import LI, WANG, Row, World, catalogue, table, world
 from tests.cases.test_verbs import approved, carried_out, on, proved
 from tests.conftest import PgServer
@@ -231,16 +231,63 @@ def test_a_case_that_came_to_nothing_before_its_run_is_not_acted_on(house: House
     assert house.open_cases(TODAY + DAY).closed == (case_no,)
 
 
+def given_again(house: House) -> None:
+    house.says(LI, given=NOW - timedelta(minutes=1), withdrawn=None)
+
+
+def left_as_it_is(house: House, case_no: str) -> None:
+    """The case has come to its end, and what it was to dispose of is in use."""
+    with house.w.desk.book() as conn:
+        (track,) = units.of_case(conn, case_no)
+        told = [e for e in book.timeline(conn, case_no) if e["what"] == "consent given again"]
+    assert (track.state, track.ended, len(told)) == (UnitState.LIVE_AGAIN, True, 1)
+    proved(house.w, case_no)
+    verbs.open_backup_track(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    assert verbs.rest(house.w.desk, case_no, as_of=TODAY, actor="system/airflow").state is CaseState.WAITING
+
+
 def test_given_again_while_the_case_is_at_work_nothing_more_goes(house: House) -> None:
     house.says(LI, withdrawn=NOW - HOUR)
     (case_no,) = house.open_cases().cases
     verbs.restrict(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
-    house.says(LI, given=NOW - timedelta(minutes=1), withdrawn=None)
+    given_again(house)
     before = dict(house.w.main.rows["usage.place"])
     plan = verbs.settle_and_plan(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
-    assert all(x.not_reached for x in plan.lines)
+    assert {(x.not_reached, x.law) for x in plan.lines if x.dataset == "usage.place"} == {
+        (True, planner.GIVEN_AGAIN)
+    }
+    verbs.settle_and_plan(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
     verbs.dispose(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
     assert house.w.main.rows["usage.place"] == before
+    left_as_it_is(house, case_no)
+
+
+def test_given_again_between_plan_and_deed_it_is_planned_again_and_nothing_goes(house: House) -> None:
+    house.says(LI, withdrawn=NOW - HOUR)
+    (case_no,) = house.open_cases().cases
+    verbs.restrict(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    verbs.settle_and_plan(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    given_again(house)
+    before = dict(house.w.main.rows["usage.place"])
+    with pytest.raises(Drifted, match="given again"):
+        verbs.dispose(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    verbs.settle_and_plan(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    verbs.dispose(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    assert house.w.main.rows["usage.place"] == before
+    left_as_it_is(house, case_no)
+
+
+def test_what_went_before_the_consent_came_back_stays_gone(house: House) -> None:
+    house.says(LI, withdrawn=NOW - HOUR)
+    (case_no,) = house.open_cases().cases
+    carried_out(house.w, case_no)
+    given_again(house)
+    assert LI not in {row.owner for row in house.w.main.rows["usage.place"].values()}
+    verbs.settle_and_plan(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    proved(house.w, case_no)
+    with house.w.desk.book() as conn:
+        (track,) = units.of_case(conn, case_no)
+    assert track.state is UnitState.LIVE_DELETED and track.items
 
 
 def test_killed_after_it_was_opened_the_next_look_goes_on_with_it(

@@ -1,4 +1,5 @@
-"""Nights of retention limits through the real scheduler: a backlog waits for a person, goes in stages, and is certified.
+"""What goes unasked, through the real scheduler: a consent that was withdrawn is followed; a backlog waits for a person, goes in
+stages, and is certified.
 
 The last of these files by name: it takes what is due of everybody.
 """
@@ -11,6 +12,7 @@ from datetime import timedelta
 
 import pytest
 
+from include.cases import unasked
 from include.cases.retention import figures, latency, nights
 from include.cases.retention import night as nightly
 from include.cases.retention.behind import leads
@@ -19,9 +21,10 @@ from include.ledger.verify import verify
 from include.model.times import observed_now, prc_date
 from include.model.words import CaseState
 from include.sandbox.api import ENDED, SETTLED, wait
-from tests.e2e.conftest import PATIENCE, House
+from tests.e2e.conftest import PATIENCE, House, Run
 
-DAYS, HOURS = "retention_limits", "retention_hours"
+DAYS, HOURS, UNASKED = "retention_limits", "retention_hours", "unasked_deletion"
+PLACES = "location"  # the purpose on whose consent alone somebody's places rest
 LOCKED = "objects.locked_evidence"
 AT_MOST = 400
 CODES = """
@@ -57,6 +60,69 @@ def run(house: House, dag: str, answer: tuple[str, dict[str, int | None]] | None
             for t in admin.tasks(dag, run_id) if t.state != "success"}  # fmt: skip
     assert set(said) <= {"nothing_is_left"}, [text[-900:] for text in said.values()]
     return said.get("nothing_is_left", "")
+
+
+def follow(house: House) -> set[str]:
+    """A run of unasked deletion to its end, green but for holders who are to be told; the cases that it opened."""
+    before = begun(house)
+    ended = house.one_pass(UNASKED)
+    assert {t for t, s in ended.items() if s not in ("success", "skipped")} <= {"nobody_waits"}, ended
+    return begun(house) - before
+
+
+def begun(house: House) -> set[str]:
+    """Cases of ours that follow a withdrawn consent."""
+    with house.records() as conn:
+        return {r[0] for r in conn.execute("SELECT case_no FROM casebook.withdrawal")}
+
+
+EVERYBODY_ELSE = """
+SELECT md5(string_agg(x, '' ORDER BY x)) FROM (
+    SELECT a::text FROM account.account a UNION ALL SELECT l::text FROM usage.location l WHERE account_id <> %(who)s
+    UNION ALL SELECT c::text FROM cert.certificate c UNION ALL SELECT p::text FROM sign.contract_party p) AS every (x)"""
+
+
+def others(house: House, account: str) -> str:
+    """Everybody's accounts, certificates and contracts, and everybody else's places, as a digest."""
+    with house.company() as conn:
+        return str(conn.execute(EVERYBODY_ELSE, {"who": account}).fetchone())
+
+
+def places(house: House, account: str) -> int:
+    with house.company() as conn:
+        return conn.execute("SELECT FROM usage.location WHERE account_id = %s", [account]).rowcount
+
+
+def test_a_consent_that_is_withdrawn_is_followed_without_anybody_asking(house: House) -> None:
+    account = house.somebody(
+        "EXISTS (SELECT FROM account.consent c WHERE c.account_id = a.account_id AND c.withdrawn_at IS NULL"
+        f" AND c.purpose = '{PLACES}')"
+    )
+    with house.company() as conn:
+        conn.execute(
+            "INSERT INTO usage.location (account_id, longitude, latitude, grant_no, taken_at) VALUES (%s, 116.4, 39.9, 1, now())",
+            [account],
+        )
+        conn.execute(
+            "UPDATE account.consent SET withdrawn_at = now() WHERE account_id = %s AND purpose = %s",
+            [account, PLACES],
+        )
+    before = others(house, account)
+    assert places(house, account) > 0
+    try:
+        (case_no,) = follow(house)
+        run = Run(house, case_no, case_no)
+        assert run.ended() == "success", run.why()
+        assert (places(house, account), others(house, account)) == (0, before)
+        assert run.case().state is CaseState.WAITING and run.findings() == []
+        looked = unasked.look(house.desk, prc_date(observed_now()))
+        assert (looked.withdrawn.followed, looked.withdrawn.to_follow) == (1, []), "it is followed once"
+    finally:
+        house.user("admin").pause(UNASKED)
+    shelf = Shelf(house.stack.certificates)
+    name = [n for n in shelf.names(case_no) if "auditor" in n][-1]
+    report = verify(shelf.get(name), (house.stack.ledger_home / "pub.pem").read_bytes())
+    assert report.problems == [] and report.said["ground"] == "withdrawn_consent"
 
 
 def of_days(house: House) -> list[nights.Night]:

@@ -20,10 +20,11 @@ from quietus_console.console import console
 from quietus_console.rendering import HEADERS
 from starlette.testclient import TestClient
 
-from include.cases import book, holds
+from include.cases import book, holds, papers
 from include.cases.retention import figures, nights, stopping
 from include.cases.retention.figures import midnight
 from include.cases.scopes import HoldBasis, Scope
+from include.model.flow import Finding
 from include.model.times import PRC
 from include.model.words import Role, Rung, Verdict
 from tests.cases.retention.booked import DAY, Booked, row
@@ -84,13 +85,14 @@ def filled(owner: str) -> Booked:
         made.proved(
             night, midnight(day) + timedelta(minutes=95), ("usage.access_log", Rung.R2, Verdict.PASSED)
         )
-        if back > 8:
-            made.certified(night, 1, "final", midnight(day) + 8 * DAY)
+        kind, after = ("final", 8 * DAY) if back > 8 else ("interim", timedelta(hours=2))
+        made.certified(night, 1, kind, midnight(day) + after)
     for minutes in (30, 20, 10):
         at = NOW - timedelta(minutes=minutes)
         made.night(TODAY, [row(CODES, "account.login_code", minutes, late=minutes // 10)], at=at,
                    ages={(CODES, "account.login_code", at - timedelta(minutes=minutes // 10)): None},
                    gone={("RS-02", "account.login_code"): minutes})  # fmt: skip
+        made.certified(made.made[-1], 1, "interim", at)
     with book.connect(owner) as conn:
         figures.keep_run(
             conn, made.made[20].night_id, "retention_limits", "scheduled__2026-11-23T17:15:00+00:00"
@@ -284,3 +286,24 @@ def test_the_page_asks_no_store_and_answers_soon_in_a_busy_house(browser: Browse
     assert re.search(r"RS-02/code not known 4 min|RS-02/code [^0-9]*4 min", text(page)), (
         "the oldest, and a minute more"
     )
+
+
+@pytest.mark.parametrize(("lang", "said"), [("en", "1 night not proved"), ("zh", "1 次清理尚未证实")])
+def test_an_old_night_that_is_not_proved_is_named_with_its_reason(
+    browser: Browser, database: str, lang: str, said: str
+) -> None:
+    made = filled(database)
+    old = made.made[3]
+    assert said not in text(browser(lang=lang))
+    with book.connect(database) as conn:
+        conn.execute("UPDATE casebook.case_ SET state = 'acting' WHERE case_no = %s", (old.case_no,))
+        seen = Finding(code="gone_not_proved", dataset="usage.access_log", place="gone.usage.access_log@live", items=3,
+                       what="3 of its rows are there", next_step="dispose of them")  # fmt: skip
+        papers.keep_findings(conn, str(old.case_no), [seen])
+    page = browser(lang=lang)
+    assert said in text(page) and f"{old.case_no} · {old.as_of} 3 of its rows are there" in text(page)
+    with book.connect(database) as conn:
+        conn.execute(
+            "UPDATE casebook.case_ SET state = 'acting' WHERE case_no = %s", (made.made[20].case_no,)
+        )
+    assert said in text(browser(lang=lang)), "tonight's is at work"

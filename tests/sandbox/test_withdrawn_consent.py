@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from include.cases import book, papers, planner, provers, unasked, verbs, withdrawals
+from include.cases import book, papers, planner, provers, unasked, units, verbs, withdrawals
+from include.cases.explain import explain
 from include.cases.retention import nights, stopping
 from include.model.errors import Refused, Stopped
 from include.model.times import observed_now, prc_date
-from include.model.words import CaseState, Channel, Disposition, Ground, Requester
+from include.model.words import CaseState, Channel, Disposition, Ground, Requester, UnitState
 from tests.cases.conftest import ROLES, build
 from tests.conftest import PgServer, S3Server
 from tests.sandbox.leaving import House
@@ -194,7 +195,7 @@ def test_given_again_before_anything_went_the_case_ends_with_nothing_done(house:
         assert book.case(conn, case_no).state is CaseState.CLOSED
 
 
-def test_given_again_after_it_was_planned_nothing_goes(house: House) -> None:
+def test_given_again_after_it_was_restricted_nothing_goes_and_the_case_comes_to_rest(house: House) -> None:
     account = one(house)
     withdraw(house, account, PLACES)
     (case_no,) = opened(house)
@@ -210,9 +211,11 @@ def test_given_again_after_it_was_planned_nothing_goes(house: House) -> None:
     provers.prove_undeclared(house.desk, case_no, **ON)
     verbs.balance(house.desk, case_no, **ON)
     verbs.open_backup_track(house.desk, case_no, **ON)
-    assert verbs.rest(house.desk, case_no, **ON).state is CaseState.ACTING, (
-        "a person sees to what it was about"
-    )
+    assert verbs.rest(house.desk, case_no, **ON).state is CaseState.WAITING
+    with house.desk.book() as conn:
+        assert {u.state for u in units.of_case(conn, case_no)} == {UnitState.LIVE_AGAIN}
+    told = explain(plan, "usage.location", house.desk.catalogue, "en")
+    assert "the consent was given again, and we go on by it (PIPL 13(1)(1), 15)" in told
     house._last = None
     assert house.now() == before
 

@@ -25,11 +25,16 @@ from include.model.retention import Clock, Group, Question
 from include.model.words import DatasetKind, Role, StoreKind
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import ROWS, Look, look
+from include.stores.postgres.retention.ownerless import ownerless
 from include.stores.postgres.retention.starts import kinds
 from include.stores.postgres.server import Connection, Server
 from include.stores.s3.once import Once
 
 DAY = timedelta(days=1)
+OWNERLESS = (
+    "{} rows of several owners are nobody's any more, so no clock of theirs can begin: the row of each party went before them. "
+    "Bind them to a date of their own (`start`), by which they go"
+)
 
 
 @dataclass(frozen=True)
@@ -115,9 +120,12 @@ def see(
     once = once or Once()
     seen = Seen(as_of)
 
-    def one(server: Server, connection: Connection, it: Look) -> None:
+    def one(server: Server, connection: Connection, it: Look) -> str | None:
         groups = look(server, connection, it, rows)
         seen.judged += judge(catalogue, it.dataset, as_of, groups, everything=everything)
+        if it.dataset.kind is DatasetKind.TABLE and (many := ownerless(server, connection, it, rows)):
+            return objects.Partly(OWNERLESS.format(many))
+        return None
 
     def questions(dataset: Dataset) -> Question:
         return question(catalogue, dataset, as_of, everything=everything)
@@ -150,11 +158,11 @@ def _records(
 
 def ask(
     catalogue: Catalogue, connections: Connections, questions: Callable[[Dataset], Question | None], held: HeldPeople,
-    one: Callable[[Server, Connection, Look], None], say: Known = lambda _: None, once: Once | None = None,
+    one: Callable[[Server, Connection, Look], str | None], say: Known = lambda _: None, once: Once | None = None,
 ) -> dict[str, str]:  # fmt: skip
     """Put a question about each table, and about the paths of objects, to its database, in sessions that cannot write.
     What could not be asked, and why; a store that does not answer leaves all of its datasets so. ``questions``: None for a
-    dataset that is not asked about."""
+    dataset that is not asked about; ``one``: says why a part of a table could not be judged, or nothing."""
     once = once or Once()
     unverified: dict[str, str] = {}
     asked: dict[str, Question] = {}
@@ -179,8 +187,10 @@ def ask(
                     try:
                         it = look_at(catalogue, server, connection, live, asked[dataset.id], held)
                         if dataset.kind is DatasetKind.TABLE:
-                            one(server, connection, it)
-                        elif why := objects.ask(it, connections, partial(one, server, connection), once):
+                            why = one(server, connection, it)
+                        else:
+                            why = objects.ask(it, connections, partial(one, server, connection), once)
+                        if why:
                             unverified[dataset.id] = why
                     except BooksDoNotBalance:
                         raise

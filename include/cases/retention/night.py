@@ -28,6 +28,7 @@ from include.cases.retention.nights import Night
 from include.cases.retention.objects import Partly
 from include.cases.retention.proposals import in_earnest
 from include.cases.retention.stayed import STAYED, stayed
+from include.cases.retention.unproved import unproved
 from include.cases.retention.workers import Budget, asking, clearings
 from include.cases.rooms import Desk
 from include.cases.situation import facts
@@ -316,19 +317,20 @@ def _ended(
 
 
 def nothing_is_left(desk: Desk, night_id: int) -> list[str]:
-    """What of a night is not as it must be, in words; nothing, if all is. What a person left for the nights after is no
-    fault."""
+    """What of a night is not as it must be, in words, and which nights before it are not proved; nothing, if all is well. What a
+    person left for the nights after is no fault."""
     with desk.book() as conn:
         night = nights.of_id(conn, night_id)
         rows = conn.execute(
             "SELECT dataset, why_left FROM casebook.night_line WHERE night_id = %s AND why_left IS NOT NULL ORDER BY 1, rule",
             (night_id,),
         ).fetchall()
+        before = [str(x) for x in unproved(conn, night.schedule, night_id) if x.night_id != night_id]
     staged = [row for row in rows if row["why_left"] == STAGED]
     said = [f"{row['dataset']}: {row['why_left']}" for row in rows if row not in staged]
     if night.remaining and not staged:
         said.insert(0, f"{night.remaining} items are still due, {night.overdue} of them overdue")
-    return said
+    return said + before
 
 
 # --- of the book -------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from include.cases.retention import counted, nights
 from include.cases.retention import night as nightly
 from include.cases.retention.night import Night, Seen
 from include.cases.retention.objects import Partly
+from include.cases.retention.unproved import unproved
 from include.cases.retention.workers import asking, clearings
 from include.cases.rooms import Desk
 from include.cases.situation import facts
@@ -93,20 +94,13 @@ def take_up(desk: Desk, night_id: int, *, as_of: date, actor: str) -> tuple[tupl
     looked at again, since a later night took what was still due. The cases that may be certified now; and what the others say,
     which stand as they are."""
     with desk.book() as conn:
-        rows = conn.execute(
-            "SELECT n.case_no FROM casebook.night n JOIN casebook.night AS now ON now.night_id = %s"
-            " JOIN casebook.case_ c ON c.case_no = n.case_no WHERE n.ended_at IS NOT NULL"
-            " AND n.schedule = now.schedule AND n.night_id <= now.night_id"
-            " AND (c.state = 'acting' OR (c.state = 'waiting' AND NOT EXISTS"
-            "  (SELECT FROM casebook.certificate f WHERE f.case_no = n.case_no))) ORDER BY n.night_id",
-            (night_id,),
-        ).fetchall()
+        now = nights.of_id(conn, night_id)
+        before = unproved(conn, now.schedule, now.night_id)
     rest_, failed = [], []
-    for row in rows:
-        case_no = str(row["case_no"])
+    for night in before:
         try:
-            if _again(desk, case_no, as_of=as_of, actor=actor) is CaseState.WAITING:
-                rest_.append(case_no)
+            if _again(desk, night.case_no, as_of=as_of, actor=actor) is CaseState.WAITING:
+                rest_.append(night.case_no)
         except QuietusError as error:
             failed.append(str(error))
     return tuple(rest_), tuple(failed)

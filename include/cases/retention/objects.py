@@ -17,7 +17,7 @@ class Partly(str):
     __slots__ = ()
 
 
-def ask(it: Look, connections: Connections, one: Callable[[Look], None], once: Once) -> str | None:
+def ask(it: Look, connections: Connections, one: Callable[[Look], object], once: Once) -> str | None:
     """Put the question to every path of a dataset of objects. Why not all of it could be judged (``Partly``: the rest was);
     None: all was. ``once``: what was listed before, of the same moment."""
     store = it.catalogue.store(it.dataset.store)

@@ -73,7 +73,9 @@ def _gone(dataset: Dataset, limits: Sequence[Bounded], t0: date) -> Fate:
     rule = it.ended_by.name if it.ended_by else "RS-28/main"
     due = it.stands(t0) is Standing.DUE and it.ended_by is not None
     action = Disposition(dataset.action)
-    if action is Disposition.DEIDENTIFY:  # what is only cut is personal still (PIPL 73), and 5.6(3) leaves nothing of that
+    if (
+        action is Disposition.DEIDENTIFY
+    ):  # what is only cut is personal still (PIPL 73), and 5.6(3) leaves nothing of that
         action = Disposition.ERASE
     return Fate(action, rule, _law(it.ended_by) if due and it.ended_by else LAW)
 

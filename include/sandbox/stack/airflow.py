@@ -1,4 +1,4 @@
-"""Airflow's four components as four processes, on loopback, with metadata in the records cluster.
+"""Airflow's four components as four processes, on loopback, with metadata in the records cluster; its Celery workers too.
 
 Not ``airflow standalone``: on SIGTERM it leaves its children behind, and it forces one auth manager.
 """
@@ -12,7 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,7 @@ from include.sandbox.stack.places import CHECKOUT, Places
 from include.sandbox.stack.process import Process, Spec
 from include.sandbox.stack.settings import Pool
 from include.sandbox.stack.vault import Vault
+from include.sandbox.stack.workers import arguments as worker_arguments
 
 # Who may log in, and Airflow's role for them. Support triggers, a reviewer approves, auditors only look.
 USERS: Mapping[str, str] = {
@@ -46,12 +47,20 @@ HEALTHY_SECONDS = 180.0
 
 class Airflow:
     """The four components. ``metadata``: SQLAlchemy's URL; ``more``: connections, variables, and settings that
-    differ from these."""
+    differ from these. ``workers``: those of CeleryExecutor, by name; ``present`` tells which of them answer."""
 
     users = USERS
 
     def __init__(
-        self, places: Places, vault: Vault, port: int, metadata: str, more: Mapping[str, str]
+        self,
+        places: Places,
+        vault: Vault,
+        port: int,
+        metadata: str,
+        more: Mapping[str, str],
+        *,
+        workers: tuple[str, ...] = (),
+        present: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._places = places
         self._vault = vault
@@ -70,8 +79,10 @@ class Airflow:
                 ),
                 places,
             )
-            for name, arguments in COMPONENTS.items()
+            for name, arguments in {**COMPONENTS, **{w: worker_arguments(w) for w in workers}}.items()
         }
+        self._workers = workers
+        self._present = present
 
     def _settings(self, metadata: str) -> dict[str, str]:
         keep = self._vault.keep
@@ -158,6 +169,8 @@ class Airflow:
 
     def healthy(self, name: str, since: datetime | None = None) -> bool:
         """True if the API says so of that component (of itself: by answering)."""
+        if name in self._workers:
+            return name in self._present()
         said = self.health()
         if name == "api-server":
             return bool(said) and said.get("metadatabase", {}).get("status") == "healthy"

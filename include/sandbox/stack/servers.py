@@ -6,7 +6,8 @@
     anchors    another S3, somebody else's: the ledger's heads, under Object Lock
     recipients the other companies: HTTPS, and the mail server
     signer     holds the ledger's key
-    airflow-*  API server, scheduler, DAG processor, triggerer
+    airflow-*  API server, scheduler, DAG processor, triggerer; with CeleryExecutor two workers
+    broker     Redis, with CeleryExecutor
 
 Nothing is started here: ``stack.Stack`` does.
 """
@@ -30,7 +31,7 @@ from include.model.words import Role
 from include.sandbox.recipients.bodies import Door, bodies
 from include.sandbox.recipients.partners import Company
 from include.sandbox.recipients.places import LOGIN, MAIL, authority_in
-from include.sandbox.stack import objects, our_key
+from include.sandbox.stack import objects, our_key, workers
 from include.sandbox.stack.airflow import Airflow
 from include.sandbox.stack.places import CHECKOUT, Places
 from include.sandbox.stack.ports import PortBook
@@ -38,6 +39,7 @@ from include.sandbox.stack.postgres import Cluster, binaries_for, version_of
 from include.sandbox.stack.process import Process, Spec, is_running
 from include.sandbox.stack.settings import Settings, connections, load
 from include.sandbox.stack.vault import Vault
+from include.sandbox.stack.workers import Executor
 
 COMPANY, RECORDS, AIRFLOW = "company", "quietus", "airflow"  # databases
 APPLICATIONS = ("sandbox-portal", "sandbox-ra", "sandbox-support")  # of the company, that use its buckets
@@ -201,8 +203,31 @@ class Servers:
             self.places,
         )  # fmt: skip
 
+    @property
+    def executor(self) -> Executor:
+        """The one that was chosen last: a sandbox that is started again keeps it."""
+        path = self._executor_file
+        return Executor(path.read_text("utf-8").strip()) if path.exists() else Executor.LOCAL
+
+    @property
+    def _executor_file(self) -> Path:
+        return self.places.home / "executor"
+
+    def _choose(self, executor: Executor) -> None:
+        self._executor_file.write_text(executor.value, "utf-8")
+        self.__dict__.pop("airflow", None)  # made anew, of other processes and settings
+
+    @cached_property
+    def broker(self) -> Process:
+        return workers.broker(self.places, *self._to_broker)
+
+    @property
+    def _to_broker(self) -> tuple[int, str]:
+        return self._port("broker"), self.vault.get("broker", 24)
+
     @cached_property
     def airflow(self) -> Airflow:
+        celery = self.executor is Executor.CELERY
         password = self.records.password(AIRFLOW)  # URL-safe by construction
         return Airflow(
             self.places,
@@ -212,8 +237,11 @@ class Servers:
             {
                 **{f"AIRFLOW_CONN_{i.upper()}": said for i, said in self.connections().items()},
                 **{f"AIRFLOW_VAR_{n.upper()}": value for n, value in self.settings.variables.items()},
+                **(workers.settings(*self._to_broker) if celery else {}),
                 **self._airflow_settings,
             },
+            workers=workers.WORKERS if celery else (),
+            present=lambda: workers.present(*self._to_broker),
         )
 
     # --- how others reach it -------------------------------------------------------------------

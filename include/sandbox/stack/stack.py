@@ -28,11 +28,12 @@ from include.sandbox.recipients.partners import Partners
 from include.sandbox.recipients.places import answering
 from include.sandbox.recipients.populace import settle
 from include.sandbox.recipients.world import World
-from include.sandbox.stack import objects, our_key
+from include.sandbox.stack import objects, our_key, workers
 from include.sandbox.stack.places import CHECKOUT
 from include.sandbox.stack.postgres import Cluster, ensure_backup_role, ensure_our_roles, ensure_planter
 from include.sandbox.stack.process import Process
 from include.sandbox.stack.servers import AIRFLOW, COMPANY, RECORDS, SIGNER, Servers
+from include.sandbox.stack.workers import Executor
 
 # A log-in role of the records database, and the group that its schemas grant to.
 RECORD_ROLES: Mapping[Role, str] = {
@@ -60,11 +61,17 @@ class Stack(Servers):
 
     # --- up ------------------------------------------------------------------------------------
 
-    def up(self, say: Say, *, airflow: bool = True) -> None:
-        """Start everything (``airflow=False``: all but Airflow). Raises NotReachable or Refused."""
+    def up(self, say: Say, *, airflow: bool = True, executor: Executor | None = None) -> None:
+        """Start everything (``airflow=False``: all but Airflow). ``executor``: who runs its tasks from now on, if that is to
+        change. Raises NotReachable or Refused."""
+        if (executor or self.executor) is Executor.CELERY:
+            workers.must_be_there()
         self.places.make()
         with self._alone():
             self._refuse_lost_secrets()
+            if executor is not None and executor is not self.executor:
+                self._stop_workers(say)
+                self._choose(executor)
             since = datetime.now(UTC)
             self._admit()
             for name, process in (
@@ -189,7 +196,17 @@ class Stack(Servers):
                 f"{heads} are there again, and the ledger says that it began anew"
             )
 
+    def _stop_workers(self, say: Say) -> None:
+        """What the executor that was used until now needs and the next does not."""
+        for name in (*workers.WORKERS, None):
+            process = self.airflow.processes.get(name) if name else self.broker
+            if process is not None and process.stop():
+                say(f"{process.spec.name}: stopped")
+
     def _start_airflow(self, say: Say, since: datetime) -> None:
+        if self.executor is Executor.CELERY:
+            say(f"broker: {'started' if self.broker.start() else 'runs already'}")
+            self.broker.wait(lambda: workers.answers(self._port("broker")), 30)
         started = self.airflow.start()
         say(f"Airflow: {', '.join(started)} started" if started else "Airflow: runs already")
         self.airflow.wait(since, started)
@@ -208,6 +225,7 @@ class Stack(Servers):
             (self.anchors, local(self._port("anchors"))),
             (self.recipients, local(self._port("recipients"))),
             (self.signer, str(self.places.socket("signer"))),
+            *([(self.broker, local(self._port("broker")))] if self.executor is Executor.CELERY else []),
             *((p, self.airflow.url if n == "api-server" else "") for n, p in self.airflow.processes.items()),
         ]
 
@@ -218,11 +236,13 @@ class Stack(Servers):
             return
         self.places.make()
         with self._alone():
-            users = [s for s, _ in self.processes() if isinstance(s, Process)]
+            users = [s for s, _ in self.processes() if isinstance(s, Process) and s.spec.name != "broker"]
             with ThreadPoolExecutor(len(users)) as pool:
                 for process, stopped in zip(users, pool.map(Process.stop, users), strict=True):
                     if stopped:
                         say(f"{process.spec.name}: stopped")
+                if self.executor is Executor.CELERY and self.broker.stop():  # workers say good-bye to it
+                    say("broker: stopped")
                 clusters = [self.company, self.records]
                 for cluster, stopped in zip(clusters, pool.map(Cluster.stop, clusters), strict=True):
                     if stopped:

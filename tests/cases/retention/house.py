@@ -97,6 +97,12 @@ GONE = DUE | {"s.ticket": 3}
 """What a night takes of it: ticket 3 is needed by its note."""
 
 
+ISSUED = """
+INSERT INTO casebook.certificate (case_no, serial, kind, content, draft, person, auditor, entry, issued_at)
+VALUES (%s, 1, 'interim', 'c', '{}', '{}', '{}', 1, clock_timestamp())"""
+"""What `certify` leaves in the book, without a ledger to sign it."""
+
+
 @dataclass
 class House:
     """The shop, what it would say in the ledger, and its desk."""
@@ -167,6 +173,7 @@ class House:
     def _certify(self, desk: Desk, case_no: str, **_: Any) -> None:
         with desk.book() as conn:
             certifying._may_be_certified(conn, book.case(conn, case_no))
+        self.sql(ISSUED, case_no)
         self.certified.append(case_no)
 
     def of(self, night: Night) -> Night:

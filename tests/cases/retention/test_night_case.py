@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from include.cases.retention import night as nightly
-from include.cases.retention import nights
+from include.cases.retention import night_proofs, nights
 from include.cases.retention.stayed import NEEDED
-from include.model.errors import NotProved, Refused
+from include.model.errors import NotProved, NotReachable, Refused
 from include.model.words import CaseState
 from tests.cases.retention.house import DAY, DUE, GONE, House, Pieces
 
@@ -88,3 +88,51 @@ def test_a_night_that_was_not_proved_is_taken_up_by_the_next(house: House) -> No
     assert (as_it_was.gone, as_it_was.remaining) == (sum(GONE.values()), 2), (
         "what it said is not written anew"
     )
+
+
+proved = night_proofs._again
+
+
+def test_an_old_night_that_fails_again_is_told_by_every_later_one_until_it_is_proved(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def import_again() -> None:
+        house.company.sql(
+            "INSERT INTO u.visit SELECT 1, id, '2025-01-01', '/' FROM a.account WHERE id LIKE '%2'"
+        )
+
+    with pytest.raises(NotProved):
+        house.night(then=import_again)
+    with house.desk.book() as conn:
+        (first,) = nights.latest(conn)
+
+    def refused(*_: object, **__: object) -> CaseState:
+        raise NotReachable("it does not answer", about="store company")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            night_proofs,
+            "_again",
+            lambda desk, no, **on: refused() if no == first.case_no else proved(desk, no, **on),
+        )
+        second = house.night(DAY + timedelta(days=1))
+    said = [x for x in house.left(second) if str(first.case_no) in x]
+    assert (
+        len(said) == 1 and "the night of 2026-11-24: gone.u.visit" in said[0] and "1 more finding" in said[0]
+    )
+    assert not [x for x in house.left(first) if str(first.case_no) in x], (
+        "of itself a night says no more than before"
+    )
+    third = house.night(DAY + timedelta(days=2))
+    assert house.state(first) is CaseState.WAITING
+    assert not [x for x in house.left(third) if "the night of" in x]
+
+
+def test_an_old_night_without_a_certificate_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as no_signer:
+        no_signer.setattr(House, "_certify", lambda *_, **__: None)
+        first, second = house.night(), house.night(DAY + timedelta(days=1))
+    (said,) = [x for x in house.left(second) if "certificate" in x]
+    assert said.startswith(f"{first.case_no}, the night of 2026-11-24: it is proved, and has no certificate")
+    third = house.night(DAY + timedelta(days=2))
+    assert not [x for x in house.left(third) if "certificate" in x]

@@ -14,7 +14,9 @@ from include.cases.retention.held import HeldPeople
 from include.cases.retention.late import late
 from include.cases.retention.late import table as minutes_of
 from include.cases.retention.limits import question
+from include.cases.retention.objects import Partly
 from include.cases.scopes import HoldBasis, HoldOrder, Scope
+from include.model.catalogue import Catalogue, Start
 from include.model.interval import Standing
 from include.model.words import DatasetKind, Role
 from include.stores.postgres.live import Live
@@ -149,3 +151,41 @@ def test_nothing_can_be_written_by_it(estate: Callable[[str], One]) -> None:
         pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
     ):
         conn.execute("DELETE FROM usage.location")
+
+
+def test_a_shared_row_whose_parties_rows_went_is_told_and_goes_by_a_date_of_its_own(
+    estate: Callable[[str], One],
+) -> None:
+    one = estate("pg18")
+    before = see(CATALOGUE, one, AS_OF).unverified  # type: ignore[arg-type]
+    assert "sign.contract" not in before
+    with psycopg.connect(one.server.conninfo(one.name), autocommit=True) as conn:
+        (left,) = conn.execute(
+            "INSERT INTO sign.contract (title, digest, created_at) VALUES ('t', 'd', '2019-01-01'), (NULL, 'bare', '2019-01-01')"
+            " RETURNING contract_id"
+        ).fetchone() or (0,)  # fmt: skip
+        try:
+            seen = see(CATALOGUE, one, AS_OF, rows=37)  # type: ignore[arg-type]
+            assert isinstance(seen.unverified["sign.contract"], Partly), "the rest was judged"
+            assert seen.unverified["sign.contract"].startswith("2 rows of several owners are nobody's")
+            assert not seen.unverified.keys() - before.keys() - {"sign.contract"}
+            dated = _dated(CATALOGUE, "sign.contract", "created_at")
+            by_its_own = see(dated, one, AS_OF)  # type: ignore[arg-type]
+            assert "sign.contract" not in by_its_own.unverified
+            assert any(r.dataset == "sign.contract" and r.due for r in table(by_its_own))
+        finally:
+            conn.execute("DELETE FROM sign.contract WHERE contract_id IN (%s, %s)", (left, left + 1))
+
+
+def _dated(catalogue: Catalogue, dataset: str, column: str) -> Catalogue:
+    """The same catalogue, with a dataset whose rules count from a column of its own."""
+    start = Start(column=column)
+    return catalogue.model_copy(
+        update={
+            "datasets": tuple(
+                d if d.id != dataset
+                else d.model_copy(update={"binds": tuple(b.model_copy(update={"start": start}) for b in d.binds)})
+                for d in catalogue.datasets
+            )
+        }
+    )  # fmt: skip

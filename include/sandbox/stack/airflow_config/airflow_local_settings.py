@@ -1,8 +1,9 @@
 """Airflow imports this at start, in every component.
 
-Every task is a fresh fork of the scheduler, and inherits what the scheduler has imported. Great Expectations alone
-costs some four seconds of processor time, the catalogue and the drivers another one: so the scheduler pays once. The
-catalogue is kept by its files' digest, so one that was edited meanwhile is read anew; changed code wants a restart.
+Every task is a fresh fork of the scheduler (with CeleryExecutor, of a worker), and inherits what that has imported.
+Great Expectations alone costs some four seconds of processor time, the catalogue and the drivers another one: so they
+are paid for once. The catalogue is kept by its files' digest, so one that was edited meanwhile is read anew; changed
+code wants a restart.
 """
 
 import logging
@@ -10,7 +11,7 @@ import sys
 
 logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
-if "scheduler" in sys.argv[1:2]:
+if sys.argv[1:2] in (["scheduler"], ["celery"]):
     try:
         import boto3  # noqa: F401
         import great_expectations  # noqa: F401

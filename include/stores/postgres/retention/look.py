@@ -145,6 +145,10 @@ class Look:
         """Whether row ``t`` lies in a range of keys."""
         return self._range(after, upto)
 
+    def whole(self) -> sql.Composable:
+        """Whether row ``t`` was not cut yet."""
+        return self._not_yet_disposed()
+
     @property
     def said(self) -> tuple[str, ...]:
         """The columns by which :meth:`due_rows` says why a row is due, beside its key."""

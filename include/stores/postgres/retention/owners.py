@@ -118,10 +118,10 @@ class Owners:
             ),
         )
 
-    def known(self, dataset: Dataset, alias: str) -> sql.Composable:
-        """Whether the row leads to somebody: an account, or a row above it."""
+    def known(self, dataset: Dataset, alias: str, *, owning: bool = False) -> sql.Composable:
+        """Whether the row leads to somebody: an account, or a row above it; ``owning``: to somebody who owns it."""
         ways: list[sql.Composable] = []
-        for link in dataset.links:
+        for link in _owning(dataset) if owning else dataset.links:
             parent = self.home if link.column is not None else self.catalogue.dataset(link.via or "")
             key = column_of(self.live, self.home, self.home.key[0])
             match = (
