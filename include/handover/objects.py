@@ -105,12 +105,21 @@ def origin_of(item: Item) -> dict[str, Any]:
     return {"version": item.version, "modified": str(item.modified), "newest": item.newest}
 
 
+def canonical(body: Mapping[str, Any]) -> bytes:
+    return rfc8785.dumps(dict(body))
+
+
 def read(client: S3Client, bucket: str, item: Item, about: str) -> Version:
-    """Begin to read one version."""
+    """Begin to read one version. Errors are of our family."""
+    with reaching(about):
+        return read_raw(client, bucket, item)
+
+
+def read_raw(client: S3Client, bucket: str, item: Item) -> Version:
+    """The same, with the driver's own errors."""
     which: dict[str, Any] = {"Bucket": bucket, "Key": item.key}
     if item.version != "null":
         which["VersionId"] = item.version
-    with reaching(about):
-        said = client.get_object(**which)
-        tags = client.get_object_tagging(**which)["TagSet"]
+    said = client.get_object(**which)
+    tags = client.get_object_tagging(**which)["TagSet"]
     return Version(item, said, {t["Key"]: t["Value"] for t in tags})

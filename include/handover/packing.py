@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from include.cases.book import Conn
 from include.cases.retention.due import answering, look_at
 from include.cases.retention.held import HeldPeople
-from include.cases.retention.limits import Bind, binds, question
+from include.cases.retention.limits import binds, question
 from include.handover import book, objects, register
 from include.handover.clocks import Stays, clocks, stays
 from include.handover.rows import Consigning, Shape, clocks_of, consigning, copied, snapshot, unescaped

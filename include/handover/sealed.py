@@ -1,27 +1,29 @@
 """A bag's file sealed to one certificate: CMS AuthEnvelopedData (RFC 5083, 5084) with AES-256-GCM, in a stream both ways.
 
-The library's own envelope is made in memory; this one is written as it is read. The length is known before (a tar of known files), so
-it is plain DER of definite length, which ``openssl cms -decrypt -inform DER`` opens. The key goes by RSA-OAEP with SHA-256
-(RFC 3560, 4055). Whoever opens a stream sees plaintext before the tag at its end is checked: keep it apart until :class:`Opening`
-has been read to its end, and check our signature over the sealed file first.
+The library's own envelope is made in memory; this one is written as it is read. The length is known before (a tar of known
+files), so it is plain DER of definite length, which ``openssl cms -decrypt -inform DER`` opens. The key goes by RSA-OAEP with
+SHA-256 (RFC 3560, 4055). Whoever opens a stream sees plaintext before the tag at its end is checked: keep it apart until
+:class:`Opening` has been read to its end, and check the sender's signature over the sealed file first.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from datetime import datetime
 from typing import IO
 
 from asn1crypto import cms, core
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from include.model.errors import LedgerError, Refused
+from include.model.times import observed_now
 
 KEY, NONCE, TAG = 32, 12, 16  # bytes
 HEAD = 64 * 1024  # no header of one recipient is larger
@@ -34,22 +36,35 @@ def _oaep() -> padding.OAEP:
     return padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
 
 
-def recipient(pem: str) -> x509.Certificate:
-    """The certificate that bags are sealed to. Raises Refused unless it is one, of an RSA key of 2048 bits or more."""
+def recipient(pem: str, at: datetime | None = None) -> x509.Certificate:
+    """The certificate that bags are sealed to: the first of a chain that ends in one that signed itself, all valid now (``at``).
+
+    Raises Refused for a chain that is broken or over, or a key that is not RSA of 2048 bits or more.
+    """
     try:
-        found = x509.load_pem_x509_certificate(pem.encode())
+        chain = x509.load_pem_x509_certificates(pem.encode())
     except ValueError:
-        raise Refused(
-            "the successor's certificate cannot be read", about="successor",
-            next_step="ask it for one in PEM, and check its digest by phone",
-        ) from None  # fmt: skip
-    key = found.public_key()
+        raise _no_recipient("the successor's certificate cannot be read") from None
+    moment = at or observed_now()
+    for of, issuer in zip(chain, [*chain[1:], chain[-1]], strict=True):
+        try:
+            of.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature):
+            raise _no_recipient("the chain of the successor's certificate is broken") from None
+        if not of.not_valid_before_utc <= moment <= of.not_valid_after_utc:
+            raise _no_recipient("a certificate of the successor's chain is over, or not valid yet")
+    key = chain[0].public_key()
     if not isinstance(key, RSAPublicKey) or key.key_size < LEAST_BITS:
-        raise Refused(
-            f"the successor's certificate is not of an RSA key of {LEAST_BITS} bits or more", about="successor",
-            next_step="ask it for one that is",
-        )  # fmt: skip
-    return found
+        raise _no_recipient(f"the successor's certificate is not of an RSA key of {LEAST_BITS} bits or more")
+    return chain[0]
+
+
+def _no_recipient(what: str) -> Refused:
+    return Refused(
+        what,
+        about="successor",
+        next_step="ask it for one with its whole chain in PEM, and check its digest by phone",
+    )
 
 
 def digest_of(certificate: x509.Certificate) -> str:
@@ -58,7 +73,7 @@ def digest_of(certificate: x509.Certificate) -> str:
 
 
 class Sealing:
-    """A file object to write exactly ``size`` bytes of plaintext to; what comes out goes to ``out``, and is digested on its way."""
+    """A file object to write exactly ``size`` bytes of plaintext to; what comes out goes to ``out``, digested on its way."""
 
     def __init__(self, out: IO[bytes], certificate: x509.Certificate, size: int) -> None:
         key, nonce = os.urandom(KEY), os.urandom(NONCE)
@@ -131,7 +146,7 @@ def _head(certificate: x509.Certificate, key: bytes, nonce: bytes, size: int) ->
 
 
 def _length(n: int) -> bytes:
-    if n < 0x80:  # noqa: PLR2004 - X.690, 8.1.3
+    if n < 0x80:  # X.690, 8.1.3
         return bytes([n])
     raw = n.to_bytes((n.bit_length() + 7) // 8, "big")
     return bytes([0x80 | len(raw)]) + raw
