@@ -18,7 +18,7 @@ from include.handover.rows import exact
 from include.handover.shards import At, nowhere
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
-from include.model.errors import Refused
+from include.model.errors import NoRoom
 from include.model.handover import BagKind
 from include.model.words import DatasetKind, Role
 from include.stores.postgres.server import Connection, Patience, Server, name
@@ -49,7 +49,7 @@ class Custody:
 
     @contextmanager
     def connect(self, kind: BagKind, dataset: str) -> Iterator[Connection]:
-        """A session in which values are written as the sender wrote them. Raises Refused where its disk is full."""
+        """A session in which values are written as the sender wrote them. Raises NoRoom where its disk is full."""
         server = self.server(kind, dataset)
         with server.connect() as connection, server.reaching(dataset), full_disk(dataset):
             exact(connection)
@@ -67,7 +67,7 @@ def full_disk(about: str) -> Iterator[None]:
     try:
         yield
     except pg.DiskFull:
-        raise Refused(
+        raise NoRoom(
             "the successor's database has no room left", about=about,
             next_step="make room, then receive again: nothing of this bag was stored",
         ) from None  # fmt: skip

@@ -10,7 +10,7 @@ from include.handover.custody import Custody
 from include.handover.fetching import Inbox
 from include.handover.recounting import recount
 from include.handover.sending import delivering, receipt_key
-from include.model.errors import LedgerError, NotReachable, QuietusError
+from include.model.errors import NoRoom, NotReachable, QuietusError
 from include.model.handover import BagReceipt
 
 
@@ -25,19 +25,15 @@ class Received:
 def receive(inbox: Inbox, custody: Custody, attest: Callable[[bytes], bytes], order: str) -> Received:
     """Store what is not stored yet, count everything again, and leave a signed receipt per bag beside it in the inbox.
 
-    A bag that is not what was signed stops that bag alone. Raises Refused where there is no room, NotReachable.
+    A bag that is not what was signed stops that bag alone. Raises NoRoom, NotReachable.
     """
     done = Received()
     for name in fetching.names(inbox, order):
         try:
             done.receipts.append(_one(inbox, custody, attest, order, name))
-        except (LedgerError, NotReachable) as error:
-            if isinstance(error, NotReachable):
-                raise
-            done.refused[name] = str(error)
+        except (NoRoom, NotReachable):
+            raise
         except QuietusError as error:
-            if "room" in error.what or "full" in error.what:
-                raise
             done.refused[name] = str(error)
     return done
 

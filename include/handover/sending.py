@@ -19,7 +19,7 @@ from include.cases.book import Conn
 from include.handover import register
 from include.handover.register import Bag
 from include.handover.shards import At, nowhere
-from include.model.errors import QuietusError, Refused
+from include.model.errors import NoRoom, Refused
 from include.model.handover import BagState, Consignment
 from include.stores.s3.server import code_of, reaching
 
@@ -47,19 +47,16 @@ class Way:
 @contextmanager
 def delivering(about: str) -> Iterator[None]:
     """A full bucket is named as what it is."""
-    try:
-        with reaching(about):
-            try:
-                yield
-            except ClientError as error:
-                if code_of(error) in FULL:
-                    raise Refused(
-                        f"the bucket is full ({code_of(error)})", about=about,
-                        next_step="ask its owner for room, then run it again: what arrived is not sent again",
-                    ) from None  # fmt: skip
-                raise
-    except QuietusError:
-        raise
+    with reaching(about):
+        try:
+            yield
+        except ClientError as error:
+            if code_of(error) in FULL:
+                raise NoRoom(
+                    f"the bucket is full ({code_of(error)})", about=about,
+                    next_step="ask its owner for room, then run it again: what arrived is not sent again",
+                ) from None  # fmt: skip
+            raise
 
 
 def sealed_key(order: str, bag: str) -> str:

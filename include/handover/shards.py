@@ -18,7 +18,7 @@ import rfc8785
 from include.handover import bag as bags
 from include.handover.items import SALT, Growing, Leaves
 from include.handover.sealed import Sealing, digest_of, recipient
-from include.model.errors import Refused
+from include.model.errors import NoRoom
 from include.model.handover import BagKind, BagStatement, Consignment
 from include.model.times import observed_now
 
@@ -60,7 +60,7 @@ def roomy(home: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise Refused(
+        raise NoRoom(
             "the disk is full", about=str(home),
             next_step="make room, then run it again: finished bags are kept, the unfinished one is begun anew",
         ) from None  # fmt: skip
