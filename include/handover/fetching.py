@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from pydantic import ValidationError
@@ -55,6 +56,19 @@ class Arrived:
     payload: bytes
     path: Path
     said: dict[str, Any]
+
+
+def private_key(path: Path) -> RSAPrivateKey:
+    """The key of our certificate. Raises Refused if others may read the file, or it is no RSA key in PEM."""
+    try:
+        if path.stat().st_mode & 0o077:
+            raise Refused("the key file is open to others", about=str(path), next_step=f"chmod 600 {path}")
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError):
+        key = None
+    if not isinstance(key, RSAPrivateKey):
+        raise Refused("it is no RSA private key in PEM", about=str(path), next_step="name the right file")
+    return key
 
 
 def names(inbox: Inbox, order: str) -> list[str]:

@@ -1,9 +1,9 @@
 """From a consignment to sealed and signed bags on our disk: dataset by dataset, shard by shard, each finished once for ever.
 
-A shard is finished when its row is in the case book, committed after its sealed file has its name; what was begun beyond is begun anew.
-The statement is in the row before it is signed, so a bag has one statement whatever is killed when. Rows are read under one
-repeatable-read snapshot per store and run; a later run goes on after the last finished range, and at the end of each dataset counts
-what lies in the ranges of all its bags: a table that changed since (after T0 none should) is named, and its last bag stays open.
+A shard is finished when its row is in the case book, committed after its sealed file has its name; what was begun beyond is begun
+anew. The statement is in the row before it is signed, so a bag has one statement whatever is killed when. Rows are read under one
+repeatable-read snapshot per store and run. A later run goes on after the last finished range, and first counts what lies in the
+ranges that are finished: a table that grew or shrank since (after T0 none should) is named, and packed no further.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.cases.book import Conn
 from include.cases.retention.due import answering, look_at
@@ -23,6 +23,7 @@ from include.handover.clocks import Stays, clocks, stays
 from include.handover.rows import Consigning, Shape, clocks_of, consigning, copied, snapshot, unescaped
 from include.handover.sealed import recipient
 from include.handover.shards import At, Bounds, Packed, Shard, nowhere, roomy
+from include.ledger import attest
 from include.model.catalogue import Catalogue, Dataset
 from include.model.doors import Connections
 from include.model.errors import Drifted, QuietusError, Refused
@@ -40,12 +41,17 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Attest = Callable[[bytes], bytes]
+Record = Callable[[str, str | None, dict[str, Any], str], None]  # kind, case number, body, key: the ledger
+
+
+def unrecorded(kind: str, case_no: str | None, body: dict[str, Any], key: str) -> None:
+    """A room without a ledger."""
 
 
 @dataclass(frozen=True)
 class Room:
     """What packing works with. ``book``: a connection to the case book as its writer. ``attest``: the signer. ``held``: whom the
-    open holds name. ``home``: a directory for the bags of every order; only its owner may read it."""
+    open holds name. ``record``: the ledger's queue. ``home``: a directory for the bags of every order; only its owner may read it."""
 
     catalogue: Catalogue
     connections: Connections
@@ -54,6 +60,7 @@ class Room:
     home: Path
     held: HeldPeople = field(default_factory=HeldPeople)
     bounds: Bounds = field(default_factory=Bounds)
+    record: Record = unrecorded
     at: At = nowhere
 
     def of(self, order: str) -> Path:
@@ -131,6 +138,10 @@ def sign(room: Room, consignment: Consignment) -> None:
         waiting = [b for b in register.bags(conn, consignment.order) if b.envelope is None]
     for bag in waiting:
         envelope = room.attest(bag.payload)
+        said = bag.statement
+        body = {"order": said.order, "bag": said.bag, "dataset": said.dataset, "items": said.items, "root": said.root,
+                "statement": attest.digest(bag.payload)}  # fmt: skip
+        room.record("handover.bag", None, body, f"handover.bag:{said.order}:{said.bag}")
         with room.book() as conn, conn.transaction():
             register.signed(conn, bag, envelope)
         room.at("handover.signed")

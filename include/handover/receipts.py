@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from include.cases.book import Conn
 from include.handover import register
+from include.handover.packing import Record, unrecorded
 from include.handover.register import Bag
 from include.ledger import attest
 from include.model.errors import BooksDoNotBalance, LedgerError, Refused
@@ -25,12 +26,14 @@ def opened(file: bytes, consignment: Consignment) -> BagReceipt:
         raise LedgerError("the receipt is malformed", about="receipt", next_step="ask for another") from None
 
 
-def verify(conn: Conn, consignment: Consignment, name: str, file: bytes, *, actor: str) -> Bag:
+def verify(
+    conn: Conn, consignment: Consignment, name: str, file: bytes, *, actor: str, record: Record = unrecorded
+) -> Bag:
     """Verify a receipt for the bag of this name, record it, and mark the bag ``received``.
 
     Raises LedgerError if it is forged, Refused if it is about another order, bag or statement, or the bag was not sent;
-    BooksDoNotBalance if it names differences, or another root: such a receipt is recorded, and the bag waits. Call it in a
-    transaction of its own that is committed whatever is raised from :class:`BooksDoNotBalance`.
+    BooksDoNotBalance if it names differences, or another root: such a receipt is recorded too (``conn`` is in autocommit, else
+    commit all the same), and the bag waits.
     """
     said = opened(file, consignment)
     if said.order != consignment.order:
@@ -53,6 +56,9 @@ def verify(conn: Conn, consignment: Consignment, name: str, file: bytes, *, acto
         raise Refused("the bag was not sent yet", about=name, next_step="quietus handover send")
     differs = said.differences
     same = said.root == bag.statement.root and said.items == bag.statement.items
+    body = {"order": said.order, "bag": name, "statement": said.statement, "root": said.root, "items": said.items,
+            "missing": len(differs.missing), "changed": len(differs.changed), "extra": len(differs.extra)}  # fmt: skip
+    record("handover.receipt", None, body, f"handover.receipt:{said.order}:{name}:{attest.digest(file)[:32]}")
     register.receipt(conn, bag, said, file, reconciled=differs.none and same, actor=actor)
     if not differs.none:
         raise BooksDoNotBalance(

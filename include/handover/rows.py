@@ -1,8 +1,8 @@
 """Rows of a table in a form that loses nothing, read range by range under one snapshot: the text that COPY writes.
 
-PostgreSQL's own type output, read back by its own type input, is exact where the session's settings are fixed: ISO dates in UTC, shortest
-exact floats, ``bytea`` in hex, UTF-8 (https://www.postgresql.org/docs/current/sql-copy.html, "Text Format"). ``\\N`` is NULL and an
-empty field the empty text, a tab in a value is written ``\\t``, so that a line can be cut at tabs.
+PostgreSQL's own type output, read back by its own type input, is exact where the session's settings are fixed: ISO dates in UTC,
+shortest exact floats, ``bytea`` in hex, UTF-8 (https://www.postgresql.org/docs/current/sql-copy.html, "Text Format"). ``\\N`` is
+NULL and an empty field the empty text, a tab in a value is written ``\\t``, so that a line can be cut at tabs.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from include.handover.register import Bag
 from include.handover.shards import At, nowhere
 from include.model.errors import NoRoom, Refused
 from include.model.handover import BagState, Consignment
-from include.stores.s3.server import code_of, reaching
+from include.stores.s3.server import ABSENT, code_of, reaching
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -192,3 +192,14 @@ def _is_there(way: Way, bag: Bag, key: str) -> bool:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def receipt_of(client: S3Client, bucket: str, order: str, bag: str) -> bytes | None:
+    """The receipt that lies beside a bag; None if there is none yet."""
+    with reaching(f"bag {bag}"):
+        try:
+            return bytes(client.get_object(Bucket=bucket, Key=receipt_key(order, bag))["Body"].read())
+        except ClientError as error:
+            if code_of(error) in ABSENT:
+                return None
+            raise

@@ -1,7 +1,7 @@
 """At the successor: a bag into its own stores. Rows, their clocks and the bag's own row in one transaction; objects one by one.
 
-Stored once: a bag that is there is not stored again. Its items are counted from its own files on the way, and if their root is not the
-one that was signed nothing is committed.
+Stored once: a bag that is there is not stored again. Its items are counted from its own files on the way, and if their root is
+not the one that was signed nothing is committed.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _ITEM = (
 def store(custody: Custody, arrived: Arrived) -> bool:
     """Put a bag into the stores; whether there was anything left to do. Again, or after a kill, it goes on.
 
-    Raises LedgerError if its items do not give the root that was signed, CatalogueError if the schema is another one, Refused if the
-    tables have rows that no bag brought, or there is no room.
+    Raises LedgerError if its items do not give the root that was signed, CatalogueError if the schema is another one, Refused if
+    the tables have rows that no bag brought, NoRoom.
     """
     said = arrived.statement
     with custody.connect(said.kind, said.dataset) as connection:

@@ -150,9 +150,7 @@ class Both:
         return packing.pack(room, self.consignment)
 
     def send(self, part: int = 5 << 20) -> list[str]:
-        way = Way(
-            self.ours.s3("inbox", Role.COURIER), INBOX, self.home / "out", self.book, part, self.watch
-        )
+        way = Way(self.ours.s3("inbox", Role.COURIER), INBOX, self.home / "out", self.book, part, self.watch)
         return send(way, self.consignment)
 
     @property

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -15,7 +20,7 @@ from include.sandbox.loading import derive, make_partitions
 from include.sandbox.loading import load as load_rows
 from include.sandbox.people.everybody import makings, rows_of
 from tests.cases.conftest import case_book
-from tests.conftest import PgServer, S3Server
+from tests.conftest import PgServer, S3Server, missing
 from tests.handover.both import INBOX, Both, Side, certificate
 from tests.stores.postgres.dated import AS_OF, CATALOGUE, SCHEMA
 
@@ -31,7 +36,7 @@ def _schema(conn: psycopg.Connection) -> None:
 def _company(conninfo: str) -> None:
     with psycopg.connect(conninfo) as conn:
         _schema(conn)
-        load_rows(conn, (row for m in makings(120, 5, AS_OF) for row in rows_of(m)))
+        load_rows(conn, (row for m in makings(60, 5, AS_OF) for row in rows_of(m)))
         derive(conn, AS_OF)
         conn.execute("GRANT USAGE ON SCHEMA account, cert, ra, sign TO prover")
         conn.execute("GRANT SELECT ON ALL TABLES IN SCHEMA account, cert, ra, sign TO prover")
@@ -72,6 +77,37 @@ def both(
     yield Both(ours, theirs, tmp_path, successors_key, certificate(successors_key, "successor"))
     pg18.drop_database(ours.database)
     pg15.drop_database(theirs.database)
+
+
+@pytest.fixture
+def open_home() -> Iterator[Path]:
+    """A directory into which another user may go."""
+    home = Path(tempfile.mkdtemp(prefix="quietus-handover-", dir="/tmp"))
+    home.chmod(0o711)
+    yield home
+    shutil.rmtree(home)
+
+
+@pytest.fixture
+def small_disk() -> Callable[[Path, int], AbstractContextManager[Path]]:
+    """``with small_disk(path, bytes)``: a file system of that size at the path. Only root can mount one."""
+    if os.getuid() != 0:
+        missing("nobody but root can mount a small disk")
+
+    @contextmanager
+    def small(path: Path, size: int) -> Iterator[Path]:
+        path.mkdir(parents=True, exist_ok=True)
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=False, capture_output=True, timeout=30
+        )  # fmt: skip
+        if mounted.returncode:
+            missing("a small disk cannot be mounted here")
+        try:
+            yield path
+        finally:
+            subprocess.run(["umount", "-l", path], check=True, timeout=30)
+
+    return small
 
 
 def _empty(server: S3Server, bucket: str) -> None:
