@@ -1,4 +1,4 @@
-"""``quietus handover``: bags to a successor, and, as a successor, bags from an authority that stops. It never deletes anything."""
+"""``quietus handover``: bags to a successor, and as a successor those of an authority that stops. It deletes nothing."""
 
 from __future__ import annotations
 

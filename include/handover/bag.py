@@ -1,7 +1,7 @@
 """A bag on disk (RFC 8493), written in one pass: each payload file is digested while it is written.
 
-The Library of Congress's ``bagit`` judges every bag that arrives (``fetching``) and every one of the tests. It does not write them:
-it would read each payload again. SM3 (GB/T 32905) is not among the algorithms that it knows, so the SM3 manifest is a tag file of ours,
+The Library of Congress's ``bagit`` judges every bag that arrives (``fetching``). It does not write them: it would read each
+payload again. SM3 (GB/T 32905) is not among the algorithms that it knows, so the SM3 manifest is a tag file of ours,
 ``quietus-sm3.txt``, in the same form as a manifest.
 """
 

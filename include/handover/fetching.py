@@ -1,4 +1,4 @@
-"""At the successor: find bags in its inbox, and open one. Signature first, then the sealed file's digest, then the seal, then the bag.
+"""At the successor: find bags in its inbox, and open one. First the signature, then the sealed file's digest, the seal, the bag.
 
 What does not hold is never stored; nothing of it is written but a private directory, which goes again.
 """

@@ -51,7 +51,7 @@ def unrecorded(kind: str, case_no: str | None, body: dict[str, Any], key: str) -
 @dataclass(frozen=True)
 class Room:
     """What packing works with. ``book``: a connection to the case book as its writer. ``attest``: the signer. ``held``: whom the
-    open holds name. ``record``: the ledger's queue. ``home``: a directory for the bags of every order; only its owner may read it."""
+    open holds name. ``record``: the ledger's queue. ``home``: a directory for the bags of every order, its owner's alone."""
 
     catalogue: Catalogue
     connections: Connections

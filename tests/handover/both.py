@@ -1,5 +1,5 @@
-"""Both sides of a handover: the sandbox's company of 120 people with its case book, and a successor on another PostgreSQL and another
-S3 server. Each has a signer of its own."""
+"""Both sides of a handover: the sandbox's company of 60 people with its case book, and a successor on another PostgreSQL and
+another S3 server. Each has a signer of its own."""
 
 from __future__ import annotations
 
@@ -108,9 +108,10 @@ class Both:
     home: Path
     key: rsa.RSAPrivateKey
     certificate: x509.Certificate
-    bounds: Bounds = field(default_factory=lambda: Bounds(bytes=6_000, rows=40, keys=7))
+    bounds: Bounds = field(default_factory=lambda: Bounds(bytes=6_000, rows=20, keys=7))
     held: HeldPeople = field(default_factory=HeldPeople)
     datasets: tuple[Consigned, ...] = TABLES
+    ledger: list[tuple[Any, ...]] = field(default_factory=list)
 
     @property
     def our_signer(self) -> Attesting:
@@ -145,7 +146,8 @@ class Both:
 
     def pack(self) -> Outcome:
         room = Room(
-            CATALOGUE, self.ours, self.book, self.our_signer, self.home / "out", self.held, self.bounds, self.watch,  # type: ignore[arg-type]
+            catalogue=CATALOGUE, connections=self.ours, book=self.book, attest=self.our_signer, home=self.home / "out",  # type: ignore[arg-type]
+            held=self.held, bounds=self.bounds, record=lambda *said: self.ledger.append(said), at=self.watch,
         )  # fmt: skip
         return packing.pack(room, self.consignment)
 

@@ -68,7 +68,7 @@ def both(
     pg18: PgServer, pg15: PgServer, moto: S3Server, successors_s3: S3Server, successors_key: rsa.RSAPrivateKey,
     case_book: str, tmp_path: Path,
 ) -> Iterator[Both]:  # fmt: skip
-    """120 people of 18 hand over to an empty 15."""
+    """60 people of 18 hand over to an empty 15."""
     pg15.add_role("custodian", "BYPASSRLS")
     ours = Side(pg18, pg18.fresh_database("handover_company", _company), moto, case_book)
     theirs = Side(pg15, pg15.fresh_database("handover_successor", _successor), successors_s3)

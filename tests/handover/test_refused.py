@@ -84,12 +84,13 @@ def test_a_receipt_that_is_forged_or_about_something_else(stored: Both) -> None:
 
 
 CHANGES = {
-    "changed": ("UPDATE cert.crl_entry SET reason = 'superseded' WHERE serial = (SELECT min(serial) FROM cert.crl_entry)", (0, 1, 0)),
+    "changed": ("UPDATE cert.crl_entry SET reason = 'superseded' WHERE serial = (SELECT min(serial) FROM cert.crl_entry)",
+                (0, 1, 0)),
     "missing": ("DELETE FROM cert.crl_entry WHERE serial = (SELECT min(serial) FROM cert.crl_entry)", (1, 0, 0)),
     "extra": ("SET session_replication_role = replica; INSERT INTO cert.crl_entry"
               " SELECT (jsonb_populate_record(c, '{\"serial\": \"0123\"}')).* FROM cert.crl_entry AS c LIMIT 1", (1, 0, 1)),
-    "clock": ("UPDATE quietus_handover.bag SET clocks[1] = replace(clocks[1], '\"due\":', '\"due_\":')"
-              " WHERE dataset = 'cert.crl_entry'", None),
+    "clock": ("UPDATE quietus_handover.bag SET clocks = (SELECT array_agg(replace(c, '\"due\":', '\"due_\":') ORDER BY n)"
+              " FROM unnest(clocks) WITH ORDINALITY AS u(c, n)) WHERE dataset = 'cert.crl_entry'", None),
 }  # fmt: skip
 """One after the other; what is counted then: missing, changed, extra."""
 
@@ -214,9 +215,7 @@ def test_a_successors_certificate_that_nobody_vouches_for(
         "over": pem(certificate(successors_key, "successor", issuer=by, days=0))
         + pem(certificate(root, "root")),
         "no chain": pem(certificate(successors_key, "successor", issuer=by)),
-        "small": pem(
-            certificate(rsa.generate_private_key(public_exponent=65537, key_size=1024), "successor")
-        ),
+        "small": pem(certificate(_small_key(), "successor")),
         "garbage": "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n",
     }[fault]
     with pytest.raises(Refused):
@@ -227,6 +226,10 @@ def test_the_year_after_is_over(successors_key: rsa.RSAPrivateKey) -> None:
     mine = certificate(successors_key, "successor")
     with pytest.raises(Refused, match="over"):
         sealed.recipient(pem(mine), at=mine.not_valid_after_utc + timedelta(seconds=1))
+
+
+def _small_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - it is to be refused
 
 
 # --- what may not go, or cannot ------------------------------------------------------------------------

@@ -57,9 +57,7 @@ def test_what_the_law_binds_and_nothing_else_goes_and_is_signed_for(both: Both) 
         there = both.sql(both.theirs, f"SELECT {CATALOGUE.dataset(table).key[0]}::text FROM {table}")
         assert {str(k) for (k,) in there} == keys, table
         assert _rows(both, both.theirs, table, keys) == before[table], table
-    assert min(map(len, going.values())) > 10 and len(both.bags("cert.certificate")) > 2, (
-        "several shards each"
-    )
+    assert min(map(len, going.values())) > 4 and len(both.bags("cert.certificate")) > 2, "several shards each"
     assert {b.name: b.statement.root for b in both.bags()} == {r.bag: r.root for r in got.receipts}
     for name in out.made[:-1]:
         both.verify(name)
@@ -139,13 +137,14 @@ def test_a_stranger_opens_a_bag_with_openssl_and_bagit(both: Both, tmp_path: Pat
     certificate.write_text(both.consignment.successor.certificate)
     sealed = both.home / "out" / ORDER / f"{name}.cms"
     subprocess.run(
-        ["openssl", "cms", "-decrypt", "-inform", "DER", "-binary", "-in", sealed, "-recip", certificate, "-inkey", key, "-out", out],
+        ["openssl", "cms", "-decrypt", "-inform", "DER", "-binary", "-in", sealed, "-recip", certificate, "-inkey", key,
+         "-out", out],
         check=True, timeout=60,
     )  # fmt: skip
     subprocess.run(["tar", "-xf", out, "-C", tmp_path], check=True, timeout=60)
     bags.validate(tmp_path / name)
     said = json.loads((tmp_path / name / "data/bag.json").read_bytes())
-    assert len((tmp_path / name / "data/rows.copy").read_bytes().splitlines()) == said["items"] > 10
+    assert len((tmp_path / name / "data/rows.copy").read_bytes().splitlines()) == said["items"] > 4
     assert b"CN=" not in sealed.read_bytes()
 
 
@@ -156,8 +155,8 @@ def test_objects_go_with_every_version_and_come_back_the_same(both: Both) -> Non
         _emptied(client, bucket)
     found = both.sql(
         both.ours,
-        "SELECT a.account_id || '/' || a.application_id FROM ra.application AS a JOIN cert.certificate AS c USING (application_id)"
-        " WHERE c.not_after > '2023-01-01' ORDER BY 1 LIMIT 12",
+        "SELECT a.account_id || '/' || a.application_id FROM ra.application AS a JOIN cert.certificate AS c"
+        " USING (application_id) WHERE c.not_after > '2023-01-01' ORDER BY 1 LIMIT 12",
     )
     for n, (path,) in enumerate(found):
         ours.put_object(Bucket=bucket, Key=f"{path}/front.jpg", Body=b"front %d" % n, ContentType="image/jpeg",

@@ -1,4 +1,4 @@
-"""Bags that are handed over to a successor, and what it signed of them. A bag's state only goes forward; a receipt is never changed."""
+"""Bags that are handed over to a successor, and what it signed of them. A bag only goes forward; a receipt never changes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ CREATE TABLE casebook.handover_receipt (
     FOREIGN KEY (order_no, bag) REFERENCES casebook.handover_bag,
     CHECK (NOT reconciled OR missing + changed + extra = 0)
 );
-COMMENT ON TABLE casebook.handover_receipt IS 'verified receipts of the successor, those with differences too; one that does not verify is not here';
+COMMENT ON TABLE casebook.handover_receipt IS 'receipts that the successor signed, those with differences too';
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON casebook.handover_receipt
     FOR EACH ROW EXECUTE FUNCTION casebook.append_only();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON casebook.handover_receipt
@@ -81,8 +81,8 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON casebook.handover_receipt
 GRANT SELECT, INSERT, UPDATE ON casebook.handover_bag TO quietus_case_writer;
 GRANT SELECT, INSERT ON casebook.handover_receipt TO quietus_case_writer;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA casebook TO quietus_case_writer;
-GRANT SELECT (order_no, bag, consignment, dataset, kind, shard, upto, last, items, stays, root, bytes, sha256, statement, envelope,
-              upload_id, state, packed_at, sent_at, received_at) ON casebook.handover_bag TO quietus_reader;
+GRANT SELECT (order_no, bag, consignment, dataset, kind, shard, upto, last, items, stays, root, bytes, sha256, statement,
+              envelope, upload_id, state, packed_at, sent_at, received_at) ON casebook.handover_bag TO quietus_reader;
 GRANT SELECT ON casebook.handover_receipt TO quietus_reader;
 """
 
