@@ -3,8 +3,9 @@
     python -m bench.handover [--rows 200000] [--objects 2000] [--rounds 1]
 
 The floor reads one table by one COPY and each object by one request, digests every byte twice (SHA-256, SM3), encrypts it with
-AES-256-GCM and writes it to one file: no clocks, no items' digests, no root, no bags. Ours does all of it, in bags of 64 MiB. Both on
-the same machine, by the same role, in turns, in a process of their own each, so that the peak of memory is theirs. Prints Markdown.
+AES-256-GCM and writes it to one file: no clocks, no items' digests, no root, no bags. Ours does all of it, in bags of 64 MiB.
+Both on the same machine, by the same role, in turns, in a process of their own each, so that the peak of memory is theirs. Prints
+Markdown.
 """
 
 from __future__ import annotations
@@ -229,8 +230,9 @@ def main() -> int:
     options.add_argument("--objects", type=int, default=2_000)
     options.add_argument("--rounds", type=int, default=1)
     given = options.parse_args()
+    photo = len(PHOTO) // 1000
     print(
-        f"PostgreSQL 18 and moto; objects of {len(PHOTO) // 1000} kB, rows of a signature of 256 bytes; median of {given.rounds}.\n"
+        f"PostgreSQL 18 and moto; objects of {photo} kB, rows with a signature of 256 bytes; median of {given.rounds}.\n"
     )
     print(
         "| rows | objects | sealed, MiB | ours, s | floor, s | x floor | ours, peak MiB | floor, peak MiB |"
@@ -245,8 +247,8 @@ def main() -> int:
               f" {peaks[0]:.0f} | {peaks[1]:.0f} |")  # fmt: skip
         sys.stdout.flush()
     print(
-        "\nTarget 1.5. The floor says nothing of an item; ours judges each row's clocks in SQL, cuts them off in Python, digests every"
-        " item and grows the root."
+        "\nTarget 1.5. The floor says nothing of an item; ours judges each row's clocks in SQL, cuts them off in Python, digests"
+        " every item and grows the root; and asks for each object's tags, which is a second request."
     )
     return 0
 
