@@ -39,7 +39,7 @@ def pack(
     from include.handover.shards import Bounds
     from include.ledger.signer import SignerClient
 
-    desk, said = common.desk(), _consignment(consignment)
+    said, desk = _consignment(consignment), common.desk()
     room = Room(
         catalogue=desk.catalogue, connections=desk.connections, book=desk.book,
         attest=SignerClient(desk.connections.text(SIGNER)).attest, home=home, held=held_people(desk),
@@ -58,7 +58,7 @@ def send(consignment: File, home: Home, bucket: Bucket) -> None:
     """Send what is packed and not sent, part by part; a run that was killed goes on at the part where it was."""
     from include.handover import sending
 
-    desk, said = common.desk(), _consignment(consignment)
+    said, desk = _consignment(consignment), common.desk()
     client = desk.connections.s3(INBOX, Role.COURIER)
     done = sending.send(sending.Way(client, bucket, home, desk.book), said)
     common.say(f"{said.order}: {len(done)} bags sent now")
@@ -77,7 +77,7 @@ def verify_receipt(
     from include.handover import receipts, register
     from include.model.handover import BagState
 
-    desk, said = common.desk(), _consignment(consignment)
+    said, desk = _consignment(consignment), common.desk()
     if (file is None and bucket is None) or (file is not None and bag is None):
         raise Refused(
             "there is nothing to verify",

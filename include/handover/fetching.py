@@ -128,6 +128,7 @@ def opened(inbox: Inbox, order: str, name: str) -> Iterator[Arrived]:
             inbox.at("handover.opened")
             bags.validate(path)
             yield Arrived(said, payload, path, _description(path, said))
+            sealed.unlink()  # it is stored; its sender's is in the bucket
         finally:
             shutil.rmtree(into / name, ignore_errors=True)
 

@@ -26,7 +26,7 @@ from include.handover.shards import At, Bounds, Packed, Shard, nowhere, roomy
 from include.ledger import attest
 from include.model.catalogue import Catalogue, Dataset
 from include.model.doors import Connections
-from include.model.errors import Drifted, QuietusError, Refused
+from include.model.errors import Drifted, NoRoom, QuietusError, Refused
 from include.model.handover import NEVER, BagKind, Consigned, Consignment
 from include.model.template import Template
 from include.model.words import DatasetKind, Role
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
+LARGEST = 8 << 30  # bytes of one file in a ustar
 Attest = Callable[[bytes], bytes]
 Record = Callable[[str, str | None, dict[str, Any], str], None]  # kind, case number, body, key: the ledger
 
@@ -80,7 +81,7 @@ class Outcome:
 def pack(room: Room, consignment: Consignment) -> Outcome:
     """Pack what is not packed yet, and sign what is not signed. What one dataset cannot be does not stop the others.
 
-    Raises Refused for another consignment of the same order or a full disk, NotReachable if book or signer do not answer.
+    Raises Refused for another consignment of the same order, NoRoom, NotReachable if book or signer do not answer.
     """
     recipient(consignment.successor.certificate)
     with room.book() as conn:
@@ -158,9 +159,10 @@ def _store(
         live = Live.read(connection)
         for of in datasets:
             try:
-                with server.reaching(f"{store} {of.dataset}"):
+                # In a savepoint, so that a dataset that cannot be read leaves the snapshot to the others.
+                with server.reaching(f"{store} {of.dataset}"), connection.transaction():
                     _Dataset(room, consignment, of, server, connection, live, outcome).pack()
-            except Refused:
+            except NoRoom:
                 raise
             except QuietusError as error:
                 outcome.left[of.dataset] = str(error)
@@ -339,6 +341,11 @@ class _Dataset:
         if item.kind == "marker":
             shard.add(objects.marker(item.key, origin), said.clocks, said.holds)
             return
+        if item.size >= LARGEST:
+            raise Refused(
+                "an object of 8 GiB or more does not fit into a bag's tar file", about=self.of.dataset,
+                next_step="hand it over by hand",
+            )  # fmt: skip
         version = objects.read(client, bucket, item, about)
         with reaching(about):
             shard.content(version.octets())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,9 +134,11 @@ def receipt(conn: Conn, of: Bag, said: BagReceipt, envelope: bytes, *, reconcile
         )
 
 
-def reconciled(conn: Conn, order: str, dataset: str | None = None) -> bool:
-    """Whether every dataset of the order (or this one) is wholly packed and every bag of it ``received``: the fact behind the
-    guard ``receipt_reconciled`` (law.md E, transition 18). Of an order without bags: no."""
-    found = bags(conn, order, dataset)
+def reconciled(conn: Conn, order: str, datasets: Iterable[str] = ()) -> bool:
+    """Whether these datasets, and any other of which the order has bags, are wholly packed and every bag of them ``received``: the
+    fact behind the guard ``receipt_reconciled`` (law.md E, transition 18). Name every dataset that was consigned: one of which no
+    bag was ever made is not received. Of an order without bags: no."""
+    found = bags(conn, order)
     whole = {b.statement.dataset for b in found if b.last}
-    return bool(found) and all(b.state is BagState.RECEIVED and b.statement.dataset in whole for b in found)
+    wanted = {b.statement.dataset for b in found} | set(datasets)
+    return bool(found) and wanted <= whole and all(b.state is BagState.RECEIVED for b in found)

@@ -176,7 +176,7 @@ def _same(known: dict[str, Any], data: bytes, digest: str) -> bool:
     if known.get("ChecksumSHA256"):
         return bool(known["ChecksumSHA256"] == digest)
     md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    return known["Size"] == len(data) and known["ETag"].strip('"') == md5
+    return bool(known["Size"] == len(data) and known["ETag"].strip('"') == md5)
 
 
 def _is_there(way: Way, bag: Bag, key: str) -> bool:

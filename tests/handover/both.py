@@ -183,7 +183,7 @@ class Both:
 
     def reconciled(self) -> bool:
         with self.book() as conn:
-            return register.reconciled(conn, ORDER)
+            return register.reconciled(conn, ORDER, (d.dataset for d in self.datasets))
 
     def statements(self) -> dict[str, BagStatement]:
         return {b.name: b.statement for b in self.bags()}
