@@ -22,6 +22,7 @@ from include.model.errors import Refused
 from include.model.handover import BagKind, BagReceipt, BagStatement, Differences
 from include.model.times import observed_now
 from include.stores.postgres.server import Connection, joined, name
+from include.stores.s3.items import Item
 from include.stores.s3.server import ABSENT, code_of, reaching
 
 NOTHING = b"null"  # the clocks of what nobody sent
@@ -95,7 +96,7 @@ def _rows(connection: Connection, bag: Known, count: _Count) -> None:
     same = joined(
         " AND ",
         (
-            sql.SQL("t.{} = i.key[{}]::{}").format(sql.Identifier(k), sql.Literal(n), sql.SQL(types[k]))  # type: ignore[arg-type]
+            sql.SQL("t.{} = i.key[{}]::{}").format(sql.Identifier(k), sql.Literal(n), sql.SQL(types[k]))
             for n, k in enumerate(shape.key, 1)
         ),
     )
@@ -133,7 +134,7 @@ def _within(bag: Known, shape: Shape) -> sql.Composable:
             values = joined(
                 ", ",
                 (
-                    sql.SQL("{}::{}").format(sql.Literal(v), sql.SQL(types[k]))  # type: ignore[arg-type]
+                    sql.SQL("{}::{}").format(sql.Literal(v), sql.SQL(types[k]))
                     for k, v in zip(shape.key, end, strict=True)
                 ),
             )
@@ -156,7 +157,7 @@ def _objects(custody: Custody, connection: Connection, bag: Known, count: _Count
     for leaf, clock, holds, text, version in _noted(connection, bag):
         body = json.loads(text)
         mine.add((body["key"], version or "null"))
-        item = objects.Item(body["kind"], body["key"], version or "null", current=False)
+        item = Item(body["kind"], body["key"], version or "null", current=False)
         count.item(leaf, _as_stored(client, bucket, item, body, about), _clocks(bag, clock), holds)
     after, upto = (end[0] if end else None for end in (bag.described["after"], bag.described["upto"]))
     for group in objects.groups(client, bucket, "", after, about):
@@ -167,9 +168,7 @@ def _objects(custody: Custody, connection: Connection, bag: Known, count: _Count
                 count.more(objects.marker(item.key, objects.origin_of(item)))
 
 
-def _as_stored(
-    client: Any, bucket: str, item: objects.Item, body: dict[str, Any], about: str
-) -> bytes | None:
+def _as_stored(client: Any, bucket: str, item: Item, body: dict[str, Any], about: str) -> bytes | None:
     with reaching(about):
         try:
             if item.kind == "marker":
@@ -184,7 +183,7 @@ def _as_stored(
     return version.stored(body["origin"])
 
 
-def _marker(client: Any, bucket: str, item: objects.Item, body: dict[str, Any]) -> bytes | None:
+def _marker(client: Any, bucket: str, item: Item, body: dict[str, Any]) -> bytes | None:
     answer = client.list_object_versions(Bucket=bucket, Prefix=item.key)
     there = any(
         m["Key"] == item.key and m["VersionId"] == item.version for m in answer.get("DeleteMarkers", [])

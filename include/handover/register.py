@@ -135,7 +135,7 @@ def receipt(conn: Conn, of: Bag, said: BagReceipt, envelope: bytes, *, reconcile
 
 
 def reconciled(conn: Conn, order: str, datasets: Iterable[str] = ()) -> bool:
-    """Whether these datasets, and any other of which the order has bags, are wholly packed and every bag of them ``received``: the
+    """Whether these datasets, and any other of which the order has bags, are wholly packed and each bag of them ``received``: the
     fact behind the guard ``receipt_reconciled`` (law.md E, transition 18). Name every dataset that was consigned: one of which no
     bag was ever made is not received. Of an order without bags: no."""
     found = bags(conn, order)

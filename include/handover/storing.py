@@ -23,6 +23,7 @@ from include.ledger import attest
 from include.model.errors import CatalogueError, LedgerError, Refused
 from include.model.handover import BagKind, BagStatement
 from include.stores.postgres.server import Connection, name
+from include.stores.s3.items import Item
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -225,8 +226,8 @@ class _Objects:
     def _put(self, no: int, body: dict[str, Any]) -> str:
         with delivering(self.about):
             if body["kind"] == "marker":
-                made = self.client.delete_object(Bucket=self.bucket, Key=body["key"])
-                return str(made.get("VersionId") or "null")
+                marked = self.client.delete_object(Bucket=self.bucket, Key=body["key"])
+                return str(marked.get("VersionId") or "null")
             more: dict[str, Any] = dict(body["headers"])
             if body["tags"]:
                 more["Tagging"] = urlencode(body["tags"])
@@ -263,7 +264,7 @@ class _Objects:
                 return item.version
         return None
 
-    def _is(self, item: objects.Item, body: dict[str, Any]) -> bool:
+    def _is(self, item: Item, body: dict[str, Any]) -> bool:
         version = objects.read(self.client, self.bucket, item, self.about)
         for _ in version.octets():
             pass
