@@ -20,7 +20,7 @@ from include.sandbox.loading import derive, make_partitions
 from include.sandbox.loading import load as load_rows
 from include.sandbox.people.everybody import makings, rows_of
 from tests.cases.conftest import case_book
-from tests.conftest import PgServer, S3Server, missing
+from tests.conftest import PgServer, S3Server
 from tests.handover.both import INBOX, Both, Side, certificate
 from tests.stores.postgres.dated import AS_OF, CATALOGUE, SCHEMA
 
@@ -92,7 +92,7 @@ def open_home() -> Iterator[Path]:
 def small_disk() -> Callable[[Path, int], AbstractContextManager[Path]]:
     """``with small_disk(path, bytes)``: a file system of that size at the path. Only root can mount one."""
     if os.getuid() != 0:
-        missing("nobody but root can mount a small disk")
+        pytest.skip("nobody but root can mount a small disk")
 
     @contextmanager
     def small(path: Path, size: int) -> Iterator[Path]:
@@ -101,7 +101,7 @@ def small_disk() -> Callable[[Path, int], AbstractContextManager[Path]]:
             ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=False, capture_output=True, timeout=30
         )  # fmt: skip
         if mounted.returncode:
-            missing("a small disk cannot be mounted here")
+            pytest.skip("a small disk cannot be mounted in this container")
         try:
             yield path
         finally:
