@@ -32,7 +32,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from include.ledger import verify
+from include.ledger import attest, verify
 from include.ledger.checkpoint import Checkpoint, Succession, exact_base64, open_checkpoint
 from include.ledger.merkle import EMPTY_ROOT, consistency_holds
 from include.model.errors import LedgerError, NotReachable, QuietusError, Refused
@@ -276,6 +276,17 @@ class Signer:
         envelope = {"payload": _b64(payload), "payloadType": verify.PAYLOAD_TYPE, "signatures": [signature]}
         return {"envelope": verify.canonical(envelope).decode()}
 
+    def attest(self, payload: bytes) -> dict[str, Any]:
+        """Sign a statement about a bag, the only one of its order and name, or a receipt for one. What it is about the signer
+        cannot see; that nobody is ever shown two different bags of one name it can see to."""
+        said = attest.parsed(payload)
+        if said["format"] == "quietus-bag/1":
+            place = (str(said["order"]), f"bag {said['bag']}", 0)
+            with self._turn:
+                if not self._said.remember(*place, attest.digest(payload)):
+                    raise Refused(f"another statement about bag {said['bag']} of this order was signed")
+        return {"envelope": attest.envelope(payload, self._key.sign, self._public).decode()}
+
     def answer(self, line: bytes) -> dict[str, Any]:
         """One request, one answer; whatever is wrong with a request, the answer says it."""
         try:
@@ -290,6 +301,8 @@ class Signer:
                     said = self.extend(asked["size"], exact_base64(asked["root"], "the root"), proof)
                 case "certify":
                     said = self.certify(exact_base64(asked["payload"], "the payload"))
+                case "attest":
+                    said = self.attest(exact_base64(asked["payload"], "the payload"))
                 case _:
                     raise Refused("there is no such operation")
         except QuietusError as e:
@@ -392,6 +405,10 @@ class SignerClient:
     def certify(self, payload: bytes) -> bytes:
         """The DSSE envelope around this certificate, as a file."""
         return str(self._ask({"op": "certify", "payload": _b64(payload)})["envelope"]).encode() + b"\n"
+
+    def attest(self, payload: bytes) -> bytes:
+        """The DSSE envelope around a statement about a bag, or a receipt for one, as a file."""
+        return str(self._ask({"op": "attest", "payload": _b64(payload)})["envelope"]).encode()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -30,6 +30,10 @@ class Stopped(Refused):
     """Somebody stopped what is under way. What was done so far has its receipts."""
 
 
+class NoRoom(Refused):
+    """A disk, database or bucket is full. What was finished is kept; make room, and go on."""
+
+
 class NotReachable(QuietusError):
     """A store, server or key could not be reached in time. Safe to try again."""
 

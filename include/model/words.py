@@ -234,6 +234,8 @@ class Role(StrEnum):
     PLANTER = (
         "planter"  # company store: a schema and buckets of its own each night, and nothing of the company's
     )
+    COURIER = "courier"  # the successor's inbox: puts bags, takes receipts
+    CUSTODIAN = "custodian"  # as a successor, the company store: puts what is handed over, reads it back
 
 
 class LegalRank(StrEnum):

@@ -1,0 +1,116 @@
+"""The successor's own stores: where what is handed over is put, and read back from. The same catalogue, an estate of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from psycopg import errors as pg
+from psycopg import sql
+
+from include.cases.accounts import home
+from include.cases.retention.due import answering
+from include.handover.rows import exact
+from include.handover.shards import At, nowhere
+from include.model.catalogue import Catalogue
+from include.model.doors import Connections
+from include.model.errors import NoRoom
+from include.model.handover import BagKind
+from include.model.words import DatasetKind, Role
+from include.stores.postgres.server import Connection, Patience, Server, name
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True)
+class Custody:
+    """What storing and counting again work with."""
+
+    catalogue: Catalogue
+    connections: Connections
+    at: At = nowhere
+
+    def server(self, kind: BagKind, dataset: str) -> Server:
+        """The database that knows of a bag: its table's; of objects and the case book's records, that of the accounts."""
+        store = home(self.catalogue).store
+        if kind is not BagKind.BOOK:
+            store = answering(self.catalogue, self.catalogue.dataset(dataset))
+        declared = self.catalogue.store(store)
+        return Server(
+            lambda: self.connections.postgres(declared.connection, Role.CUSTODIAN),
+            store,
+            Patience(statement=3600.0),
+        )
+
+    @contextmanager
+    def connect(self, kind: BagKind, dataset: str) -> Iterator[Connection]:
+        """A session in which values are written as the sender wrote them. Raises NoRoom where its disk is full."""
+        server = self.server(kind, dataset)
+        with server.connect() as connection, server.reaching(dataset), full_disk(dataset):
+            exact(connection)
+            connection.execute("SET idle_in_transaction_session_timeout = '30min'")
+            yield connection
+
+    def client(self, dataset: str) -> S3Client:
+        declared = self.catalogue.store(self.catalogue.dataset(dataset).store)
+        return self.connections.s3(declared.connection, Role.CUSTODIAN)
+
+
+@contextmanager
+def full_disk(about: str) -> Iterator[None]:
+    """A database without room says so; the bag's transaction is undone."""
+    try:
+        yield
+    except pg.DiskFull:
+        raise NoRoom(
+            "the successor's database has no room left", about=about,
+            next_step="make room, then receive again: nothing of this bag was stored",
+        ) from None  # fmt: skip
+
+
+def prepare(conninfo_owner: str, catalogue: Catalogue, store: str, *, custodian: str = "custodian") -> None:
+    """Make or renew what a successor's database needs, as its owner or a superuser. Foreign keys and triggers are not fired while
+    bags are stored, for what they refer to may not be handed over: the custodian may say so (PostgreSQL 15 and later)."""
+    server = Server(lambda: conninfo_owner, store)
+    text = files("include.handover").joinpath("storing.sql").read_text("utf-8")
+    with server.connect() as connection, connection.transaction():
+        who = name(custodian)
+        connection.execute(sql.SQL(text).format(custodian=who))
+        connection.execute(sql.SQL("GRANT SET ON PARAMETER session_replication_role TO {}").format(who))
+        for dataset in catalogue.of_store(store, DatasetKind.TABLE):
+            schema, _ = dataset.address.split(".")
+            connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), who))
+            connection.execute(sql.SQL("GRANT SELECT, INSERT ON {} TO {}").format(name(dataset.address), who))
+
+
+@dataclass(frozen=True)
+class Known:
+    """One row of ``quietus_handover.bag``."""
+
+    order: str
+    bag: str
+    kind: BagKind
+    dataset: str
+    statement: str
+    salt: bytes
+    clocks: list[str]
+    described: dict[str, Any]
+    stored: bool
+
+
+def known(connection: Connection, order: str, bag: str) -> Known | None:
+    """What this database knows of a bag; None: nothing."""
+    row = connection.execute(
+        "SELECT order_no, bag, kind, dataset, statement, salt, clocks, described, stored_at IS NOT NULL"
+        " FROM quietus_handover.bag WHERE order_no = %s AND bag = %s",
+        [order, bag],
+    ).fetchone()
+    if row is None:
+        return None
+    described = row[7] if isinstance(row[7], dict) else json.loads(row[7])
+    return Known(row[0], row[1], BagKind(row[2]), row[3], row[4], bytes(row[5]), row[6], described, row[8])

@@ -1,0 +1,57 @@
+"""The successor's whole way with an order: each bag that has arrived is opened, stored, counted again and signed for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from include.handover import fetching, storing
+from include.handover.custody import Custody
+from include.handover.fetching import Inbox
+from include.handover.recounting import recount
+from include.handover.sending import delivering, receipt_key
+from include.model.errors import NoRoom, NotReachable, QuietusError
+from include.model.handover import BagReceipt
+
+
+@dataclass
+class Received:
+    """``receipts``: what was signed for; ``refused``: bags that were not stored, and why."""
+
+    receipts: list[BagReceipt] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def receive(inbox: Inbox, custody: Custody, attest: Callable[[bytes], bytes], order: str) -> Received:
+    """Store what is not stored yet, count everything again, and leave a signed receipt per bag beside it in the inbox.
+
+    A bag that is not what was signed stops that bag alone. Raises NoRoom, NotReachable.
+    """
+    done = Received()
+    for name in fetching.names(inbox, order):
+        try:
+            done.receipts.append(_one(inbox, custody, attest, order, name))
+        except (NoRoom, NotReachable):
+            raise
+        except QuietusError as error:
+            done.refused[name] = str(error)
+    return done
+
+
+def _one(
+    inbox: Inbox, custody: Custody, attest: Callable[[bytes], bytes], order: str, name: str
+) -> BagReceipt:
+    said, payload = fetching.statement(inbox, order, name)
+    if not storing.is_stored(custody, said, payload):
+        with fetching.opened(inbox, order, name) as arrived:
+            storing.store(custody, arrived)
+    receipt = recount(custody, said, payload)
+    inbox.at("handover.recounted")
+    envelope = attest(receipt.canonical())
+    with delivering(f"bag {name}"):
+        inbox.client.put_object(
+            Bucket=inbox.bucket, Key=receipt_key(order, name), Body=envelope, ContentType="application/json",
+            ChecksumAlgorithm="SHA256",
+        )  # fmt: skip
+    inbox.at("handover.receipted")
+    return receipt

@@ -1,0 +1,196 @@
+"""At the successor: the root of a bag computed anew, from what is stored and nothing else, and every difference by digest.
+
+The digests that were noted when the bag was stored only name what differs; the root is of what the tables and buckets have now.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+from psycopg import sql
+
+from include.handover import objects
+from include.handover.custody import Custody, Known, known
+from include.handover.items import Growing, Leaves
+from include.handover.rows import Shape, copied
+from include.ledger import attest
+from include.model.errors import Refused
+from include.model.handover import BagKind, BagReceipt, BagStatement, Differences
+from include.model.times import observed_now
+from include.stores.postgres.server import Connection, joined, name
+from include.stores.s3.items import Item
+from include.stores.s3.server import ABSENT, code_of, reaching
+
+NOTHING = b"null"  # the clocks of what nobody sent
+
+
+@dataclass
+class _Count:
+    leaves: Leaves
+    root: Growing = field(default_factory=Growing)
+    missing: list[str] = field(default_factory=list)
+    changed: list[tuple[str, str]] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+
+    def item(self, expected: bytes, stored: bytes | None, clocks: bytes, holds: bytes) -> None:
+        """One item as it is stored; None: it is not."""
+        if stored is None:
+            self.missing.append(expected.hex())
+            return
+        leaf = self.leaves.of(stored, clocks, holds)
+        self.root.add(leaf)
+        if leaf != expected:
+            self.changed.append((expected.hex(), leaf.hex()))
+
+    def more(self, stored: bytes) -> None:
+        self.extra.append(self.leaves.of(stored, NOTHING, b"").hex())
+
+
+def recount(custody: Custody, statement: BagStatement, payload: bytes) -> BagReceipt:
+    """The receipt for a stored bag, not signed yet. Raises Refused if the bag was not stored."""
+    with custody.connect(statement.kind, statement.dataset) as connection:
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        bag = known(connection, statement.order, statement.bag)
+        if bag is None or not bag.stored or bag.statement != attest.digest(payload):
+            raise Refused("the bag is not stored", about=statement.bag, next_step="quietus handover receive")
+        count = _Count(Leaves(bag.salt))
+        match bag.kind:
+            case BagKind.ROWS:
+                _rows(connection, bag, count)
+            case BagKind.OBJECTS:
+                _objects(custody, connection, bag, count)
+            case BagKind.BOOK:
+                _book(connection, bag, count)
+        _lost(connection, bag, statement, count)
+        connection.execute("ROLLBACK")
+    return BagReceipt(
+        order=statement.order, bag=statement.bag, statement=bag.statement, items=count.root.size,
+        root=count.root.root(),
+        differences=Differences(
+            missing=tuple(count.missing), changed=tuple(count.changed), extra=tuple(count.extra)
+        ),
+        custodian=statement.successor, stored_at=observed_now(),
+    )  # fmt: skip
+
+
+def _lost(connection: Connection, bag: Known, statement: BagStatement, count: _Count) -> None:
+    """If the successor's own notes of items were cut, what is missing has no digest any more; the count says it."""
+    row = connection.execute(
+        "SELECT count(*) FROM quietus_handover.item WHERE order_no = %s AND bag = %s", [bag.order, bag.bag]
+    ).fetchone()
+    if row is not None and row[0] < statement.items:
+        count.missing += ["0" * 64] * (statement.items - int(row[0]))
+
+
+def _clocks(bag: Known, number: int) -> bytes:
+    return bag.clocks[number].encode() if 0 <= number < len(bag.clocks) else b""
+
+
+def _rows(connection: Connection, bag: Known, count: _Count) -> None:
+    shape = Shape.read(connection, bag.described["address"], tuple(bag.described["key"]))
+    types = dict(shape.columns)
+    same = joined(
+        " AND ",
+        (
+            sql.SQL("t.{} = i.key[{}]::{}").format(sql.Identifier(k), sql.Literal(n), sql.SQL(types[k]))
+            for n, k in enumerate(shape.key, 1)
+        ),
+    )
+    of = sql.SQL("i.order_no = {} AND i.bag = {}").format(sql.Literal(bag.order), sql.Literal(bag.bag))
+    columns = joined(", ", (name("t", c) for c in shape.names))
+    # Each row by its key, whatever the planner thinks of a table that was filled a moment ago.
+    mine = sql.SQL(
+        "COPY (SELECT encode(i.leaf, 'hex'), t.{first} IS NOT NULL, i.clock, i.holds, {columns}"
+        " FROM quietus_handover.item AS i LEFT JOIN {table} AS t ON {same} WHERE {of} ORDER BY i.no) TO STDOUT"
+    ).format(first=sql.Identifier(shape.key[0]), columns=columns, table=name(shape.address), same=same, of=of)
+    for line in copied(connection, mine):
+        leaf, there, clock, holds, stored = line.split(b"\t", 4)
+        count.item(
+            bytes.fromhex(leaf.decode()), stored if there == b"t" else None, _clocks(bag, int(clock)), holds
+        )
+    text = joined(", ", (sql.SQL("t.{}::text").format(sql.Identifier(k)) for k in shape.key))
+    others = sql.SQL(
+        "COPY (SELECT {columns} FROM {table} AS t WHERE {within} AND NOT EXISTS (SELECT FROM quietus_handover.item AS i"
+        " WHERE i.dataset = {dataset} AND i.key = ARRAY[{text}])) TO STDOUT"
+    ).format(
+        columns=columns, table=name(shape.address), within=_within(bag, shape), dataset=sql.Literal(bag.dataset),
+        text=text,
+    )  # fmt: skip
+    for line in copied(connection, others):
+        count.more(line)
+
+
+def _within(bag: Known, shape: Shape) -> sql.Composable:
+    """The range of keys that the bag is about."""
+    types = dict(shape.columns)
+    by = joined(", ", (name("t", k) for k in shape.key))
+    parts: list[sql.Composable] = []
+    for sign, end in ((sql.SQL(">"), bag.described["after"]), (sql.SQL("<="), bag.described["upto"])):
+        if end is not None:
+            values = joined(
+                ", ",
+                (
+                    sql.SQL("{}::{}").format(sql.Literal(v), sql.SQL(types[k]))
+                    for k, v in zip(shape.key, end, strict=True)
+                ),
+            )
+            parts.append(sql.SQL("({}) {} ({})").format(by, sign, values))
+    return joined(" AND ", parts) if parts else sql.SQL("true")
+
+
+def _noted(connection: Connection, bag: Known) -> Iterator[tuple[bytes, int, bytes, str, str | None]]:
+    rows = connection.execute(
+        "SELECT leaf, clock, holds, body, version FROM quietus_handover.item WHERE order_no = %s AND bag = %s ORDER BY no",
+        [bag.order, bag.bag],
+    ).fetchall()
+    for leaf, clock, holds, body, version in rows:
+        yield bytes(leaf), clock, holds.encode(), body, version
+
+
+def _objects(custody: Custody, connection: Connection, bag: Known, count: _Count) -> None:
+    client, bucket, about = custody.client(bag.dataset), str(bag.described["bucket"]), f"bag {bag.bag}"
+    mine: set[tuple[str, str]] = set()
+    for leaf, clock, holds, text, version in _noted(connection, bag):
+        body = json.loads(text)
+        mine.add((body["key"], version or "null"))
+        item = Item(body["kind"], body["key"], version or "null", current=False)
+        count.item(leaf, _as_stored(client, bucket, item, body, about), _clocks(bag, clock), holds)
+    after, upto = (end[0] if end else None for end in (bag.described["after"], bag.described["upto"]))
+    for group in objects.groups(client, bucket, "", after, about):
+        if upto is not None and group[0].key > upto:
+            break
+        for item in group:
+            if (item.key, item.version) not in mine:
+                count.more(objects.marker(item.key, objects.origin_of(item)))
+
+
+def _as_stored(client: Any, bucket: str, item: Item, body: dict[str, Any], about: str) -> bytes | None:
+    with reaching(about):
+        try:
+            if item.kind == "marker":
+                return _marker(client, bucket, item, body)
+            version = objects.read_raw(client, bucket, item)
+            for _ in version.octets():
+                pass
+        except ClientError as error:
+            if code_of(error) in ABSENT:
+                return None
+            raise
+    return version.stored(body["origin"])
+
+
+def _marker(client: Any, bucket: str, item: Item, body: dict[str, Any]) -> bytes | None:
+    answer = client.list_object_versions(Bucket=bucket, Prefix=item.key)
+    there = any(
+        m["Key"] == item.key and m["VersionId"] == item.version for m in answer.get("DeleteMarkers", [])
+    )
+    return objects.marker(item.key, body["origin"]) if there else None
+
+
+def _book(connection: Connection, bag: Known, count: _Count) -> None:
+    for leaf, clock, holds, body, _ in _noted(connection, bag):
+        count.item(leaf, body.encode(), _clocks(bag, clock), holds)

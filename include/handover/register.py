@@ -1,0 +1,144 @@
+"""What the case book knows of bags: packed, sent, received; and the receipts. A bag's row is what makes it finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from include.cases.book import Conn
+from include.handover.shards import Packed
+from include.model.errors import Refused
+from include.model.handover import BagReceipt, BagState, BagStatement, Consignment
+
+_COLUMNS = "order_no, bag, dataset, shard, upto, last, items, stays, statement, envelope, upload_id, state, consignment"
+
+
+@dataclass(frozen=True)
+class Bag:
+    """One row of ``casebook.handover_bag``."""
+
+    statement: BagStatement
+    payload: bytes  # the statement, as it is signed
+    shard: int
+    upto: tuple[str, ...] | None
+    last: bool
+    stays: dict[str, int]
+    envelope: bytes | None
+    upload_id: str | None
+    state: BagState
+
+    @property
+    def name(self) -> str:
+        return self.statement.bag
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Bag:
+        payload = bytes(row["statement"])
+        return cls(
+            BagStatement.model_validate(json.loads(payload)), payload, row["shard"],
+            tuple(row["upto"]) if row["upto"] is not None else None, row["last"], row["stays"],
+            bytes(row["envelope"]) if row["envelope"] is not None else None, row["upload_id"], BagState(row["state"]),
+        )  # fmt: skip
+
+
+def bags(conn: Conn, order: str, dataset: str | None = None) -> list[Bag]:
+    """The finished bags of an order, by dataset and shard."""
+    rows = conn.execute(
+        f"SELECT {_COLUMNS} FROM casebook.handover_bag WHERE order_no = %s AND (%s::text IS NULL OR dataset = %s)"  # noqa: S608
+        " ORDER BY dataset, shard",
+        (order, dataset, dataset),
+    ).fetchall()
+    return [Bag.of(row) for row in rows]
+
+
+def bag(conn: Conn, order: str, name: str) -> Bag:
+    """Raises Refused if there is no such bag."""
+    found = [b for b in bags(conn, order) if b.name == name]
+    if not found:
+        raise Refused(
+            "there is no such bag of this order", about=f"{order}/{name}", next_step="quietus handover status"
+        )  # fmt: skip
+    return found[0]
+
+
+def one_consignment(conn: Conn, consignment: Consignment) -> None:
+    """Raises Refused if bags of this order were packed by another consignment."""
+    other = conn.execute(
+        "SELECT 1 AS found FROM casebook.handover_bag WHERE order_no = %s AND consignment <> %s LIMIT 1",
+        (consignment.order, consignment.fingerprint()),
+    ).fetchone()
+    if other is not None:
+        raise Refused(
+            "bags of this order were packed by another consignment (another successor, day or list of datasets)",
+            about=consignment.order, next_step="go on with that one; a changed order needs a number of its own",
+        )  # fmt: skip
+
+
+def packed(conn: Conn, consignment: Consignment, of: Packed) -> None:
+    """A sealed bag is finished: from here on it is never written again."""
+    said = of.statement
+    conn.execute(
+        "INSERT INTO casebook.handover_bag (order_no, bag, consignment, dataset, kind, shard, upto, last, items, stays,"
+        " root, salt, bytes, sha256, statement) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (said.order, said.bag, consignment.fingerprint(), said.dataset, said.kind.value, of.shard,
+         list(of.upto) if of.upto is not None else None, of.last, said.items, Jsonb(of.stays), said.root, of.salt,
+         said.bytes, said.sha256, said.canonical()),
+    )  # fmt: skip
+
+
+def signed(conn: Conn, of: Bag, envelope: bytes) -> None:
+    conn.execute(
+        "UPDATE casebook.handover_bag SET envelope = %s WHERE order_no = %s AND bag = %s",
+        (envelope, of.statement.order, of.name),
+    )
+
+
+def uploading(conn: Conn, of: Bag, upload_id: str | None) -> None:
+    """Under which number its parts lie in the successor's bucket."""
+    conn.execute(
+        "UPDATE casebook.handover_bag SET upload_id = %s WHERE order_no = %s AND bag = %s",
+        (upload_id, of.statement.order, of.name),
+    )
+
+
+def sent(conn: Conn, of: Bag) -> None:
+    conn.execute(
+        "UPDATE casebook.handover_bag SET state = 'sent', sent_at = clock_timestamp(), upload_id = NULL"
+        " WHERE order_no = %s AND bag = %s AND state = 'packed'",
+        (of.statement.order, of.name),
+    )
+
+
+def receipt(conn: Conn, of: Bag, said: BagReceipt, envelope: bytes, *, reconciled: bool, actor: str) -> None:
+    """A verified receipt. The same file again is recorded once; one without difference marks the bag ``received``."""
+    there = conn.execute(
+        "SELECT 1 AS found FROM casebook.handover_receipt WHERE order_no = %s AND bag = %s AND envelope = %s",
+        (said.order, said.bag, envelope),
+    ).fetchone()
+    if there is None:
+        d = said.differences
+        conn.execute(
+            "INSERT INTO casebook.handover_receipt (order_no, bag, envelope, missing, changed, extra, reconciled, recorded_by)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            (said.order, said.bag, envelope, len(d.missing), len(d.changed), len(d.extra), reconciled, actor),
+        )
+    if reconciled and of.state is BagState.SENT:
+        conn.execute(
+            "UPDATE casebook.handover_bag SET state = 'received', received_at = clock_timestamp()"
+            " WHERE order_no = %s AND bag = %s AND state = 'sent'",
+            (said.order, said.bag),
+        )
+
+
+def reconciled(conn: Conn, order: str, datasets: Iterable[str] = ()) -> bool:
+    """Whether these datasets, and any other of which the order has bags, are wholly packed and each bag of them ``received``: the
+    fact behind the guard ``receipt_reconciled`` (law.md E, transition 18). Name every dataset that was consigned: one of which no
+    bag was ever made is not received. Of an order without bags: no."""
+    found = bags(conn, order)
+    whole = {b.statement.dataset for b in found if b.last}
+    wanted = {b.statement.dataset for b in found} | set(datasets)
+    return bool(found) and wanted <= whole and all(b.state is BagState.RECEIVED for b in found)

@@ -1,0 +1,155 @@
+"""One bag while it is filled: a shard of bounded size of one dataset, with its items' clocks, digests and root; then sealed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+
+from include.handover import bag as bags
+from include.handover.items import SALT, Growing, Leaves
+from include.handover.sealed import Sealing, digest_of, recipient
+from include.model.errors import NoRoom
+from include.model.handover import BagKind, BagStatement, Consignment
+from include.model.times import observed_now
+
+At = Callable[[str], None]
+
+
+def nowhere(_: str) -> None:
+    """No point of no return is watched."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How large a bag may become: so many bytes of payload before the piece that exceeds them is its last, and so many rows, or
+    keys, to a piece."""
+
+    bytes: int = 64 << 20
+    rows: int = 20_000
+    keys: int = 500
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A sealed bag: what is to be signed of it, and what only we keep."""
+
+    statement: BagStatement
+    shard: int
+    salt: bytes = field(repr=False)
+    upto: tuple[str, ...] | None
+    last: bool
+    stays: dict[str, int]
+    path: Path
+
+
+@contextmanager
+def roomy(home: Path) -> Iterator[None]:
+    """Say it clearly where a disk is full. What was begun is begun anew."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NoRoom(
+            "the disk is full", about=str(home),
+            next_step="make room, then run it again: finished bags are kept, the unfinished one is begun anew",
+        ) from None  # fmt: skip
+
+
+class Shard:
+    """A bag of one dataset. ``add`` its items in order; then ``seal``."""
+
+    def __init__(
+        self, home: Path, consignment: Consignment, dataset: str, kind: BagKind, number: int, payload: str
+    ) -> None:  # fmt: skip
+        self.name, self.number, self.kind, self.dataset = f"{dataset}-{number:05d}", number, kind, dataset
+        self._home, self._consignment = home, consignment
+        self._under = home / "unfinished" / self.name
+        shutil.rmtree(self._under, ignore_errors=True)
+        self.writer = bags.BagWriter(self._under)
+        self.salt = secrets.token_bytes(SALT)
+        self._leaves, self._root = Leaves(self.salt), Growing()
+        self._clocks: dict[bytes, bytes] = {}  # canonical JSON -> its number, as text
+        self.stays: Counter[str] = Counter()
+        self._files = ExitStack()
+        self._payload = self._files.enter_context(self.writer.payload(payload))
+        self._items = self._files.enter_context(self.writer.payload("items.tsv"))
+        self._more = 0
+
+    @property
+    def items(self) -> int:
+        return self._root.size
+
+    @property
+    def size(self) -> int:
+        """Bytes of payload so far."""
+        return self._payload.size + self._items.size + self._more
+
+    def add(self, stored: bytes, clocks: bytes, holds: bytes) -> None:
+        """One item: what is stored of it, one line without its end; the canonical JSON of its clocks; its holds' numbers."""
+        number = self._clocks.get(clocks)
+        if number is None:
+            number = self._clocks[clocks] = b"%d" % len(self._clocks)
+        self._root.add(self._leaves.of(stored, clocks, holds))
+        self._payload.write(stored + b"\n")
+        self._items.write(b"%b\t%b\n" % (number, holds))
+
+    def content(self, octets: Iterator[bytes]) -> None:
+        """The content of the item that is added next, as a file of its own."""
+        with self.writer.payload(f"content/{self.items:08d}") as file:
+            for data in octets:
+                file.write(data)
+            self._more += file.size
+
+    def discard(self) -> None:
+        self._files.close()
+        shutil.rmtree(self._under, ignore_errors=True)
+
+    def seal(
+        self, catalogue: str, described: dict[str, Any], *, upto: tuple[str, ...] | None, last: bool
+    ) -> Packed:
+        """Finish the bag, write its sealed file, whole and under its name, and take the open one away."""
+        self._files.close()
+        root, to = self._root.root(), recipient(self._consignment.successor.certificate)
+        said = {
+            "format": "quietus-bag/1", "order": self._consignment.order, "bag": self.name, "kind": self.kind.value,
+            "dataset": self.dataset, "shard": self.number, "last": last, "items": self.items, "root": root,
+            "salt": self.salt.hex(), "clocks": [c.decode() for c in self._clocks], **described,
+        }  # fmt: skip
+        with self.writer.payload("bag.json") as file:
+            file.write(rfc8785.dumps(said))
+        now = observed_now()
+        self.writer.finish(
+            {
+                "Source-Organization": self._consignment.sender,
+                "External-Identifier": f"{self._consignment.order}/{self.name}",
+                "Bagging-Date": now.date().isoformat(),
+            }
+        )
+        path = self._home / f"{self.name}.cms"
+        part = path.with_suffix(".part")
+        with part.open("wb") as out:
+            sealing = Sealing(out, to, bags.tar_size(self._under))
+            bags.tar(self._under, sealing)
+            digest = sealing.finish()
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(path)
+        shutil.rmtree(self._under)
+        statement = BagStatement(
+            order=self._consignment.order, bag=self.name, kind=self.kind, dataset=self.dataset,
+            sender=self._consignment.sender, successor=self._consignment.successor.name, recipient=digest_of(to),
+            as_of=self._consignment.as_of, items=self.items, root=root, bytes=sealing.bytes, sha256=digest,
+            catalogue=catalogue, packed_at=now,
+        )  # fmt: skip
+        return Packed(statement, self.number, self.salt, upto, last, dict(self.stays), path)

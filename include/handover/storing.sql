@@ -1,0 +1,48 @@
+-- What a successor knows of what was handed over to it, beside the rows and objects themselves.
+CREATE SCHEMA IF NOT EXISTS quietus_handover;
+CREATE TABLE IF NOT EXISTS quietus_handover.bag (
+    order_no  text NOT NULL,
+    bag       text NOT NULL,
+    kind      text NOT NULL,
+    dataset   text NOT NULL,
+    sender    text NOT NULL,
+    statement text NOT NULL,
+    salt      bytea NOT NULL,
+    clocks    text[] NOT NULL,
+    described jsonb NOT NULL,
+    began_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    stored_at timestamptz,
+    PRIMARY KEY (order_no, bag)
+);
+COMMENT ON COLUMN quietus_handover.bag.statement IS 'SHA-256 of what its sender signed';
+COMMENT ON COLUMN quietus_handover.bag.clocks IS 'canonical JSON of the clocks that run; an item names one by its position, from 0';
+CREATE TABLE IF NOT EXISTS quietus_handover.item (
+    order_no text NOT NULL,
+    bag      text NOT NULL,
+    no       integer NOT NULL,
+    dataset  text NOT NULL,
+    key      text[] NOT NULL,
+    clock    integer NOT NULL,
+    holds    text NOT NULL,
+    leaf     bytea NOT NULL,
+    body     text,
+    version  text,
+    PRIMARY KEY (order_no, bag, no)
+);
+CREATE INDEX IF NOT EXISTS item_key ON quietus_handover.item (dataset, key);
+COMMENT ON COLUMN quietus_handover.item.leaf IS 'its salted digest in the bag, by which a difference is named';
+COMMENT ON COLUMN quietus_handover.item.body IS 'an object: what was said of it; a record of the case book: itself; a row: null';
+COMMENT ON COLUMN quietus_handover.item.version IS 'an object: its version in this bucket';
+-- Where retention goes on: each item with the day on which it must have gone, as the clock ran when it was handed over.
+CREATE OR REPLACE VIEW quietus_handover.running AS
+SELECT i.order_no, i.bag, i.no, i.dataset, i.key, nullif(i.holds, '') AS holds, c.clock ->> 'by' AS rule,
+       c.clock ->> 'law' AS law, (c.clock ->> 'earliest')::date AS earliest, (c.clock ->> 'due')::date AS due,
+       c.clock -> 'running' AS running
+  FROM quietus_handover.item AS i JOIN quietus_handover.bag AS b USING (order_no, bag)
+ CROSS JOIN LATERAL (SELECT b.clocks[i.clock + 1]::jsonb) AS c(clock)
+ WHERE jsonb_typeof(c.clock) = 'object';
+REVOKE ALL ON SCHEMA quietus_handover FROM PUBLIC;
+GRANT USAGE ON SCHEMA quietus_handover TO {custodian};
+GRANT SELECT, INSERT ON quietus_handover.bag, quietus_handover.item TO {custodian};
+GRANT UPDATE (stored_at) ON quietus_handover.bag TO {custodian};
+GRANT SELECT ON quietus_handover.running TO {custodian};

@@ -1,0 +1,215 @@
+"""Both sides of a handover: the sandbox's company of 60 people with its case book, and a successor on another PostgreSQL and
+another S3 server. Each has a signer of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from include.cases import book
+from include.cases.retention.held import HeldPeople
+from include.handover import packing, receipts, register
+from include.handover.custody import Custody
+from include.handover.fetching import Inbox
+from include.handover.packing import Outcome, Room
+from include.handover.receiving import Received, receive
+from include.handover.sending import Way, receipt_key, send
+from include.handover.shards import Bounds
+from include.ledger import attest
+from include.ledger.signer import Signer, initialise
+from include.model.handover import BagStatement, Consigned, Consignment, Successor
+from include.model.words import Role
+from tests.conftest import PgServer, S3Server
+from tests.stores.postgres.dated import AS_OF, CATALOGUE
+
+ORDER = "SO-0001"
+INBOX = "inbox"
+TABLES = (
+    Consigned(dataset="cert.certificate", rule="RS-04"),
+    Consigned(dataset="cert.crl_entry", rule="RS-04"),
+    Consigned(dataset="ra.application", rule="RS-03"),
+    Consigned(dataset="sign.signature", rule="RS-10"),
+)
+PHOTOS = Consigned(dataset="objects.id_photos", rule="RS-03")
+BEGAN = datetime.now(UTC) - timedelta(days=1)
+
+
+def certificate(
+    key: rsa.RSAPrivateKey, name: str, *, issuer: tuple[str, rsa.RSAPrivateKey] | None = None, days: int = 30
+) -> x509.Certificate:
+    """A certificate of this key, by itself or by an issuer."""
+
+    def called(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+    by, signer = issuer or (name, key)
+    return (
+        x509.CertificateBuilder().subject_name(called(name)).issuer_name(called(by)).public_key(key.public_key())
+        .serial_number(x509.random_serial_number()).not_valid_before(BEGAN)
+        .not_valid_after(BEGAN + timedelta(days=days)).sign(signer, hashes.SHA256())
+    )  # fmt: skip
+
+
+def pem(of: x509.Certificate) -> str:
+    return of.public_bytes(serialization.Encoding.PEM).decode()
+
+
+class Attesting:
+    """A signer in this process."""
+
+    def __init__(self, home: Path, name: str) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.public = home / f"{name}.pub"
+        self._key, self._state = home / f"{name}.key", home / f"{name}.state"
+        if not self._key.exists():
+            initialise(f"{name}.example/quietus", self._key, self._state, self.public)
+
+    def __call__(self, payload: bytes) -> bytes:
+        return str(Signer(self._key, self._state).attest(payload)["envelope"]).encode()
+
+    @property
+    def pem(self) -> str:
+        return self.public.read_text()
+
+
+@dataclass
+class Side:
+    """Connections of one side."""
+
+    server: PgServer
+    database: str
+    objects: S3Server
+    records: str = ""
+    stands_in: dict[str, Any] = field(default_factory=dict)  # connection -> client
+
+    def postgres(self, connection: str, role: Role) -> str:
+        return self.server.conninfo(self.records if connection == "records" else self.database, role.value)
+
+    def s3(self, connection: str, role: Role) -> Any:
+        return self.stands_in.get(connection) or self.objects.client()
+
+
+@dataclass
+class Both:
+    ours: Side
+    theirs: Side
+    home: Path
+    key: rsa.RSAPrivateKey
+    certificate: x509.Certificate
+    bounds: Bounds = field(default_factory=lambda: Bounds(bytes=6_000, rows=20, keys=7))
+    held: HeldPeople = field(default_factory=HeldPeople)
+    datasets: tuple[Consigned, ...] = TABLES
+    ledger: list[tuple[Any, ...]] = field(default_factory=list)
+
+    @property
+    def our_signer(self) -> Attesting:
+        return Attesting(self.home / "ours", "ours")
+
+    @property
+    def their_signer(self) -> Attesting:
+        return Attesting(self.home / "theirs", "theirs")
+
+    @property
+    def consignment(self) -> Consignment:
+        return Consignment(
+            order=ORDER, sender="The authority", as_of=AS_OF, datasets=self.datasets,
+            successor=Successor(name="The successor", contact="handover@successor.example", certificate=pem(self.certificate),
+                                receipt_key=self.their_signer.pem),
+        )  # fmt: skip
+
+    @contextmanager
+    def book(self) -> Iterator[book.Conn]:
+        with book.connect(self.ours.postgres("records", Role.CASE_WRITER)) as conn:
+            yield conn
+
+    def at(self, at: Callable[[str], None]) -> Both:
+        """The same, with a watch at its points."""
+        other = replace(self)
+        other._at = at  # type: ignore[attr-defined]
+        return other
+
+    @property
+    def watch(self) -> Callable[[str], None]:
+        return getattr(self, "_at", lambda _: None)
+
+    def pack(self) -> Outcome:
+        room = Room(
+            catalogue=CATALOGUE, connections=self.ours, book=self.book, attest=self.our_signer, home=self.home / "out",  # type: ignore[arg-type]
+            held=self.held, bounds=self.bounds, record=lambda *said: self.ledger.append(said), at=self.watch,
+        )  # fmt: skip
+        return packing.pack(room, self.consignment)
+
+    def send(self, part: int = 5 << 20) -> list[str]:
+        way = Way(self.ours.s3("inbox", Role.COURIER), INBOX, self.home / "out", self.book, part, self.watch)
+        return send(way, self.consignment)
+
+    @property
+    def inbox(self) -> Inbox:
+        return Inbox(
+            self.theirs.s3("inbox", Role.COURIER), INBOX, attest.public_key(self.our_signer.pem), self.certificate, self.key,
+            self.home / "in", self.watch,
+        )  # fmt: skip
+
+    @property
+    def custody(self) -> Custody:
+        return Custody(CATALOGUE, self.theirs, self.watch)  # type: ignore[arg-type]
+
+    def receive(self) -> Received:
+        return receive(self.inbox, self.custody, self.their_signer, ORDER)
+
+    def receipt(self, name: str) -> bytes:
+        client = self.ours.s3("inbox", Role.COURIER)
+        return bytes(client.get_object(Bucket=INBOX, Key=receipt_key(ORDER, name))["Body"].read())
+
+    def verify(self, name: str, file: bytes | None = None) -> register.Bag:
+        with self.book() as conn:
+            return receipts.verify(conn, self.consignment, name, file or self.receipt(name), actor="ops/test")
+
+    def bags(self, dataset: str | None = None) -> list[register.Bag]:
+        with self.book() as conn:
+            return register.bags(conn, ORDER, dataset)
+
+    def reconciled(self) -> bool:
+        with self.book() as conn:
+            return register.reconciled(conn, ORDER, (d.dataset for d in self.datasets))
+
+    def statements(self) -> dict[str, BagStatement]:
+        return {b.name: b.statement for b in self.bags()}
+
+    # --- looking in ---------------------------------------------------------------------------
+
+    def sql(self, side: Side, text: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(side.server.conninfo(side.database), autocommit=True) as conn:
+            cursor = conn.execute(text.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def killed_at(self, point: str, work: Callable[[Both], object], time: int = 1) -> None:
+        """Do it in a process that is killed when it comes to the point for the so-manieth time."""
+        came = 0
+
+        def at(here: str) -> None:
+            nonlocal came
+            came += here == point
+            if came == time and here == point:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        child = os.fork()
+        if child == 0:
+            try:
+                work(self.at(at))
+            finally:
+                os._exit(0)  # reached only if the point was not
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, f"{point} was never reached"

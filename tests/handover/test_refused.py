@@ -1,0 +1,348 @@
+"""What is not what was signed is refused, and named; what differs is named by digest, and never marked received."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from include.handover import sealed
+from include.handover.sending import sealed_key, statement_key
+from include.ledger import attest
+from include.model.errors import BooksDoNotBalance, LedgerError, NoRoom, QuietusError, Refused
+from include.model.handover import BagReceipt, BagState, Consigned
+from include.model.words import Role
+from tests.handover.both import INBOX, ORDER, TABLES, Attesting, Both, certificate, pem
+
+SmallDisk = Callable[[Path, int], AbstractContextManager[Path]]
+NAME = "cert.crl_entry-00001"
+
+
+@pytest.fixture
+def sent(both: Both) -> Both:
+    """One small dataset is packed and sent."""
+    both.datasets = (TABLES[1],)
+    both.pack()
+    both.send()
+    return both
+
+
+@pytest.fixture
+def stored(sent: Both) -> Both:
+    assert not sent.receive().refused
+    return sent
+
+
+def state(both: Both, name: str = NAME) -> BagState:
+    return next(b.state for b in both.bags() if b.name == name)
+
+
+def resigned(both: Both, signer: Attesting | None = None, **changes: object) -> bytes:
+    """Its receipt with something else in it, signed anew."""
+    said = json.loads(
+        attest.opened(both.receipt(NAME), "quietus-bag-receipt/1", attest.public_key(both.their_signer.pem))
+    )
+    return (signer or both.their_signer)(BagReceipt.model_validate(said | changes).canonical())
+
+
+# --- receipts ---------------------------------------------------------------------------------------
+
+
+def test_a_receipt_that_is_forged_or_about_something_else(stored: Both) -> None:
+    forger = Attesting(stored.home / "forger", "forger")
+    said = json.loads(stored.receipt(NAME))
+    payload = said["payload"]
+    said["payload"] = payload[:40] + ("A" if payload[40] != "A" else "B") + payload[41:]
+    statement = next(b.envelope for b in stored.bags() if b.name == NAME)
+    wrong: list[tuple[bytes, type[QuietusError], str]] = [
+        (resigned(stored, forger), LedgerError, "not by the key"),
+        (json.dumps(said).encode(), LedgerError, "not by the key|damaged"),
+        (b"{}", LedgerError, "damaged"),
+        (statement or b"", LedgerError, "is no quietus-bag-receipt/1"),
+        (resigned(stored, order="SO-0002"), Refused, "of another order"),
+        (resigned(stored, bag="book.hold-00001"), Refused, "for another bag"),
+        (resigned(stored, statement="0" * 64), Refused, "another statement"),
+        (resigned(stored, root="1" * 64), BooksDoNotBalance, "another root"),
+        (resigned(stored, items=1), BooksDoNotBalance, "another root"),
+    ]
+    for file, kind, words in wrong:
+        with pytest.raises(kind, match=words):
+            stored.verify(NAME, file)
+        assert state(stored) is BagState.SENT, words
+    stored.verify(NAME)
+    assert state(stored) is BagState.RECEIVED
+    stored.verify(NAME)  # the same again says nothing new
+    assert state(stored) is BagState.RECEIVED
+
+
+CHANGES = {
+    "changed": ("UPDATE cert.crl_entry SET reason = 'superseded' WHERE serial = (SELECT min(serial) FROM cert.crl_entry)",
+                (0, 1, 0)),
+    "missing": ("DELETE FROM cert.crl_entry WHERE serial = (SELECT min(serial) FROM cert.crl_entry)", (1, 0, 0)),
+    "extra": ("SET session_replication_role = replica; INSERT INTO cert.crl_entry"
+              " SELECT (jsonb_populate_record(c, '{\"serial\": \"0123\"}')).* FROM cert.crl_entry AS c LIMIT 1", (1, 0, 1)),
+    "clock": ("UPDATE quietus_handover.bag SET clocks = (SELECT array_agg(replace(c, '\"due\":', '\"due_\":') ORDER BY n)"
+              " FROM unnest(clocks) WITH ORDINALITY AS u(c, n)) WHERE dataset = 'cert.crl_entry'", None),
+}  # fmt: skip
+"""One after the other; what is counted then: missing, changed, extra."""
+
+
+def test_what_differs_at_the_successor_is_named_and_its_bag_waits(stored: Both) -> None:
+    for aside in ("cert.crl_entry", "quietus_handover.bag"):
+        stored.sql(stored.theirs, f"CREATE TABLE {aside.split('.')[1]} AS SELECT * FROM {aside}")
+    for what, (deed, expected) in CHANGES.items():
+        stored.sql(stored.theirs, deed)
+        found = {r.bag: r.differences for r in stored.receive().receipts}
+        of = found[NAME]
+        if expected is not None:
+            assert (len(of.missing), len(of.changed), len(of.extra)) == expected, what
+        else:
+            assert of.changed, what
+        assert all(d.none for name, d in found.items() if name != NAME), "it stops that bag alone"
+        with pytest.raises(BooksDoNotBalance, match="nothing of this bag may be deleted") as told:
+            stored.verify(NAME)
+        assert "superseded" not in str(told.value)
+        assert state(stored) is BagState.SENT and not stored.reconciled()
+    stored.sql(
+        stored.theirs,
+        "SET session_replication_role = replica; DELETE FROM cert.crl_entry; INSERT INTO cert.crl_entry SELECT * FROM crl_entry;"
+        " UPDATE quietus_handover.bag AS b SET clocks = a.clocks FROM public.bag AS a WHERE a.bag = b.bag",
+    )
+    stored.receive()
+    stored.verify(NAME)
+    assert state(stored) is BagState.RECEIVED, "once it is repaired, a receipt says so"
+
+
+# --- bags --------------------------------------------------------------------------------------------
+
+
+def tampered_file(both: Both) -> None:
+    client = both.theirs.s3("inbox", Role.COURIER)
+    whole = bytearray(client.get_object(Bucket=INBOX, Key=sealed_key(ORDER, NAME))["Body"].read())
+    whole[-500] ^= 1
+    client.put_object(Bucket=INBOX, Key=sealed_key(ORDER, NAME), Body=bytes(whole))
+
+
+def cut_file(both: Both) -> None:
+    client = both.theirs.s3("inbox", Role.COURIER)
+    whole = client.get_object(Bucket=INBOX, Key=sealed_key(ORDER, NAME))["Body"].read()
+    client.put_object(Bucket=INBOX, Key=sealed_key(ORDER, NAME), Body=whole[:-100])
+
+
+def forged_statement(both: Both) -> None:
+    forger = Attesting(both.home / "forger", "forger")
+    payload = next(b.payload for b in both.bags() if b.name == NAME)
+    both.theirs.s3("inbox", Role.COURIER).put_object(
+        Bucket=INBOX, Key=statement_key(ORDER, NAME), Body=forger(payload)
+    )
+
+
+def swapped_statement(both: Both) -> None:
+    other = next(b.envelope for b in both.bags() if b.name != NAME)
+    both.theirs.s3("inbox", Role.COURIER).put_object(
+        Bucket=INBOX, Key=statement_key(ORDER, NAME), Body=other or b""
+    )
+
+
+def test_a_bag_that_was_tampered_with_is_not_stored_and_stops_alone(sent: Both) -> None:
+    client = sent.theirs.s3("inbox", Role.COURIER)
+    whole = {
+        k: client.get_object(Bucket=INBOX, Key=k)["Body"].read()
+        for k in (sealed_key(ORDER, NAME), statement_key(ORDER, NAME))
+    }
+    for deed, words in (
+        (tampered_file, "tampered with"), (cut_file, "cut off"), (forged_statement, "not by the key"),
+        (swapped_statement, "about another bag"),
+    ):  # fmt: skip
+        deed(sent)
+        got = sent.receive()
+        assert list(got.refused) == [NAME] and words in got.refused[NAME]
+        assert len(got.receipts) == 3, "the others are stored"
+        assert sent.sql(sent.theirs, "SELECT count(*) FROM cert.crl_entry") == [(0,)]
+        with pytest.raises(ClientError):
+            sent.receipt(NAME)
+        for key, content in whole.items():
+            client.put_object(Bucket=INBOX, Key=key, Body=content)
+    assert not sent.receive().refused
+
+
+def test_the_seal_shows_a_single_bit_by_itself(successors_key: rsa.RSAPrivateKey) -> None:
+    mine = certificate(successors_key, "successor")
+    out = io.BytesIO()
+    seal = sealed.Sealing(out, mine, 100_000)
+    seal.write(b"v" * 100_000)
+    seal.finish()
+    for at in (-1, -20, -50_000):
+        whole = bytearray(out.getvalue())
+        whole[at] ^= 4
+        with pytest.raises(LedgerError, match="not whole"):
+            sealed.Opening(io.BytesIO(bytes(whole)), successors_key, mine).drain()
+    with pytest.raises(LedgerError):
+        sealed.Opening(io.BytesIO(out.getvalue()[:-1]), successors_key, mine).drain()
+    with pytest.raises(LedgerError):
+        sealed.Opening(io.BytesIO(b"no cms"), successors_key, mine)
+    with pytest.raises(Refused, match="another certificate"):
+        sealed.Opening(io.BytesIO(out.getvalue()), successors_key, certificate(successors_key, "other"))
+
+
+# --- certificates ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["broken", "over", "no chain", "small", "garbage"])
+def test_a_successors_certificate_that_nobody_vouches_for(
+    fault: str, successors_key: rsa.RSAPrivateKey
+) -> None:
+    root = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    by = ("root", root)
+    good = pem(certificate(successors_key, "successor", issuer=by)) + pem(certificate(root, "root"))
+    assert sealed.recipient(good)
+    bad = {
+        "broken": pem(certificate(successors_key, "successor", issuer=by))
+        + pem(certificate(successors_key, "root")),
+        "over": pem(certificate(successors_key, "successor", issuer=by, days=0))
+        + pem(certificate(root, "root")),
+        "no chain": pem(certificate(successors_key, "successor", issuer=by)),
+        "small": pem(certificate(_small_key(), "successor")),
+        "garbage": "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n",
+    }[fault]
+    with pytest.raises(Refused):
+        sealed.recipient(bad)
+
+
+def test_the_year_after_is_over(successors_key: rsa.RSAPrivateKey) -> None:
+    mine = certificate(successors_key, "successor")
+    with pytest.raises(Refused, match="over"):
+        sealed.recipient(pem(mine), at=mine.not_valid_after_utc + timedelta(seconds=1))
+
+
+def _small_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - it is to be refused
+
+
+# --- what may not go, or cannot ------------------------------------------------------------------------
+
+
+def test_raw_biometrics_never_go_and_the_rest_does(both: Both) -> None:
+    both.datasets = (
+        Consigned(dataset="ra.biometric", rule="RS-03"),
+        Consigned(dataset="objects.face_video", rule="RS-03"),
+        Consigned(dataset="objects.locked_evidence", rule="RS-10"),
+        Consigned(dataset="cert.issuance_log", rule="RS-03"),
+        TABLES[1],
+    )
+    left = both.pack().left
+    assert "raw biometrics" in left["ra.biometric"] and "raw biometrics" in left["objects.face_video"]
+    assert "key-encryption key" in left["objects.locked_evidence"]
+    assert "does not bind" in left["cert.issuance_log"]
+    assert len(left) == 4 and both.bags("cert.crl_entry")
+    assert not both.reconciled()
+    both.datasets = (TABLES[0],)
+    with pytest.raises(Refused, match="another consignment"):
+        both.pack()
+
+
+def test_a_table_that_grew_after_t0_is_named_and_its_bags_stay(both: Both) -> None:
+    both.datasets = (TABLES[0],)
+    both.killed_at("handover.packed", lambda b: b.pack(), 2)
+    both.sql(
+        both.ours,
+        "SET session_replication_role = replica; INSERT INTO cert.certificate"
+        ' SELECT (jsonb_populate_record(c, \'{"serial": "00"}\')).* FROM cert.certificate AS c LIMIT 1',
+    )
+    left = both.pack().left
+    assert "wrote to it after T0" in left["cert.certificate"]
+    assert not any(b.last for b in both.bags("cert.certificate")) and not both.reconciled()
+
+
+def test_a_successor_that_has_rows_of_its_own_or_another_schema(sent: Both) -> None:
+    sent.sql(
+        sent.theirs,
+        "SET session_replication_role = replica; INSERT INTO cert.crl_entry (serial, revoked_at, reason)"
+        " VALUES ('77', now(), 'superseded')",
+    )
+    assert "no bag brought" in sent.receive().refused[NAME]
+    sent.sql(
+        sent.theirs,
+        "DELETE FROM cert.crl_entry; ALTER TABLE cert.crl_entry ALTER COLUMN reason TYPE varchar(40)",
+    )
+    assert "of other types" in sent.receive().refused[NAME]
+    assert sent.sql(sent.theirs, "SELECT count(*) FROM cert.crl_entry") == [(0,)]
+
+
+class Full:
+    """A bucket's client that has room for nothing but what it is asked about."""
+
+    def __init__(self, client: object, code: str) -> None:
+        self._client, self._code = client, code
+
+    def __getattr__(self, name: str) -> object:
+        if name in ("upload_part", "put_object"):
+
+            def refuse(**_: object) -> None:
+                raise ClientError({"Error": {"Code": self._code, "Message": "secret"}}, name)
+
+            return refuse
+        return getattr(self._client, name)
+
+
+def test_a_full_bucket_is_named_and_sending_goes_on_when_there_is_room(both: Both) -> None:
+    both.datasets = (TABLES[1],)
+    both.pack()
+    client = both.ours.stands_in["inbox"]
+    both.ours.stands_in["inbox"] = Full(client, "QuotaExceeded")
+    with pytest.raises(NoRoom, match=r"bucket is full \(QuotaExceeded\)") as told:
+        both.send()
+    assert "secret" not in str(told.value)
+    both.ours.stands_in["inbox"] = client
+    assert len(both.send()) == 4
+
+
+def test_a_full_disk_of_ours_and_of_the_successor_is_named(both: Both, small_disk: SmallDisk) -> None:
+    both.datasets = (TABLES[0],)
+    with small_disk(both.home / "out", 24_000), pytest.raises(NoRoom, match="disk is full"):
+        both.pack()
+    assert not both.pack().left and len(both.send()) > 3
+    with small_disk(both.home / "in", 24_000), pytest.raises(NoRoom, match="disk is full"):
+        both.receive()
+    assert not both.receive().refused
+    for bag in both.bags():
+        both.verify(bag.name)
+    assert both.reconciled()
+
+
+def test_a_full_database_of_the_successor_is_named_and_nothing_is_half_stored(
+    sent: Both, small_disk: SmallDisk, open_home: Path
+) -> None:
+    with small_disk(open_home / "space", 128_000) as disk:
+        owner = sent.theirs.server.cluster.data.stat()
+        os.chown(disk, owner.st_uid, owner.st_gid)
+        disk.chmod(0o700)
+        sent.sql(sent.theirs, f"CREATE TABLESPACE small LOCATION '{disk}'")
+        sent.sql(sent.theirs, "ALTER TABLE cert.crl_entry SET TABLESPACE small")
+        with suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        try:
+            with pytest.raises(NoRoom, match="no room left"):
+                sent.receive()
+            assert sent.sql(
+                sent.theirs, "SELECT count(*) FROM quietus_handover.item WHERE dataset = 'cert.crl_entry'"
+            ) == [(0,)]
+            (disk / "filler").unlink()
+            assert not sent.receive().refused
+            sent.verify(NAME)
+        finally:
+            sent.sql(sent.theirs, "ALTER TABLE cert.crl_entry SET TABLESPACE pg_default")
+            sent.sql(sent.theirs, "DROP TABLESPACE small")
+
+
+def test_errors_of_ours_are_errors_of_the_family() -> None:
+    assert issubclass(NoRoom, Refused) and issubclass(NoRoom, QuietusError)

@@ -1,0 +1,73 @@
+"""What the signer attests besides certificates: one statement a bag, receipts, and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.ledger import attest
+from include.ledger.signer import Signer, initialise
+from include.model.errors import LedgerError, Refused
+from include.model.handover import BagKind, BagReceipt, BagStatement, Differences
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+STATEMENT = BagStatement(
+    order="SO-0001", bag="cert.certificate-00001", kind=BagKind.ROWS, dataset="cert.certificate", sender="a", successor="b",
+    recipient="0" * 64, as_of=date(2026, 11, 29), items=1, root="1" * 64, bytes=1, sha256="2" * 64, catalogue="c", packed_at=NOW,
+)  # fmt: skip
+RECEIPT = BagReceipt(
+    order="SO-0001", bag="cert.certificate-00001", statement="3" * 64, items=1, root="1" * 64, differences=Differences(),
+    custodian="b", stored_at=NOW,
+)  # fmt: skip
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> Signer:
+    initialise("ledger.example/quietus", tmp_path / "k", tmp_path / "s", tmp_path / "p")
+    return Signer(tmp_path / "k", tmp_path / "s")
+
+
+def asked(signer: Signer, payload: bytes) -> dict[str, Any]:
+    line = json.dumps({"op": "attest", "payload": base64.b64encode(payload).decode()}).encode()
+    return signer.answer(line)
+
+
+def test_a_bag_has_one_statement_for_ever(signer: Signer, tmp_path: Path) -> None:
+    first = asked(signer, STATEMENT.canonical())
+    assert first["ok"] and asked(signer, STATEMENT.canonical()) == first, "the same again is the same"
+    other = STATEMENT.model_copy(update={"root": "9" * 64})
+    assert "another statement" in asked(signer, other.canonical())["refused"]
+    again = Signer(tmp_path / "k", tmp_path / "s")
+    assert "another statement" in asked(again, other.canonical())["refused"], "it remembers on its disk"
+    assert asked(signer, STATEMENT.model_copy(update={"order": "SO-0002"}).canonical())["ok"]
+    repaired = RECEIPT.model_copy(update={"differences": Differences(missing=("4" * 64,))})
+    assert asked(signer, RECEIPT.canonical())["ok"] and asked(signer, repaired.canonical())["ok"]
+
+
+def test_one_kind_does_not_pass_for_another(signer: Signer, tmp_path: Path) -> None:
+    key = attest.public_key((tmp_path / "p").read_text())
+    file = asked(signer, STATEMENT.canonical())["envelope"].encode()
+    assert attest.opened(file, "quietus-bag/1", key) == STATEMENT.canonical()
+    with pytest.raises(LedgerError, match="is no quietus-bag-receipt/1"):
+        attest.opened(file, "quietus-bag-receipt/1", key)
+    said = json.loads(file)
+    said["payloadType"] = attest.TYPES["quietus-bag-receipt/1"]
+    with pytest.raises(LedgerError, match="not by the key"):
+        attest.opened(json.dumps(said).encode(), "quietus-bag-receipt/1", key)
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"x", b"[]", b'{"format":"other"}', b'{"format": "quietus-bag/1"}', b'"quietus-bag/1"']
+)
+def test_it_signs_nothing_else(signer: Signer, payload: bytes) -> None:
+    assert not asked(signer, payload)["ok"]
+
+
+def test_a_key_of_another_kind() -> None:
+    with pytest.raises(Refused, match="no Ed25519"):
+        attest.public_key("-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----\n")
