@@ -38,6 +38,7 @@ from include.sandbox.stack.postgres import (
 )
 from include.sandbox.stack.vault import Vault
 from tests.lending import borrowed, of_process
+from tests.room import ROOM
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -209,7 +210,7 @@ class PgServer:
 @pytest.fixture(scope="session")
 def session_home() -> Iterator[Path]:
     """A directory of this session, short enough for Unix sockets in it."""
-    home = Path(tempfile.mkdtemp(prefix="quietus-tests-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="quietus-tests-", dir=ROOM))
     yield home
     shutil.rmtree(home, ignore_errors=True)
 

@@ -37,6 +37,7 @@ from include.sandbox.stack import objects
 from include.sandbox.stack.process import Process
 from include.sandbox.stack.stack import COMPANY, RECORDS, Stack
 from tests.e2e.relay import Relay
+from tests.room import ROOM
 
 DAG = demo.DAG
 PEOPLE = 400
@@ -269,7 +270,7 @@ class Run:
 
 @pytest.fixture(scope="session")
 def house() -> Iterator[House]:
-    home = Path(tempfile.mkdtemp(prefix="quietus-e2e-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="quietus-e2e-", dir=ROOM))
     stack = Reached(home, durable=False, airflow=SETTINGS)
 
     def quiet(_line: str) -> None:
