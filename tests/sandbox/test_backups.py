@@ -20,6 +20,7 @@ from include.sandbox.company import environment
 from include.sandbox.stack.postgres import BACKUP, ensure_backup_role, ensure_our_roles
 from include.sandbox.stack.stack import Stack
 from include.stores.postgres.physical.own_log import OwnLog
+from tests.room import ROOM
 
 pytestmark = pytest.mark.postgres
 
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.postgres
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """The company's cluster alone, as the sandbox has it."""
-    home = Path(tempfile.mkdtemp(prefix="quietus-backups-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="quietus-backups-", dir=ROOM))
     made = Stack(home, durable=False)
     made.places.make()
     made.company.create()

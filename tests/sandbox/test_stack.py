@@ -27,6 +27,7 @@ from include.sandbox.company import SYNTHETIC, environment, make_ready
 from include.sandbox.recipients.bodies import Door, bodies
 from include.sandbox.recipients.world import World
 from include.sandbox.stack.stack import COMPANY, Stack
+from tests.room import ROOM
 
 pytestmark = [pytest.mark.postgres, pytest.mark.s3]
 SERVERS = ("postgres-company", "postgres-records", "objects", "anchors", "recipients", "signer")
@@ -34,7 +35,7 @@ SERVERS = ("postgres-company", "postgres-records", "objects", "anchors", "recipi
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="quietus-stack-", dir="/tmp"))
+    made = Path(tempfile.mkdtemp(prefix="quietus-stack-", dir=ROOM))
     yield made
     Stack(made).down(lambda line: None, purge=True)
     shutil.rmtree(made, ignore_errors=True)

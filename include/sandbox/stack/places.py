@@ -1,8 +1,8 @@
 """Where the sandbox keeps its state, and as whom its database servers run.
 
 PostgreSQL refuses to run as root. Then its processes run as ``nobody``, who may not enter the checkout
-(it may be inside ``/root``), so its files live under ``/var/tmp``. Without root everything is in
-``.quietus/`` of the checkout.
+(it may be inside ``/root``), so its files live under ``/var/tmp``; those of a home in memory stay in
+memory. Without root everything is in ``.quietus/`` of the checkout.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TypedDict
 from include.model.errors import Refused
 
 CHECKOUT = Path(__file__).resolve().parents[3]
+FOR_NOBODY, IN_MEMORY = Path("/var/tmp"), Path("/dev/shm")  # noqa: S108
 SOCKET_PATH_LIMIT = 100  # bytes; Linux allows 107 and a terminating zero (unix(7))
 
 
@@ -58,7 +59,8 @@ class Places:
     def of(cls, home: Path | None = None) -> Places:
         home = (home or CHECKOUT / ".quietus").resolve()
         mark = hashlib.sha256(str(home).encode()).hexdigest()[:12]
-        servers = Path("/var/tmp") / f"quietus-{mark}" if os.geteuid() == 0 else home / "servers"  # noqa: S108
+        shared = IN_MEMORY if home.is_relative_to(IN_MEMORY) else FOR_NOBODY
+        servers = shared / f"quietus-{mark}" if os.geteuid() == 0 else home / "servers"
         return cls(home, servers, mark)
 
     @property

@@ -31,6 +31,7 @@ from include.sandbox.days import ending, playing
 from include.sandbox.days.calendar import NAME, Calendar
 from include.sandbox.stack.stack import COMPANY, Stack
 from tests.cases.resting import on, opened, rests
+from tests.room import ROOM
 
 pytestmark = [pytest.mark.postgres, pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -103,7 +104,7 @@ def somebody(stack: Stack) -> str:
 
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
-    home = Path(tempfile.mkdtemp(prefix="quietus-days-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="quietus-days-", dir=ROOM))
     stack = Stack(home, durable=False)
     try:
         stack.up(lambda _: None, airflow=False)
