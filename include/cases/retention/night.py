@@ -31,6 +31,7 @@ from include.cases.retention.proposals import in_earnest
 from include.cases.retention.stayed import STAYED, stayed
 from include.cases.rooms import Desk
 from include.cases.situation import facts
+from include.model.catalogue import StoreDeclared
 from include.model.doors import Clearing
 from include.model.errors import Drifted, Refused
 from include.model.flow import Line, Located, Plan, Step
@@ -95,7 +96,7 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
         if (there := nights.under_way(conn, schedule)) is not None:
             return there
         about = asking(desk, as_of, at)
-        ours = {d.id for c in clearings(desk, about) for d in desk.catalogue.of_store(c.id)}
+        ours = worked_on(desk, about)
         something = any(r.due for r in seen.rows if r.dataset in ours)
         case_no = open_night(desk, conn, as_of, actor) if something else None
         night = nights.begin(conn, case_no, schedule, as_of, at, seen.rows if something else [], seen.late)
@@ -321,6 +322,20 @@ def asking(desk: Desk, as_of: date, at: datetime | None) -> Asking:
     return Asking(desk.catalogue, as_of, lambda: held_people(desk), at)
 
 
+def stores_of(desk: Desk, about: Asking) -> list[StoreDeclared]:
+    """The stores that a night works on, without a connection to any: databases, and those with objects to ask about."""
+    return [
+        x for x in desk.catalogue.stores
+        if (x.kind is StoreKind.POSTGRES and desk.catalogue.of_store(x.id))
+        or (x.kind is StoreKind.S3 and about.objects(x.id))
+    ]  # fmt: skip
+
+
+def worked_on(desk: Desk, about: Asking) -> set[str]:
+    """The datasets of the stores that a night works on."""
+    return {d.id for x in stores_of(desk, about) for d in desk.catalogue.of_store(x.id)}
+
+
 def clearings(
     desk: Desk, about: Asking, *, conn: Conn | None = None, budget: Budget | None = None
 ) -> list[Clearing]:  # fmt: skip
@@ -339,15 +354,16 @@ def clearings(
     take = (budget or Budget(None)).take
     objects: list[Clearing] = []
     tables: list[Clearing] = []
-    for declared in desk.catalogue.stores:
-        if declared.kind is StoreKind.POSTGRES and desk.catalogue.of_store(declared.id):
+    for declared in stores_of(desk, about):
+        if declared.kind is StoreKind.POSTGRES:
             tables.append(
                 Tables(
                     desk.catalogue, declared.id, desk.connections, about.looks, about.fates, changes, stops, take,
                     Needed(about, desk.connections), about.unasked,
                 )
             )  # fmt: skip
-        elif declared.kind is StoreKind.S3 and (ours := about.objects(declared.id)):
+        else:
+            ours = about.objects(declared.id)
             due_ = PathsDue(about, desk.connections, changes)
             objects.append(
                 Objects(desk.catalogue, declared.id, desk.connections, ours, due_, stops, take, about.unasked)

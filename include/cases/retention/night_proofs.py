@@ -72,8 +72,7 @@ def _owned_up(desk: Desk, night: Night, seen: Seen, stayed: dict[str, int]) -> d
             (night.night_id, nights.UNFINISHED),
         ).fetchall()
     unfinished = {row["dataset"] for row in rows}
-    worked_on = {d.id for c in nightly.clearings(desk, nightly.asking(desk, night.as_of, night.at))
-                 for d in desk.catalogue.of_store(c.id)}  # fmt: skip
+    worked_on = nightly.worked_on(desk, nightly.asking(desk, night.as_of, night.at))
     return {
         d.id: seen.of(d.id) if d.id in unfinished or d.id not in worked_on else stayed.get(d.id, 0)
         for d in desk.catalogue.datasets

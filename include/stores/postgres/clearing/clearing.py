@@ -151,9 +151,10 @@ class Clearing:
                     with connection.transaction():
                         keys.tie(connection, area, group, within)
             found = digests(connection, area, there)
-            for dataset in there:
-                if dataset.id in packs.packed(connection, area, there):
-                    packs.remember(connection, area, dataset, found[dataset.id])
+            in_packs = packs.packed(connection, area, there)
+            for d in there:
+                if d.id in in_packs:
+                    packs.remember(connection, area, d, found[d.id])
         self.at("clearing.located")
         return self._survey(step, found)
 

@@ -30,6 +30,12 @@ from include.stores.postgres.survey import finish
 PAGE = 50_000  # rows of a company's table that one statement looks at
 ITEM = "item"
 
+_OF_NONE = sql.SQL(
+    "ADD COLUMN disposition text, ADD COLUMN rule text, ADD COLUMN law text, ADD COLUMN until date,"
+    " ADD COLUMN waits_for text, ADD COLUMN hold text, ADD COLUMN ownership text"
+)
+"""The columns of weighing, of a table without a row."""
+
 Looks = Callable[[Server, Connection, Live], Mapping[str, Look]]
 """What to ask about each dataset of a store: dataset -> look, with today's holds in it."""
 Fates = Callable[[Look, Sequence[tuple[Any, ...]]], Sequence[tuple[str, str] | None]]
@@ -47,10 +53,7 @@ def locate(
         _in_packs(server, connection, area, look, fates, page, pack)
         return
     table = area.table(dataset.id)
-    connection.execute(
-        sql.SQL("CREATE TABLE {} AS {} WITH NO DATA").format(table, look.due_rows(sql.SQL("false")))
-    )
-    connection.execute(sql.SQL("ALTER TABLE {} ADD COLUMN {} bigint").format(table, name(ITEM)))
+    _bare(connection, table, look)
     columns = joined(", ", (sql.Identifier(c) for c in (*dataset.key, *look.said)))
     place = 0
     for _, after, upto in look.parts(server, connection, page):
@@ -61,19 +64,36 @@ def locate(
                     "INSERT INTO {} ({}, {}) SELECT w.*, {} + row_number() OVER () FROM ({}) AS w"
                 ).format(table, columns, name(ITEM), sql.Literal(place), look.due_rows(within))
             ).rowcount
+    if not place:
+        connection.execute(sql.SQL("ALTER TABLE {} {}").format(table, _OF_NONE))
+        return
     with connection.transaction():
         _give_fates(connection, table, look, fates, sql.SQL("count(*)"))
         _key(connection, area, dataset)
 
 
+def _bare(connection: Connection, table: sql.Identifier, look: Look) -> None:
+    connection.execute(
+        sql.SQL("CREATE TABLE {} AS SELECT w.*, NULL::bigint AS {} FROM ({}) AS w WITH NO DATA").format(
+            table, name(ITEM), look.due_rows(sql.SQL("false"))
+        )
+    )
+
+
 def _in_packs(
     server: Server, connection: Connection, area: Area, look: Look, fates: Fates, page: int, pack: int
 ) -> None:
-    packs.make(connection, area, look)
     place = 0
-    for _, after, upto in look.parts(server, connection, page):
+    for n, (_, after, upto) in enumerate(look.parts(server, connection, page)):
         with server.reaching(f"{server.store} {look.dataset.id}"):
+            if not n:
+                packs.make(connection, area, look)
             place += packs.fill(connection, area, look, after, upto, place, pack)
+    if not place:  # on most nights nothing is due of most tables, and a bare one says so
+        drop(connection, area, look.dataset)
+        _bare(connection, area.table(look.dataset.id), look)
+        connection.execute(sql.SQL("ALTER TABLE {} {}").format(area.table(look.dataset.id), _OF_NONE))
+        return
     with connection.transaction():
         _give_fates(connection, area.packs(look.dataset.id), look, fates, sql.SQL('sum("#items")::bigint'))
         if not packs.finish(connection, area, look):
@@ -123,12 +143,7 @@ def nothing(connection: Connection, area: Area, dataset: Dataset) -> None:
             table, joined(", ", (name(k) for k in dataset.key)), name(dataset.address)
         )
     )
-    connection.execute(
-        sql.SQL(
-            "ALTER TABLE {} ADD COLUMN item bigint, ADD COLUMN disposition text, ADD COLUMN rule text, ADD COLUMN law text,"
-            " ADD COLUMN until date, ADD COLUMN waits_for text, ADD COLUMN hold text, ADD COLUMN ownership text"
-        ).format(table)
-    )
+    connection.execute(sql.SQL("ALTER TABLE {} ADD COLUMN {} bigint, {}").format(table, name(ITEM), _OF_NONE))
 
 
 def _give_fates(
