@@ -90,21 +90,15 @@ def finish(connection: Connection, area: Area, look: Look) -> bool:
     """The view of the packs, once they have their fates; whether every item is named once. A table that is gone through by a
     date is seen to have a row twice, if somebody sets its date later meanwhile.
 
-    Of an array in a table a server guesses that it has ten elements, and joins a million keys one by one; of a series up to a
-    number that it does not know, that it has a thousand."""
+    A server takes an array to have ten elements, so whoever joins the view does it key by key, whatever the table's size."""
     dataset, packs = look.dataset, area.packs(look.dataset.id)
     connection.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(packs, _NO))
     connection.execute(sql.SQL("ANALYZE {} ({}, {}, disposition)").format(packs, _NO, _ITEMS))
     connection.execute(
-        sql.SQL(
-            "CREATE VIEW {} AS SELECT {}, {}, p.{} AS item, {} FROM {} AS p, ROWS FROM ({}, generate_series(1, p.{})) AS u({})"
-        ).format(
-            area.table(dataset.id),
-            joined(", ", (name("u", k) for k in dataset.key)),
+        sql.SQL("CREATE VIEW {} AS SELECT {}, {}, p.{} AS item, {} FROM {} AS p, {}").format(
+            area.table(dataset.id), joined(", ", (name("u", k) for k in dataset.key)),
             joined(", ", (sql.Identifier("p", c) for c in look.said)), _NO,
-            joined(", ", (name("p", c) for c in WEIGHED)), packs,
-            joined(", ", (sql.SQL("unnest({})").format(name("p", k)) for k in dataset.key)), _ITEMS,
-            joined(", ", (name(k) for k in dataset.key)),
+            joined(", ", (name("p", c) for c in WEIGHED)), packs, _keys(dataset),
         )
     )  # fmt: skip
     if look.paged_by == dataset.key:
