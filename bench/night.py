@@ -315,11 +315,12 @@ def main() -> None:
         f"\nThe same due rows of ten times as many: **{times:.2f}** times as long (the floor: {bare:.2f} times)."
     )
     print(
-        "\nThe deed, which asks again and deletes in one statement with books and receipt, takes little more than the floor. The"
-        " rest is what the floor does not have: keys, written and committed before anything goes so that whoever proves can count"
-        " them before and after, with their primary key, fates and digest; and the statistics of the tables renewed, which costs"
-        " the same for any number of rows, as the small first pieces do. Where no index leads by the date, or a row falls due"
-        " with its owner's account, the whole table is read besides."
+        "\nThe deed asks again and deletes in one statement with books and receipt. The rest is what the floor does not have: the"
+        " look itself, keys (by the thousand), written and committed before anything goes so that whoever proves can count them"
+        " before and after, a look whether any is named twice, fates and digest; and the statistics of the tables renewed, which"
+        " costs the same for any number of rows, as the small first pieces do. The proofs join every key with the tables twice."
+        " Where no index leads by the date, or a row falls due with its owner's account, the whole table is read besides, and"
+        " every key has a row of its own."
     )
 
 

@@ -61,11 +61,7 @@ class Workdays:
             if day in year.work:
                 return True
             return day.weekday() < SATURDAY and day not in year.rest
-        try:
-            first = bool(chinese_calendar.is_workday(day))
-        except NotImplementedError:
-            return None
-        return first if first is _second_opinion(day) else None
+        return _announced(day)
 
     def may_be_worked(self, day: date) -> bool:
         """Whether the day is worked or, where that is open, could yet turn out to be.
@@ -115,6 +111,17 @@ def _library_year(year: int) -> tuple[frozenset[date], frozenset[date]]:
     found = holidays.country_holidays("CN", years=year)
     worked: set[date] = set(getattr(found, "weekend_workdays", set()))
     return frozenset(found), frozenset(d for d in worked if d.year == year)
+
+
+@lru_cache(maxsize=65_536)
+def _announced(day: date) -> bool | None:
+    """Whether the day is worked, where both libraries say the same. Kept: one of them goes through all its years for each day,
+    and a look at an estate asks about the same days for every group of items."""
+    try:
+        first = bool(chinese_calendar.is_workday(day))
+    except NotImplementedError:
+        return None
+    return first if first is _second_opinion(day) else None
 
 
 def _second_opinion(day: date) -> bool:

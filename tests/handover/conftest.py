@@ -22,6 +22,7 @@ from include.sandbox.people.everybody import makings, rows_of
 from tests.cases.conftest import case_book
 from tests.conftest import PgServer, S3Server
 from tests.handover.both import INBOX, Both, Side, certificate
+from tests.room import ROOM
 from tests.stores.postgres.dated import AS_OF, CATALOGUE, SCHEMA
 
 __all__ = ["case_book"]
@@ -82,7 +83,7 @@ def both(
 @pytest.fixture
 def open_home() -> Iterator[Path]:
     """A directory into which another user may go."""
-    home = Path(tempfile.mkdtemp(prefix="quietus-handover-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="quietus-handover-", dir=ROOM))
     home.chmod(0o711)
     yield home
     shutil.rmtree(home)

@@ -46,12 +46,13 @@ class Asking:
         """A look at each table of the store that has a limit to ask about."""
         held = self.held()
         found: dict[str, Look] = {}
+        types: dict[str, str] = {}
         for dataset in self.catalogue.of_store(server.store, DatasetKind.TABLE):
             try:
                 asked = question(self.catalogue, dataset, self.as_of)
                 if self.at is not None and not any(short(x) for x in asked.limits):
                     continue
-                look = look_at(self.catalogue, server, connection, live, asked, held)
+                look = look_at(self.catalogue, server, connection, live, asked, held, types)
             except QuietusError as error:
                 self.unasked[dataset.id] = str(error)
                 continue

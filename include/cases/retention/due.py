@@ -7,7 +7,7 @@ not agree nothing is told but that.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
@@ -182,10 +182,11 @@ def ask(
             with server.connect() as connection:
                 connection.execute("SET default_transaction_read_only = on")
                 live = Live.read(connection)
+                types: dict[str, str] = {}
                 for dataset in ours:
                     say(dataset.id)
                     try:
-                        it = look_at(catalogue, server, connection, live, asked[dataset.id], held)
+                        it = look_at(catalogue, server, connection, live, asked[dataset.id], held, types)
                         if dataset.kind is DatasetKind.TABLE:
                             why = one(server, connection, it)
                         else:
@@ -214,14 +215,16 @@ def look_at(
     live: Live,
     asked: Question,
     held: HeldPeople,
+    types: MutableMapping[str, str] | None = None,
 ) -> Look:
-    """The question about one dataset as a look of its store, with whom the holds name in it."""
+    """The question about one dataset as a look of its store, with whom the holds name in it. ``types``: what the store said of
+    its starting points already."""
     queries = sorted({x.start.query for x in asked.limits if x.start and x.start.query})
     with server.reaching(f"{server.store} {asked.dataset}"):
-        types = kinds(connection, catalogue, queries, asked.as_of)
+        of = kinds(connection, catalogue, queries, asked.as_of, {} if types is None else types)
     dataset = catalogue.dataset(asked.dataset)
     everybody, people = held.of(dataset)
-    return Look(catalogue, live, dataset, asked, types, people, everybody)
+    return Look(catalogue, live, dataset, asked, of, people, everybody)
 
 
 def judge(

@@ -29,7 +29,7 @@ from include.cases.retention.objects import Partly
 from include.cases.retention.proposals import in_earnest
 from include.cases.retention.stayed import STAYED, stayed
 from include.cases.retention.unproved import unproved
-from include.cases.retention.workers import Budget, asking, clearings
+from include.cases.retention.workers import Budget, asking, clearings, worked_on
 from include.cases.rooms import Desk
 from include.cases.situation import facts
 from include.model.doors import Clearing
@@ -104,7 +104,7 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
     with desk.book() as conn, book.deed(conn, "night"):
         if (there := nights.under_way(conn, schedule)) is not None:
             return there
-        ours = {d.id for c in clearings(desk, about) for d in desk.catalogue.of_store(c.id)}
+        ours = worked_on(desk, about)
         something = any(r.due for r in seen.rows if r.dataset in ours) and not kept
         case_no = open_night(desk, conn, as_of, actor) if something else None
         night = nights.begin(conn, case_no, schedule, as_of, at, seen.rows if something else [], seen.late)

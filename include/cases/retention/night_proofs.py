@@ -13,7 +13,7 @@ from include.cases.retention import night as nightly
 from include.cases.retention.night import Night, Seen
 from include.cases.retention.objects import Partly
 from include.cases.retention.unproved import unproved
-from include.cases.retention.workers import asking, clearings
+from include.cases.retention.workers import asking, clearings, worked_on
 from include.cases.rooms import Desk
 from include.cases.situation import facts
 from include.model.errors import NotProved, QuietusError, Refused
@@ -74,10 +74,9 @@ def _owned_up(desk: Desk, night: Night, seen: Seen, stayed: dict[str, int]) -> d
             (night.night_id, nights.UNFINISHED),
         ).fetchall()
     unfinished = {row["dataset"] for row in rows}
-    worked_on = {d.id for c in clearings(desk, asking(desk, night.as_of, night.at))
-                 for d in desk.catalogue.of_store(c.id)}  # fmt: skip
+    ours = worked_on(desk, asking(desk, night.as_of, night.at))
     return {
-        d.id: seen.of(d.id) if d.id in unfinished or d.id not in worked_on else stayed.get(d.id, 0)
+        d.id: seen.of(d.id) if d.id in unfinished or d.id not in ours else stayed.get(d.id, 0)
         for d in desk.catalogue.datasets
     }
 

@@ -13,6 +13,7 @@ from include.cases.retention.behind import Needed
 from include.cases.retention.held import held_people
 from include.cases.retention.paths_due import PathsDue
 from include.cases.rooms import Desk
+from include.model.catalogue import StoreDeclared
 from include.model.doors import Clearing
 from include.model.words import StoreKind
 
@@ -20,6 +21,20 @@ from include.model.words import StoreKind
 def asking(desk: Desk, as_of: date, at: datetime | None) -> Asking:
     """The questions of a night, with whom the holds of now name."""
     return Asking(desk.catalogue, as_of, lambda: held_people(desk), at)
+
+
+def stores_of(desk: Desk, about: Asking) -> list[StoreDeclared]:
+    """The stores that a night works on, without a connection to any: databases, and those with objects or logs to ask about."""
+    return [
+        x for x in desk.catalogue.stores
+        if (x.kind is StoreKind.POSTGRES and desk.catalogue.of_store(x.id))
+        or (x.kind is StoreKind.S3 and (about.objects(x.id) or about.records(x.id)))
+    ]  # fmt: skip
+
+
+def worked_on(desk: Desk, about: Asking) -> set[str]:
+    """The datasets of the stores that a night works on."""
+    return {d.id for x in stores_of(desk, about) for d in desk.catalogue.of_store(x.id)}
 
 
 def clearings(
@@ -40,22 +55,22 @@ def clearings(
     take = (budget or Budget(None)).take
     objects: list[Clearing] = []
     tables: list[Clearing] = []
-    for declared in desk.catalogue.stores:
-        if declared.kind is StoreKind.POSTGRES and desk.catalogue.of_store(declared.id):
+    for declared in stores_of(desk, about):
+        if declared.kind is StoreKind.POSTGRES:
             tables.append(
                 Tables(
                     desk.catalogue, declared.id, desk.connections, about.looks, about.fates, changes, stops, take,
                     Needed(about, desk.connections), about.unasked,
                 )
             )  # fmt: skip
-        elif declared.kind is StoreKind.S3:
+        else:
             ours = (*about.objects(declared.id), *about.records(declared.id))
             due_ = PathsDue(about, desk.connections, changes)
-            objects += [
+            objects.append(
                 Objects(
                     desk.catalogue, declared.id, desk.connections, ours, due_, about.aging, stops, take, about.unasked
                 )
-            ] if ours else []  # fmt: skip
+            )  # fmt: skip
     return objects + tables
 
 

@@ -48,6 +48,10 @@ class Area:
             )
         return sql.Identifier(self.schema, dataset)
 
+    def packs(self, dataset: str) -> sql.Identifier:
+        """Where a night keeps keys by the thousand; the key table is a view of it then (``clearing.packs``)."""
+        return sql.Identifier(self.schema, f"{dataset}#")
+
     @property
     def cohort(self) -> sql.Identifier:
         return sql.Identifier(self.schema, "cohort")

@@ -7,7 +7,7 @@ are those of :class:`include.model.flow.Provision`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -389,15 +389,22 @@ def _started(
     )
 
 
-def lines(connection: Connection, area: Area, datasets: Sequence[Dataset], about: str) -> tuple[Line, ...]:
-    """The groups of equal fate. Raises BooksDoNotBalance if an item has no disposition or not a whole one."""
+def lines(
+    connection: Connection, area: Area, datasets: Sequence[Dataset], about: str, packed: Collection[str] = ()
+) -> tuple[Line, ...]:  # fmt: skip
+    """The groups of equal fate. Raises BooksDoNotBalance if an item has no disposition or not a whole one. ``packed``: datasets
+    whose items are counted in packs (``clearing.packs``)."""
     if not datasets:
         return ()
     parts = [
         sql.SQL(
-            "SELECT {id}, k.disposition, k.rule, k.law, k.until, k.waits_for, k.hold, count(*) FROM {table} AS k"
+            "SELECT {id}, k.disposition, k.rule, k.law, k.until, k.waits_for, k.hold, {items} FROM {table} AS k"
             " GROUP BY 2, 3, 4, 5, 6, 7"
-        ).format(id=sql.Literal(d.id), table=area.table(d.id))
+        ).format(
+            id=sql.Literal(d.id),
+            items=sql.SQL('sum(k."#items")::bigint' if d.id in packed else "count(*)"),
+            table=area.packs(d.id) if d.id in packed else area.table(d.id),
+        )
         for d in datasets
     ]
     found = []

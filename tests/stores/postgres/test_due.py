@@ -66,7 +66,7 @@ def test_what_sql_finds_is_what_is_due_row_by_row(estate: Callable[[str], One], 
         for d in CATALOGUE.of_store("company", DatasetKind.TABLE):
             asked = question(CATALOGUE, d, AS_OF)
             queries = sorted({x.start.query for x in asked.limits if x.start and x.start.query})
-            it = Look(CATALOGUE, live, d, asked, kinds(connection, CATALOGUE, queries, AS_OF))
+            it = Look(CATALOGUE, live, d, asked, kinds(connection, CATALOGUE, queries, AS_OF, {}))
             found, after = [], None
             while (edge := connection.execute(it.edge(after, 37)).fetchone()) is not None:
                 upto = tuple(str(v) for v in edge)

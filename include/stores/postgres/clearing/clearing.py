@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -27,7 +28,7 @@ from include.model.words import DatasetKind, Role
 from include.stores.postgres import receipts
 from include.stores.postgres.afterwards import afterwards
 from include.stores.postgres.area import Area, close_area, open_area
-from include.stores.postgres.clearing import keys
+from include.stores.postgres.clearing import keys, packs
 from include.stores.postgres.clearing.keys import Fates, Looks
 from include.stores.postgres.clearing.piece import NEEDED, NOT_DUE, UPTO, Piece
 from include.stores.postgres.install import PROVER
@@ -46,6 +47,13 @@ REST, PATIENCE = 0.5, 300.0  # seconds between looks at a standby; and of all wa
 
 Led = Callable[[Server, Connection, Live, Area, Sequence[Dataset]], Mapping[str, sql.Composable]]
 """What outside of this database still needs rows: dataset -> a condition on its row ``pt``. Given the datasets with items."""
+
+
+class Part(NamedTuple):
+    """Up to which place a piece goes, and how many items it has."""
+
+    upto: int
+    items: int
 
 
 @dataclass
@@ -94,6 +102,7 @@ class Clearing:
     prover: str | None = PROVER
     patience: Patience | None = None
     page: int = keys.PAGE
+    pack: int = packs.PACK
     size: Size = field(default_factory=Size)
     at: Callable[[str], None] = nowhere
     left: dict[str, str] = field(default_factory=dict)
@@ -127,7 +136,7 @@ class Clearing:
             for dataset, look in looks.items():
                 try:
                     with self._server.reaching(f"{self.id} {dataset}"):
-                        keys.locate(self._server, connection, area, look, self.fates, self.page)
+                        keys.locate(self._server, connection, area, look, self.fates, self.page, self.pack)
                 except BooksDoNotBalance:
                     raise
                 except QuietusError as error:
@@ -135,18 +144,27 @@ class Clearing:
             for other in self._tables:
                 if (other.id not in looks or other.id in self.left) and other.address in live.tables:
                     keys.nothing(connection, area, other)
-            for group in keys.in_order(self.catalogue, self._there(connection, area), live):
+            there = self._there(connection, area)
+            for group in keys.in_order(self.catalogue, there, live):
                 if within := keys.inner(group, live):
+                    self._unpack(connection, area, group, 0)
                     with connection.transaction():
                         keys.tie(connection, area, group, within)
-            found = digests(connection, area, self._there(connection, area))
+            found = digests(connection, area, there)
+            in_packs = packs.packed(connection, area, there)
+            for d in there:
+                if d.id in in_packs:
+                    packs.remember(connection, area, d, found[d.id])
         self.at("clearing.located")
         return self._survey(step, found)
 
     def lines(self, step: Step) -> Sequence[Line]:
         area = Area.of(step.id)
         with self._server.connect() as connection, self._server.reaching(self._about(step)):
-            return lines(connection, area, self._there(connection, area), self._about(step))
+            there = self._there(connection, area)
+            return lines(
+                connection, area, there, self._about(step), packed=packs.packed(connection, area, there)
+            )
 
     # --- the deed ----------------------------------------------------------------------------------
 
@@ -187,7 +205,7 @@ class Clearing:
 
     def _check(self, connection: Connection, area: Area, there: Sequence[Dataset], plan: Plan) -> None:
         planned = {x.dataset: (x.items, x.digest) for x in plan.located}
-        for dataset, found in digests(connection, area, there).items():
+        for dataset, found in _digests(connection, area, there).items():
             if planned.get(dataset, found if not found[0] else None) != found:
                 raise Drifted(
                     f"{planned.get(dataset, (0, ''))[0]} items were planned, and {found[0]}, or other ones, are located",
@@ -198,32 +216,63 @@ class Clearing:
         self, connection: Connection, area: Area, live: Live, group: Sequence[Dataset], step: Step, plan: str,
         led: Mapping[str, sql.Composable],
     ) -> None:  # fmt: skip
-        after = max((_upto(connection, step, d) for d in group), default=-1)
-        while (upto := self._following(connection, area, group, after, self.size.items)) is not None:
+        after = max((_upto(connection, step, d) for d in group), default=0)
+        if len(group) > 1:
+            self._unpack(connection, area, group, after)
+        while (part := self._ahead(connection, area, group, after, self.size.items)) is not None:
             self.may_go_on()
-            if (few := self.budget(self._between(connection, area, group, after, upto))) == 0:
+            piece = self._piece(connection, live, group, step, led)
+            if not self._whole(piece) and self._unpack(connection, area, group, after):
+                continue
+            if (few := self.budget(part.items)) == 0 and part.items:
                 self.left |= dict.fromkeys((d.id for d in group), STAGED)
                 return
-            upto = self._following(connection, area, group, after, few) or upto
+            if few < part.items:
+                part = self._ahead(connection, area, group, after, few) or part
+            if not part.items:  # of a pack that has more than may go now
+                self.budget(-few)
+                self._unpack(connection, area, group, after)
+                continue
             self._breathe(connection)
-            looks = self._of_now(connection, live)
-            if missing := [d.id for d in group if d.id not in looks]:
-                raise Refused(
-                    "it cannot be asked any more", about=f"{self.id} {missing[0]}",
-                    next_step="see the other errors of this night",
-                )  # fmt: skip
-            piece = Piece(self.catalogue, live, group, step, looks, self._about(step), led)
             began = time.monotonic()
             try:
-                done = self._one(connection, area, piece, after, upto, step, plan)
+                done = self._one(connection, area, piece, after, part, step, plan)
             except QuietusError as error:
                 self.budget(-few)
                 if connection.closed or not isinstance(error, NotReachable) or not self.size.halve():
                     raise
                 continue
+            if done is None:  # something falls out of it: again, with care
+                self.budget(-few)
+                continue
             self.size.took(time.monotonic() - began)
             self.budget(-(done[NOT_DUE] + done[NEEDED]))  # what was passed over may be others'
-            after = upto
+            after = part.upto
+        receipts.stamp(connection, step.id)
+
+    def _piece(
+        self, connection: Connection, live: Live, group: Sequence[Dataset], step: Step,
+        led: Mapping[str, sql.Composable],
+    ) -> Piece:  # fmt: skip
+        looks = self._of_now(connection, live)
+        if missing := [d.id for d in group if d.id not in looks]:
+            raise Refused(
+                "it cannot be asked any more", about=f"{self.id} {missing[0]}",
+                next_step="see the other errors of this night",
+            )  # fmt: skip
+        return Piece(self.catalogue, live, group, step, looks, self._about(step), led)
+
+    def _whole(self, piece: Piece) -> bool:
+        """Whether it may go in one statement; nothing fell out of one of its kind before."""
+        return piece.whole and piece.datasets[0].id not in self._careful
+
+    def _unpack(self, connection: Connection, area: Area, group: Sequence[Dataset], after: int) -> bool:
+        """Give those of a group that are in packs key tables; whether there were any."""
+        of = packs.packed(connection, area, group)
+        for dataset in group:
+            if dataset.id in of:
+                keys.unpack(connection, area, dataset, after)
+        return bool(of)
 
     def _of_now(self, connection: Connection, live: Live) -> Mapping[str, Look]:
         """The looks, asked for again when a hold came, went or was narrowed."""
@@ -233,14 +282,12 @@ class Clearing:
         return self._asked[1]
 
     def _one(
-        self, connection: Connection, area: Area, piece: Piece, after: int, upto: int, step: Step, plan: str
-    ) -> Counter[str]:
+        self, connection: Connection, area: Area, piece: Piece, after: int, part: Part, step: Step, plan: str
+    ) -> Counter[str] | None:
         """REPEATABLE READ: a row that somebody changes meanwhile ends in another try, never in a blind delete. In one statement
-        until something falls out of a piece; from then on with care, and that piece again."""
+        until something falls out of a piece: None, and nothing was done; from then on with care."""
 
-        def once(
-            work: Callable[[Connection, Area, int, int, int, str], Counter[str] | None],
-        ) -> Counter[str] | None:
+        def once(work: Callable[[int], Counter[str] | None]) -> Counter[str] | None:
             done: Counter[str] | None = None
             with self._server.reaching(piece.about):
                 try:
@@ -250,7 +297,7 @@ class Clearing:
                             "SELECT coalesce(max(chunk) + 1, 0) FROM quietus.receipt WHERE step = %s AND verb = 'dispose'",
                             [step.id],
                         ))  # fmt: skip
-                        done = work(connection, area, after, upto, int(chunk), plan)
+                        done = work(int(chunk))
                         if done is None:
                             raise psycopg.Rollback(transaction)
                         self.at("clearing.before_commit")
@@ -260,41 +307,50 @@ class Clearing:
                 finally:
                     if not connection.closed and not connection.broken:
                         connection.isolation_level = None
-            receipts.stamp(connection, step.id)
             return done
 
-        first = piece.datasets[0].id
-        if piece.whole and first not in self._careful:
-            if (done := self._server.retrying(lambda: once(piece.at_once))) is not None:
-                return done
-            self._careful.add(first)
-        done = self._server.retrying(lambda: once(piece.carry_out))
-        assert done is not None  # noqa: S101 (with care it is always carried out)
-        return done
+        if self._whole(piece):
+            done = self._server.retrying(
+                lambda: once(lambda n: piece.at_once(connection, area, after, part.upto, part.items, n, plan))
+            )
+            if done is None:
+                self._careful.add(piece.datasets[0].id)
+            return done
+        return self._server.retrying(
+            lambda: once(lambda n: piece.carry_out(connection, area, after, part.upto, n, plan))
+        )
 
-    def _following(
+    def _ahead(
         self, connection: Connection, area: Area, group: Sequence[Dataset], after: int, items: int
-    ) -> int | None:
-        """Up to which place the next piece goes: so many items, and the rest of those that share the last place."""
+    ) -> Part | None:
+        """The next piece: so many items, and the rest of those that share the last place. Of packs, as many as have no more than
+        that; zero items, if the next alone has."""
+        if packs.packed(connection, area, group):
+            found = packs.ahead(connection, area, group[0], after, items)
+            return None if found is None else Part(*found)
         every = sql.SQL(" UNION ALL ").join(
             sql.SQL("(SELECT item FROM {} WHERE item > {} ORDER BY item LIMIT {})").format(
                 area.table(d.id), sql.Literal(after), sql.Literal(items)
             )
             for d in group
         )
-        (upto,) = one(
+        upto, n = one(
             connection.execute(
                 sql.SQL(
-                    "SELECT max(item) FROM (SELECT item FROM ({}) AS x ORDER BY item LIMIT {}) AS y"
+                    "SELECT max(item), count(*) FROM (SELECT item FROM ({}) AS x ORDER BY item LIMIT {}) AS y"
                 ).format(every, sql.Literal(items))
             )
         )
-        return None if upto is None else int(upto)
+        if upto is None:
+            return None
+        return Part(
+            int(upto), self._between(connection, area, group, after, upto) if len(group) > 1 else int(n)
+        )
 
     def _between(
         self, connection: Connection, area: Area, group: Sequence[Dataset], after: int, upto: int
     ) -> int:
-        """How many items a piece has."""
+        """How many items lie between two places."""
         every = sql.SQL(" UNION ALL ").join(
             sql.SQL("SELECT count(*) AS n FROM {} WHERE item > {} AND item <= {}").format(
                 area.table(d.id), sql.Literal(after), sql.Literal(upto)
@@ -324,13 +380,19 @@ class Clearing:
             there = self._there(connection, area)
             if receipts.read(connection, step.id, self.id):
                 for dataset in there:
-                    connection.execute(
-                        sql.SQL("DELETE FROM {} WHERE item > {}").format(
-                            area.table(dataset.id), sql.Literal(_upto(connection, step, dataset))
-                        )
-                    )
-            found = digests(connection, area, there)
+                    self._give_up(connection, area, dataset, _upto(connection, step, dataset))
+            found = _digests(connection, area, there)
         return self._survey(step, found)
+
+    def _give_up(self, connection: Connection, area: Area, dataset: Dataset, after: int) -> None:
+        """What lies after the last place that was dealt with leaves the area."""
+        if packs.packed(connection, area, [dataset]):
+            if not packs.are_left(connection, area, dataset, after):
+                return
+            keys.unpack(connection, area, dataset, after)
+        connection.execute(
+            sql.SQL("DELETE FROM {} WHERE item > {}").format(area.table(dataset.id), sql.Literal(after))
+        )
 
     def _survey(self, step: Step, found: Mapping[str, tuple[int, str]]) -> Survey:
         return Survey(
@@ -367,7 +429,10 @@ class Clearing:
 
     def _there(self, connection: Connection, area: Area) -> tuple[Dataset, ...]:
         """The datasets that have a key table."""
-        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [area.schema])
+        rows = connection.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'v')",
+            [f'"{area.schema}"'],
+        )
         known = {str(table) for (table,) in rows}
         return tuple(d for d in self._tables if d.id in known)
 
@@ -375,12 +440,20 @@ class Clearing:
         return f"step {step.id} of {step.case_no} in store {self.id}"
 
 
+def _digests(
+    connection: Connection, area: Area, datasets: Sequence[Dataset]
+) -> dict[str, tuple[int, str]]:  # fmt: skip
+    """Of packs, which do not change, as it was written down when they were located."""
+    known = packs.remembered(connection, area, datasets)
+    return {**known, **digests(connection, area, [d for d in datasets if d.id not in known])}
+
+
 def _upto(connection: Connection, step: Step, dataset: Dataset) -> int:
-    """The last place in the order of a dataset that was dealt with; -1: none."""
+    """The last place in the order of a dataset that was dealt with; 0: none."""
     (upto,) = one(
         connection.execute(
             "SELECT max((counts -> %s ->> %s)::bigint) FROM quietus.receipt WHERE step = %s AND verb = 'dispose'",
             [dataset.id, UPTO, step.id],
         )
     )
-    return -1 if upto is None else int(upto)
+    return 0 if upto is None else int(upto)

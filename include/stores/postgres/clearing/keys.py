@@ -5,7 +5,7 @@
 
 They lie in the step area, committed, so that whoever proves can join them before and after the deed. A table is filled page by
 page of the company's, by its key or by the date that makes its rows due, each a statement with its time-out: no snapshot is
-held for the length of a night.
+held for the length of a night. Where rows go by dates of their own, their keys are kept by the thousand (``packs``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from include.model.flow import Floor
 from include.model.words import Disposition
 from include.stores.postgres import periods
 from include.stores.postgres.area import Area, same_key
-from include.stores.postgres.chunks import pack
+from include.stores.postgres.chunks import pack as tied_together
+from include.stores.postgres.clearing import packs
 from include.stores.postgres.live import ForeignKey, Live
 from include.stores.postgres.order import groups
 from include.stores.postgres.retention.look import Look
@@ -31,6 +32,12 @@ from include.stores.postgres.survey import finish
 PAGE = 50_000  # rows of a company's table that one statement looks at
 ITEM = "item"
 
+_OF_NONE = sql.SQL(
+    "ADD COLUMN disposition text, ADD COLUMN rule text, ADD COLUMN law text, ADD COLUMN until date,"
+    " ADD COLUMN waits_for text, ADD COLUMN hold text, ADD COLUMN ownership text"
+)
+"""The columns of weighing, of a table without a row."""
+
 Looks = Callable[[Server, Connection, Live], Mapping[str, Look]]
 """What to ask about each dataset of a store: dataset -> look, with today's holds in it."""
 Fates = Callable[[Look, Sequence[tuple[Any, ...]]], Sequence[tuple[str, str] | None]]
@@ -38,16 +45,17 @@ Fates = Callable[[Look, Sequence[tuple[Any, ...]]], Sequence[tuple[str, str] | N
 
 
 def locate(
-    server: Server, connection: Connection, area: Area, look: Look, fates: Fates, page: int = PAGE
-) -> None:
+    server: Server, connection: Connection, area: Area, look: Look, fates: Fates, page: int = PAGE,
+    pack: int = packs.PACK,
+) -> None:  # fmt: skip
     """Make the dataset's key table anew, and fill it with everything that is due."""
     dataset = look.dataset
+    drop(connection, area, dataset)
+    if packs.packable(look):
+        _in_packs(server, connection, area, look, fates, page, pack)
+        return
     table = area.table(dataset.id)
-    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
-    connection.execute(
-        sql.SQL("CREATE TABLE {} AS {} WITH NO DATA").format(table, look.due_rows(sql.SQL("false")))
-    )
-    connection.execute(sql.SQL("ALTER TABLE {} ADD COLUMN {} bigint").format(table, name(ITEM)))
+    _bare(connection, table, look)
     columns = joined(", ", (sql.Identifier(c) for c in (*dataset.key, *look.said)))
     place = 0
     for _, after, upto in look.parts(server, connection, page):
@@ -58,15 +66,64 @@ def locate(
                     "INSERT INTO {} ({}, {}) SELECT w.*, {} + row_number() OVER () FROM ({}) AS w"
                 ).format(table, columns, name(ITEM), sql.Literal(place), look.due_rows(within))
             ).rowcount
+    if not place:
+        connection.execute(sql.SQL("ALTER TABLE {} {}").format(table, _OF_NONE))
+        return
     with connection.transaction():
-        _give_fates(connection, table, look, fates)
-        try:
-            with connection.transaction():
-                finish(connection, area, dataset)
-        except pg.UniqueViolation:
-            _once_each(connection, table, dataset)
+        _give_fates(connection, table, look, fates, sql.SQL("count(*)"))
+        _key(connection, area, dataset)
+
+
+def _bare(connection: Connection, table: sql.Identifier, look: Look) -> None:
+    connection.execute(
+        sql.SQL("CREATE TABLE {} AS SELECT w.*, NULL::bigint AS {} FROM ({}) AS w WITH NO DATA").format(
+            table, name(ITEM), look.due_rows(sql.SQL("false"))
+        )
+    )
+
+
+def _in_packs(
+    server: Server, connection: Connection, area: Area, look: Look, fates: Fates, page: int, pack: int
+) -> None:
+    place = 0
+    for n, (_, after, upto) in enumerate(look.parts(server, connection, page)):
+        with server.reaching(f"{server.store} {look.dataset.id}"):
+            if not n:
+                packs.make(connection, area, look)
+            place += packs.fill(connection, area, look, after, upto, place, pack)
+    if not place:  # on most nights nothing is due of most tables, and a bare one says so
+        drop(connection, area, look.dataset)
+        _bare(connection, area.table(look.dataset.id), look)
+        connection.execute(sql.SQL("ALTER TABLE {} {}").format(area.table(look.dataset.id), _OF_NONE))
+        return
+    with connection.transaction():
+        _give_fates(connection, area.packs(look.dataset.id), look, fates, sql.SQL('sum("#items")::bigint'))
+        if not packs.finish(connection, area, look):
+            unpack(connection, area, look.dataset, 0)
+
+
+def unpack(connection: Connection, area: Area, dataset: Dataset, after: int) -> None:
+    """A key table in place of packs, from which single items may leave. ``after``: the last place that was dealt with."""
+    with connection.transaction():
+        packs.unpack(connection, area, dataset, after)
+        _key(connection, area, dataset)
+
+
+def _key(connection: Connection, area: Area, dataset: Dataset) -> None:
+    """That every item is named once, and an index by which the table is gone through in order."""
+    try:
+        with connection.transaction():
             finish(connection, area, dataset)
-        connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(table, name(ITEM)))
+    except pg.UniqueViolation:
+        _once_each(connection, area.table(dataset.id), dataset)
+        finish(connection, area, dataset)
+    connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(area.table(dataset.id), name(ITEM)))
+
+
+def drop(connection: Connection, area: Area, dataset: Dataset) -> None:
+    """Whatever was located of a dataset before, in packs or not."""
+    packs.drop(connection, area, dataset)
+    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(area.table(dataset.id)))
 
 
 def _once_each(connection: Connection, table: sql.Identifier, dataset: Dataset) -> None:
@@ -82,25 +139,23 @@ def _once_each(connection: Connection, table: sql.Identifier, dataset: Dataset) 
 def nothing(connection: Connection, area: Area, dataset: Dataset) -> None:
     """An empty key table: of a dataset that is not worked on tonight, so that whoever proves sees that none of it was to go."""
     table = area.table(dataset.id)
-    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
+    drop(connection, area, dataset)
     connection.execute(
         sql.SQL("CREATE TABLE {} AS SELECT {} FROM {} WITH NO DATA").format(
             table, joined(", ", (name(k) for k in dataset.key)), name(dataset.address)
         )
     )
-    connection.execute(
-        sql.SQL(
-            "ALTER TABLE {} ADD COLUMN item bigint, ADD COLUMN disposition text, ADD COLUMN rule text, ADD COLUMN law text,"
-            " ADD COLUMN until date, ADD COLUMN waits_for text, ADD COLUMN hold text, ADD COLUMN ownership text"
-        ).format(table)
-    )
+    connection.execute(sql.SQL("ALTER TABLE {} ADD COLUMN {} bigint, {}").format(table, name(ITEM), _OF_NONE))
 
 
-def _give_fates(connection: Connection, table: sql.Identifier, look: Look, fates: Fates) -> None:
-    """The columns of weighing: most rows have one rule and one law, so these are defaults; the others are updated."""
+def _give_fates(
+    connection: Connection, table: sql.Identifier, look: Look, fates: Fates, items: sql.Composable
+) -> None:
+    """The columns of weighing: most rows have one rule and one law, so these are defaults; the others are updated. ``items``:
+    how many items the rows of a group stand for."""
     said = joined(", ", (sql.Identifier(c) for c in look.said))
     groups = connection.execute(
-        sql.SQL("SELECT {said}, count(*) FROM {} GROUP BY {said}").format(table, said=said)
+        sql.SQL("SELECT {said}, {items} FROM {} GROUP BY {said}").format(table, said=said, items=items)
     ).fetchall()
     judged = list(zip(groups, fates(look, groups), strict=True))
     weight: dict[tuple[str, str], int] = {}
@@ -192,7 +247,7 @@ def tie(connection: Connection, area: Area, datasets: Sequence[Dataset], keys: S
     parts = [_pairs(area, of[k.child], of[k.parent], k) for k in keys]
     pairs = connection.execute(sql.SQL(" UNION ").join(parts)).fetchall()
     tied = sorted({x for pair in pairs for x in pair})
-    place = pack(tied, pairs, 1)  # one group each; its number says which
+    place = tied_together(tied, pairs, 1)  # one group each; its number says which
     leader: dict[int, int] = {}
     for item in tied:
         leader.setdefault(place[item], item)

@@ -86,10 +86,11 @@ class Piece:
         return sum((Counter({k: v for k, v in c.items() if k != UPTO}) for c in counts.values()), Counter())
 
     def at_once(
-        self, connection: Connection, area: Area, after: int, upto: int, chunk: int, plan: str
+        self, connection: Connection, area: Area, after: int, upto: int, items: int, chunk: int, plan: str
     ) -> Counter[str] | None:
-        """The same in one statement, of a piece out of which nothing falls: every row is due now, no hold names it, and no row
-        that stays refers to it. None: something does, nothing may be committed, and the piece is to be carried out with care."""
+        """The same in one statement, of a piece of so many items out of which nothing falls: every row is due now, no hold names
+        it, and no row that stays refers to it. None: something does, nothing may be committed, and the piece is to be carried
+        out with care."""
         (dataset,) = self.datasets
         where = sql.SQL("FROM {} AS a WHERE a.item > {} AND a.item <= {}").format(
             area.table(dataset.id), sql.Literal(after), sql.Literal(upto)
@@ -105,7 +106,7 @@ class Piece:
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         except (pg.ForeignKeyViolation, pg.RestrictViolation):
             return None
-        if one(connection.execute(sql.SQL("SELECT count(*) {}").format(where))) != (gone,):
+        if gone != items:
             return None
         self._balance(connection, chunk, before, {}, {dataset.id: gone})
         erased = Counter({Disposition.ERASE.past: gone})

@@ -95,7 +95,7 @@ class Look:
 
     def going(self, keys: sql.Composable) -> sql.Composed:
         """Whether row ``t`` has one of these keys and is, by the same question, due now and not held."""
-        if not self._plain:
+        if not self.plain:
             due = sql.SQL('SELECT {} FROM ({}) AS w WHERE w."#due" AND NOT w."#held"')
             return self._among(keys, due.format(self._columns("w"), self.again(keys)))
         return sql.SQL(
@@ -236,7 +236,7 @@ class Look:
 
     def _ctes(self, part: sql.Composable) -> sql.Composed:
         """The rows that can be due; whose they are; and what the starting points say of these people."""
-        kept = sql.SQL("NOT MATERIALIZED" if self._plain else "MATERIALIZED")
+        kept = sql.SQL("NOT MATERIALIZED" if self.plain else "MATERIALIZED")
         ctes = [sql.SQL("part AS {} ({})").format(kept, part)]
         queries = sorted({x.start.query for x in self.question.limits if x.start and x.start.query})
         if queries:
@@ -267,7 +267,7 @@ class Look:
         return sql.SQL("SELECT {}, {} FROM {}").format(self._columns("t"), columns, source)
 
     @property
-    def _plain(self) -> bool:
+    def plain(self) -> bool:
         """Whether a row's own dates are all that it is judged by."""
         return all(x.start and x.start.column for x in self.question.limits)
 

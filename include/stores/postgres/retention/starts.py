@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from datetime import date
 
 from psycopg import sql
@@ -33,11 +33,13 @@ def starting_point(catalogue: Catalogue, query: str, as_of: date) -> sql.Composa
 
 
 def kinds(
-    connection: Connection, catalogue: Catalogue, queries: Sequence[str], as_of: date
-) -> dict[str, str]:
-    """The type of each query's ``started_at``, asked of the server for nobody."""
-    found = {}
+    connection: Connection, catalogue: Catalogue, queries: Sequence[str], as_of: date,
+    known: MutableMapping[str, str],
+) -> dict[str, str]:  # fmt: skip
+    """The type of each query's ``started_at``, asked of the server for nobody. ``known``: what it said already, kept there."""
     for query in queries:
+        if query in known:
+            continue
         cursor = connection.execute(
             sql.SQL(
                 "WITH cohort(subject_no, subject_id) AS (SELECT 0, ''::text WHERE false) SELECT * FROM ({}\n) AS q LIMIT 0"
@@ -49,5 +51,5 @@ def kinds(
                 "it returns no date or time started_at", about=f"starting_points/{query}.sql",
                 next_step="name the starting point started_at",
             )  # fmt: skip
-        found[query] = OIDS[types["started_at"]]
-    return found
+        known[query] = OIDS[types["started_at"]]
+    return {q: known[q] for q in queries}

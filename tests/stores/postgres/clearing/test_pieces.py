@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,10 +18,12 @@ from include.cases.scopes import HoldBasis, HoldOrder, Scope
 from include.model.flow import Plan
 from include.model.words import Role
 from include.stores.postgres import install
-from include.stores.postgres.clearing import Clearing
+from include.stores.postgres.clearing import Clearing, packs
+from include.stores.postgres.clearing.clearing import Size
 from include.stores.postgres.clearing.piece import Piece
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import Look
+from include.stores.shared import STAGED
 from tests.conftest import PgServer
 
 POLICY = policy()
@@ -169,6 +172,87 @@ def test_what_falls_out_of_a_piece_stays_and_the_rest_goes(
     assert located["usage.visit"] == said["usage.visit"]["erased"]
 
 
+@dataclass
+class Pieces(Size):
+    """Of so many items, whatever they cost."""
+
+    def took(self, seconds: float) -> None:
+        pass
+
+
+NAMED = f"""SELECT to_jsonb(k) - 'item' FROM "q_{STEP.id}"."usage.click" AS k ORDER BY click_id"""
+PACKED = f'SELECT relkind::text FROM pg_class WHERE oid = \'"q_{STEP.id}"."usage.click"\'::regclass'
+
+
+def test_packs_say_what_a_key_table_says(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = plan_of(logs.clearing(pack=6)), logs.sql(NAMED), logs.sql(PACKED)
+    monkeypatch.setattr(packs, "packable", lambda _: False)
+    assert (plan_of(logs.clearing()), logs.sql(NAMED)) == found[:2]
+    assert (found[2], logs.sql(PACKED)) == (["v"], ["r"])
+
+
+def test_what_falls_out_of_a_pack_unpacks_those_that_are_left(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clearing = logs.clearing(pack=6, size=Pieces(6))
+    plan = plan_of(clearing)
+    logs.sql("UPDATE usage.click SET clicked_at = '2026-01-01' WHERE click_id = 38")  # of those that go last
+    ways: list[str] = []
+    for way in ("at_once", "carry_out"):
+        was = getattr(Piece, way)
+        monkeypatch.setattr(Piece, way, lambda *a, way=way, was=was: (ways.append(way), was(*a))[1])
+    clearing.dispose(STEP, plan)
+    words: Counter[str] = Counter()
+    for receipt in clearing.receipts(STEP):
+        words.update({w: n for w, n in receipt.counts.get("usage.click", {}).items() if w != "upto"})
+    assert words == {"erased": 39, "not_due": 1}
+    # Of clicks: packs, then one in which something falls out, and what is left of them with care.
+    assert ways[0] == "at_once" and "carry_out" in ways[ways.index("at_once") + 2 :]
+    assert logs.sql(PACKED) == ["r"]
+    settled = {x.dataset: (x.items, x.digest) for x in clearing.settled(STEP).located}
+    assert settled["usage.click"][0] == 39
+    assert logs.sql(f"SELECT click_id FROM usage.click WHERE visit_id <= {DUE}") == [38]
+
+
+def test_fewer_than_a_pack_may_go_tonight(logs: Logs) -> None:
+    budget = [5]
+
+    def take(wanted: int) -> int:
+        taken = min(wanted, budget[0])
+        budget[0] -= taken
+        return taken
+
+    clearing = logs.clearing(pack=12, budget=take)
+    plan = plan_of(clearing)
+    clearing.dispose(STEP, plan)
+    assert clearing.left == dict.fromkeys(("usage.click", "usage.visit"), STAGED)
+    settled = {x.dataset: x.items for x in clearing.settled(STEP).located if x.items}
+    assert settled == {"usage.click": 5} and budget == [0]
+    assert logs.sql("SELECT count(*) FROM usage.click") == [2 * ALL - 5]
+
+
+def test_a_run_that_ends_between_two_packs_goes_on_after_the_first(logs: Logs) -> None:
+    class Ended(Exception):
+        pass
+
+    def end(point: str) -> None:
+        if point == "clearing.after_commit":
+            raise Ended
+
+    clearing = logs.clearing(pack=6, size=Pieces(12), at=end)
+    plan = plan_of(clearing)
+    with pytest.raises(Ended):
+        clearing.dispose(STEP, plan)
+    (gone,) = logs.sql(f"SELECT {2 * ALL} - count(*) FROM usage.click")
+    assert 0 < gone <= 12
+    logs.clearing(pack=6).dispose(STEP, plan)
+    assert logs.sql("SELECT count(*) FROM usage.click") == [2 * (ALL - DUE)]
+    words: Counter[str] = Counter()
+    for receipt in clearing.receipts(STEP):
+        words.update({w: n for w, n in receipt.counts.get("usage.click", {}).items() if w != "upto"})
+    assert words == {"erased": 2 * DUE}
+
+
 def test_what_a_cascade_would_take_along_is_looked_for_before(logs: Logs) -> None:
     logs.sql(
         "ALTER TABLE usage.click DROP CONSTRAINT click_visit_id_fkey,"
@@ -196,7 +280,7 @@ def test_a_piece_is_found_by_its_keys(logs: Logs) -> None:
                 "DELETE FROM usage.visit AS t WHERE " + look.going(_few()).as_string(connection),
                 "visit_id = ANY",
             ),
-            (look.again(_few()).as_string(connection), "visit_id = a.visit_id"),
+            (look.again(_few()).as_string(connection), "visit_id = u.visit_id"),
         ):
             plan = "\n".join(r[0] for r in connection.execute(("EXPLAIN " + statement).encode()))
             assert "using visit_pkey" in plan and f"Index Cond: ({how}" in plan, plan
