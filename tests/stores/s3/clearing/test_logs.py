@@ -247,6 +247,21 @@ def test_a_log_goes_whole_or_what_is_due_goes_out_of_it(logs: Logs, format: str)
     assert sum(logs.words().values()) == due, "twice changes nothing"
 
 
+def test_without_versioning_what_was_written_over_a_file_is_not_taken_for_it(world: World) -> None:
+    logs = Logs(world, world.bucket("plain", versions=False))
+    logs.put("access/1", [entry("a"), entry("b", OVER, 1)])
+    logs.put("access/2", [entry("a"), entry("b")])
+    plan = logs.plan()
+    assert failed(logs.baseline(plan)) == set()
+    was = world.s3.get_object(Bucket=logs.bucket, Key="access/1")["Body"].read()
+    logs.dispose(plan)
+    done = logs.settled()
+    assert (logs.keys(), logs.due(), sum(x.items for x in done.located)) == ({"access/1"}, 0, 3)
+    assert failed(logs.gone(done)) == set()
+    world.s3.put_object(Bucket=logs.bucket, Key="access/1", Body=was)  # a restore
+    assert failed(logs.gone(done)) == {f"{w}.{LOG}" for w in ("gone", "bytes", "kept")}
+
+
 def test_a_log_with_a_floor_alone_goes_as_a_whole_once_its_youngest_record_may(here: Logs) -> None:
     here = Logs(here.world, here.bucket, capped=False)
     here.put("access/1", [entry("a"), entry("b", OVER)])
