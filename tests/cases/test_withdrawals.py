@@ -9,14 +9,14 @@ from datetime import date, datetime, timedelta
 import psycopg
 import pytest
 
-from include.cases import book, papers, planner, unasked, units, verbs, withdrawals
+from include.cases import book, holds, papers, planner, unasked, units, verbs, withdrawals
 from include.cases.keys import FileKeyStore, Purpose
 from include.model.catalogue import Accounts, Bound, Column, Consents
 from include.model.errors import CatalogueError, Drifted, NotReachable, Refused
 from include.model.times import PRC, observed_now, prc_date
 from include.model.words import CaseState, Disposition, Ground, Role, UnitState
 from tests.cases.small import LI, WANG, Row, World, catalogue, table, world
-from tests.cases.test_verbs import approved, carried_out, on, proved
+from tests.cases.test_verbs import approved, carried_out, hold, on, proved
 from tests.conftest import PgServer
 
 pytestmark = pytest.mark.postgres
@@ -275,6 +275,25 @@ def test_given_again_between_plan_and_deed_it_is_planned_again_and_nothing_goes(
     verbs.dispose(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
     assert house.w.main.rows["usage.place"] == before
     left_as_it_is(house, case_no)
+
+
+def test_given_again_what_a_hold_kept_is_in_use_again_and_the_hold_stands(house: House) -> None:
+    house.says(LI, withdrawn=NOW - HOUR)
+    (case_no,) = house.open_cases().cases
+    number = hold(house.w, case_no)
+    verbs.restrict(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    verbs.settle_and_plan(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    verbs.dispose(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    with house.w.desk.book() as conn:
+        assert [u.state for u in units.of_case(conn, case_no)] == [UnitState.HELD]
+    given_again(house)
+    before = dict(house.w.main.rows["usage.place"])
+    verbs.settle_and_plan(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    verbs.dispose(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    assert house.w.main.rows["usage.place"] == before
+    left_as_it_is(house, case_no)
+    with house.w.desk.book() as conn:
+        assert [h.number for h in holds.orders(conn)] == [number]
 
 
 def test_what_went_before_the_consent_came_back_stays_gone(house: House) -> None:
