@@ -10,8 +10,11 @@ import pytest
 
 from include.cases import book, papers, units
 from include.cases.keys import FileKeyStore
+from include.cases.retention import night_proofs, nights
 from include.model.catalogue import Bound, Catalogue, Cut, Period, Start
-from include.model.words import CaseState, Disposition, UnitState
+from include.model.errors import NotReachable, QuietusError
+from include.model.flow import Evidence
+from include.model.words import CaseState, Disposition, UnitState, Verdict
 from tests.cases.retention import house as houses
 from tests.cases.retention.house import House
 from tests.conftest import PgServer
@@ -78,6 +81,40 @@ def test_what_is_left_has_a_last_day_and_the_night_after_it_takes_it(kept: House
     assert kept.company.sql(rows) == [(3,)]
     assert kept.counts(kept.night(date(2027, 11, 24)))["s.ticket"]["erased"] == 1, "with its note"
     assert kept.company.sql(rows) == [(2,), (4,), (6,), (8,)], "whose own year is over since"
+
+
+@pytest.mark.parametrize("seen", ["kept", "lost", "not at all"])
+def test_what_a_later_night_took_of_it_keeps_no_earlier_one_from_being_proved(
+    kept: House, seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of tickets was seen to be there, was not, or nobody looked, before its own end came."""
+
+    def trouble() -> None:
+        kept.company.sql(
+            "INSERT INTO u.visit SELECT 1, id, '2025-01-01', '/' FROM a.account WHERE id LIKE '%2'"
+        )
+        if seen == "lost":
+            kept.company.sql("DELETE FROM s.ticket WHERE id = 5")
+
+    with monkeypatch.context() as patch, pytest.raises(QuietusError):
+        if seen == "not at all":
+            patch.setattr(night_proofs, "_looked", _nobody)
+        kept.night(then=trouble)
+    with kept.desk.book() as conn:
+        (first,) = nights.latest(conn)
+    kept.night(LAST + timedelta(days=1))
+    if seen == "lost":
+        assert kept.state(first) is CaseState.ACTING and kept.findings(first) == {"gone_not_proved"}
+        return
+    assert kept.state(first) is CaseState.WAITING and not kept.findings(first)
+    with kept.desk.book() as conn:
+        *_, last = [e for _, e in papers.evidence(conn, str(first.case_no)) if e.kind == "gone"]
+    said = {c.verdict for c in last.checks if c.name == "kept.s.ticket"}
+    assert said == ({Verdict.UNVERIFIED} if seen == "not at all" else set())
+
+
+def _nobody(*_: object) -> list[Evidence]:
+    raise NotReachable("it does not answer", about="store company")
 
 
 @pytest.mark.parametrize("kept", ["P1M"], indirect=True)
