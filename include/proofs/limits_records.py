@@ -80,7 +80,7 @@ def kept(looking: Looking, dataset: Dataset) -> None:
 
 def _versions(looking: Looking, kind: str, dataset: Dataset) -> Iterator[Version]:
     """Versions of which something is to go, each as its ``file`` row and its ``record`` rows say."""
-    found: dict[tuple[str, str], Version] = {}
+    found: dict[tuple[str, str, str], Version] = {}
     for row in looking.manifests.rows(kind, dataset.id):
         id_ = exactly(row["key"], row["version"], row.get("etag", ""))
         version = found.setdefault(id_, Version(id_, bool(row.get("current"))))
