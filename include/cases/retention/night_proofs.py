@@ -11,6 +11,7 @@ from include.cases.proving import balance
 from include.cases.retention import counted, nights
 from include.cases.retention import night as nightly
 from include.cases.retention.kept_once import kept_once
+from include.cases.retention.late import judged
 from include.cases.retention.night import Night, Seen
 from include.cases.retention.objects import Partly
 from include.cases.retention.unproved import unproved
@@ -63,8 +64,11 @@ def _looked(desk: Desk, night: Night, step: Step, seen: Seen, stayed: dict[str, 
     return [
         *limits.gone(desk.catalogue, desk.connections, step, plan),
         *proofs.touched(desk.catalogue, desk.connections, step, plan),
-        *limits.left(desk.catalogue, step, plan, due, owned_up, seen.unverified, partly),
-    ]
+        *limits.left(
+            desk.catalogue, step, plan, due, owned_up, seen.unverified, partly,
+            asked=judged(desk.catalogue, night.at) if night.at is not None else None,
+        ),
+    ]  # fmt: skip
 
 
 def _owned_up(desk: Desk, night: Night, seen: Seen, stayed: dict[str, int]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from include.cases import certifying
+from include.cases import certifying, papers
 from include.cases.keys import FileKeyStore
 from include.cases.retention import night as nightly
 from include.cases.retention import night_proofs, nights, whole
@@ -148,7 +148,7 @@ def test_an_old_night_without_a_certificate_is_told(house: House, monkeypatch: p
     assert not [x for x in house.left(third) if "certificate" in x]
 
 
-def test_a_run_by_the_minute_takes_rows_by_their_own_moment(
+def test_a_run_by_the_minute_takes_rows_by_their_own_moment_and_claims_nothing_else(
     new_company: Callable[..., Company],
     pg18: PgServer,
     case_book: str,
@@ -168,3 +168,6 @@ def test_a_run_by_the_minute_takes_rows_by_their_own_moment(
     monkeypatch.setattr(certifying, "certify", house._certify)
     night = whole.run(house.desk, as_of=DAY, at=datetime(2026, 11, 24, 12, tzinfo=PRC), actor=houses.ROBOT)
     assert (night.gone, house.state(night)) == (10, CaseState.WAITING)
+    with house.desk.book() as conn:
+        (said,) = [e for _, e in papers.evidence(conn, str(night.case_no)) if e.kind == "due"]
+    assert [c.name for c in said.checks] == ["due.u.click"]
