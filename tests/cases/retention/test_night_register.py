@@ -24,11 +24,11 @@ ENDS = Bound(rule="RS-12", period="register", start=Start(column="closed"))
 LAST = date(2027, 10, 19)  # of what is left of tickets that were closed on 2025-10-19
 
 
-def register(stays: str = "P2Y") -> Catalogue:
+def register(stays: str = "P2Y", kind: str = "both") -> Catalogue:
     """The shop, but a year is what the law demands of a ticket, too, and of one that is over its number and day stay longer."""
     rules = tuple(
         r if r.id != "RS-12" else r.model_copy(update={"periods": (
-            *(p.model_copy(update={"kind": "both"}) for p in r.periods),
+            *(p.model_copy(update={"kind": kind}) for p in r.periods),
             Period(name="register", duration=stays, kind="ceiling", basis=r.basis),
         )})
         for r in houses.SHOP.rules
@@ -42,8 +42,8 @@ def register(stays: str = "P2Y") -> Catalogue:
 def kept(
     new_company: Callable[..., Company], pg18: PgServer, case_book: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> House:  # fmt: skip
-    stays = getattr(request, "param", "P2Y")
-    company = new_company(register(stays), houses.SCHEMA, f"register {stays}")
+    of = getattr(request, "param", ("P2Y", "both"))
+    company = new_company(register(*of), houses.SCHEMA, f"register {' '.join(of)}")
     company.sql("INSERT INTO s.ticket VALUES (9, 'acct_000000000009', '2024-11-23', 'nobody cut it in time')")
     return House(
         company=company,
@@ -117,7 +117,12 @@ def _nobody(*_: object) -> list[Evidence]:
     raise NotReachable("it does not answer", about="store company")
 
 
-@pytest.mark.parametrize("kept", ["P1M"], indirect=True)
+@pytest.mark.parametrize("kept", [("P2Y", "floor")], indirect=True)
+def test_what_goes_by_a_floor_alone_is_cut_at_its_end_and_not_at_that_of_the_rest(kept: House) -> None:
+    assert kept.counts(kept.night())["s.ticket"] == {"deidentified": 4, "erased": 1}
+
+
+@pytest.mark.parametrize("kept", [("P1M", "both")], indirect=True)
 def test_a_row_that_only_looks_cut_stays_under_the_law_that_keeps_it(kept: House) -> None:
     """Somebody registered ticket 2 without a name: what keeps it is asked first, and its own end after that."""
     kept.company.sql("UPDATE s.ticket SET body = NULL, account_id = NULL WHERE id = 2")

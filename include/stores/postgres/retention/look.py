@@ -198,8 +198,13 @@ class Look:
 
     def _alone(self) -> str | None:
         """The row's own column whose date alone says whether it can be due: up to one moment, and not after it."""
-        ways = {(x.start.column if x.start else None, x.minutes) for x in self.question.limits if x.ceiling}
+        ways = {(x.start.column if x.start else None, x.minutes) for x in self._ceilings()}
         return ways.pop()[0] if len(ways) == 1 else None
+
+    def _ceilings(self) -> list[Limit]:
+        """The ceilings of which one is over, of whatever is due; none, where rows that were not cut go by floors alone."""
+        found = [x for x in self.question.limits if x.ceiling]
+        return found if any(not x.rest for x in found) else []
 
     def _page(self, after: Key | None, limit: int) -> sql.Composed:
         by = joined(", ", (name("t", k) for k in self.paged_by))
@@ -398,7 +403,7 @@ class Look:
                 and not any(y.statutory for y in self.question.limits)
             ]
         )
-        ceilings = [x for x in self.question.limits if x.ceiling]
+        ceilings = self._ceilings()
         if ceilings and all(x.start and x.start.column for x in ceilings):
             newest: dict[
                 tuple[str, int], Limit
