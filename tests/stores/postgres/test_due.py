@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ from include.cases.retention.limits import question
 from include.cases.retention.objects import Partly
 from include.cases.scopes import HoldBasis, HoldOrder, Scope
 from include.model.catalogue import Bound, Catalogue, Start
+from include.model.errors import NotReachable
 from include.model.interval import Standing
 from include.model.words import DatasetKind, Role
 from include.stores.postgres.live import Live
@@ -119,6 +121,9 @@ def test_a_store_that_does_not_answer_leaves_its_datasets_unverified() -> None:
     class Nowhere:
         def postgres(self, connection: str, role: Role) -> str:
             return "host=127.0.0.1 port=9 dbname=x connect_timeout=1"
+
+        def s3(self, connection: str, role: Role) -> Any:
+            raise NotReachable("it does not answer", about=connection)
 
     seen = see(CATALOGUE, Nowhere(), AS_OF)  # type: ignore[arg-type]
     assert seen.judged == []
