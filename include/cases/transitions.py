@@ -94,6 +94,8 @@ TABLE: tuple[Transition, ...] = (
     _t(11, U.RESTRICTED, U.RESTRICTED, (PERIOD_RUNS,), "until the due date", "ESL 24; PIPL 47 para. 2", "due date told"),
     _t(10, U.RESTRICTED, U.LIVE_AGAIN, (CONSENTED,), _AT_ONCE, "PIPL 13(1)(1), 15, 47(1)(3)", "the plan in force, by which nothing of it goes", "given again before the deed: what the case was to dispose of rests on a consent that stands"),
     _t(10, U.DELETING_LIVE, U.LIVE_AGAIN, (CONSENTED,), _AT_ONCE, "PIPL 13(1)(1), 15, 47(1)(3)", "the plan in force, by which nothing of it goes", "as before this row: an emptied track waited for a proof of nothing"),
+    _t(10, U.HELD, U.LIVE_AGAIN, (CONSENTED,), _AT_ONCE, "PIPL 13(1)(1), 15, 47(1)(3)", "the plan in force, by which nothing of it goes", "a hold forbids to dispose, not to use; it goes on naming what it names"),
+    _t(10, U.DELETE_FAILED, U.LIVE_AGAIN, (CONSENTED,), _AT_ONCE, "PIPL 13(1)(1), 15, 47(1)(3)", "the plan in force, by which nothing of it goes", "what a try left of it is used again; what it took is in the plans before"),
     _t(12, U.DELETING_LIVE, U.LIVE_DELETED, (PROVED,), _15WD, "policy 1.4, 12.3", "probe report"),
     _t(13, U.DELETING_LIVE, U.DELETE_FAILED, (DISPROVED,), "retry within 24 h, then incident", "PIPL 51, 57", "failure record"),
     _t(13, U.DELETE_FAILED, U.DELETING_LIVE, (RELEASED, PERIOD_OVER), "retry within 24 h, then incident", "PIPL 51, 57", "failure record", "retry, as drawn"),

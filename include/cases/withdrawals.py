@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from include.cases import book, opening, sealing, subjects
+from include.cases import book, opening, papers, sealing, subjects
 from include.cases.accounts import home
 from include.cases.book import Case, Conn
 from include.cases.keys import Purpose
@@ -154,8 +154,16 @@ def follow(desk: Desk, account_id: str, mine: Sequence[Withdrawal], *, as_of: da
 
 
 def reached(desk: Desk, conn: Conn, case: Case) -> Part:
-    """All that rests on the consents that this case is about."""
-    return _part(desk.catalogue, _purposes(conn, case.case_no))
+    """All that rests on the consents that this case is about, but what its plans left in use: its consent was given again."""
+    part = _part(desk.catalogue, _purposes(conn, case.case_no))
+    lines = [x for done in papers.planned(conn, case) for x in done.plan.lines]
+    went = {x.dataset for x in lines if x.disposition.changes_data and x.items}
+    left = {
+        x.dataset: GIVEN_AGAIN
+        for x in lines
+        if x.not_reached and x.law == GIVEN_AGAIN and x.dataset not in went
+    }
+    return replace(part, rows={d: only for d, only in part.rows.items() if d not in left}, otherwise=left)
 
 
 def reach(desk: Desk, conn: Conn, case: Case) -> Part:

@@ -180,6 +180,14 @@ def _ends(report: Report, index: int, dataset: Dataset) -> None:
         report.add("datasets", index, (*at, "start"), f"'{column}' is cut, so that nothing says when it began",
                    "name a date that stays")  # fmt: skip
     _start(report, index, dataset, at, ends)
+    periods = {(r.id, p.name): p for r in report.catalogue.rules for p in r.periods}
+    bound = (periods.get((b.rule, b.period)) for b in dataset.all_binds)
+    for period in (p for p in bound if p is not None and p.kind != "floor" and "T" in p.duration):
+        report.add(
+            "datasets", index, at,
+            f"the period '{period.name}' of {period.duration} is for runs by the minute, which tell no last day of what is left",
+            "erase such rows, or bind a period of days",
+        )  # fmt: skip
 
 
 def _start(report: Report, index: int, dataset: Dataset, at: tuple[str | int, ...], bound: Bound) -> None:

@@ -56,6 +56,16 @@ class Thing:
         """What names it for good."""
         return self.key, self.version
 
+    @property
+    def exact(self) -> tuple[str, str, str]:
+        """What names its bytes for good: without versioning what is written over it has the same key and version."""
+        return exactly(self.key, self.version, self.etag)
+
+
+def exactly(key: str, version: str, etag: str) -> tuple[str, str, str]:
+    """A version as :attr:`Thing.exact` names it."""
+    return key, version, etag if version == "null" else ""
+
 
 @contextmanager
 def asking(about: str) -> Iterator[None]:

@@ -62,13 +62,17 @@ def gone(
 
 def left(
     catalogue: Catalogue, step: Step, plan: Plan, due: Mapping[str, int], owned_up: Mapping[str, int],
-    unverified: Mapping[str, str], partly: frozenset[str] = frozenset(),
+    unverified: Mapping[str, str], partly: frozenset[str] = frozenset(), *, asked: frozenset[str] | None = None,
 ) -> list[Evidence]:  # fmt: skip
     """After it, over the whole estate: no more is due of any dataset than the night says that it left. ``due``: what the prover
     counts now; ``owned_up``: what was left, by receipts and refusals; ``unverified``: what could not be asked, and why;
     ``partly``: those of which only a part could not be, such as objects that lead to nobody: the rest is counted, and they are
-    named."""
+    named. ``asked``: of which the night's schedule asks whether they are due (None: all); of the others nothing is said."""
     stores = dict.fromkeys(catalogue.dataset(x.dataset).store for x in plan.located)
+    about = {
+        store: [d for d in catalogue.of_store(store) if asked is None or d.id in asked or d.id in unverified]
+        for store in stores
+    }
     return [
         Evidence(
             kind="due", step=step.id, case_no=step.case_no, store=store, as_of=step.as_of, observed_at=observed_now(),
@@ -78,13 +82,13 @@ def left(
                 if d.id in unverified and d.id not in partly
                 else _counted("due", d.id, owned_up.get(d.id, 0), due.get(d.id, 0),
                               "more is due than the night says that it left")
-                for d in catalogue.of_store(store)
+                for d in about[store]
             ) + tuple(
                 Check(name=f"strays.{d.id}", dataset=d.id, rung=Rung.R4, verdict=Verdict.UNVERIFIED, why=unverified[d.id])
-                for d in catalogue.of_store(store) if d.id in partly
+                for d in about[store] if d.id in partly
             ),
         )
-        for store in stores
+        for store in stores if about[store]
     ]  # fmt: skip
 
 

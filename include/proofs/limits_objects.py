@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from include.model.catalogue import Catalogue, Dataset
 from include.model.doors import Connections
 from include.model.flow import Evidence, Plan, Step
 from include.model.words import CopyKind, DatasetKind, Rung, StoreKind
 from include.proofs import limits_records
-from include.proofs.bucket import Bucket, Pattern, Thing
+from include.proofs.bucket import Bucket, Pattern, Thing, exactly
 from include.proofs.objects import COPIES, HEADS, Looking, replicas
 
-Id = tuple[str, str]  # key, version or upload id
+Id = tuple[str, str, str]  # key, version or upload id, and without versioning the ETag
 
 
 def stores(
@@ -88,7 +89,7 @@ def _gone(looking: Looking, plan: Plan, dataset: Dataset) -> None:
             "the step area names other items than the plan",
         )  # fmt: skip
         left = went & now.keys()
-        keys = sorted({key for key, _ in went} - stay)[:HEADS]
+        keys = sorted({id_[0] for id_ in went} - stay)[:HEADS]
         looking.note(
             "head",
             dataset,
@@ -127,10 +128,14 @@ def _datasets(looking: Looking, plan: Plan) -> Iterator[Dataset]:
 def _copies(looking: Looking, kind: str, dataset: Dataset) -> dict[Id, CopyKind]:
     """What the area names, with the copy that it was when it was located. Of a record file: versions of which something goes."""
     return {
-        (row["key"], row["version"]): CopyKind.LIVE if row.get("current") else CopyKind.OBJECT_VERSION
+        _id(row): CopyKind.LIVE if row.get("current") else CopyKind.OBJECT_VERSION
         for row in looking.manifests.rows(kind, dataset.id)
         if row["kind"] != "file"
     }
+
+
+def _id(row: Mapping[str, Any]) -> Id:
+    return exactly(row["key"], row["version"], row.get("etag", ""))
 
 
 def _weights(looking: Looking, kind: str, dataset: Dataset) -> Counter[Id]:
@@ -138,17 +143,17 @@ def _weights(looking: Looking, kind: str, dataset: Dataset) -> Counter[Id]:
     found: Counter[Id] = Counter()
     for row in looking.manifests.rows(kind, dataset.id):
         if row["kind"] != "file":
-            found[row["key"], row["version"]] += int(row.get("records", 1))
+            found[_id(row)] += int(row.get("records", 1))
     return found
 
 
 def _listed(looking: Looking, dataset: Dataset) -> dict[Id, Thing]:
     """Everything that lies under the dataset's paths."""
     if dataset.kind is DatasetKind.RECORDS:
-        return {t.id: t for t in Bucket(looking.client, dataset.address).under([dataset.prefix])}
+        return {t.exact: t for t in Bucket(looking.client, dataset.address).under([dataset.prefix])}
     pattern = Pattern(dataset.prefix)
     return {
-        t.id: t
+        t.exact: t
         for t in Bucket(looking.client, dataset.address).under([pattern.start({})])
         if pattern.variables(t.key) is not None
     }

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from include.model.catalogue import Dataset
 from include.model.words import CopyKind, Rung
 from include.proofs.bodies import summed
-from include.proofs.bucket import Bucket, Thing
+from include.proofs.bucket import Bucket, Thing, exactly
 from include.proofs.objects import Looking
 
 
@@ -23,7 +23,7 @@ from include.proofs.objects import Looking
 class Version:
     """What the step area says of one version of a record file of which something is due."""
 
-    id: tuple[str, str]
+    id: tuple[str, str, str]
     current: bool
     records: int = 0
     stays: int = 0
@@ -37,13 +37,13 @@ class Version:
         return CopyKind.LIVE if self.current else CopyKind.OBJECT_VERSION
 
 
-def there(looking: Looking, dataset: Dataset, now: Mapping[tuple[str, str], Thing]) -> Counter[CopyKind]:
+def there(looking: Looking, dataset: Dataset, now: Mapping[tuple[str, str, str], Thing]) -> Counter[CopyKind]:
     """How many of the located records, markers and uploads are there, before anything goes. Raises Unreadable."""
     bucket = Bucket(looking.client, dataset.address)
     found: Counter[CopyKind] = Counter()
     for row in looking.manifests.rows("weighed", dataset.id):
         if row["kind"] in ("marker", "upload"):
-            found[CopyKind.OBJECT_VERSION] += (row["key"], row["version"]) in now
+            found[CopyKind.OBJECT_VERSION] += exactly(row["key"], row["version"], row.get("etag", "")) in now
     for version in _versions(looking, "weighed", dataset):
         if version.id not in now:
             continue
@@ -80,9 +80,9 @@ def kept(looking: Looking, dataset: Dataset) -> None:
 
 def _versions(looking: Looking, kind: str, dataset: Dataset) -> Iterator[Version]:
     """Versions of which something is to go, each as its ``file`` row and its ``record`` rows say."""
-    found: dict[tuple[str, str], Version] = {}
+    found: dict[tuple[str, str, str], Version] = {}
     for row in looking.manifests.rows(kind, dataset.id):
-        id_ = row["key"], row["version"]
+        id_ = exactly(row["key"], row["version"], row.get("etag", ""))
         version = found.setdefault(id_, Version(id_, bool(row.get("current"))))
         if row["kind"] == "file":
             version.records, version.stays = int(row.get("records", 1)), int(row.get("stays", 0))

@@ -5,6 +5,12 @@ SHARED_LAW = "policy 11.4(7): another owner's lawful interest"
 STAGED = "of a backlog, as many items went as tonight may: the rest is for the nights after"
 """Why a dataset is left by a night that a person let go on with so many items at most."""
 
+LARGER = (
+    "more items of its next file are due, in all of its versions, than tonight may still go, and a file goes at once:"
+    " a night whose number leaves it {} takes it"
+)
+"""The same, where nothing of a dataset went: a night with no more than this one had comes no further."""
+
 
 def nothing() -> None:
     """Stands for ``may_go_on`` where nobody stops a night."""

@@ -73,6 +73,14 @@ def test_every_transition_names_clock_law_and_evidence() -> None:
     assert all(t.clock and t.law and t.evidence for t in TABLE)
 
 
+@pytest.mark.parametrize("source", [U.RESTRICTED, U.HELD, U.DELETING_LIVE, U.DELETE_FAILED])
+def test_whatever_it_waits_for_what_rests_on_a_consent_given_again_is_used_again(source: UnitState) -> None:
+    withdrawn = Facts(as_of=TODAY, ground=Ground.WITHDRAWN_CONSENT)
+    assert may(source, U.LIVE_AGAIN, replace(withdrawn, consented_again=True))
+    assert not may(source, U.LIVE_AGAIN, withdrawn)
+    assert not may(source, U.LIVE_AGAIN, Facts(as_of=TODAY, ground=Ground.CANCELLATION, consented_again=True))
+
+
 def test_there_is_no_edge_from_received_to_processing() -> None:
     for source in (C.RECEIVED, C.ID_PENDING, C.ID_FAILED):
         for target in (C.ACTING, C.WAITING, C.HELD):

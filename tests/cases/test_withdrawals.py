@@ -9,14 +9,15 @@ from datetime import date, datetime, timedelta
 import psycopg
 import pytest
 
-from include.cases import book, papers, planner, unasked, units, verbs, withdrawals
+from include.cases import book, holds, papers, parts, planner, unasked, units, verbs, withdrawals
 from include.cases.keys import FileKeyStore, Purpose
 from include.model.catalogue import Accounts, Bound, Column, Consents
 from include.model.errors import CatalogueError, Drifted, NotReachable, Refused
+from include.model.flow import Reach
 from include.model.times import PRC, observed_now, prc_date
 from include.model.words import CaseState, Disposition, Ground, Role, UnitState
 from tests.cases.small import LI, WANG, Row, World, catalogue, table, world
-from tests.cases.test_verbs import approved, carried_out, on, proved
+from tests.cases.test_verbs import approved, carried_out, hold, on, proved
 from tests.conftest import PgServer
 
 pytestmark = pytest.mark.postgres
@@ -31,6 +32,7 @@ CREATE TABLE account.account (account_id text PRIMARY KEY, cancelled_at timestam
 CREATE TABLE account.consent (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account_id text NOT NULL, purpose text NOT NULL,
                               given_at timestamptz NOT NULL, withdrawn_at timestamptz);
 CREATE TABLE usage.place (id int PRIMARY KEY, account_id text NOT NULL);
+CREATE TABLE usage.face (id int PRIMARY KEY, account_id text NOT NULL);
 GRANT USAGE ON SCHEMA account, usage TO prover;
 GRANT SELECT ON ALL TABLES IN SCHEMA account, usage TO prover;
 """
@@ -93,7 +95,10 @@ def with_consents(**changes):
     place = table("usage.place", "位置", (Bound(rule="RS-01"),), ("PI-060",)).model_copy(
         update={"rests_on": "location"}
     )
-    return catalogue(datasets=(*datasets, said, place), **changes)
+    face = table("usage.face", "人脸", (Bound(rule="RS-01"),), ("PI-060",)).model_copy(
+        update={"rests_on": "face"}
+    )
+    return catalogue(datasets=(*datasets, said, place, face), **changes)
 
 
 @pytest.fixture
@@ -103,9 +108,14 @@ def house(pg18: PgServer, writer: str, tmp_path) -> Iterator[House]:
         conn.execute(COMPANY)
         conn.execute("INSERT INTO account.account VALUES (%s), (%s)", (LI, WANG))
         conn.execute("INSERT INTO usage.place VALUES (1, %s), (2, %s), (3, %s)", (LI, LI, WANG))
+        conn.execute("INSERT INTO usage.face VALUES (1, %s)", (LI,))
     w = world(writer, FileKeyStore(tmp_path / "keys", b"k" * 32), with_consents,
               connections=Places(writer, pg18.conninfo(name, "prover")))  # fmt: skip
-    w.main.rows |= {"account.consent": {}, "usage.place": {1: Row(LI), 2: Row(LI), 3: Row(WANG)}}
+    w.main.rows |= {
+        "account.consent": {},
+        "usage.face": {},
+        "usage.place": {1: Row(LI), 2: Row(LI), 3: Row(WANG)},
+    }
     yield House(w, pg18.conninfo(name))
     pg18.drop_database(name)
 
@@ -275,6 +285,45 @@ def test_given_again_between_plan_and_deed_it_is_planned_again_and_nothing_goes(
     verbs.dispose(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
     assert house.w.main.rows["usage.place"] == before
     left_as_it_is(house, case_no)
+
+
+def test_given_again_what_a_hold_kept_is_in_use_again_and_the_hold_stands(house: House) -> None:
+    house.says(LI, withdrawn=NOW - HOUR)
+    (case_no,) = house.open_cases().cases
+    number = hold(house.w, case_no)
+    verbs.restrict(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    verbs.settle_and_plan(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    verbs.dispose(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    with house.w.desk.book() as conn:
+        assert [u.state for u in units.of_case(conn, case_no)] == [UnitState.HELD]
+    given_again(house)
+    before = dict(house.w.main.rows["usage.place"])
+    verbs.settle_and_plan(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    verbs.dispose(house.w.desk, case_no, as_of=TODAY, actor="system/airflow")
+    assert house.w.main.rows["usage.place"] == before
+    left_as_it_is(house, case_no)
+    with house.w.desk.book() as conn:
+        assert [h.number for h in holds.orders(conn)] == [number]
+
+
+def test_what_a_consent_given_again_left_in_use_a_replay_leaves_too(house: House) -> None:
+    house.w.main.rows["usage.face"] = {1: Row(LI)}
+    for purpose in ("location", "face"):
+        house.says(LI, withdrawn=NOW - HOUR, purpose=purpose)
+    (case_no,) = house.open_cases().cases
+    given_again(house)
+    carried_out(house.w, case_no)
+    assert not house.w.main.rows["usage.face"] and house.w.main.rows["usage.place"]
+    with house.w.desk.book() as conn:
+        part = parts.reached(house.w.desk, conn, book.case(conn, case_no))
+    assert part is not None
+    assert (part.of("usage.face"), part.of("usage.place")) == (
+        None,
+        Reach(only=None, law=planner.GIVEN_AGAIN),
+    )
+    house.executes("DELETE FROM account.consent")  # whatever is agreed on later
+    with house.w.desk.book() as conn:
+        assert parts.reached(house.w.desk, conn, book.case(conn, case_no)) == part
 
 
 def test_what_went_before_the_consent_came_back_stays_gone(house: House) -> None:

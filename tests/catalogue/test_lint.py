@@ -288,6 +288,20 @@ CASES: dict[str, tuple[str, str, str, str]] = {
         "period: main, start: {column: at}",
         "RS-04/main is no ceiling",
     ),
+    "what is cut by the minute": (
+        "retention.yaml",
+        """CRL, OCSP and issuance log
+  starts: as RS-03
+  periods:
+    - duration: P5Y
+""",
+        """CRL, OCSP and issuance log
+  starts: as RS-03
+  periods:
+    - duration: PT24H
+""",
+        "is for runs by the minute",
+    ),
     "what is left starts with the account": (
         "datasets/cert.yaml",
         "period: register, start: {column: at}",

@@ -6,6 +6,7 @@ The night judges by days, and would take a code of this morning tomorrow. These 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -14,9 +15,10 @@ from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import question
 from include.model.catalogue import Catalogue, Dataset
 from include.model.doors import Connections
-from include.model.errors import BooksDoNotBalance
+from include.model.errors import BooksDoNotBalance, CatalogueError
 from include.model.retention import Late, Question
 from include.model.times import prc_date
+from include.model.words import DatasetKind
 from include.stores.postgres.retention.hours import Hours, hours, short
 from include.stores.postgres.retention.look import ROWS, Look
 from include.stores.postgres.retention.paths import PathHours, Paths
@@ -59,6 +61,17 @@ def late(
 
     minutes.unverified = ask(catalogue, connections, questions, held or HeldPeople(), one)
     return minutes
+
+
+def judged(catalogue: Catalogue, at: datetime) -> frozenset[str]:
+    """The datasets of which :func:`late` can say that something is; of all others it says nothing."""
+    found = set()
+    for dataset in catalogue.datasets:
+        with suppress(CatalogueError):  # which it says itself, as UNVERIFIED
+            limits = question(catalogue, dataset, prc_date(at)).limits
+            if dataset.kind is not DatasetKind.RECORDS and any(short(x) for x in limits):
+                found.add(dataset.id)
+    return frozenset(found)
 
 
 def _at(it: Look, at: datetime) -> Hours:

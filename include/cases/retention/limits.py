@@ -6,7 +6,8 @@ counted in, and a store needs no calendar: what started by then is over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import lru_cache
 
@@ -113,8 +114,15 @@ def ends(period: Period, clock: Clock) -> date | None:
 
 def bounded(of: tuple[Bind, ...], group: Group) -> tuple[Bounded, ...]:
     """The limits that apply to a group of items, resolved."""
-    return tuple(
-        Bounded.of(b.bound, b.period, ends(b.period, clock))
-        for b, clock in zip(of, group.clocks, strict=True)
-        if clock.applies
-    )
+    return resolved([(b, clock) for b, clock in zip(of, group.clocks, strict=True) if clock.applies])
+
+
+def resolved(applying: Sequence[tuple[Bind, Clock]]) -> tuple[Bounded, ...]:
+    """These limits of one item, all of which apply to it. What is left of a cut row ends by its own limit alone: one of the row's
+    others may keep it, as long as its clock can be told, but never ends it."""
+    cut = any(bind.rest for bind, _ in applying)
+    found = []
+    for bind, clock in applying:
+        it = Bounded.of(bind.bound, bind.period, ends(bind.period, clock))
+        found.append(replace(it, ceiling=False) if cut and not bind.rest else it)
+    return tuple(found)

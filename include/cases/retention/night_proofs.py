@@ -10,6 +10,8 @@ from include.cases.provers import record
 from include.cases.proving import balance
 from include.cases.retention import counted, nights
 from include.cases.retention import night as nightly
+from include.cases.retention.kept_once import kept_once
+from include.cases.retention.late import judged
 from include.cases.retention.night import Night, Seen
 from include.cases.retention.objects import Partly
 from include.cases.retention.unproved import unproved
@@ -62,8 +64,11 @@ def _looked(desk: Desk, night: Night, step: Step, seen: Seen, stayed: dict[str, 
     return [
         *limits.gone(desk.catalogue, desk.connections, step, plan),
         *proofs.touched(desk.catalogue, desk.connections, step, plan),
-        *limits.left(desk.catalogue, step, plan, due, owned_up, seen.unverified, partly),
-    ]
+        *limits.left(
+            desk.catalogue, step, plan, due, owned_up, seen.unverified, partly,
+            asked=judged(desk.catalogue, night.at) if night.at is not None else None,
+        ),
+    ]  # fmt: skip
 
 
 def _owned_up(desk: Desk, night: Night, seen: Seen, stayed: dict[str, int]) -> dict[str, int]:
@@ -114,7 +119,10 @@ def _again(desk: Desk, case_no: str, *, as_of: date, actor: str) -> CaseState:
             stayed = nightly.stayed_of(counted.words(conn, step.id))
         seen = nightly.look(desk, night.as_of, night.at)
         _tried_again(desk, case_no, as_of, actor)
-        record(desk, _looked(desk, night, step, seen, stayed), as_of=as_of, actor=actor)
+        found = _looked(desk, night, step, seen, stayed)
+        with desk.book() as conn:
+            found = kept_once(conn, step, found)
+        record(desk, found, as_of=as_of, actor=actor)
         return CaseState(finish(desk, case_no, as_of=as_of, actor=actor))
     return case.state
 

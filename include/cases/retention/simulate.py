@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from include.cases.retention.due import Seen
 from include.cases.retention.forecast import due_on
-from include.cases.retention.limits import Bind, binds, ends, split
+from include.cases.retention.limits import Bind, binds, resolved, split
 from include.model.catalogue import Catalogue, Dataset
 from include.model.errors import CatalogueError
 from include.model.interval import Bounded, Interval, interval
@@ -53,7 +53,7 @@ def moved(now: Catalogue, then: Catalogue, seen: Seen, first: date, last: date) 
         dataset = now.dataset(it.dataset)
         other = _other(then, dataset)
         clocks = dict(zip((_started_by(b) for b in binds(now, dataset)), it.clocks, strict=True))
-        after = interval(tuple(_resolved(then, other, clocks)))
+        after = interval(_resolved(then, other, clocks))
         one, two = due_on(it.interval), due_on(after)
         if _night(one, first, last) == _night(two, first, last):
             continue
@@ -110,7 +110,8 @@ def _started_by(bind: Bind) -> str:
     return f"{of}{split(bind.period)[0]} {start.model_dump_json() if start is not None else 'the account'}"
 
 
-def _resolved(then: Catalogue, dataset: Dataset, clocks: dict[str, Clock]) -> Iterator[Bounded]:
+def _resolved(then: Catalogue, dataset: Dataset, clocks: dict[str, Clock]) -> tuple[Bounded, ...]:
+    found = []
     for bind in binds(then, dataset):
         clock = clocks.get(_started_by(bind))
         if clock is None:
@@ -119,4 +120,5 @@ def _resolved(then: Catalogue, dataset: Dataset, clocks: dict[str, Clock]) -> It
                 about=dataset.id, next_step="change periods alone, or try the new start in a sandbox",
             )  # fmt: skip
         if clock.applies:
-            yield Bounded.of(bind.bound, bind.period, ends(bind.period, clock))
+            found.append((bind, clock))
+    return resolved(found)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from include.cases import certifying, papers
+from include.cases.keys import FileKeyStore
 from include.cases.retention import night as nightly
-from include.cases.retention import night_proofs, nights
+from include.cases.retention import night_proofs, nights, whole
 from include.cases.retention.stayed import NEEDED
+from include.model.catalogue import Bound, Start
 from include.model.errors import NotProved, NotReachable, Refused
-from include.model.words import CaseState
+from include.model.times import PRC
+from include.model.words import CaseState, LegalRank
+from tests.cases.retention import house as houses
 from tests.cases.retention.house import DAY, DUE, GONE, House, Pieces
+from tests.cases.small import rule
+from tests.conftest import PgServer
+from tests.stores.postgres.making import Company
 
 
 def test_a_night_takes_what_is_due_and_its_case_rests(house: House) -> None:
@@ -136,3 +146,28 @@ def test_an_old_night_without_a_certificate_is_told(house: House, monkeypatch: p
     assert said.startswith(f"{first.case_no}, the night of 2026-11-24: it is proved, and has no certificate")
     third = house.night(DAY + timedelta(days=2))
     assert not [x for x in house.left(third) if "certificate" in x]
+
+
+def test_a_run_by_the_minute_takes_rows_by_their_own_moment_and_claims_nothing_else(
+    new_company: Callable[..., Company],
+    pg18: PgServer,
+    case_book: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    soon = rule("RS-02", "PT10M", "ceiling", LegalRank.LAW, "PIPL 47")
+    by = (Bound(rule="RS-02", start=Start(column="at")),)
+    shop = houses.SHOP.model_copy(update={
+        "rules": (*houses.SHOP.rules, soon),
+        "datasets": tuple(d.model_copy(update={"binds": by}) if d.id == "u.click" else d for d in houses.SHOP.datasets),
+    })  # fmt: skip
+    house = House(
+        company=new_company(shop, houses.SCHEMA, "clicks by the minute"),
+        records=lambda role: pg18.conninfo(case_book, role), keys=FileKeyStore(tmp_path / "keys", b"k" * 32),
+    )  # fmt: skip
+    monkeypatch.setattr(certifying, "certify", house._certify)
+    night = whole.run(house.desk, as_of=DAY, at=datetime(2026, 11, 24, 12, tzinfo=PRC), actor=houses.ROBOT)
+    assert (night.gone, house.state(night)) == (10, CaseState.WAITING)
+    with house.desk.book() as conn:
+        (said,) = [e for _, e in papers.evidence(conn, str(night.case_no)) if e.kind == "due"]
+    assert [c.name for c in said.checks] == ["due.u.click"]

@@ -188,15 +188,16 @@ class Oracle:
 
     def standing(self, d: Dataset, row: Row) -> tuple[str, Standing]:
         found = []
+        left = d.cut is not None and d.cut.ends is not None and self.cut(d, row)
         for b in binds(CATALOGUE, d):
             applies, start = self.start(d, row, b.bound)
-            if d.cut is not None and d.cut.ends is not None and self.cut(d, row) != b.rest:
+            if d.cut is not None and d.cut.ends is not None and left != b.rest:
                 # What is left has a time of its own; but a row that only looks cut stays under the law that keeps it.
                 applies = applies and not b.rest and b.period.restrains_deletion and start is not None
             if applies:
                 p = b.period
                 found.append(Bounded(
-                    b.bound.rule, p.name, p.restrains_deletion, p.kind != "floor",
+                    b.bound.rule, p.name, p.restrains_deletion, p.kind != "floor" and left == b.rest,
                     None if start is None else last_day(start, p.duration, p.counting), "",
                     statutory=p.statutory_end, gives_way=b.bound.gives_way,
                 ))  # fmt: skip

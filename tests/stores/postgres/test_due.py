@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,7 +17,8 @@ from include.cases.retention.late import table as minutes_of
 from include.cases.retention.limits import question
 from include.cases.retention.objects import Partly
 from include.cases.scopes import HoldBasis, HoldOrder, Scope
-from include.model.catalogue import Catalogue, Start
+from include.model.catalogue import Bound, Catalogue, Start
+from include.model.errors import NotReachable
 from include.model.interval import Standing
 from include.model.words import DatasetKind, Role
 from include.stores.postgres.live import Live
@@ -120,6 +122,9 @@ def test_a_store_that_does_not_answer_leaves_its_datasets_unverified() -> None:
         def postgres(self, connection: str, role: Role) -> str:
             return "host=127.0.0.1 port=9 dbname=x connect_timeout=1"
 
+        def s3(self, connection: str, role: Role) -> Any:
+            raise NotReachable("it does not answer", about=connection)
+
     seen = see(CATALOGUE, Nowhere(), AS_OF)  # type: ignore[arg-type]
     assert seen.judged == []
     assert set(seen.unverified) == {d.id for d in CATALOGUE.datasets}
@@ -169,12 +174,26 @@ def test_a_shared_row_whose_parties_rows_went_is_told_and_goes_by_a_date_of_its_
             assert isinstance(seen.unverified["sign.contract"], Partly), "the rest was judged"
             assert seen.unverified["sign.contract"].startswith("2 rows of several owners are nobody's")
             assert not seen.unverified.keys() - before.keys() - {"sign.contract"}
+            cut = see(_cut(CATALOGUE, "sign.contract", "created_at"), one, AS_OF)  # type: ignore[arg-type]
+            assert cut.unverified["sign.contract"].startswith("1 rows of several owners"), (
+                "and one is cut, and ends by its date"
+            )
             dated = _dated(CATALOGUE, "sign.contract", "created_at")
             by_its_own = see(dated, one, AS_OF)  # type: ignore[arg-type]
             assert "sign.contract" not in by_its_own.unverified
             assert any(r.dataset == "sign.contract" and r.due for r in table(by_its_own))
         finally:
             conn.execute("DELETE FROM sign.contract WHERE contract_id IN (%s, %s)", (left, left + 1))
+
+
+def _cut(catalogue: Catalogue, id_: str, column: str) -> Catalogue:
+    """Rows of it are cut, and what is left ends by this column."""
+    ends = Bound(rule="RS-04", period="register", start=Start(column=column))
+    return catalogue.model_copy(update={"datasets": tuple(
+        d.model_copy(update={"action": "deidentify", "cut": d.cut.model_copy(update={"ends": ends})})
+        if d.id == id_ and d.cut is not None else d
+        for d in catalogue.datasets
+    )})  # fmt: skip
 
 
 def _dated(catalogue: Catalogue, dataset: str, column: str) -> Catalogue:

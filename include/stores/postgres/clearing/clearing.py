@@ -229,6 +229,9 @@ class Clearing:
                 return
             if few < part.items:
                 part = self._ahead(connection, area, group, after, few) or part
+                if 0 < part.items < few:  # whole packs; what else may go is the next piece's
+                    self.budget(part.items - few)
+                    few = part.items
             if not part.items:  # of a pack that has more than may go now
                 self.budget(-few)
                 self._unpack(connection, area, group, after)

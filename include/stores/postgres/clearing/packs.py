@@ -81,7 +81,7 @@ def _of(look: Look, within: sql.Composable, place: int, pack: int) -> sql.Compos
         "SELECT {place} + row_number() OVER (ORDER BY min(w.{n})) AS {no}, count(*)::int AS {items}, {keys}, {said}"
         " FROM (SELECT w.*, row_number() OVER () AS {n} FROM ({rows}) AS w) AS w GROUP BY {said}, (w.{n} - 1) / {pack}"
     ).format(
-        place=sql.Literal(place), no=_NO, items=_ITEMS, keys=keys, said=said, n=sql.Identifier("#n"),
+        place=sql.Literal(place), no=_NO, items=_ITEMS, keys=keys, said=said, n=sql.Identifier("#row"),  # no column of ``said``
         rows=look.due_rows(within), pack=sql.Literal(pack),
     )  # fmt: skip
 

@@ -198,8 +198,13 @@ class Look:
 
     def _alone(self) -> str | None:
         """The row's own column whose date alone says whether it can be due: up to one moment, and not after it."""
-        ways = {(x.start.column if x.start else None, x.minutes) for x in self.question.limits if x.ceiling}
+        ways = {(x.start.column if x.start else None, x.minutes) for x in self._ceilings()}
         return ways.pop()[0] if len(ways) == 1 else None
+
+    def _ceilings(self) -> list[Limit]:
+        """The ceilings of which one is over, of whatever is due; none, where rows that were not cut go by floors alone."""
+        found = [x for x in self.question.limits if x.ceiling]
+        return found if any(not x.rest for x in found) else []
 
     def _page(self, after: Key | None, limit: int) -> sql.Composed:
         by = joined(", ", (name("t", k) for k in self.paged_by))
@@ -354,8 +359,10 @@ class Look:
         """No floor runs, and a ceiling is over; where no ceiling applies, a floor was. Or two statutes collide, which the
         answer must tell, too."""
         of = list(enumerate(self.question.limits))
-        ceilings = [sql.SQL("({})").format(_over(i, x)) for i, x in of if x.ceiling]
-        no_ceiling = [sql.SQL("NOT w.{}").format(_c("applies", i)) for i, x in of if x.ceiling]
+        ceilings = [sql.SQL("({} AND {})").format(self._ends(x), _over(i, x)) for i, x in of if x.ceiling]
+        no_ceiling = [
+            sql.SQL("NOT ({} AND w.{})").format(self._ends(x), _c("applies", i)) for i, x in of if x.ceiling
+        ]
         floors = [sql.SQL("w.{}").format(_c("applies", i)) for i, x in of if x.floor]
         due = sql.SQL("NOT ({runs}) AND ({ceilings} OR ({none} AND ({floors})))").format(
             runs=self._runs(), ceilings=_any(ceilings), none=joined(" AND ", no_ceiling or [sql.SQL("true")]),
@@ -363,11 +370,18 @@ class Look:
         )  # fmt: skip
         return sql.SQL("(({}) OR ({}))").format(due, self._collides())
 
+    def _ends(self, limit: Limit) -> sql.Composable:
+        """Whether a limit that applies may end a row: what is left of a cut one has an end of its own, and all other limits
+        can only keep it."""
+        if self.rest is None or limit.rest:
+            return sql.SQL("true")
+        return sql.SQL("NOT w.{}").format(_c("applies", self.rest))
+
     def _collides(self) -> sql.Composable:
         """Whether a statute's last day is over while another statute that it does not wait for still forbids."""
         of = list(enumerate(self.question.limits))
         return _any([
-            sql.SQL("({} AND w.{} AND NOT ({}))").format(_over(i, c), _c("applies", j), _over(j, f))
+            sql.SQL("({} AND {} AND w.{} AND NOT ({}))").format(self._ends(c), _over(i, c), _c("applies", j), _over(j, f))
             for i, c in of if c.ceiling and c.statutory
             for j, f in of if f.floor and f.rule != c.rule and f.rule not in c.gives_way
         ])  # fmt: skip
@@ -389,7 +403,7 @@ class Look:
                 and not any(y.statutory for y in self.question.limits)
             ]
         )
-        ceilings = [x for x in self.question.limits if x.ceiling]
+        ceilings = self._ceilings()
         if ceilings and all(x.start and x.start.column for x in ceilings):
             newest: dict[
                 tuple[str, int], Limit

@@ -6,20 +6,23 @@ from __future__ import annotations
 from psycopg import sql
 
 from include.model.words import Ownership
+from include.stores.postgres.retention.bare import is_cut
 from include.stores.postgres.retention.look import ROWS, Key, Look, of_parts
 from include.stores.postgres.retention.owners import Owners
 from include.stores.postgres.server import Connection, Server, name
 
 
 def ownerless(server: Server, connection: Connection, it: Look, rows: int = ROWS) -> int:
-    """How many rows of a dataset have no owner and no date of their own, and are there whole. Read part by part."""
+    """How many rows of a dataset have no owner and no date of their own, and are there whole: what is left of a cut one has its
+    date, and nobody by design. Read part by part."""
     shared = any(link.ownership is Ownership.SHARED for link in it.dataset.links)
-    if not shared or any(x.start and x.start.column for x in it.question.limits):
+    if not shared or any(x.start and x.start.column and not x.rest for x in it.question.limits):
         return 0
+    uncut = sql.SQL("true") if it.rest is None else sql.SQL("NOT ({})").format(is_cut(it.dataset))
 
     def asked(part: Look, after: Key | None, upto: Key | None) -> sql.Composed:
-        return sql.SQL("SELECT count(*) FROM {} AS t WHERE {} AND {} AND NOT ({})").format(
-            name(part.dataset.address), part.between(after, upto), part.whole(),
+        return sql.SQL("SELECT count(*) FROM {} AS t WHERE {} AND {} AND {} AND NOT ({})").format(
+            name(part.dataset.address), part.between(after, upto), part.whole(), uncut,
             Owners(part.catalogue, part.live).known(part.dataset, "t", owning=True),
         )  # fmt: skip
 

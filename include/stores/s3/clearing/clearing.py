@@ -31,7 +31,7 @@ from include.stores.s3.manifests import Manifest
 from include.stores.s3.server import Patience
 from include.stores.s3.site import Site
 from include.stores.s3.wiring import no_keys
-from include.stores.shared import STAGED, everything, nothing, nowhere
+from include.stores.shared import LARGER, STAGED, everything, nothing, nowhere
 
 CHUNK = 10_000  # items between two journal entries: ten bulk deletes
 
@@ -160,9 +160,9 @@ class Clearing:
         of_files = dataset.kind is DatasetKind.RECORDS
         for few in _chunks(rows, self.files if of_files else self.size, begun.get(UPTO), keys=of_files):
             self.may_go_on()
-            taken, rest = (few, False) if begun else self._within_budget(few)
+            taken, rest = (few, None) if begun else self._within_budget(few)
             if not taken:
-                self.left[dataset.id] = STAGED
+                self.left[dataset.id] = STAGED if rest is None or after >= 0 else rest
                 return
             try:
                 chunk = self._chunk(dataset, taken)
@@ -179,9 +179,9 @@ class Clearing:
             self._one(step, plan, number, chunk)
             if not begun:
                 self.budget(-chunk.left_over)  # what was passed over may be others'
-            number, begun = number + 1, {}
+            number, begun, after = number + 1, {}, taken[-1][0]
             if rest:
-                self.left[dataset.id] = STAGED
+                self.left[dataset.id] = rest
                 return
 
     def _one(self, step: Step, plan: str, number: int, chunk: Chunk) -> None:
@@ -199,21 +199,21 @@ class Clearing:
         said = self._area.intended(step.id, number)
         return said if said.get("dataset") == dataset.id else {}
 
-    def _within_budget(self, rows: Numbered) -> tuple[Numbered, bool]:
-        """As many whole keys as may still go, and whether others are left."""
+    def _within_budget(self, rows: Numbered) -> tuple[Numbered, str | None]:
+        """As many whole keys as may still go, and why others are left, if they are."""
         wanted = _items(rows)
         few = self.budget(wanted)
         if few >= wanted:
-            return rows, False
+            return rows, None
         if few <= 0:
-            return [], True
+            return [], STAGED
         taken: list[tuple[int, Item]] = []
         for group in by_key(rows):
             if _items(taken) + _items(group) > few:
                 break
             taken += group
         self.budget(_items(taken) - few)
-        return taken, True
+        return taken, STAGED if taken else LARGER.format(_items(next(by_key(rows))))
 
     def _chunk(self, dataset: Dataset, rows: Numbered) -> Chunk:
         """Rows as what they are: objects, or files of records."""

@@ -214,7 +214,8 @@ def test_what_falls_out_of_a_pack_unpacks_those_that_are_left(
     assert logs.sql(f"SELECT click_id FROM usage.click WHERE visit_id <= {DUE}") == [38]
 
 
-def test_fewer_than_a_pack_may_go_tonight(logs: Logs) -> None:
+@pytest.mark.parametrize("pack", [12, 2])
+def test_as_many_go_tonight_as_may_whatever_a_pack_holds(logs: Logs, pack: int) -> None:
     budget = [5]
 
     def take(wanted: int) -> int:
@@ -222,7 +223,7 @@ def test_fewer_than_a_pack_may_go_tonight(logs: Logs) -> None:
         budget[0] -= taken
         return taken
 
-    clearing = logs.clearing(pack=12, budget=take)
+    clearing = logs.clearing(pack=pack, budget=take)
     plan = plan_of(clearing)
     clearing.dispose(STEP, plan)
     assert clearing.left == dict.fromkeys(("usage.click", "usage.visit"), STAGED)

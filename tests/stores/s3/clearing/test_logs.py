@@ -43,12 +43,14 @@ from include.model.words import DatasetKind, LegalRank, Role, StoreKind, Verdict
 from include.proofs import limits
 from include.stores.s3.clearing import Clearing
 from include.stores.s3.once import Once
+from include.stores.shared import LARGER, STAGED
 from tests.proofs.controls import control
 from tests.stores.s3.world import World, jsonl
 
 pytestmark = pytest.mark.s3
 AS_OF = date(2026, 11, 24)
 STEP = Step(id="case_000900_s1", case_no="CASE-000900", as_of=AS_OF, restricting=False, subjects=())
+AGAIN = STEP.model_copy(update={"id": "case_000901_s1", "case_no": "CASE-000901"})
 LOG = "log.access"
 OLD, OVER, YOUNG = "2025-01-10T10:00:00+08:00", "2026-02-01T10:00:00+08:00", "2026-11-01T10:00:00+08:00"
 SCHEMA = pa.schema([("account_id", pa.string()), ("at", pa.timestamp("us", tz="UTC")), ("page", pa.string())])
@@ -151,9 +153,9 @@ class Logs:
         survey = clearing.locate(step)
         return planner.plan(step, survey.located, clearing.lines(step), self.catalogue.digest, "test")
 
-    def dispose(self, plan: Plan, **more: Any) -> Clearing:
+    def dispose(self, plan: Plan, step: Step = STEP, **more: Any) -> Clearing:
         clearing = self.clearing(**more)
-        clearing.dispose(STEP, plan)
+        clearing.dispose(step, plan)
         return clearing
 
     def seen(self) -> Seen:
@@ -245,6 +247,21 @@ def test_a_log_goes_whole_or_what_is_due_goes_out_of_it(logs: Logs, format: str)
     }
     logs.dispose(plan)
     assert sum(logs.words().values()) == due, "twice changes nothing"
+
+
+def test_without_versioning_what_was_written_over_a_file_is_not_taken_for_it(world: World) -> None:
+    logs = Logs(world, world.bucket("plain", versions=False))
+    logs.put("access/1", [entry("a"), entry("b", OVER, 1)])
+    logs.put("access/2", [entry("a"), entry("b")])
+    plan = logs.plan()
+    assert failed(logs.baseline(plan)) == set()
+    was = world.s3.get_object(Bucket=logs.bucket, Key="access/1")["Body"].read()
+    logs.dispose(plan)
+    done = logs.settled()
+    assert (logs.keys(), logs.due(), sum(x.items for x in done.located)) == ({"access/1"}, 0, 3)
+    assert failed(logs.gone(done)) == set()
+    world.s3.put_object(Bucket=logs.bucket, Key="access/1", Body=was)  # a restore
+    assert failed(logs.gone(done)) == {f"{w}.{LOG}" for w in ("gone", "bytes", "kept")}
 
 
 def test_a_log_with_a_floor_alone_goes_as_a_whole_once_its_youngest_record_may(here: Logs) -> None:
@@ -424,6 +441,24 @@ def test_a_budget_lets_whole_files_go(here: Logs) -> None:
     clearing = here.dispose(here.plan(), budget=budget, files=1)
     assert here.due() == 10 and sum(x.items for x in clearing.settled(STEP).located) == 10
     assert clearing.left.keys() == {LOG}
+
+
+def test_a_file_that_is_larger_than_the_nights_number_says_which_number_it_needs(here: Logs) -> None:
+    for n in range(2):
+        here.put(f"access/{n}", [entry("a", n=i) for i in range(5)])
+    left = [4]
+
+    def budget(wanted: int) -> int:
+        taken = min(wanted, left[0])
+        left[0] -= taken
+        return taken
+
+    plan = here.plan()
+    clearing = here.dispose(plan, budget=budget, files=1)
+    assert (here.due(), left, clearing.left) == (10, [4], {LOG: LARGER.format(5)})
+    left[0] = 9
+    assert here.dispose(here.plan(AGAIN), AGAIN, budget=budget, files=1).left == {LOG: STAGED}
+    assert (here.due(), left) == (5, [4])
 
 
 @control("gone", "kept", "s3")
