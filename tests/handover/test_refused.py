@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from include.handover import sealed
+from include.handover import receipts, sealed
 from include.handover.sending import sealed_key, statement_key
 from include.ledger import attest
 from include.model.errors import BooksDoNotBalance, LedgerError, NoRoom, QuietusError, Refused
@@ -81,6 +81,17 @@ def test_a_receipt_that_is_forged_or_about_something_else(stored: Both) -> None:
     assert state(stored) is BagState.RECEIVED
     stored.verify(NAME)  # the same again says nothing new
     assert state(stored) is BagState.RECEIVED
+
+
+def test_the_key_that_is_believed_is_the_one_by_which_bags_were_packed(stored: Both) -> None:
+    """Whoever can hand a file to the command must not choose the key as well."""
+    forger = Attesting(stored.home / "forger", "forger")
+    asked = stored.consignment
+    theirs = asked.successor.model_copy(update={"receipt_key": forger.pem})
+    other = asked.model_copy(update={"successor": theirs})
+    with stored.book() as conn, pytest.raises(Refused, match="another consignment"):
+        receipts.verify(conn, other, NAME, resigned(stored, forger), actor="ops/test")
+    assert state(stored) is BagState.SENT
 
 
 CHANGES = {
