@@ -84,6 +84,28 @@ def test_an_answer_is_recorded_with_its_document_and_who_gave_it(
         tasks.record.function("SO-000001", "notified", {**ANSWER, "responded_by_user": None})
 
 
+def test_without_a_day_it_was_done_when_it_was_answered_however_late_it_is_recorded(
+    params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that is cleared weeks later records the same day, so T0 stays."""
+    on: list[date] = []
+
+    def pass_gate(*_: Any, **said: Any) -> Any:
+        on.append(said["on"])
+        return SimpleNamespace(t0=date(2027, 3, 4))
+
+    monkeypatch.setattr(orders, "pass_gate", pass_gate)
+    answer = {
+        **ANSWER, "responded_at": "2026-11-21T16:30:00+00:00", "params_input": {**ANSWER["params_input"], "done_on": None}  # type: ignore[dict-item]
+    }  # fmt: skip
+    for day in (TODAY, date(2026, 12, 30)):
+        monkeypatch.setattr(tasks, "today", lambda day=day: day)
+        tasks.record.function("SO-000001", "notified", answer)
+    assert on == [date(2026, 11, 22)] * 2  # China's day
+    with pytest.raises(AirflowFailException, match="does not say when"):
+        tasks.record.function("SO-000001", "notified", {**answer, "responded_at": None})
+
+
 def test_what_the_book_has_is_not_asked_again(
     params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
