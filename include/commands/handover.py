@@ -106,7 +106,7 @@ def verify_receipt(
 
 @app.command()
 def status(order: Order, as_json: AsJson = False) -> None:
-    """How far each bag of an order has come. Exit status 3: not every bag is received."""
+    """How far each bag of an order has come. Exit status 3: not all that was consigned is received."""
     from include.handover import register
 
     with common.reader() as conn:

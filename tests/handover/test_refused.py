@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric import rsa
+from psycopg.types.json import Jsonb
 
-from include.handover import receipts, sealed
+from include.handover import packing, receipts, register, sealed
 from include.handover.sending import sealed_key, statement_key
 from include.ledger import attest
 from include.model.errors import BooksDoNotBalance, LedgerError, NoRoom, QuietusError, Refused
@@ -258,6 +259,48 @@ def test_raw_biometrics_never_go_and_the_rest_does(both: Both) -> None:
     both.datasets = (TABLES[0],)
     with pytest.raises(Refused, match="another consignment"):
         both.pack()
+
+
+def everything_received(both: Both) -> bool:
+    """Send what is packed, receive it, verify; whether the book says that all of the order is reconciled, asked by number."""
+    both.send()
+    assert not both.receive().refused
+    for bag in both.bags():
+        both.verify(bag.name)
+    assert {b.state for b in both.bags()} == {BagState.RECEIVED}
+    with both.book() as conn:
+        return register.reconciled(conn, ORDER)
+
+
+def test_nothing_is_reconciled_before_holds_tombstones_and_recipients_went(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both.datasets = (TABLES[1],)
+    with monkeypatch.context() as killed:
+        killed.setattr(packing, "_book", lambda *_: None)  # they are packed last
+        both.pack()
+    assert not everything_received(both)
+    both.pack()
+    assert everything_received(both)
+
+
+def test_nothing_is_reconciled_while_a_dataset_that_was_consigned_was_left(both: Both) -> None:
+    both.datasets = (TABLES[1], Consigned(dataset="objects.locked_evidence", rule="RS-10"))
+    with both.book() as conn:
+        conn.execute(
+            "INSERT INTO casebook.shutdown_order (number, scope, path, reason, decided_on, document, digest, approvers,"
+            " t0_announced, t0, opened_on, opened_by) VALUES ('SO-000001', 'company', 'voluntary', 'x', %(d)s, 'BR-1',"
+            " repeat('a', 64), '{legal/a,board/b}', %(d)s, %(d)s, %(d)s, 'legal/a')",
+            {"d": both.consignment.as_of},
+        )
+        body = {"consignment": both.consignment.fingerprint(), "datasets": [d.dataset for d in both.datasets]}
+        conn.execute(
+            "INSERT INTO casebook.shutdown_event (number, as_of, actor, what, detail)"
+            " VALUES ('SO-000001', %s, 'legal/a', 'consigned', %s)",
+            (both.consignment.as_of, Jsonb(body)),
+        )
+    assert list(both.pack().left) == ["objects.locked_evidence"]
+    assert not everything_received(both)
 
 
 def test_a_table_that_grew_after_t0_is_named_and_its_bags_stay(both: Both) -> None:
