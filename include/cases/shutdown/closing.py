@@ -18,7 +18,7 @@ from include.cases import book
 from include.cases.book import Conn
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders
-from include.cases.shutdown.dates import Gate
+from include.cases.shutdown.dates import Gate, Path
 from include.cases.shutdown.orders import COMPANY, Order, Paper
 from include.model.catalogue import StoreDeclared
 from include.model.errors import NotProved, QuietusError, Refused
@@ -68,15 +68,15 @@ def close(
     desk: Desk, number: str, *, paper: Paper, as_of: date, actor: str, at: At = nothing
 ) -> Order:  # fmt: skip
     """Take every right to write of what the order is about. Again takes what came back since. Raises Refused before T0, or
-    while a gate is not done, with nothing taken."""
+    while a gate is not done or nobody takes over, with nothing taken; a revoked licence waits for neither."""
     orders.checked_paper(paper, number)
     with orders.deed(desk, number) as (conn, of):
         if of.closed_on is None:
             orders.days(conn, of).closable(as_of)
-        if of.successor is None and of.ministry_asked_on is None:
-            raise Refused(
-                "nobody takes over", about=number, next_step="name a successor, or ask the ministry to arrange one"
-            )  # fmt: skip
+            if of.path is Path.VOLUNTARY and of.successor is None and of.ministry_asked_on is None:
+                raise Refused(
+                    "nobody takes over", about=number, next_step="name a successor, or ask the ministry to arrange one"
+                )  # fmt: skip
         if of.closing_at is None:
             conn.execute(
                 "UPDATE casebook.shutdown_order SET closing_at = clock_timestamp() WHERE number = %s", (number,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import psycopg
 import pytest
@@ -196,3 +196,28 @@ def test_nobody_takes_over_and_nothing_closes(house: House) -> None:
     orders.pass_gate(house.desk, number, Gate.NOTIFIED, on=NOW, paper=PAPER, as_of=NOW, actor="legal/zhao")
     with pytest.raises(Refused, match="nobody takes over"):
         close(house, number)
+
+
+def nobody_takes_over(house: House, number: str, as_of: date) -> None:
+    orders.successor_withdrew(
+        house.desk, number, paper=PAPER, ministry_asked=False, as_of=as_of, actor="legal/zhao"
+    )
+
+
+def test_closed_already_what_came_back_is_taken_though_nobody_takes_over_now(house: House) -> None:
+    number = ready(house)
+    close(house, number)
+    nobody_takes_over(house, number, T0)
+    company(house, "GRANT INSERT ON s.note TO shop_batch")
+    close(house, number)
+    assert prove(house, number).verdict is Verdict.PASSED
+
+
+def test_a_revoked_licence_closes_though_nobody_takes_over(house: House) -> None:
+    told = replace(TOLD, path=Path.LICENCE_REVOKED, decided_on=NOW, t0=NOW)
+    number = orders.open_order(house.desk, told, as_of=NOW, actor="legal/zhao")
+    nobody_takes_over(house, number, NOW)
+    closed = closing.close(house.desk, number, paper=PAPER, as_of=NOW, actor="ops/wu")
+    assert closed.state == "closed"
+    with house.desk.book() as conn:
+        assert any("nobody takes over" in a for a in orders.alarms(conn, NOW))
