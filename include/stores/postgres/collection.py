@@ -73,9 +73,9 @@ class Writing:
             return self._rights(connection)
 
     def take(self, known: Collection[Right]) -> Picture:
-        """Take every one of these rights, and say how the store looks then. Again takes what came back. If all were taken before,
-        and nobody heard how it looked, it is told as of the transaction that took them. Raises Refused, with nothing changed, if
-        there is a right that is not ``known``: it could not be given back."""
+        """Take every one of these rights, and say how the store looks then. Again takes what came back. If some were taken
+        before, and nobody heard how it looked, it is told as of the transaction that took them. Raises Refused, with nothing
+        changed, if there is a right that is not ``known``: it could not be given back."""
 
         def once() -> Picture:
             with self.server.connect() as connection, self.server.reaching(), connection.transaction():
@@ -86,6 +86,8 @@ class Writing:
                         "somebody was given a right to write at this moment", about=self.server.about,
                         next_step="try again; nothing was changed",
                     )  # fmt: skip
+                earlier = set(known) - set(there)
+                taken = self._when_taken(connection, earlier)  # before anything is altered here
                 for right in there:
                     _as(connection, right.grantor)
                     connection.execute(
@@ -98,9 +100,9 @@ class Writing:
                         next_step="make the gatekeeper a member of whoever granted them; nothing was changed",
                     )  # fmt: skip
                 picture = self._picture(connection)
-                if known and not there:
-                    taken = self._when_taken(connection, known)
-                    picture = picture.model_copy(update={"snapshot": f"{taken}:{taken + 1}:"})
+                if earlier:
+                    snapshot = f"{taken}:{taken + 1}:" if taken is not None else None
+                    picture = picture.model_copy(update={"snapshot": snapshot})
                 return picture
 
         return self.server.retrying(once)
@@ -125,7 +127,13 @@ class Writing:
         with self.server.connect() as connection, self.server.reaching():
             connection.execute("SET default_transaction_read_only = on")
             system, database, snapshot = one(connection.execute(_HERE))
-            if (system, database) != (picture.system, picture.database) or picture.snapshot is None:
+            if picture.snapshot is None:
+                raise NotProved(
+                    "nobody heard how it looked at T0, and the tables of which rights were taken are gone",
+                    about=self.server.about,
+                    next_step="find out who dropped them; collection since T0 is unproved",
+                )  # fmt: skip
+            if (system, database) != (picture.system, picture.database):
                 raise NotProved(
                     "it is another database than at T0", about=self.server.about,
                     next_step="find out what was restored; collection since T0 is unproved",
@@ -198,9 +206,9 @@ class Writing:
         tables = {address: oid for address, oid, _, _ in self._tables(connection)}
         return Picture(system=system, database=database, snapshot=snapshot, tables=tables)
 
-    def _when_taken(self, connection: Connection, known: Collection[Right]) -> int:
+    def _when_taken(self, connection: Connection, known: Collection[Right]) -> int | None:
         """The transaction that took these rights: it left its number where they are written. A table that was altered since
-        has a later one, so the earliest of them is told."""
+        has a later one, so the earliest of them is told. None: not one of the tables is there any more."""
         rows = connection.execute(
             "WITH k AS (SELECT * FROM unnest(%s::text[], %s::text[]) AS k(place, part)), c AS (SELECT c.oid, c.xmin,"
             " n.nspname || '.' || c.relname AS place FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)"
@@ -210,7 +218,7 @@ class Writing:
             [[r.place for r in known], [r.part for r in known]],
         ).fetchall()
         (now,) = one(connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"))
-        return min(int(now - (now - xid) % WRAP) for (xid,) in rows)
+        return min((int(now - (now - xid) % WRAP) for (xid,) in rows), default=None)
 
     def _written(self, connection: Connection, address: str, first: int) -> Iterator[tuple[int, int]]:
         """Transactions since ``first`` that wrote rows which are there, whole numbers, with how many rows."""

@@ -162,6 +162,24 @@ def test_what_is_written_between_a_kill_and_the_next_run_is_found(house: House) 
     assert prove(house, number).looked[0].grew == {"u.visit": 1}
 
 
+def test_so_it_is_found_if_a_right_came_back_meanwhile(house: House) -> None:
+    number = ready(house)
+    assert killed_at("shutdown.close.taken", lambda at: close(house, number, at=at))
+    company(house, INSERT)
+    company(house, "GRANT INSERT ON s.note TO shop_batch")
+    close(house, number)
+    assert prove(house, number).looked[0].grew == {"u.visit": 1}
+
+
+def test_if_every_table_of_which_rights_were_taken_is_gone_nobody_knows_how_it_looked(house: House) -> None:
+    number = ready(house, services=("cert",))
+    assert killed_at("shutdown.close.taken", lambda at: close(house, number, at=at))
+    company(house, "DROP TABLE u.visit")
+    close(house, number)
+    proof = prove(house, number)
+    assert proof.verdict is Verdict.UNVERIFIED and "nobody heard how it looked at T0" in str(proof)
+
+
 def test_withdrawn_between_begin_and_end_it_gives_back_what_was_taken(house: House) -> None:
     number, before = ready(house), acls(house)
     assert killed_at("shutdown.close.taken", lambda at: close(house, number, at=at))
