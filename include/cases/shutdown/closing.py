@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -21,7 +23,7 @@ from include.cases.shutdown import orders
 from include.cases.shutdown.dates import Gate, Path
 from include.cases.shutdown.orders import COMPANY, Order, Paper
 from include.model.catalogue import StoreDeclared
-from include.model.errors import NotProved, QuietusError, Refused
+from include.model.errors import NotProved, NotReachable, QuietusError, Refused
 from include.model.shutdown import Looked, Picture, Right
 from include.model.words import DatasetKind, Role, StoreKind, Verdict
 from include.stores.postgres.collection import Writing
@@ -31,6 +33,8 @@ from include.stores.s3.collection import Puts
 
 OURS = (Role.ERASER, Role.PROVER, Role.MAINTAINER, Role.PLANTER, Role.GATEKEEPER)
 At = Callable[[str], None]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def nothing(_: str) -> None:
@@ -61,9 +65,39 @@ class Proof:
         return f"{self.order}: {self.verdict}" + "".join(f"; {s}" for s in said)
 
 
+def _one_at_a_time(
+    verb: Callable[Concatenate[Desk, str, P], R],
+) -> Callable[Concatenate[Desk, str, P], R]:
+    """Closing and withdrawing an order take turns: what one takes while the other gives back would be taken for good. Raises
+    NotReachable if it takes the other too long."""
+
+    @wraps(verb)
+    def alone(desk: Desk, number: str, /, *args: P.args, **more: P.kwargs) -> R:
+        with desk.book() as conn:
+            try:
+                conn.execute(
+                    "SELECT pg_advisory_lock(hashtextextended('casebook.shutdown ' || %s, 0))", (number,)
+                )
+            except psycopg.OperationalError:
+                raise NotReachable(
+                    "it is being closed or withdrawn by somebody else", about=number, next_step="try again once that ended"
+                ) from None  # fmt: skip
+            try:
+                return verb(desk, number, *args, **more)
+            finally:
+                if not (conn.closed or conn.broken):
+                    conn.execute(
+                        "SELECT pg_advisory_unlock(hashtextextended('casebook.shutdown ' || %s, 0))",
+                        (number,),
+                    )
+
+    return alone
+
+
 # --- close ------------------------------------------------------------------------------------------
 
 
+@_one_at_a_time
 def close(
     desk: Desk, number: str, *, paper: Paper, as_of: date, actor: str, at: At = nothing
 ) -> Order:  # fmt: skip
@@ -119,7 +153,7 @@ def _take(desk: Desk, of: Order, store: StoreDeclared, at: At) -> None:
 
 
 def _write_down(desk: Desk, number: str, store: str, rights: tuple[Right, ...]) -> None:
-    with desk.book() as conn, book.deed(conn, number), conn.cursor() as cursor:
+    with orders.deed(desk, number) as (conn, _), conn.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO casebook.shutdown_taken (number, store, place, part, privilege, grantor, grantee, grantable)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
@@ -191,6 +225,7 @@ def _look(desk: Desk, of: Order, store: StoreDeclared, picture: Picture | None) 
 # --- withdraw ---------------------------------------------------------------------------------------
 
 
+@_one_at_a_time
 def withdraw(
     desk: Desk, number: str, *, paper: Paper, as_of: date, actor: str, at: At = nothing
 ) -> Order:  # fmt: skip

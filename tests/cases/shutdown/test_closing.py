@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
+from threading import Thread
 
 import psycopg
 import pytest
@@ -186,6 +188,30 @@ def test_withdrawn_between_begin_and_end_it_gives_back_what_was_taken(house: Hou
     assert acls(house) != before
     withdraw(house, number)
     assert acls(house) == before
+
+
+def test_withdrawn_while_it_is_being_closed_no_right_is_lost(house: House) -> None:
+    number, before = ready(house), acls(house)
+    other = Thread(target=lambda: withdraw(house, number))
+
+    def meanwhile(point: str) -> None:
+        if point == "shutdown.close.begun":
+            other.start()
+            other.join(1)
+
+    with suppress(Refused):  # whichever comes first
+        close(house, number, at=meanwhile)
+    other.join()
+    with house.desk.book() as conn:
+        assert orders.order(conn, number).state == "withdrawn"
+    assert acls(house) == before
+
+
+def test_nothing_is_written_down_to_be_taken_of_an_order_that_was_withdrawn(house: House) -> None:
+    number = ready(house)
+    withdraw(house, number)
+    with pytest.raises(Refused, match="the order is withdrawn"):
+        closing._write_down(house.desk, number, "main", ())
 
 
 def test_a_service_closes_only_its_own_tables(house: House) -> None:
