@@ -139,6 +139,8 @@ def _take(desk: Desk, of: Order, store: StoreDeclared, at: At) -> None:
         with desk.book() as conn:
             known = taken(conn, of.number, store.id)
         picture = writing.take(known)
+        counter = _writing(desk, of, store, Role.PROVER).counter()
+        picture = picture.model_copy(update={"counter": counter})
     else:
         puts = _puts(desk, of, store)
         _write_down(desk, of.number, store.id, puts.rights())

@@ -17,6 +17,7 @@ from psycopg import sql
 
 from include.model.errors import NotProved, Refused
 from include.model.shutdown import Looked, Picture, Right
+from include.stores.postgres.past import REPLAYED
 from include.stores.postgres.server import Connection, Server, name, one
 
 _FOREIGN = sql.SQL(
@@ -51,7 +52,8 @@ SELECT r.rolname::text, a.address FROM pg_roles r JOIN able a ON pg_has_role(r.o
 """).format(ours=_FOREIGN)
 _HERE: LiteralString = (
     "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),"
-    " (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), pg_current_snapshot()::text"
+    " (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), pg_current_snapshot()::text,"
+    " ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int"
 )
 WRAP = 2**32
 FAR = 2**31 - 10_000_000  # transactions, after which an xmin no longer says when it was
@@ -126,7 +128,7 @@ class Writing:
         """What was written since, and who still could. Raises NotProved if it cannot be told at all, NotReachable."""
         with self.server.connect() as connection, self.server.reaching():
             connection.execute("SET default_transaction_read_only = on")
-            system, database, snapshot = one(connection.execute(_HERE))
+            system, database, snapshot, timeline = one(connection.execute(_HERE))
             if picture.snapshot is None:
                 raise NotProved(
                     "nobody heard how it looked at T0, and the tables of which rights were taken are gone",
@@ -139,6 +141,12 @@ class Writing:
                     next_step="find out what was restored; collection since T0 is unproved",
                 )  # fmt: skip
             first, after, under_way = _parsed(picture.snapshot)
+            went_back = timeline != picture.timeline or _parsed(snapshot)[1] < after
+            if went_back or self._restored(connection, picture.counter):
+                raise NotProved(
+                    "it is another history than at T0: it was restored, or a standby took over", about=self.server.about,
+                    next_step="find out what was lost and written meanwhile; collection since T0 is unproved",
+                )  # fmt: skip
             if _parsed(snapshot)[1] - first > FAR:
                 raise NotProved(
                     "too many transactions have passed since T0 to tell by them", about=self.server.about,
@@ -177,7 +185,24 @@ class Writing:
             )
             return Looked(self.server.store, grew, writers, mighty)
 
+    def counter(self) -> int | None:
+        """Where our own counter of the database's history stands; None: there is none here. Raises NotReachable."""
+        with self.server.connect() as connection, self.server.reaching():
+            (there,) = one(connection.execute("SELECT to_regclass('quietus.epoch') IS NOT NULL"))
+            return int(one(connection.execute("SELECT max(no) FROM quietus.epoch"))[0]) if there else None
+
     # --- of what it is made -------------------------------------------------------------------------
+
+    def _restored(self, connection: Connection, counter: int | None) -> bool:
+        """Whether our counter is behind where it was, or says that the database was restored since."""
+        if counter is None:
+            return False
+        found = connection.execute(
+            "SELECT coalesce(max(no) < %(was)s, true) OR count(*) FILTER (WHERE no > %(was)s AND reason = %(replayed)s) > 0"
+            " FROM quietus.epoch",
+            {"was": counter, "replayed": REPLAYED},
+        )
+        return bool(one(found)[0])
 
     def _asked(self) -> dict[str, object]:
         return {"ours": self.ours, "all": self.only is None, "only": sorted(self.only or ())}
@@ -202,9 +227,9 @@ class Writing:
         connection.execute("RESET ROLE")
 
     def _picture(self, connection: Connection) -> Picture:
-        system, database, snapshot = one(connection.execute(_HERE))
+        system, database, snapshot, timeline = one(connection.execute(_HERE))
         tables = {address: oid for address, oid, _, _ in self._tables(connection)}
-        return Picture(system=system, database=database, snapshot=snapshot, tables=tables)
+        return Picture(system=system, database=database, snapshot=snapshot, timeline=timeline, tables=tables)
 
     def _when_taken(self, connection: Connection, known: Collection[Right]) -> int | None:
         """The transaction that took these rights: it left its number where they are written. A table that was altered since

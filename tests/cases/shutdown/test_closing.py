@@ -104,6 +104,14 @@ def test_collection_is_closed_proved_and_given_back(house: House) -> None:
     assert said[-4:] == ["closing begun", "collection closed", "collection looked at", "withdrawn"]
 
 
+def test_a_database_that_was_restored_since_is_unverified(house: House) -> None:
+    number = ready(house)
+    close(house, number)
+    company(house, "SELECT quietus.go_forward('replayed', 0)")
+    proof = prove(house, number)
+    assert proof.verdict is Verdict.UNVERIFIED and "another history" in str(proof)
+
+
 def test_a_table_that_grows_after_t0_is_named(house: House) -> None:
     number = ready(house)
     close(house, number)

@@ -172,6 +172,22 @@ def test_another_database_proves_nothing(company: Company) -> None:
         look(company, picture.model_copy(update={"snapshot": far}))
 
 
+def test_a_history_that_went_back_proves_nothing(company: Company) -> None:
+    """Restored to before T0, or a standby that had not all of it: identifiers stay, and transactions bear old numbers."""
+    _, picture = closed(company)
+    counted = picture.model_copy(update={"counter": writing(company, "prover").counter()})
+    assert picture.timeline == 1 and counted.counter == 1
+    sql(company, "SELECT quietus.go_forward('nightly', 0)")
+    look(company, counted)
+    ahead = str(int(str(picture.snapshot).split(":")[1]) + 1000)
+    for went_back in ({"timeline": 2}, {"snapshot": f"{ahead}:{ahead}:"}, {"counter": 3}):
+        with pytest.raises(NotProved, match="another history"):
+            look(company, counted.model_copy(update=went_back))
+    sql(company, "SELECT quietus.go_forward('replayed', 0)")
+    with pytest.raises(NotProved, match="another history"):
+        look(company, counted)
+
+
 def test_the_sandbox_has_whom_it_takes_on_its_own_schema(pg18: PgServer) -> None:
     """Partitions, triggers, views and 113 grants of four applications; one lock, one transaction."""
     name = pg18.fresh_database()
