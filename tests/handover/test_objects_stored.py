@@ -45,8 +45,8 @@ def photos(both: Both, monkeypatch: pytest.MonkeyPatch) -> Both:
         "SELECT a.account_id || '/' || a.application_id FROM ra.application AS a JOIN cert.certificate AS c"
         " USING (application_id) WHERE c.not_after > '2023-01-01' ORDER BY 1 LIMIT 3",
     ):
-        for side in ("front", "back"):
-            client.put_object(Bucket=BUCKET, Key=f"photos/{path}/{side}.jpg", Body=side.encode())
+        for shows in ("front", "back"):
+            client.put_object(Bucket=BUCKET, Key=f"photos/{path}/{shows}.jpg", Body=shows.encode())
     return both
 
 

@@ -186,6 +186,43 @@ def test_a_bag_that_was_tampered_with_is_not_stored_and_stops_alone(sent: Both) 
     assert not sent.receive().refused
 
 
+def lost_file(both: Both) -> None:
+    both.theirs.s3("inbox", Role.COURIER).delete_object(Bucket=INBOX, Key=sealed_key(ORDER, NAME))
+
+
+def test_a_bag_that_was_damaged_or_lost_on_its_way_is_sent_again(sent: Both) -> None:
+    for deed in (tampered_file, cut_file, lost_file):
+        deed(sent)
+        with suppress(Refused):
+            assert NAME in sent.receive().refused
+        assert sent.send(again=NAME) == [NAME]
+    assert not sent.receive().refused
+    sent.verify(NAME)
+    with pytest.raises(Refused, match="the successor signed for it"):
+        sent.send(again=NAME)
+
+
+def test_what_was_killed_while_it_was_sent_again_goes_on(sent: Both) -> None:
+    tampered_file(sent)
+    sent.killed_at("handover.part", lambda b: b.send(again=NAME))
+    assert sent.send(again=NAME) == [NAME]
+    assert not sent.receive().refused
+    assert next(b.upload_id for b in sent.bags() if b.name == NAME) is None
+
+
+def test_another_file_of_the_same_length_is_not_taken_for_the_bag(both: Both) -> None:
+    both.datasets = (TABLES[1],)
+    both.pack()
+    length = next(b.statement.bytes for b in both.bags() if b.name == NAME)
+    both.ours.s3("inbox", Role.COURIER).put_object(
+        Bucket=INBOX, Key=sealed_key(ORDER, NAME), Body=b"x" * length
+    )
+    with pytest.raises(Refused, match="was not sent yet"):
+        both.send(again=NAME)
+    both.send()
+    assert not both.receive().refused
+
+
 def test_the_seal_shows_a_single_bit_by_itself(successors_key: rsa.RSAPrivateKey) -> None:
     mine = certificate(successors_key, "successor")
     out = io.BytesIO()
