@@ -15,7 +15,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from include.model.errors import NotProved, Refused
+from include.model.errors import NotProved, QuietusError, Refused
 from include.model.shutdown import Looked, Picture, Right
 from include.stores.postgres.past import REPLAYED
 from include.stores.postgres.server import Connection, Server, name, one
@@ -159,31 +159,38 @@ class Writing:
                 )
             }
             grew: dict[str, int] = {}
+            unasked: dict[str, str] = {}
             for address, oid, kind, _ in self._tables(connection):
                 if kind != "r":
                     continue
-                if picture.tables.get(address) != oid and self.only is None:
-                    # Whatever is in it came since, however old its rows say that they are.
-                    (rows,) = one(
-                        connection.execute(sql.SQL("SELECT count(*) FROM ONLY {}").format(name(address)))
-                    )
-                else:
-                    rows = sum(
-                        n
-                        for xid, n in self._written(connection, address, first)
-                        if xid not in ours and (xid >= after or xid in under_way)
-                    )
+                new = picture.tables.get(address) != oid and self.only is None
+                try:
+                    with self.server.reaching(address):
+                        if new:  # Whatever is in it came since, however old its rows say that they are.
+                            (rows,) = one(
+                                connection.execute(
+                                    sql.SQL("SELECT count(*) FROM ONLY {}").format(name(address))
+                                )
+                            )
+                        else:
+                            rows = sum(
+                                n
+                                for xid, n in self._written(connection, address, first)
+                                if xid not in ours and (xid >= after or xid in under_way)
+                            )
+                except QuietusError as error:  # what was found stays found
+                    unasked[address] = str(error)
+                    continue
                 if rows:
                     grew[address] = int(rows)
-            asked = self._asked() | {"business": sorted(business)}
-            writers = tuple((str(r), str(a)) for r, a in connection.execute(_WRITERS, asked))
-            mighty = tuple(
-                str(r)
-                for (r,) in connection.execute(
-                    "SELECT rolname FROM pg_roles WHERE rolsuper AND rolcanlogin ORDER BY 1"
-                )
-            )
-            return Looked(self.server.store, grew, writers, mighty)
+            writers: tuple[tuple[str, str], ...] = ()
+            mighty: tuple[str, ...] = ()
+            try:
+                with self.server.reaching():
+                    writers, mighty = self._able(connection, business)
+            except QuietusError as error:
+                unasked[self.server.store] = str(error)
+            return Looked(self.server.store, grew, writers, mighty, unasked)
 
     def counter(self) -> int | None:
         """Where our own counter of the database's history stands; None: there is none here. Raises NotReachable."""
@@ -192,6 +199,17 @@ class Writing:
             return int(one(connection.execute("SELECT max(no) FROM quietus.epoch"))[0]) if there else None
 
     # --- of what it is made -------------------------------------------------------------------------
+
+    def _able(
+        self, connection: Connection, business: Collection[str]
+    ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+        """Who can still write where; and superusers."""
+        asked = self._asked() | {"business": sorted(business)}
+        writers = tuple((str(r), str(a)) for r, a in connection.execute(_WRITERS, asked))
+        mighty = connection.execute(
+            "SELECT rolname FROM pg_roles WHERE rolsuper AND rolcanlogin ORDER BY 1"
+        ).fetchall()
+        return writers, tuple(str(r) for (r,) in mighty)
 
     def _restored(self, connection: Connection, counter: int | None) -> bool:
         """Whether our counter is behind where it was, or says that the database was restored since."""

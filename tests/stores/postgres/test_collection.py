@@ -163,6 +163,15 @@ def test_a_write_that_is_under_way_is_waited_for_and_not_cut_in_two(company: Com
     assert look(company, picture).grew == {}
 
 
+def test_what_was_found_is_told_though_another_table_cannot_be_asked(company: Company) -> None:
+    _, picture = closed(company)
+    sql(company, "INSERT INTO sign.contract VALUES (99, 'x')")
+    with psycopg.connect(company.conninfo("quietus_admin")) as busy:
+        busy.execute("LOCK TABLE account.session IN ACCESS EXCLUSIVE MODE")
+        looked = look(company, picture)
+    assert looked.grew == {"sign.contract": 1} and list(looked.unasked) == ["account.session"]
+
+
 def test_another_database_proves_nothing(company: Company) -> None:
     _, picture = closed(company)
     with pytest.raises(NotProved, match="another database"):
