@@ -11,6 +11,7 @@ say, and if as many were deleted. Only what a receipt of ours names (a disposal,
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import LiteralString
 
 from psycopg import sql
@@ -39,6 +40,10 @@ SELECT n.nspname || '.' || c.relname, t.attname, a.privilege_type, pg_get_userby
 _TABLES = sql.SQL("""
 SELECT n.nspname || '.' || c.relname, c.oid::bigint, c.relkind::text, pg_get_userbyid(c.relowner)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND {ours} ORDER BY 1
+""").format(ours=_FOREIGN)
+_OWNERS = sql.SQL("""
+SELECT n.nspname || '.' || c.relname, pg_get_userbyid(c.relowner)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'f') AND {ours}
 """).format(ours=_FOREIGN)
 # Who may act as anybody that may write: as itself, by inheritance, or by SET ROLE. Of superusers nothing is asked.
 _WRITERS = sql.SQL("""
@@ -90,7 +95,8 @@ class Writing:
                     )  # fmt: skip
                 earlier = set(known) - set(there)
                 taken = self._when_taken(connection, earlier)  # before anything is altered here
-                for right in there:
+                # What was passed on first: once its giver has the right no more, nobody could revoke it.
+                for right in reversed(list(_givers_first(there, self._owners(connection)))):
                     _as(connection, right.grantor)
                     connection.execute(
                         sql.SQL("REVOKE {} ON {} FROM {} CASCADE").format(*_said(right))
@@ -110,15 +116,23 @@ class Writing:
         return self.server.retrying(once)
 
     def give_back(self, taken: Sequence[Right]) -> None:
-        """Grant exactly these again, each by whom it was granted. Again changes nothing."""
+        """Grant exactly these again, each by whom it was granted. Again changes nothing. Raises Refused, with nothing changed, if
+        one of them is not there afterwards: whoever granted it may not any more."""
 
         def once() -> None:
             with self.server.connect() as connection, self.server.reaching(), connection.transaction():
-                owners = {address: owner for address, _, _, owner in self._tables(connection)}
-                for right in _givers_first(taken, owners):
+                for right in _givers_first(taken, self._owners(connection)):
                     _as(connection, right.grantor)
                     more = sql.SQL(" WITH GRANT OPTION" if right.grantable else "")
                     connection.execute(sql.SQL("GRANT {} ON {} TO {}{}").format(*_said(right), more))
+                connection.execute("RESET ROLE")
+                there = {replace(r, grantable=False) for r in self._rights(connection)}
+                if lost := [r for r in taken if replace(r, grantable=False) not in there]:
+                    raise Refused(
+                        f"{len(lost)} rights could not be given back, of {lost[0].grantee or 'everybody'} to"
+                        f" {lost[0].place} among them: {lost[0].grantor} may not grant it any more", about=self.server.about,
+                        next_step="give that role its right again, then withdraw again; nothing was changed",
+                    )  # fmt: skip
 
         self.server.retrying(once)
 
@@ -237,6 +251,10 @@ class Writing:
 
     def _tables(self, connection: Connection) -> list[tuple[str, int, str, str]]:
         return [(str(a), int(o), str(k), str(w)) for a, o, k, w in connection.execute(_TABLES, self._asked())]
+
+    def _owners(self, connection: Connection) -> dict[str, str]:
+        """Of views and foreign tables, too."""
+        return {str(place): str(owner) for place, owner in connection.execute(_OWNERS, self._asked())}
 
     def _locked(self, connection: Connection) -> None:
         for address, _, _, owner in self._tables(connection):

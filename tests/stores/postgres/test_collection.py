@@ -90,6 +90,36 @@ def test_nobody_writes_any_more_and_rights_come_back_exactly_as_they_were(compan
     sql(company, "INSERT INTO sign.contract VALUES (99, 'x')", "shop_app")
 
 
+@pytest.mark.parametrize("lender", ["aa_lender", "zz_lender"])  # before its giver by name, and after
+def test_what_was_passed_on_is_taken_and_given_back_of_tables_and_views(
+    company: Company, pg_server: PgServer, lender: str
+) -> None:
+    pg_server.add_role(lender)
+    with psycopg.connect(pg_server.superuser_conninfo, autocommit=True) as conn:
+        conn.execute(f"GRANT {lender} TO gatekeeper")  # type: ignore[arg-type]
+    sql(
+        company,
+        f"GRANT USAGE ON SCHEMA account TO {lender}; CREATE VIEW account.seen AS SELECT * FROM account.session",
+    )
+    sql(company, "ALTER VIEW account.seen OWNER TO shop_owner")
+    for place in ("account.session", "account.seen"):
+        sql(company, f"SET ROLE shop_owner; GRANT INSERT ON {place} TO {lender} WITH GRANT OPTION")
+        sql(company, f"SET ROLE {lender}; GRANT INSERT ON {place} TO shop_temp")
+    rights, _ = closed(company)
+    assert sum(r.grantor == lender for r in rights) == 2
+    writing(company).give_back(rights)
+    assert writing(company).rights() == rights
+
+
+def test_a_right_that_could_not_be_given_back_is_said(company: Company, pg_server: PgServer) -> None:
+    rights, _ = closed(company)
+    gate, alone = writing(company), [r for r in rights if r.grantor == "shop_batch"]
+    assert alone
+    with pytest.raises(Refused, match=r"account\.session"):
+        gate.give_back(alone)  # who passed it on has it no more
+    assert gate.rights() == ()
+
+
 @pytest.mark.parametrize(
     ("planted", "place"),
     [
