@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric import rsa
 from psycopg.types.json import Jsonb
 
-from include.handover import packing, receipts, register, sealed
+from include.handover import packing, receipts, register, sealed, shards
 from include.handover.sending import sealed_key, statement_key
 from include.ledger import attest
 from include.model.errors import BooksDoNotBalance, LedgerError, NoRoom, QuietusError, Refused
@@ -338,6 +338,24 @@ def test_nothing_is_reconciled_while_a_dataset_that_was_consigned_was_left(both:
         )
     assert list(both.pack().left) == ["objects.locked_evidence"]
     assert not everything_received(both)
+
+
+def test_the_name_of_a_sealed_file_is_on_disk_before_the_book_has_the_bag(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both.datasets = (TABLES[1],)
+    synced: list[bool] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        if path.is_relative_to(both.home / "out"):  # the signer has files of its own
+            synced.append(path.is_dir())
+        real(handle)
+
+    monkeypatch.setattr(shards.os, "fsync", fsync)
+    made = both.pack().made
+    assert synced == [False, True] * len(made), "the file, then its directory"
 
 
 def test_a_table_that_grew_after_t0_is_named_and_its_bags_stay(both: Both) -> None:
