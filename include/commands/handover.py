@@ -54,13 +54,20 @@ def pack(
 
 
 @app.command()
-def send(consignment: File, home: Home, bucket: Bucket) -> None:
+def send(
+    consignment: File,
+    home: Home,
+    bucket: Bucket,
+    again: Annotated[
+        str | None, typer.Option(help="Send this one bag anew: it arrived damaged, or not at all.")
+    ] = None,
+) -> None:
     """Send what is packed and not sent, part by part; a run that was killed goes on at the part where it was."""
     from include.handover import sending
 
     said, desk = _consignment(consignment), common.desk()
     client = desk.connections.s3(INBOX, Role.COURIER)
-    done = sending.send(sending.Way(client, bucket, home, desk.book), said)
+    done = sending.send(sending.Way(client, bucket, home, desk.book), said, again)
     common.say(f"{said.order}: {len(done)} bags sent now")
 
 
@@ -106,7 +113,7 @@ def verify_receipt(
 
 @app.command()
 def status(order: Order, as_json: AsJson = False) -> None:
-    """How far each bag of an order has come. Exit status 3: not every bag is received."""
+    """How far each bag of an order has come. Exit status 3: not all that was consigned is received."""
     from include.handover import register
 
     with common.reader() as conn:

@@ -279,16 +279,26 @@ def consign(
     """After T0: write what goes to the successor as a consignment, for `quietus handover pack`."""
     from include.cases.shutdown.consigning import consign as consigned
 
-    made = consigned(
-        common.desk(), number, sender=sender, certificate=_text(certificate), receipt_key=_text(receipt_key),
-        as_of=common.today(), actor=common.me(role),
-    )  # fmt: skip
+    shown, key = _text(certificate), _text(receipt_key)
     try:
-        with out.open("x", encoding="utf-8") as file:
-            file.write(made.model_dump_json(indent=1) + "\n")
+        out.touch(exist_ok=False)  # before the book and the ledger say that it was consigned
     except OSError:
         raise Refused(
             "the file is there already, or cannot be written", about=str(out), next_step="name another"
+        ) from None
+    try:
+        made = consigned(
+            common.desk(), number, sender=sender, certificate=shown, receipt_key=key, as_of=common.today(),
+            actor=common.me(role),
+        )  # fmt: skip
+    except BaseException:
+        out.unlink()
+        raise
+    try:
+        out.write_text(made.model_dump_json(indent=1) + "\n", "utf-8")
+    except OSError:
+        raise Refused(
+            "the file cannot be written", about=str(out), next_step="make room, remove it, and consign again"
         ) from None
     common.say(f"{number}: {len(made.datasets)} datasets to {made.successor.name}, {made.fingerprint()}")
 

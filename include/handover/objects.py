@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import rfc8785
 from psycopg import sql
 
+from include.model.times import observed_now
 from include.stores.postgres.retention.owners import Owners
 from include.stores.postgres.retention.paths import Paths, Values
 from include.stores.postgres.server import joined, name
@@ -75,6 +77,20 @@ class Version:
         """What is stored of it, as one line. ``origin``: its version, moment and place among its key's versions with us, which
         another bucket cannot give it again and which is kept beside it."""
         return described(self.item.key, self.said, self.tags, self._sha256.hexdigest(), self._size, origin)
+
+    def stored_of(self, body: Mapping[str, Any]) -> bytes:
+        """The same of what a bag brought. A lock of the bag that is over is no difference if it is not set here: the server takes
+        none, and it keeps nothing any more."""
+        lock = body["lock"]
+        if is_over(lock) and not self.said.get("ObjectLockMode"):
+            until = datetime.fromisoformat(lock["until"])
+            self.said = {**self.said, "ObjectLockMode": lock["mode"], "ObjectLockRetainUntilDate": until}
+        return self.stored(body["origin"])
+
+
+def is_over(lock: Mapping[str, Any]) -> bool:
+    """Whether the day until which a version was locked has passed."""
+    return bool(lock["until"]) and datetime.fromisoformat(lock["until"]) <= observed_now()
 
 
 def described(

@@ -31,10 +31,12 @@ def verify(
 ) -> Bag:
     """Verify a receipt for the bag of this name, record it, and mark the bag ``received``.
 
+    The key that is believed is that of the consignment by which the bags were packed, whatever file is at hand.
     Raises LedgerError if it is forged, Refused if it is about another order, bag or statement, or the bag was not sent;
     BooksDoNotBalance if it names differences, or another root: such a receipt is recorded too (``conn`` is in autocommit, else
     commit all the same), and the bag waits.
     """
+    register.one_consignment(conn, consignment)
     said = opened(file, consignment)
     if said.order != consignment.order:
         raise Refused(

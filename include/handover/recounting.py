@@ -20,6 +20,7 @@ from include.handover.rows import Shape, copied
 from include.ledger import attest
 from include.model.errors import Refused
 from include.model.handover import BagKind, BagReceipt, BagStatement, Differences
+from include.model.template import Template
 from include.model.times import observed_now
 from include.stores.postgres.server import Connection, joined, name
 from include.stores.s3.items import Item
@@ -160,7 +161,10 @@ def _objects(custody: Custody, connection: Connection, bag: Known, count: _Count
         item = Item(body["kind"], body["key"], version or "null", current=False)
         count.item(leaf, _as_stored(client, bucket, item, body, about), _clocks(bag, clock), holds)
     after, upto = (end[0] if end else None for end in (bag.described["after"], bag.described["upto"]))
-    for group in objects.groups(client, bucket, "", after, about):
+    base = Template(custody.catalogue.dataset(bag.dataset).prefix).prefix(
+        {}
+    )  # what lies beside it is another dataset's
+    for group in objects.groups(client, bucket, base, after, about):
         if upto is not None and group[0].key > upto:
             break
         for item in group:
@@ -180,7 +184,7 @@ def _as_stored(client: Any, bucket: str, item: Item, body: dict[str, Any], about
             if code_of(error) in ABSENT:
                 return None
             raise
-    return version.stored(body["origin"])
+    return version.stored_of(body)
 
 
 def _marker(client: Any, bucket: str, item: Item, body: dict[str, Any]) -> bytes | None:

@@ -10,6 +10,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from include.cases.book import Conn
+from include.handover.book import PARTS
 from include.handover.shards import Packed
 from include.model.errors import Refused
 from include.model.handover import BagReceipt, BagState, BagStatement, Consignment
@@ -134,11 +135,21 @@ def receipt(conn: Conn, of: Bag, said: BagReceipt, envelope: bytes, *, reconcile
         )
 
 
+def _consigned(conn: Conn, order: str) -> set[str]:
+    """What the consignment names by which this order's bags were packed, as `quietus shutdown consign` said it."""
+    rows = conn.execute(
+        "SELECT jsonb_array_elements_text(detail -> 'datasets') AS dataset FROM casebook.shutdown_event WHERE what = 'consigned'"
+        " AND detail ->> 'consignment' IN (SELECT consignment FROM casebook.handover_bag WHERE order_no = %s)",
+        (order,),
+    ).fetchall()
+    return {str(r["dataset"]) for r in rows}
+
+
 def reconciled(conn: Conn, order: str, datasets: Iterable[str] = ()) -> bool:
-    """Whether these datasets, and any other of which the order has bags, are wholly packed and each bag of them ``received``: the
-    fact behind the guard ``receipt_reconciled`` (law.md E, transition 18). Name every dataset that was consigned: one of which no
-    bag was ever made is not received. Of an order without bags: no."""
+    """Whether these datasets, any other of which the order has bags, whatever the book says was consigned with them, and the
+    book's own parts are wholly packed and each bag of them ``received``: the fact behind the guard ``receipt_reconciled`` (law.md
+    E, transition 18). A dataset of which no bag was ever made is not received. Of an order without bags: no."""
     found = bags(conn, order)
     whole = {b.statement.dataset for b in found if b.last}
-    wanted = {b.statement.dataset for b in found} | set(datasets)
+    wanted = {b.statement.dataset for b in found} | {*datasets, *PARTS, *_consigned(conn, order)}
     return bool(found) and wanted <= whole and all(b.state is BagState.RECEIVED for b in found)

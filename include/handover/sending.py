@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PART = 16 << 20
+DIGEST = "quietus-sha256"  # metadata: of the sealed file
 FULL = frozenset(
     {"QuotaExceeded", "XMinioStorageFull", "XMinioStorageQuotaExceeded", "InsufficientStorage", "507", "EntityTooLarge"}
 )  # fmt: skip
@@ -71,14 +72,19 @@ def receipt_key(order: str, bag: str) -> str:
     return f"{order}/{bag}.receipt.json"
 
 
-def send(way: Way, consignment: Consignment) -> list[str]:
-    """Send every bag that is packed and signed, and not sent. Names of those that this run finished.
+def send(way: Way, consignment: Consignment, again: str | None = None) -> list[str]:
+    """Send every bag that is packed and signed, and not sent. Names of those that this run finished. ``again``: send this one
+    bag anew instead, which was sent and arrived damaged or not at all.
 
-    Raises Refused for a sealed file that is gone or changed, or a full bucket; NotReachable. Again goes on where it was.
+    Raises Refused for a sealed file that is gone or changed, a full bucket, or a bag that cannot be sent again; NotReachable.
+    Killed, it goes on where it was.
     """
     with way.book() as conn:
         register.one_consignment(conn, consignment)
-        waiting = [b for b in register.bags(conn, consignment.order) if b.state is BagState.PACKED]
+        if again is not None:
+            waiting = [_sent_before(register.bag(conn, consignment.order, again))]
+        else:
+            waiting = [b for b in register.bags(conn, consignment.order) if b.state is BagState.PACKED]
     done = []
     for bag in waiting:
         if bag.envelope is None:
@@ -86,6 +92,16 @@ def send(way: Way, consignment: Consignment) -> list[str]:
         _send(way, bag, bag.envelope)
         done.append(bag.name)
     return done
+
+
+def _sent_before(bag: Bag) -> Bag:
+    if bag.state is BagState.PACKED:
+        raise Refused(
+            "it was not sent yet", about=bag.name, next_step="quietus handover send, without --again"
+        )
+    if bag.state is BagState.RECEIVED:
+        raise Refused("the successor signed for it", about=bag.name, next_step="leave it: it arrived whole")
+    return bag
 
 
 def _send(way: Way, bag: Bag, envelope: bytes) -> None:
@@ -111,6 +127,7 @@ def _send(way: Way, bag: Bag, envelope: bytes) -> None:
         way.at("handover.told")
     with way.book() as conn, conn.transaction():
         register.sent(conn, bag)
+        register.uploading(conn, bag, None)
     way.at("handover.sent")
 
 
@@ -118,11 +135,12 @@ def _parts(way: Way, bag: Bag, path: Path, key: str) -> None:
     """The sealed file in parts. Those that lie there already, with the digest of ours, are not sent again."""
     upload, there = _begun(way, bag, key)
     if upload is None:
-        if _is_there(way, bag, key):
+        if bag.state is BagState.PACKED and _is_there(way, bag, key):
             return
         upload = str(
             way.client.create_multipart_upload(
                 Bucket=way.bucket, Key=key, ChecksumAlgorithm="SHA256", ContentType="application/cms",
+                Metadata={DIGEST: bag.statement.sha256},
             )["UploadId"]
         )  # fmt: skip
         with way.book() as conn, conn.transaction():
@@ -186,7 +204,9 @@ def _is_there(way: Way, bag: Bag, key: str) -> bool:
         if code_of(error) in ("404", "NoSuchKey"):
             return False
         raise
-    return bool(head["ContentLength"] == bag.statement.bytes)
+    # Whoever put another object there did not say that it is this one. Of parts S3 keeps no digest of the whole.
+    ours = head.get("Metadata", {}).get(DIGEST) == bag.statement.sha256
+    return bool(ours and head["ContentLength"] == bag.statement.bytes)
 
 
 def _sha256(path: Path) -> str:

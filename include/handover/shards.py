@@ -145,6 +145,7 @@ class Shard:
             out.flush()
             os.fsync(out.fileno())
         part.replace(path)
+        _kept(self._home)
         shutil.rmtree(self._under)
         statement = BagStatement(
             order=self._consignment.order, bag=self.name, kind=self.kind, dataset=self.dataset,
@@ -153,3 +154,12 @@ class Shard:
             catalogue=catalogue, packed_at=now,
         )  # fmt: skip
         return Packed(statement, self.number, self.salt, upto, last, dict(self.stays), path)
+
+
+def _kept(directory: Path) -> None:
+    """A name that was given in it outlives a power cut."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

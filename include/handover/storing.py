@@ -65,6 +65,11 @@ def store(custody: Custody, arrived: Arrived) -> bool:
                     _items(connection, arrived, lambda line: ([json.loads(line)["id"]], line.decode()))
                     custody.at("handover.before_store_commit")
             case BagKind.OBJECTS:
+                # For as long as the session lasts: two runs would put every version twice.
+                connection.execute(_LOCK.replace("_xact_lock", "_lock"), [said.order, said.bag])
+                there = known(connection, said.order, said.bag)
+                if there is not None and there.stored:
+                    return False
                 _Objects(custody, connection, arrived).store()
         custody.at("handover.stored")
     return True
@@ -231,7 +236,9 @@ class _Objects:
             more: dict[str, Any] = dict(body["headers"])
             if body["tags"]:
                 more["Tagging"] = urlencode(body["tags"])
-            if body["lock"]["mode"]:
+            if body["lock"]["mode"] and not objects.is_over(
+                body["lock"]
+            ):  # the server refuses a day that is over
                 more |= {
                     "ObjectLockMode": body["lock"]["mode"],
                     "ObjectLockRetainUntilDate": body["lock"]["until"],
@@ -268,4 +275,4 @@ class _Objects:
         version = objects.read(self.client, self.bucket, item, self.about)
         for _ in version.octets():
             pass
-        return version.stored(body["origin"]) == objects.canonical(body)
+        return version.stored_of(body) == objects.canonical(body)

@@ -24,12 +24,14 @@ class Right:
 
 class Picture(Flow):
     """A store at T0. ``system``, ``database`` and ``snapshot``: of a database, whose snapshot tells of every row version whether
-    it was there. ``tables``: by oid. ``moment``: of a bucket's server, by its own clock; ``unenforced``: why that server may
-    let writes through all the same."""
+    it was there; ``timeline`` and ``counter``: of its history, by the server and by us. ``tables``: by oid. ``moment``: of a
+    bucket's server, by its own clock; ``unenforced``: why that server may let writes through all the same."""
 
     system: int | None = None
     database: int | None = None
     snapshot: str | None = None
+    timeline: int | None = None
+    counter: int | None = None
     tables: dict[str, int] = {}
     moment: datetime | None = None
     unenforced: str = ""

@@ -20,7 +20,7 @@ from include.cases.shutdown import orders
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.dates import LAW
 from include.model.times import observed_now, prc_date
-from include.model.words import Disposition, Role
+from include.model.words import Role
 
 router = APIRouter()
 Lang = Annotated[str, Query(pattern="^(zh|en)$")]
@@ -54,26 +54,11 @@ def one_order(number: Number, user: GetUserDep, lang: Lang = "zh") -> HTMLRespon
         alarms = orders.alarms(conn, today) if of.in_force else ()
         counted = previews.kept(conn, number)
     auditor = audits(user)
+    if counted is not None and not auditor:
+        counted = previews.without_holds(counted)
     return page(
         "shutdown.html.j2", lang=lang, order=of, today=today, history=history, alarms=alarms, auditor=auditor,
         gates=[(g.value, days.due(g), done.get(g.value), LAW[g]) for g in days.gates], overdue=days.overdue(today),
-        why=days.why(today), earliest=days.earliest(today), counted=counted if auditor else _without_holds(counted),
+        why=days.why(today), earliest=days.earliest(today), counted=counted,
         looked=next((e for e in reversed(history) if e["what"] == LOOKED), None),
     )  # fmt: skip
-
-
-def _without_holds(counted: dict[str, object] | None) -> dict[str, object] | None:
-    """The same figures for who is not told of holds."""
-    if counted is None:
-        return None
-    kept, held = Disposition.RETAIN, Disposition.HOLD
-    lines: list[dict[str, object]] = []
-    for line in counted["lines"]:  # type: ignore[attr-defined]
-        told = {**line, "held": 0}
-        lines.append(
-            told | {"disposition": kept.value, "law": ""} if line["disposition"] == held.value else told
-        )
-    totals = dict(counted["totals"])  # type: ignore[call-overload]
-    if hidden := totals.pop(held.past, 0):
-        totals[kept.past] = totals.get(kept.past, 0) + hidden
-    return {**counted, "lines": lines, "totals": totals}

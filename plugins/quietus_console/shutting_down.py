@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from airflow.sdk import get_current_context, task_group
 from quietus_console import forms
 from quietus_console.asking import Ask
-from quietus_console.questions import person
+from quietus_console.questions import answered_at, person
 from quietus_console.words import GATES
 from quietus_console.work import DONE, desk, now, step, today
 
@@ -16,6 +17,7 @@ from include.cases.shutdown import preview as previews
 from include.cases.shutdown.dates import LAW, Gate
 from include.cases.shutdown.orders import Paper
 from include.model.errors import NotProved, Refused
+from include.model.times import prc_date
 
 PAGE = "[/quietus/shutdown/{n}](/quietus/shutdown/{n})"
 ORDER = "{{ ti.xcom_pull(task_ids='take_up') }}"
@@ -36,7 +38,8 @@ def take_up() -> str:
 def preview(number: str) -> str:
     """What would move, go and stay, counted without changing anything; the page of the order shows it whole."""
     found = previews.preview(desk(), number, as_of=today())
-    parts = [f"{n} {word}" for word, n in found.totals.items()]
+    totals = previews.without_holds(found.body())["totals"]  # whoever may read the run reads this
+    parts = [f"{n} {word}" for word, n in totals.items()]
     return (
         f"located {found.located} = {' + '.join(parts)}; {len(found.findings)} to decide;"
         f" {len(found.unverified)} datasets UNVERIFIED"
@@ -55,12 +58,12 @@ def gate(number: Any, which: Gate) -> Any:
 
 @step
 def record(number: str, which: str, answer: dict[str, Any]) -> str:
-    """The gate in the case book; if it is late, T0 moves."""
+    """The gate in the case book; if it is late, T0 moves. Cleared and run again, it says the same of the same answer."""
     if "known" in answer:
         return str(answer["known"])
     given = answer["params_input"]
     of = orders.pass_gate(
-        desk(), number, Gate(which), on=forms.day(given.get("done_on")) or today(), paper=_paper(given),
+        desk(), number, Gate(which), on=forms.day(given.get("done_on")) or _answered_on(answer), paper=_paper(given),
         as_of=today(), actor=person(answer, "legal"),
     )  # fmt: skip
     return f"T0 is {of.t0}"
@@ -148,6 +151,17 @@ def _known(number: str, which: Gate) -> str | None:
                 "not needed: people were told of the successor with the notice itself, or there is none yet"
             )
         return orders.gate_done(conn, number, which)
+
+
+def _answered_on(answer: dict[str, Any]) -> date:
+    """The day of the answer, not of the task that records it. Raises Refused."""
+    moment = answered_at(answer)
+    if moment is None:
+        raise Refused(
+            "the answer does not say when it was given", about="shutdown",
+            next_step="clear the question, and give the day on which it was done",
+        )  # fmt: skip
+    return prc_date(moment)
 
 
 def _paper(given: dict[str, Any]) -> Paper:

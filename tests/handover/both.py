@@ -151,9 +151,9 @@ class Both:
         )  # fmt: skip
         return packing.pack(room, self.consignment)
 
-    def send(self, part: int = 5 << 20) -> list[str]:
+    def send(self, part: int = 5 << 20, again: str | None = None) -> list[str]:
         way = Way(self.ours.s3("inbox", Role.COURIER), INBOX, self.home / "out", self.book, part, self.watch)
-        return send(way, self.consignment)
+        return send(way, self.consignment, again)
 
     @property
     def inbox(self) -> Inbox:

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric import rsa
+from psycopg.types.json import Jsonb
 
-from include.handover import sealed
+from include.handover import packing, receipts, register, sealed, shards
 from include.handover.sending import sealed_key, statement_key
 from include.ledger import attest
 from include.model.errors import BooksDoNotBalance, LedgerError, NoRoom, QuietusError, Refused
@@ -81,6 +82,17 @@ def test_a_receipt_that_is_forged_or_about_something_else(stored: Both) -> None:
     assert state(stored) is BagState.RECEIVED
     stored.verify(NAME)  # the same again says nothing new
     assert state(stored) is BagState.RECEIVED
+
+
+def test_the_key_that_is_believed_is_the_one_by_which_bags_were_packed(stored: Both) -> None:
+    """Whoever can hand a file to the command must not choose the key as well."""
+    forger = Attesting(stored.home / "forger", "forger")
+    asked = stored.consignment
+    theirs = asked.successor.model_copy(update={"receipt_key": forger.pem})
+    other = asked.model_copy(update={"successor": theirs})
+    with stored.book() as conn, pytest.raises(Refused, match="another consignment"):
+        receipts.verify(conn, other, NAME, resigned(stored, forger), actor="ops/test")
+    assert state(stored) is BagState.SENT
 
 
 CHANGES = {
@@ -174,6 +186,43 @@ def test_a_bag_that_was_tampered_with_is_not_stored_and_stops_alone(sent: Both) 
     assert not sent.receive().refused
 
 
+def lost_file(both: Both) -> None:
+    both.theirs.s3("inbox", Role.COURIER).delete_object(Bucket=INBOX, Key=sealed_key(ORDER, NAME))
+
+
+def test_a_bag_that_was_damaged_or_lost_on_its_way_is_sent_again(sent: Both) -> None:
+    for deed in (tampered_file, cut_file, lost_file):
+        deed(sent)
+        with suppress(Refused):
+            assert NAME in sent.receive().refused
+        assert sent.send(again=NAME) == [NAME]
+    assert not sent.receive().refused
+    sent.verify(NAME)
+    with pytest.raises(Refused, match="the successor signed for it"):
+        sent.send(again=NAME)
+
+
+def test_what_was_killed_while_it_was_sent_again_goes_on(sent: Both) -> None:
+    tampered_file(sent)
+    sent.killed_at("handover.part", lambda b: b.send(again=NAME))
+    assert sent.send(again=NAME) == [NAME]
+    assert not sent.receive().refused
+    assert next(b.upload_id for b in sent.bags() if b.name == NAME) is None
+
+
+def test_another_file_of_the_same_length_is_not_taken_for_the_bag(both: Both) -> None:
+    both.datasets = (TABLES[1],)
+    both.pack()
+    length = next(b.statement.bytes for b in both.bags() if b.name == NAME)
+    both.ours.s3("inbox", Role.COURIER).put_object(
+        Bucket=INBOX, Key=sealed_key(ORDER, NAME), Body=b"x" * length
+    )
+    with pytest.raises(Refused, match="was not sent yet"):
+        both.send(again=NAME)
+    both.send()
+    assert not both.receive().refused
+
+
 def test_the_seal_shows_a_single_bit_by_itself(successors_key: rsa.RSAPrivateKey) -> None:
     mine = certificate(successors_key, "successor")
     out = io.BytesIO()
@@ -247,6 +296,66 @@ def test_raw_biometrics_never_go_and_the_rest_does(both: Both) -> None:
     both.datasets = (TABLES[0],)
     with pytest.raises(Refused, match="another consignment"):
         both.pack()
+
+
+def everything_received(both: Both) -> bool:
+    """Send what is packed, receive it, verify; whether the book says that all of the order is reconciled, asked by number."""
+    both.send()
+    assert not both.receive().refused
+    for bag in both.bags():
+        both.verify(bag.name)
+    assert {b.state for b in both.bags()} == {BagState.RECEIVED}
+    with both.book() as conn:
+        return register.reconciled(conn, ORDER)
+
+
+def test_nothing_is_reconciled_before_holds_tombstones_and_recipients_went(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both.datasets = (TABLES[1],)
+    with monkeypatch.context() as killed:
+        killed.setattr(packing, "_book", lambda *_: None)  # they are packed last
+        both.pack()
+    assert not everything_received(both)
+    both.pack()
+    assert everything_received(both)
+
+
+def test_nothing_is_reconciled_while_a_dataset_that_was_consigned_was_left(both: Both) -> None:
+    both.datasets = (TABLES[1], Consigned(dataset="objects.locked_evidence", rule="RS-10"))
+    with both.book() as conn:
+        conn.execute(
+            "INSERT INTO casebook.shutdown_order (number, scope, path, reason, decided_on, document, digest, approvers,"
+            " t0_announced, t0, opened_on, opened_by) VALUES ('SO-000001', 'company', 'voluntary', 'x', %(d)s, 'BR-1',"
+            " repeat('a', 64), '{legal/a,board/b}', %(d)s, %(d)s, %(d)s, 'legal/a')",
+            {"d": both.consignment.as_of},
+        )
+        body = {"consignment": both.consignment.fingerprint(), "datasets": [d.dataset for d in both.datasets]}
+        conn.execute(
+            "INSERT INTO casebook.shutdown_event (number, as_of, actor, what, detail)"
+            " VALUES ('SO-000001', %s, 'legal/a', 'consigned', %s)",
+            (both.consignment.as_of, Jsonb(body)),
+        )
+    assert list(both.pack().left) == ["objects.locked_evidence"]
+    assert not everything_received(both)
+
+
+def test_the_name_of_a_sealed_file_is_on_disk_before_the_book_has_the_bag(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both.datasets = (TABLES[1],)
+    synced: list[bool] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        if path.is_relative_to(both.home / "out"):  # the signer has files of its own
+            synced.append(path.is_dir())
+        real(handle)
+
+    monkeypatch.setattr(shards.os, "fsync", fsync)
+    made = both.pack().made
+    assert synced == [False, True] * len(made), "the file, then its directory"
 
 
 def test_a_table_that_grew_after_t0_is_named_and_its_bags_stay(both: Both) -> None:

@@ -107,7 +107,35 @@ def test_the_page_has_what_the_book_has(browser: Browser, w: World, database: st
 def test_who_is_no_auditor_reads_of_no_hold(browser: Browser, w: World, database: str) -> None:
     number = filled(w, database)
     text = browser(f"/shutdown/{number}", role="USER").text
+    assert "all datasets" in text and "account.person" in text  # what is erased is told as it is
     assert "held" not in text and "policy 5.2" not in text and "2 retained" in unescape(text)
+
+
+RETAINED = Line("billing.invoice", "retain", "RS-17/tax", "tax", 2, 0, "Archive Co", TODAY, TODAY + DAY, 0)
+ON_T0 = replace(LINES[0], held=0, first=TODAY + 5 * DAY)
+"""Of a preview for T0 in five days: one transferred item's last day is T0."""
+
+
+@pytest.mark.parametrize(
+    ("held", "free"),
+    [
+        (
+            (replace(LINES[2], custodian="Archive Co"), RETAINED),
+            (replace(RETAINED, items=4),),
+        ),  # a line of its own, without a law
+        ((replace(RETAINED, items=4, held=4),), (replace(RETAINED, items=4),)),
+        (
+            (replace(LINES[0], last=TODAY + 9 * DAY),),
+            (replace(ON_T0, last=TODAY + 9 * DAY),),
+        ),  # only a hold keeps it
+    ],
+)
+def test_held_or_not_the_same_is_read(held: tuple[Line, ...], free: tuple[Line, ...]) -> None:
+    told = [
+        previews.without_holds(Preview("SO-000001", TODAY, TODAY + 5 * DAY, lines, (), (), {}).body())
+        for lines in (held, free)
+    ]
+    assert told[0] == told[1] and "hold" not in str(told)
 
 
 def test_an_overdue_gate_is_red_and_no_order_is_said(

@@ -14,8 +14,10 @@ from quietus_console import shutting_down as tasks
 from quietus_console import work
 
 from include.cases.shutdown import closing, orders
+from include.cases.shutdown import preview as previews
 from include.cases.shutdown.closing import Proof
 from include.cases.shutdown.dates import Days, Gate, Path
+from include.cases.shutdown.preview import Line, Preview
 from include.model.errors import Refused
 from include.model.shutdown import Looked
 
@@ -82,6 +84,41 @@ def test_an_answer_is_recorded_with_its_document_and_who_gave_it(
         tasks.record.function("SO-000001", "notified", wrong)
     with pytest.raises(AirflowFailException, match="nobody answered"):
         tasks.record.function("SO-000001", "notified", {**ANSWER, "responded_by_user": None})
+
+
+def test_without_a_day_it_was_done_when_it_was_answered_however_late_it_is_recorded(
+    params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that is cleared weeks later records the same day, so T0 stays."""
+    on: list[date] = []
+
+    def pass_gate(*_: Any, **said: Any) -> Any:
+        on.append(said["on"])
+        return SimpleNamespace(t0=date(2027, 3, 4))
+
+    monkeypatch.setattr(orders, "pass_gate", pass_gate)
+    answer = {
+        **ANSWER, "responded_at": "2026-11-21T16:30:00+00:00", "params_input": {**ANSWER["params_input"], "done_on": None}  # type: ignore[dict-item]
+    }  # fmt: skip
+    for day in (TODAY, date(2026, 12, 30)):
+        monkeypatch.setattr(tasks, "today", lambda day=day: day)
+        tasks.record.function("SO-000001", "notified", answer)
+    assert on == [date(2026, 11, 22)] * 2  # China's day
+    with pytest.raises(AirflowFailException, match="does not say when"):
+        tasks.record.function("SO-000001", "notified", {**answer, "responded_at": None})
+
+
+def test_a_preview_that_any_reader_of_a_run_sees_says_nothing_of_holds(
+    params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = (
+        Line("a.b", "retain", "RS-17/tax", "tax", 3, 0, "Archive Co", TODAY, TODAY, 0),
+        Line("a.c", "hold", "RS-01/main", "policy 5.2", 2, 2, "Archive Co", None, None, 0),
+    )
+    found = Preview("SO-000001", TODAY, TODAY, lines, (), (), {})
+    monkeypatch.setattr(previews, "preview", lambda *_, **__: found)
+    said = tasks.preview.function("SO-000001")
+    assert said == "located 5 = 5 retained; 0 to decide; 0 datasets UNVERIFIED"
 
 
 def test_what_the_book_has_is_not_asked_again(

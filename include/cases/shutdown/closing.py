@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -18,10 +20,10 @@ from include.cases import book
 from include.cases.book import Conn
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders
-from include.cases.shutdown.dates import Gate
+from include.cases.shutdown.dates import Gate, Path
 from include.cases.shutdown.orders import COMPANY, Order, Paper
 from include.model.catalogue import StoreDeclared
-from include.model.errors import NotProved, QuietusError, Refused
+from include.model.errors import NotProved, NotReachable, QuietusError, Refused
 from include.model.shutdown import Looked, Picture, Right
 from include.model.words import DatasetKind, Role, StoreKind, Verdict
 from include.stores.postgres.collection import Writing
@@ -31,6 +33,8 @@ from include.stores.s3.collection import Puts
 
 OURS = (Role.ERASER, Role.PROVER, Role.MAINTAINER, Role.PLANTER, Role.GATEKEEPER)
 At = Callable[[str], None]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def nothing(_: str) -> None:
@@ -61,22 +65,52 @@ class Proof:
         return f"{self.order}: {self.verdict}" + "".join(f"; {s}" for s in said)
 
 
+def _one_at_a_time(
+    verb: Callable[Concatenate[Desk, str, P], R],
+) -> Callable[Concatenate[Desk, str, P], R]:
+    """Closing and withdrawing an order take turns: what one takes while the other gives back would be taken for good. Raises
+    NotReachable if it takes the other too long."""
+
+    @wraps(verb)
+    def alone(desk: Desk, number: str, /, *args: P.args, **more: P.kwargs) -> R:
+        with desk.book() as conn:
+            try:
+                conn.execute(
+                    "SELECT pg_advisory_lock(hashtextextended('casebook.shutdown ' || %s, 0))", (number,)
+                )
+            except psycopg.OperationalError:
+                raise NotReachable(
+                    "it is being closed or withdrawn by somebody else", about=number, next_step="try again once that ended"
+                ) from None  # fmt: skip
+            try:
+                return verb(desk, number, *args, **more)
+            finally:
+                if not (conn.closed or conn.broken):
+                    conn.execute(
+                        "SELECT pg_advisory_unlock(hashtextextended('casebook.shutdown ' || %s, 0))",
+                        (number,),
+                    )
+
+    return alone
+
+
 # --- close ------------------------------------------------------------------------------------------
 
 
+@_one_at_a_time
 def close(
     desk: Desk, number: str, *, paper: Paper, as_of: date, actor: str, at: At = nothing
 ) -> Order:  # fmt: skip
     """Take every right to write of what the order is about. Again takes what came back since. Raises Refused before T0, or
-    while a gate is not done, with nothing taken."""
+    while a gate is not done or nobody takes over, with nothing taken; a revoked licence waits for neither."""
     orders.checked_paper(paper, number)
     with orders.deed(desk, number) as (conn, of):
         if of.closed_on is None:
             orders.days(conn, of).closable(as_of)
-        if of.successor is None and of.ministry_asked_on is None:
-            raise Refused(
-                "nobody takes over", about=number, next_step="name a successor, or ask the ministry to arrange one"
-            )  # fmt: skip
+            if of.path is Path.VOLUNTARY and of.successor is None and of.ministry_asked_on is None:
+                raise Refused(
+                    "nobody takes over", about=number, next_step="name a successor, or ask the ministry to arrange one"
+                )  # fmt: skip
         if of.closing_at is None:
             conn.execute(
                 "UPDATE casebook.shutdown_order SET closing_at = clock_timestamp() WHERE number = %s", (number,)
@@ -105,6 +139,8 @@ def _take(desk: Desk, of: Order, store: StoreDeclared, at: At) -> None:
         with desk.book() as conn:
             known = taken(conn, of.number, store.id)
         picture = writing.take(known)
+        counter = _writing(desk, of, store, Role.PROVER).counter()
+        picture = picture.model_copy(update={"counter": counter})
     else:
         puts = _puts(desk, of, store)
         _write_down(desk, of.number, store.id, puts.rights())
@@ -119,7 +155,7 @@ def _take(desk: Desk, of: Order, store: StoreDeclared, at: At) -> None:
 
 
 def _write_down(desk: Desk, number: str, store: str, rights: tuple[Right, ...]) -> None:
-    with desk.book() as conn, book.deed(conn, number), conn.cursor() as cursor:
+    with orders.deed(desk, number) as (conn, _), conn.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO casebook.shutdown_taken (number, store, place, part, privilege, grantor, grantee, grantable)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
@@ -191,6 +227,7 @@ def _look(desk: Desk, of: Order, store: StoreDeclared, picture: Picture | None) 
 # --- withdraw ---------------------------------------------------------------------------------------
 
 
+@_one_at_a_time
 def withdraw(
     desk: Desk, number: str, *, paper: Paper, as_of: date, actor: str, at: At = nothing
 ) -> Order:  # fmt: skip

@@ -49,13 +49,14 @@ LAW: Mapping[Gate, str] = {
 @dataclass(frozen=True)
 class Days:
     """One order's days. ``done``: gates, each with the day on which it was done. ``successor_since``: since when there is
-    the successor; None: there is none."""
+    the successor; None: there is none. ``renotify_from``: when one withdrew; an older notice named somebody else."""
 
     path: Path
     decided_on: date
     t0: date
     done: Mapping[Gate, date] = field(default_factory=dict)
     successor_since: date | None = None
+    renotify_from: date | None = None
 
     @property
     def gates(self) -> tuple[Gate, ...]:
@@ -96,6 +97,11 @@ class Days:
                 f"{on} is before the decision, or has not come yet", about=gate,
                 next_step=f"give the day on which it was done, from {self.decided_on} on",
             )  # fmt: skip
+        if gate is Gate.NOTIFIED and self.renotify_from and on < self.renotify_from:
+            raise Refused(
+                f"the successor that was named by then withdrew on {self.renotify_from}", about=gate,
+                next_step="notify people anew, and give the day of that",
+            )  # fmt: skip
         if gate is Gate.SUCCESSOR_TOLD and self.successor_since and on < self.successor_since:
             raise Refused(
                 f"nobody could be told before {self.successor_since} of a successor that was named then",
@@ -123,11 +129,15 @@ class Days:
             )  # fmt: skip
         return replace(self, t0=t0)
 
-    def without_successor(self) -> Days:
-        """The successor withdrew. What people were told of who takes over is no longer true, so it counts no more; of a service
-        that has stopped already, the days before it stay as they were kept."""
-        gone = (Gate.SUCCESSOR_TOLD, *(() if Gate.CLOSED in self.done else (Gate.NOTIFIED,)))
-        return replace(self, done={g: d for g, d in self.done.items() if g not in gone}, successor_since=None)
+    def without_successor(self, as_of: date) -> Days:
+        """The successor withdrew, on that day. What people were told of who takes over is no longer true, so it counts no more,
+        and is not recorded again; of a service that has stopped already, the days before it stay as they were kept."""
+        stopped = Gate.CLOSED in self.done
+        gone = (Gate.SUCCESSOR_TOLD, *(() if stopped else (Gate.NOTIFIED,)))
+        return replace(
+            self, done={g: d for g, d in self.done.items() if g not in gone}, successor_since=None,
+            renotify_from=self.renotify_from if stopped else as_of,
+        )  # fmt: skip
 
     def closable(self, as_of: date) -> None:
         """Raises Refused while collection may not be closed, with all that is missing."""

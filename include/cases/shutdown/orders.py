@@ -94,6 +94,7 @@ class Order:
     successor_contact: str | None
     successor_certificate: str | None
     successor_since: date | None  # named on that day, after the order was opened
+    renotify_from: date | None  # when a successor withdrew, before collection was closed
     ministry_asked_on: date | None
     custodian: str | None
     custodian_contact: str | None
@@ -171,7 +172,7 @@ def gates(conn: Conn, number: str) -> Rows:
 
 def days(conn: Conn, of: Order) -> Days:
     done = {Gate(g["gate"]): g["done_on"] for g in gates(conn, of.number)}
-    return Days(of.path, of.decided_on, of.t0, done, of.successor_since)
+    return Days(of.path, of.decided_on, of.t0, done, of.successor_since, of.renotify_from)
 
 
 def history(conn: Conn, number: str) -> Rows:
@@ -318,12 +319,13 @@ def successor_withdrew(
         if of.successor is None:
             raise Refused("it has no successor that could withdraw", about=number, next_step=SEE)
         now = days(conn, of)
-        gone = tuple(set(now.done) - set(now.without_successor().done))
+        then = now.without_successor(as_of)
+        gone = tuple(set(now.done) - set(then.done))
         void(conn, number, gone, as_of, "the successor withdrew")
         conn.execute(
             "UPDATE casebook.shutdown_order SET successor = NULL, successor_contact = NULL, successor_certificate = NULL,"
-            " successor_since = NULL, ministry_asked_on = %s WHERE number = %s",
-            (as_of if ministry_asked else None, number),
+            " successor_since = NULL, renotify_from = %s, ministry_asked_on = %s WHERE number = %s",
+            (then.renotify_from, as_of if ministry_asked else None, number),
         )
         detail = {
             "document": paper.number, "digest": paper.digest, "counts_no_more": sorted(g.value for g in gone),

@@ -119,6 +119,40 @@ def kept(conn: Conn, number: str) -> dict[str, Any] | None:
     return None if row is None else dict(row["body"])
 
 
+def without_holds(counted: Mapping[str, Any]) -> dict[str, Any]:
+    """The same figures, as :meth:`Preview.body`, for who is not told of holds.
+
+    All that stays is one line: its rules, laws and days would tell what only a hold keeps. So would a last day before T0 of what
+    goes to the successor: it is told as T0.
+    """
+    lines = []
+    for line in counted["lines"]:
+        if line["part"] == MOVES:
+            days = {k: line[k] and max(line[k], counted["t0"]) for k in ("first", "last")}
+            lines.append({**line, **days, "held": 0})
+        elif line["part"] == GOES:
+            lines.append({**line, "held": 0})
+    stays = [line for line in counted["lines"] if line["part"] == STAYS]
+    if stays:
+        kept = Line(
+            "",
+            Disposition.RETAIN.value,
+            "",
+            "",
+            sum(x["items"] for x in stays),
+            0,
+            stays[0]["custodian"],
+            None,
+            None,
+            0,
+        )
+        lines.append(_told(kept))
+    totals = dict(counted["totals"])
+    if hidden := totals.pop(Disposition.HOLD.past, 0):
+        totals[Disposition.RETAIN.past] = totals.get(Disposition.RETAIN.past, 0) + hidden
+    return {**counted, "lines": lines, "totals": totals}
+
+
 def made(
     catalogue: Catalogue, order: Order, judged: Iterable[Judged], unverified: Mapping[str, str], as_of: date
 ) -> Preview:  # fmt: skip

@@ -11,12 +11,14 @@ say, and if as many were deleted. Only what a receipt of ours names (a disposal,
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import LiteralString
 
 from psycopg import sql
 
-from include.model.errors import NotProved, Refused
+from include.model.errors import NotProved, QuietusError, Refused
 from include.model.shutdown import Looked, Picture, Right
+from include.stores.postgres.past import REPLAYED
 from include.stores.postgres.server import Connection, Server, name, one
 
 _FOREIGN = sql.SQL(
@@ -39,6 +41,10 @@ _TABLES = sql.SQL("""
 SELECT n.nspname || '.' || c.relname, c.oid::bigint, c.relkind::text, pg_get_userbyid(c.relowner)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND {ours} ORDER BY 1
 """).format(ours=_FOREIGN)
+_OWNERS = sql.SQL("""
+SELECT n.nspname || '.' || c.relname, pg_get_userbyid(c.relowner)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'f') AND {ours}
+""").format(ours=_FOREIGN)
 # Who may act as anybody that may write: as itself, by inheritance, or by SET ROLE. Of superusers nothing is asked.
 _WRITERS = sql.SQL("""
 WITH t AS MATERIALIZED (SELECT c.oid, n.nspname || '.' || c.relname AS address FROM pg_class c
@@ -51,7 +57,8 @@ SELECT r.rolname::text, a.address FROM pg_roles r JOIN able a ON pg_has_role(r.o
 """).format(ours=_FOREIGN)
 _HERE: LiteralString = (
     "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),"
-    " (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), pg_current_snapshot()::text"
+    " (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), pg_current_snapshot()::text,"
+    " ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int"
 )
 WRAP = 2**32
 FAR = 2**31 - 10_000_000  # transactions, after which an xmin no longer says when it was
@@ -73,9 +80,9 @@ class Writing:
             return self._rights(connection)
 
     def take(self, known: Collection[Right]) -> Picture:
-        """Take every one of these rights, and say how the store looks then. Again takes what came back. If all were taken before,
-        and nobody heard how it looked, it is told as of the transaction that took them. Raises Refused, with nothing changed, if
-        there is a right that is not ``known``: it could not be given back."""
+        """Take every one of these rights, and say how the store looks then. Again takes what came back. If some were taken
+        before, and nobody heard how it looked, it is told as of the transaction that took them. Raises Refused, with nothing
+        changed, if there is a right that is not ``known``: it could not be given back."""
 
         def once() -> Picture:
             with self.server.connect() as connection, self.server.reaching(), connection.transaction():
@@ -86,7 +93,10 @@ class Writing:
                         "somebody was given a right to write at this moment", about=self.server.about,
                         next_step="try again; nothing was changed",
                     )  # fmt: skip
-                for right in there:
+                earlier = set(known) - set(there)
+                taken = self._when_taken(connection, earlier)  # before anything is altered here
+                # What was passed on first: once its giver has the right no more, nobody could revoke it.
+                for right in reversed(list(_givers_first(there, self._owners(connection)))):
                     _as(connection, right.grantor)
                     connection.execute(
                         sql.SQL("REVOKE {} ON {} FROM {} CASCADE").format(*_said(right))
@@ -98,23 +108,31 @@ class Writing:
                         next_step="make the gatekeeper a member of whoever granted them; nothing was changed",
                     )  # fmt: skip
                 picture = self._picture(connection)
-                if known and not there:
-                    taken = self._when_taken(connection, known)
-                    picture = picture.model_copy(update={"snapshot": f"{taken}:{taken + 1}:"})
+                if earlier:
+                    snapshot = f"{taken}:{taken + 1}:" if taken is not None else None
+                    picture = picture.model_copy(update={"snapshot": snapshot})
                 return picture
 
         return self.server.retrying(once)
 
     def give_back(self, taken: Sequence[Right]) -> None:
-        """Grant exactly these again, each by whom it was granted. Again changes nothing."""
+        """Grant exactly these again, each by whom it was granted. Again changes nothing. Raises Refused, with nothing changed, if
+        one of them is not there afterwards: whoever granted it may not any more."""
 
         def once() -> None:
             with self.server.connect() as connection, self.server.reaching(), connection.transaction():
-                owners = {address: owner for address, _, _, owner in self._tables(connection)}
-                for right in _givers_first(taken, owners):
+                for right in _givers_first(taken, self._owners(connection)):
                     _as(connection, right.grantor)
                     more = sql.SQL(" WITH GRANT OPTION" if right.grantable else "")
                     connection.execute(sql.SQL("GRANT {} ON {} TO {}{}").format(*_said(right), more))
+                connection.execute("RESET ROLE")
+                there = {replace(r, grantable=False) for r in self._rights(connection)}
+                if lost := [r for r in taken if replace(r, grantable=False) not in there]:
+                    raise Refused(
+                        f"{len(lost)} rights could not be given back, of {lost[0].grantee or 'everybody'} to"
+                        f" {lost[0].place} among them: {lost[0].grantor} may not grant it any more", about=self.server.about,
+                        next_step="give that role its right again, then withdraw again; nothing was changed",
+                    )  # fmt: skip
 
         self.server.retrying(once)
 
@@ -124,13 +142,25 @@ class Writing:
         """What was written since, and who still could. Raises NotProved if it cannot be told at all, NotReachable."""
         with self.server.connect() as connection, self.server.reaching():
             connection.execute("SET default_transaction_read_only = on")
-            system, database, snapshot = one(connection.execute(_HERE))
-            if (system, database) != (picture.system, picture.database) or picture.snapshot is None:
+            system, database, snapshot, timeline = one(connection.execute(_HERE))
+            if picture.snapshot is None:
+                raise NotProved(
+                    "nobody heard how it looked at T0, and the tables of which rights were taken are gone",
+                    about=self.server.about,
+                    next_step="find out who dropped them; collection since T0 is unproved",
+                )  # fmt: skip
+            if (system, database) != (picture.system, picture.database):
                 raise NotProved(
                     "it is another database than at T0", about=self.server.about,
                     next_step="find out what was restored; collection since T0 is unproved",
                 )  # fmt: skip
             first, after, under_way = _parsed(picture.snapshot)
+            went_back = timeline != picture.timeline or _parsed(snapshot)[1] < after
+            if went_back or self._restored(connection, picture.counter):
+                raise NotProved(
+                    "it is another history than at T0: it was restored, or a standby took over", about=self.server.about,
+                    next_step="find out what was lost and written meanwhile; collection since T0 is unproved",
+                )  # fmt: skip
             if _parsed(snapshot)[1] - first > FAR:
                 raise NotProved(
                     "too many transactions have passed since T0 to tell by them", about=self.server.about,
@@ -143,33 +173,68 @@ class Writing:
                 )
             }
             grew: dict[str, int] = {}
+            unasked: dict[str, str] = {}
             for address, oid, kind, _ in self._tables(connection):
                 if kind != "r":
                     continue
-                if picture.tables.get(address) != oid and self.only is None:
-                    # Whatever is in it came since, however old its rows say that they are.
-                    (rows,) = one(
-                        connection.execute(sql.SQL("SELECT count(*) FROM ONLY {}").format(name(address)))
-                    )
-                else:
-                    rows = sum(
-                        n
-                        for xid, n in self._written(connection, address, first)
-                        if xid not in ours and (xid >= after or xid in under_way)
-                    )
+                new = picture.tables.get(address) != oid and self.only is None
+                try:
+                    with self.server.reaching(address):
+                        if new:  # Whatever is in it came since, however old its rows say that they are.
+                            (rows,) = one(
+                                connection.execute(
+                                    sql.SQL("SELECT count(*) FROM ONLY {}").format(name(address))
+                                )
+                            )
+                        else:
+                            rows = sum(
+                                n
+                                for xid, n in self._written(connection, address, first)
+                                if xid not in ours and (xid >= after or xid in under_way)
+                            )
+                except QuietusError as error:  # what was found stays found
+                    unasked[address] = str(error)
+                    continue
                 if rows:
                     grew[address] = int(rows)
-            asked = self._asked() | {"business": sorted(business)}
-            writers = tuple((str(r), str(a)) for r, a in connection.execute(_WRITERS, asked))
-            mighty = tuple(
-                str(r)
-                for (r,) in connection.execute(
-                    "SELECT rolname FROM pg_roles WHERE rolsuper AND rolcanlogin ORDER BY 1"
-                )
-            )
-            return Looked(self.server.store, grew, writers, mighty)
+            writers: tuple[tuple[str, str], ...] = ()
+            mighty: tuple[str, ...] = ()
+            try:
+                with self.server.reaching():
+                    writers, mighty = self._able(connection, business)
+            except QuietusError as error:
+                unasked[self.server.store] = str(error)
+            return Looked(self.server.store, grew, writers, mighty, unasked)
+
+    def counter(self) -> int | None:
+        """Where our own counter of the database's history stands; None: there is none here. Raises NotReachable."""
+        with self.server.connect() as connection, self.server.reaching():
+            (there,) = one(connection.execute("SELECT to_regclass('quietus.epoch') IS NOT NULL"))
+            return int(one(connection.execute("SELECT max(no) FROM quietus.epoch"))[0]) if there else None
 
     # --- of what it is made -------------------------------------------------------------------------
+
+    def _able(
+        self, connection: Connection, business: Collection[str]
+    ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+        """Who can still write where; and superusers."""
+        asked = self._asked() | {"business": sorted(business)}
+        writers = tuple((str(r), str(a)) for r, a in connection.execute(_WRITERS, asked))
+        mighty = connection.execute(
+            "SELECT rolname FROM pg_roles WHERE rolsuper AND rolcanlogin ORDER BY 1"
+        ).fetchall()
+        return writers, tuple(str(r) for (r,) in mighty)
+
+    def _restored(self, connection: Connection, counter: int | None) -> bool:
+        """Whether our counter is behind where it was, or says that the database was restored since."""
+        if counter is None:
+            return False
+        found = connection.execute(
+            "SELECT coalesce(max(no) < %(was)s, true) OR count(*) FILTER (WHERE no > %(was)s AND reason = %(replayed)s) > 0"
+            " FROM quietus.epoch",
+            {"was": counter, "replayed": REPLAYED},
+        )
+        return bool(one(found)[0])
 
     def _asked(self) -> dict[str, object]:
         return {"ours": self.ours, "all": self.only is None, "only": sorted(self.only or ())}
@@ -187,6 +252,10 @@ class Writing:
     def _tables(self, connection: Connection) -> list[tuple[str, int, str, str]]:
         return [(str(a), int(o), str(k), str(w)) for a, o, k, w in connection.execute(_TABLES, self._asked())]
 
+    def _owners(self, connection: Connection) -> dict[str, str]:
+        """Of views and foreign tables, too."""
+        return {str(place): str(owner) for place, owner in connection.execute(_OWNERS, self._asked())}
+
     def _locked(self, connection: Connection) -> None:
         for address, _, _, owner in self._tables(connection):
             _as(connection, owner)
@@ -194,13 +263,13 @@ class Writing:
         connection.execute("RESET ROLE")
 
     def _picture(self, connection: Connection) -> Picture:
-        system, database, snapshot = one(connection.execute(_HERE))
+        system, database, snapshot, timeline = one(connection.execute(_HERE))
         tables = {address: oid for address, oid, _, _ in self._tables(connection)}
-        return Picture(system=system, database=database, snapshot=snapshot, tables=tables)
+        return Picture(system=system, database=database, snapshot=snapshot, timeline=timeline, tables=tables)
 
-    def _when_taken(self, connection: Connection, known: Collection[Right]) -> int:
+    def _when_taken(self, connection: Connection, known: Collection[Right]) -> int | None:
         """The transaction that took these rights: it left its number where they are written. A table that was altered since
-        has a later one, so the earliest of them is told."""
+        has a later one, so the earliest of them is told. None: not one of the tables is there any more."""
         rows = connection.execute(
             "WITH k AS (SELECT * FROM unnest(%s::text[], %s::text[]) AS k(place, part)), c AS (SELECT c.oid, c.xmin,"
             " n.nspname || '.' || c.relname AS place FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)"
@@ -210,7 +279,7 @@ class Writing:
             [[r.place for r in known], [r.part for r in known]],
         ).fetchall()
         (now,) = one(connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"))
-        return min(int(now - (now - xid) % WRAP) for (xid,) in rows)
+        return min((int(now - (now - xid) % WRAP) for (xid,) in rows), default=None)
 
     def _written(self, connection: Connection, address: str, first: int) -> Iterator[tuple[int, int]]:
         """Transactions since ``first`` that wrote rows which are there, whole numbers, with how many rows."""

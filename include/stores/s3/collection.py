@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from include.model.catalogue import Dataset, StoreDeclared
 from include.model.doors import BusinessKeys, Connections
-from include.model.errors import NotReachable, Refused
+from include.model.errors import NotReachable, QuietusError, Refused
 from include.model.shutdown import Looked, Picture, Right
 from include.model.template import Template
 from include.model.words import DatasetKind, Role
@@ -87,14 +87,19 @@ class Puts:
         if picture.moment is None:
             return Looked(self.store.id, unasked={self.store.id: "there is no picture of T0"})
         for dataset in self.datasets:
-            if n := sum(1 for t in _written(client, dataset) if t >= picture.moment):
-                grew[dataset.id] = n
+            try:
+                for moment in _written(client, dataset):
+                    if moment >= picture.moment:
+                        grew[dataset.id] = grew.get(dataset.id, 0) + 1
+            except QuietusError as error:  # what was found stays found
+                unasked[dataset.id] = str(error)
         writers: list[tuple[str, str]] = []
         for right in self.rights() if not picture.unenforced else ():
             try:
-                if self._may(right):
+                if (key := self._may(right)) is not None:
                     writers.append((right.grantee, right.place))
-            except (Refused, NotReachable) as error:
+                    self._away(right.place, key)
+            except QuietusError as error:
                 unasked[f"{right.place} as {right.grantee}"] = str(error)
         if picture.unenforced:
             unasked[self.store.id] = picture.unenforced
@@ -142,22 +147,26 @@ class Puts:
         finally:
             restriction.merge(self.work, None, CANARY)
 
-    def _may(self, right: Right) -> bool:
-        """Whether a business role can still put an object; what it put is taken away."""
+    def _may(self, right: Right) -> str | None:
+        """The key under which a business role can still put an object, and did; None: it cannot."""
         dataset = next(d for d in self.datasets if d.address == right.place)
         key = f"{_base(dataset)}quietus-closed-probe"
         if not isinstance(self.connections, BusinessKeys):
             raise Refused(
                 "nobody hands out the keys of business roles", about=right.place, next_step="declare <connection>_as_<role>"
             )  # fmt: skip
-        may = _put(self.connections.s3_as(self.store.connection, right.grantee), right.place, key)
-        if may:
-            with reaching(right.place):
-                client = self._client()
-                found = client.list_object_versions(Bucket=right.place, Prefix=key)
-                for version in found.get("Versions", []):
-                    client.delete_object(Bucket=right.place, Key=key, VersionId=version["VersionId"])
-        return may
+        return (
+            key
+            if _put(self.connections.s3_as(self.store.connection, right.grantee), right.place, key)
+            else None
+        )
+
+    def _away(self, bucket: str, key: str) -> None:
+        with reaching(bucket):
+            client = self._client()
+            found = client.list_object_versions(Bucket=bucket, Prefix=key)
+            for version in found.get("Versions", []):
+                client.delete_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])
 
     def _next_second(self) -> datetime:
         """By the server's own clock, so that whatever was there before is older."""

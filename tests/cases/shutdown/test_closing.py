@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
+from threading import Thread
 
 import psycopg
 import pytest
@@ -102,6 +104,14 @@ def test_collection_is_closed_proved_and_given_back(house: House) -> None:
     assert said[-4:] == ["closing begun", "collection closed", "collection looked at", "withdrawn"]
 
 
+def test_a_database_that_was_restored_since_is_unverified(house: House) -> None:
+    number = ready(house)
+    close(house, number)
+    company(house, "SELECT quietus.go_forward('replayed', 0)")
+    proof = prove(house, number)
+    assert proof.verdict is Verdict.UNVERIFIED and "another history" in str(proof)
+
+
 def test_a_table_that_grows_after_t0_is_named(house: House) -> None:
     number = ready(house)
     close(house, number)
@@ -162,12 +172,54 @@ def test_what_is_written_between_a_kill_and_the_next_run_is_found(house: House) 
     assert prove(house, number).looked[0].grew == {"u.visit": 1}
 
 
+def test_so_it_is_found_if_a_right_came_back_meanwhile(house: House) -> None:
+    number = ready(house)
+    assert killed_at("shutdown.close.taken", lambda at: close(house, number, at=at))
+    company(house, INSERT)
+    company(house, "GRANT INSERT ON s.note TO shop_batch")
+    close(house, number)
+    assert prove(house, number).looked[0].grew == {"u.visit": 1}
+
+
+def test_if_every_table_of_which_rights_were_taken_is_gone_nobody_knows_how_it_looked(house: House) -> None:
+    number = ready(house, services=("cert",))
+    assert killed_at("shutdown.close.taken", lambda at: close(house, number, at=at))
+    company(house, "DROP TABLE u.visit")
+    close(house, number)
+    proof = prove(house, number)
+    assert proof.verdict is Verdict.UNVERIFIED and "nobody heard how it looked at T0" in str(proof)
+
+
 def test_withdrawn_between_begin_and_end_it_gives_back_what_was_taken(house: House) -> None:
     number, before = ready(house), acls(house)
     assert killed_at("shutdown.close.taken", lambda at: close(house, number, at=at))
     assert acls(house) != before
     withdraw(house, number)
     assert acls(house) == before
+
+
+def test_withdrawn_while_it_is_being_closed_no_right_is_lost(house: House) -> None:
+    number, before = ready(house), acls(house)
+    other = Thread(target=lambda: withdraw(house, number))
+
+    def meanwhile(point: str) -> None:
+        if point == "shutdown.close.begun":
+            other.start()
+            other.join(1)
+
+    with suppress(Refused):  # whichever comes first
+        close(house, number, at=meanwhile)
+    other.join()
+    with house.desk.book() as conn:
+        assert orders.order(conn, number).state == "withdrawn"
+    assert acls(house) == before
+
+
+def test_nothing_is_written_down_to_be_taken_of_an_order_that_was_withdrawn(house: House) -> None:
+    number = ready(house)
+    withdraw(house, number)
+    with pytest.raises(Refused, match="the order is withdrawn"):
+        closing._write_down(house.desk, number, "main", ())
 
 
 def test_a_service_closes_only_its_own_tables(house: House) -> None:
@@ -196,3 +248,28 @@ def test_nobody_takes_over_and_nothing_closes(house: House) -> None:
     orders.pass_gate(house.desk, number, Gate.NOTIFIED, on=NOW, paper=PAPER, as_of=NOW, actor="legal/zhao")
     with pytest.raises(Refused, match="nobody takes over"):
         close(house, number)
+
+
+def nobody_takes_over(house: House, number: str, as_of: date) -> None:
+    orders.successor_withdrew(
+        house.desk, number, paper=PAPER, ministry_asked=False, as_of=as_of, actor="legal/zhao"
+    )
+
+
+def test_closed_already_what_came_back_is_taken_though_nobody_takes_over_now(house: House) -> None:
+    number = ready(house)
+    close(house, number)
+    nobody_takes_over(house, number, T0)
+    company(house, "GRANT INSERT ON s.note TO shop_batch")
+    close(house, number)
+    assert prove(house, number).verdict is Verdict.PASSED
+
+
+def test_a_revoked_licence_closes_though_nobody_takes_over(house: House) -> None:
+    told = replace(TOLD, path=Path.LICENCE_REVOKED, decided_on=NOW, t0=NOW)
+    number = orders.open_order(house.desk, told, as_of=NOW, actor="legal/zhao")
+    nobody_takes_over(house, number, NOW)
+    closed = closing.close(house.desk, number, paper=PAPER, as_of=NOW, actor="ops/wu")
+    assert closed.state == "closed"
+    with house.desk.book() as conn:
+        assert any("nobody takes over" in a for a in orders.alarms(conn, NOW))

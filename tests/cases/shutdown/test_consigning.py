@@ -76,8 +76,15 @@ def test_what_is_handed_over_is_consigned_after_t0(house: House, today: list[obj
     )  # fmt: skip
     assert "1 datasets to Example CA Co" in run(*arguments).output
     assert Consignment.model_validate_json(out.read_text("utf-8")) == made
+    said = len(house.ledger)
     with pytest.raises(Refused, match="there already"):
         run(*arguments)
+    assert len(house.ledger) == said, "what was not written was not consigned"
+    unread = out.with_name("other.json")
+    with pytest.raises(Refused, match="not the certificate"):
+        (tmp_path / "c.pem").write_text(OTHER, "ascii")
+        run(*arguments[:-1], str(unread))
+    assert not unread.exists() and Consignment.model_validate_json(out.read_text("utf-8")) == made
 
 
 def test_of_the_first_policy_goes_what_the_law_hands_over(house: House) -> None:

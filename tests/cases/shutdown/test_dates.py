@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -37,16 +38,14 @@ def after(it: Days, what: str, as_of: date, named: date) -> Days:
             case "move":
                 return it.moved(named, as_of)
             case "withdrew":
-                return it.without_successor()
+                return it.without_successor(as_of)
             case "named":
-                return Days(it.path, it.decided_on, it.t0, it.done, as_of)
+                return replace(it, successor_since=as_of)
             case "nothing":
                 return it
             case "close":
                 it.closable(as_of)
-                return Days(
-                    it.path, it.decided_on, it.t0, {**it.done, Gate.CLOSED: as_of}, it.successor_since
-                )
+                return replace(it, done={**it.done, Gate.CLOSED: as_of})
             case gate:
                 return it.passed(Gate(gate), min(named, as_of), as_of)
     except Refused:
@@ -80,6 +79,24 @@ def test_a_gate_that_was_said_is_never_made_earlier(events: list[Event]) -> None
         as_of += later * DAY
         before, it = it, after(it, what, as_of, as_of + named * DAY)
         assert all(it.done[g] >= d for g, d in before.done.items() if g in it.done)
+
+
+@given(events=EVENTS)
+def test_no_notice_that_counts_is_older_than_the_last_successor_that_withdrew(events: list[Event]) -> None:
+    it, as_of, since = days(), FIRST, FIRST
+    for what, later, named in events:
+        as_of += later * DAY
+        if what == "withdrew" and Gate.CLOSED not in it.done:
+            since = as_of
+        it = after(it, what, as_of, as_of + named * DAY)
+        assert it.done.get(Gate.NOTIFIED, since) >= since
+
+
+def test_a_notice_that_named_who_withdrew_is_not_recorded_again() -> None:
+    it = days().passed(Gate.NOTIFIED, FIRST + DAY, FIRST + DAY).without_successor(FIRST + 50 * DAY)
+    with pytest.raises(Refused, match="withdrew on 2026-12-21"):
+        it.passed(Gate.NOTIFIED, FIRST + DAY, FIRST + 50 * DAY)
+    assert it.passed(Gate.NOTIFIED, FIRST + 50 * DAY, FIRST + 50 * DAY).t0 == FIRST + 140 * DAY
 
 
 @given(on=st.integers(0, 200))

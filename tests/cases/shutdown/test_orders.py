@@ -168,6 +168,16 @@ def test_a_successor_that_withdraws_takes_the_notice_that_named_it_along(w: Worl
         w.desk, number, NEXT, paper=PAPER, as_of=TODAY + 55 * DAY, actor="legal/zhao"
     )
     assert named.successor_since == TODAY + 55 * DAY
+    with pytest.raises(Refused, match=f"withdrew on {TODAY + 50 * DAY}"):
+        orders.pass_gate(
+            w.desk,
+            number,
+            Gate.NOTIFIED,
+            on=TODAY + DAY,
+            paper=PAPER,
+            as_of=TODAY + 55 * DAY,
+            actor="legal/zhao",
+        )
     assert gate(w, number, Gate.NOTIFIED, TODAY + 55 * DAY, "d" * 64).t0 == TODAY + 145 * DAY
     assert said(w)[3:] == ["successor withdrew", "successor named", "gate", "T0 moved"]
 

@@ -90,6 +90,36 @@ def test_nobody_writes_any_more_and_rights_come_back_exactly_as_they_were(compan
     sql(company, "INSERT INTO sign.contract VALUES (99, 'x')", "shop_app")
 
 
+@pytest.mark.parametrize("lender", ["aa_lender", "zz_lender"])  # before its giver by name, and after
+def test_what_was_passed_on_is_taken_and_given_back_of_tables_and_views(
+    company: Company, pg_server: PgServer, lender: str
+) -> None:
+    pg_server.add_role(lender)
+    with psycopg.connect(pg_server.superuser_conninfo, autocommit=True) as conn:
+        conn.execute(f"GRANT {lender} TO gatekeeper")  # type: ignore[arg-type]
+    sql(
+        company,
+        f"GRANT USAGE ON SCHEMA account TO {lender}; CREATE VIEW account.seen AS SELECT * FROM account.session",
+    )
+    sql(company, "ALTER VIEW account.seen OWNER TO shop_owner")
+    for place in ("account.session", "account.seen"):
+        sql(company, f"SET ROLE shop_owner; GRANT INSERT ON {place} TO {lender} WITH GRANT OPTION")
+        sql(company, f"SET ROLE {lender}; GRANT INSERT ON {place} TO shop_temp")
+    rights, _ = closed(company)
+    assert sum(r.grantor == lender for r in rights) == 2
+    writing(company).give_back(rights)
+    assert writing(company).rights() == rights
+
+
+def test_a_right_that_could_not_be_given_back_is_said(company: Company, pg_server: PgServer) -> None:
+    rights, _ = closed(company)
+    gate, alone = writing(company), [r for r in rights if r.grantor == "shop_batch"]
+    assert alone
+    with pytest.raises(Refused, match=r"account\.session"):
+        gate.give_back(alone)  # who passed it on has it no more
+    assert gate.rights() == ()
+
+
 @pytest.mark.parametrize(
     ("planted", "place"),
     [
@@ -163,6 +193,15 @@ def test_a_write_that_is_under_way_is_waited_for_and_not_cut_in_two(company: Com
     assert look(company, picture).grew == {}
 
 
+def test_what_was_found_is_told_though_another_table_cannot_be_asked(company: Company) -> None:
+    _, picture = closed(company)
+    sql(company, "INSERT INTO sign.contract VALUES (99, 'x')")
+    with psycopg.connect(company.conninfo("quietus_admin")) as busy:
+        busy.execute("LOCK TABLE account.session IN ACCESS EXCLUSIVE MODE")
+        looked = look(company, picture)
+    assert looked.grew == {"sign.contract": 1} and list(looked.unasked) == ["account.session"]
+
+
 def test_another_database_proves_nothing(company: Company) -> None:
     _, picture = closed(company)
     with pytest.raises(NotProved, match="another database"):
@@ -170,6 +209,22 @@ def test_another_database_proves_nothing(company: Company) -> None:
     far = f"{int(str(picture.snapshot).split(':')[0]) - 2**31}:{str(picture.snapshot).split(':', 1)[1]}"
     with pytest.raises(NotProved, match="too many transactions"):
         look(company, picture.model_copy(update={"snapshot": far}))
+
+
+def test_a_history_that_went_back_proves_nothing(company: Company) -> None:
+    """Restored to before T0, or a standby that had not all of it: identifiers stay, and transactions bear old numbers."""
+    _, picture = closed(company)
+    counted = picture.model_copy(update={"counter": writing(company, "prover").counter()})
+    assert picture.timeline == 1 and counted.counter == 1
+    sql(company, "SELECT quietus.go_forward('nightly', 0)")
+    look(company, counted)
+    ahead = str(int(str(picture.snapshot).split(":")[1]) + 1000)
+    for went_back in ({"timeline": 2}, {"snapshot": f"{ahead}:{ahead}:"}, {"counter": 3}):
+        with pytest.raises(NotProved, match="another history"):
+            look(company, counted.model_copy(update=went_back))
+    sql(company, "SELECT quietus.go_forward('replayed', 0)")
+    with pytest.raises(NotProved, match="another history"):
+        look(company, counted)
 
 
 def test_the_sandbox_has_whom_it_takes_on_its_own_schema(pg18: PgServer) -> None:

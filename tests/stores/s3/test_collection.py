@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from include.model.catalogue import Dataset, StoreDeclared
-from include.model.shutdown import Looked
+from include.model.shutdown import Looked, Picture
 from include.model.words import Role, StoreKind
 from include.stores.s3.collection import BLUNT, NOBODY, SID, Puts
 from tests.stores.s3.test_restriction import business, refused
@@ -100,6 +102,35 @@ def test_where_a_deny_would_hit_everybody_that_is_said_and_the_listing_still_fin
     on_moto.s3.put_object(Bucket=bucket, Key="id/a/2", Body=b"x")
     looked = closing.look(picture)
     assert looked.grew == {"kyc.photo": 1} and looked.unasked == {"vault": BLUNT}
+
+
+class Kept:
+    """A client by which nothing can be deleted."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def delete_object(self, **_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "x"}}, "DeleteObject")
+
+
+def test_what_was_found_is_told_though_something_else_cannot_be_asked(on_moto: World) -> None:
+    on_moto.roles = ("kycapp",)
+    bucket = on_moto.bucket("photos")
+    dataset = on_moto.objects(bucket, "id/{account_id}/")
+    gone = dataset.model_copy(update={"id": "kyc.gone", "address": "no-such-bucket"})
+    picture = Picture(moment=datetime(2020, 1, 1, tzinfo=UTC))
+    on_moto.s3.put_object(Bucket=bucket, Key="id/a/2", Body=b"x")
+    closing = puts(on_moto, dataset, gone, app=on_moto.s3)
+    looked = closing.look(picture)
+    assert looked.grew == {"kyc.photo": 1} and "kyc.gone" in looked.unasked
+    assert looked.writers == (("kycapp", bucket),)
+    on_moto.eraser = Kept(on_moto.eraser)  # type: ignore[assignment]
+    looked = puts(on_moto, dataset, app=on_moto.s3).look(picture)
+    assert looked.writers == (("kycapp", bucket),) and f"{bucket} as kycapp" in looked.unasked
 
 
 def test_without_business_roles_nothing_is_claimed(on_moto: World) -> None:

@@ -29,6 +29,7 @@ CREATE TABLE casebook.shutdown_order (
     successor_contact text,
     successor_certificate text CHECK (successor_certificate ~ '^[0-9a-f]{64}$'),
     successor_since date,
+    renotify_from date,
     ministry_asked_on date,
     custodian   text,
     custodian_contact text,
@@ -49,6 +50,7 @@ CREATE TABLE casebook.shutdown_order (
 COMMENT ON TABLE casebook.shutdown_order IS 'policy 5.6; Electronic Signature Law 23: at most one is in force';
 COMMENT ON COLUMN casebook.shutdown_order.t0 IS 'the day in force; never before what was filed allows';
 COMMENT ON COLUMN casebook.shutdown_order.successor_since IS 'named on that day, after the order was opened';
+COMMENT ON COLUMN casebook.shutdown_order.renotify_from IS 'a successor withdrew: no notice before that day counts';
 COMMENT ON COLUMN casebook.shutdown_order.closing_at IS 'since when rights to write are being taken; null: none was';
 CREATE UNIQUE INDEX one_shutdown_in_force ON casebook.shutdown_order ((true))
     WHERE withdrawn_on IS NULL AND ended_on IS NULL;
