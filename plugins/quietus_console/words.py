@@ -256,6 +256,8 @@ SHUTDOWNS: Mapping[str, Pair] = {
     "closing begun": ("开始停止收集", "closing begun"),
     "collection closed": ("已停止收集", "collection closed"),
     "consigned": ("编制移交清单", "a consignment was made"),
+    "located": ("清点", "everything was counted"),
+    "books": ("核对账目", "the books were held against both sides"),
     "collection looked at": ("核查停止收集", "collection looked at"),
     "passed": ("通过", "passed"),
     "failed": ("未通过", "failed"),
