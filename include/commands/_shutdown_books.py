@@ -1,4 +1,4 @@
-"""``quietus shutdown books``: what was located at T0 against where it is now, on both sides."""
+"""``quietus shutdown books | delete-source``: what was located at T0 against where it is now; and what may go, goes."""
 
 from __future__ import annotations
 
@@ -40,6 +40,17 @@ def books(
                 common.say(f"{reason.kind.value.upper()} {sentence(of.dataset, reason)}")
     if found.verdict is not Verdict.PASSED:
         raise typer.Exit(UNVERIFIED if found.verdict is Verdict.UNVERIFIED else 1)
+
+
+def delete_source(
+    number: Number, role: Annotated[str, typer.Option(help="Your role: legal, ops, …")] = "ops"
+) -> None:
+    """Delete here the rows of every bag that `books` says may go: in pieces, with receipts, and proved. Killed or refused, run it
+    again; what came in between is asked about each time. Objects stay: theirs is not built."""
+    from include.handover.clearing import run
+
+    going = run(common.desk(), number, as_of=common.today(), actor=common.me(role))
+    common.say(f"{number}: {len(going.bags)} bags are gone here, by {going.case_no}")
 
 
 def _tell(found: Books) -> None:

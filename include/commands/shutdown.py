@@ -14,7 +14,7 @@ from include.commands import _common as common
 from include.commands._options import AsJson
 from include.commands._retention import also, figures, leave
 from include.commands._retention import as_json as tell
-from include.commands._shutdown_books import books
+from include.commands._shutdown_books import books, delete_source
 from include.model.errors import Refused
 
 if TYPE_CHECKING:
@@ -307,6 +307,7 @@ def withdraw(number: Number, document: Document, file: Scan, role: Role = "legal
 
 
 app.command()(books)
+app.command("delete-source")(delete_source)
 
 
 # --- what options say -------------------------------------------------------------------------------

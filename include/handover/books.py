@@ -128,10 +128,11 @@ def seen(desk: Desk, of: Order) -> list[BagSeen]:
         tuple(consigned(desk.catalogue, of)),
     )  # fmt: skip
     here = places(reading)
-    return [_bag(b, said.get(b.name), here[b.name]) for b in bags]
+    return [bag_seen(b, said.get(b.name), here[b.name]) for b in bags]
 
 
-def _bag(bag: Bag, said: register.Answer | None, here: Here) -> BagSeen:
+def bag_seen(bag: Bag, said: register.Answer | None, here: Here) -> BagSeen:
+    """One bag, by what is known of it."""
     of = bag.statement
     return BagSeen(
         of.bag, of.dataset, of.items, bag.state, of.root, said.root if said else None, said.refused if said else "",

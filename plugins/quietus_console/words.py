@@ -257,6 +257,7 @@ SHUTDOWNS: Mapping[str, Pair] = {
     "collection closed": ("已停止收集", "collection closed"),
     "consigned": ("编制移交清单", "a consignment was made"),
     "located": ("清点", "everything was counted"),
+    "source deletion begun": ("开始删除已移交的数据", "deletion of what was handed over begun"),
     "books": ("核对账目", "the books were held against both sides"),
     "collection looked at": ("核查停止收集", "collection looked at"),
     "passed": ("通过", "passed"),
