@@ -51,6 +51,8 @@ def delete_source(
 
     going = run(common.desk(), number, as_of=common.today(), actor=common.me(role))
     common.say(f"{number}: {len(going.bags)} bags are gone here, by {going.case_no}")
+    for bag, why in sorted(going.left.items()):
+        common.say(f"left {bag}: {why}")
 
 
 def _tell(found: Books) -> None:

@@ -136,7 +136,7 @@ def bag_seen(bag: Bag, said: register.Answer | None, here: Here) -> BagSeen:
     of = bag.statement
     return BagSeen(
         of.bag, of.dataset, of.items, bag.state, of.root, said.root if said else None, said.refused if said else "",
-        here.place, here.held, here.why,
+        here.place, here.held, here.why, here.kept,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -24,26 +24,23 @@ from include.cases.provers import record
 from include.cases.proving import balance
 from include.cases.retention import counted
 from include.cases.retention.behind import Needed
-from include.cases.retention.due import answering, look_at
-from include.cases.retention.held import held_people
-from include.cases.retention.limits import binds, question
 from include.cases.retention.workers import asking
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders
-from include.cases.shutdown.consigning import consigned
 from include.cases.shutdown.orders import Order
 from include.cases.situation import facts
 from include.handover import books, register
 from include.handover.conservation import BagSeen, Place, stops
+from include.handover.needing import needed
 from include.handover.places import Here
 from include.handover.register import Bag
+from include.handover.sources import Sources
 from include.model.errors import BooksDoNotBalance, Drifted, NotProved, Refused
 from include.model.flow import Line, Located, Plan, Step
-from include.model.handover import BagKind, Consigned
-from include.model.words import CaseState, Disposition, Ground, UnitState
+from include.model.handover import BagKind
+from include.model.words import CaseState, Ground, UnitState
 from include.stores.postgres.clearing import Clearing
 from include.stores.postgres.live import Live
-from include.stores.postgres.retention.bagged import Bagged
 from include.stores.postgres.retention.look import Look
 from include.stores.postgres.server import Connection, Server
 
@@ -59,43 +56,48 @@ def nowhere(_: str) -> None:
 
 @dataclass(frozen=True)
 class Going:
-    """A case and its bags."""
+    """A case and its bags. ``left``: those that might go, but that something which stays needs, and why."""
 
     number: str
     case_no: str
     bags: tuple[str, ...]
+    left: Mapping[str, str] = field(default_factory=dict)
 
 
 def begin(desk: Desk, number: str, *, as_of: date, actor: str) -> Going:
     """Open a case for every bag of rows that may go; the one that is under way, if there is one. Raises Refused if none may."""
     with desk.book() as conn:
         of, there = orders.order(conn, number), under_way(conn, number)
-        kinds = {b.name: b.statement.kind for b in register.bags(conn, number)}
     if there is not None:
         return there
-    may = [
-        b
-        for b in books.seen(desk, of)
-        if kinds[b.bag] is BagKind.ROWS and b.items and not _stopped(of, b, as_of)
-    ]
-    if not may:
+    seen = books.seen(desk, of)
+    may = {b.bag: b for b in seen if b.items and not _stopped(of, b, as_of)}
+    with desk.book() as conn:
+        bags = [b for b in register.bags(conn, number) if b.name in may and b.statement.kind is BagKind.ROWS]
+        left = needed(desk, Sources(desk, conn, of), bags, seen)
+    going = [b.name for b in bags if b.name not in left]
+    if not going:
+        said = "; ".join(f"{bag}: {why}" for bag, why in sorted(left.items()))
         raise Refused(
-            "no bag of rows may be deleted here", about=number, next_step="see `quietus shutdown books`, which says why"
+            "no bag of rows may be deleted here", about=number,
+            next_step=said or "see `quietus shutdown books`, which says why",
         )  # fmt: skip
     with orders.deed(desk, number) as (conn, _):
         if (there := under_way(conn, number)) is not None:
             return there
         case_no = open_night(desk, conn, as_of, actor, Ground.SHUTDOWN)
-        detail = {"case": case_no, "bags": [b.bag for b in may], "items": sum(b.items for b in may)}
+        items = sum(may[b].items for b in going)
+        detail = {"case": case_no, "bags": going, "items": items, "left": left}
         orders.say(desk, conn, number, BEGUN, as_of, actor, detail)
-    return Going(number, case_no, tuple(b.bag for b in may))
+    return Going(number, case_no, tuple(going), left)
 
 
 def under_way(conn: Conn, number: str) -> Going | None:
     """The case that was begun and has not come to its end."""
     for event in reversed(orders.history(conn, number)):
         if event["what"] == BEGUN:
-            going = Going(number, event["detail"]["case"], tuple(event["detail"]["bags"]))
+            said = event["detail"]
+            going = Going(number, said["case"], tuple(said["bags"]), said["left"])
             done = book.case(conn, going.case_no).state not in (CaseState.ASSESSING, CaseState.ACTING)
             return None if done else going
     return None
@@ -296,65 +298,19 @@ def _read_again(desk: Desk, of: Order, going: Going) -> list[BagSeen]:
 
 
 def _rooms(desk: Desk, of: Order, bags: Sequence[Bag], conn: Conn, at: At = nowhere) -> list[Clearing]:
-    """The databases of these bags, as their rows go: erased, whatever their kind becomes else."""
-    rules = {c.dataset: c for c in consigned(desk.catalogue, of)}
-    with desk.book() as other:
-        everything = register.bags(other, of.number)
-    ranges = _ranges(everything, {b.name for b in bags})
-    erased = tuple(
-        d.model_copy(update={"action": Disposition.ERASE.value, "cut": None}) if d.id in ranges else d
-        for d in desk.catalogue.datasets
-    )
-    catalogue = desk.catalogue.model_copy(update={"datasets": erased})
-    by_store: dict[str, list[Consigned]] = {}
-    for dataset in ranges:
-        by_store.setdefault(answering(desk.catalogue, desk.catalogue.dataset(dataset)), []).append(
-            rules[dataset]
-        )
+    """The databases of these bags."""
+    sources = Sources(desk, conn, of)
 
-    def looks(mine: Sequence[Consigned]) -> Callable[[Server, Connection, Live], Mapping[str, Look]]:
-        def ask_now(server: Server, connection: Connection, live: Live) -> Mapping[str, Look]:
-            held = held_people(desk)
-            return {
-                c.dataset: _look(desk, of, c, server, connection, live, held, ranges[c.dataset]) for c in mine
-            }
-
-        return ask_now
+    def looks(server: Server, connection: Connection, live: Live) -> Mapping[str, Look]:
+        return sources.looks(bags, server, connection, live)
 
     return [
         Clearing(
-            catalogue, store, desk.connections, looks(mine), _fates, lambda: holds.changes(conn),
-            led=Needed(asking(desk, of.closed_on or of.t0, None), desk.connections), at=at,
+            sources.catalogue, store, desk.connections, looks, _fates, lambda: holds.changes(conn),
+            led=Needed(asking(desk, sources.day, None), desk.connections), at=at,
         )
-        for store, mine in sorted(by_store.items())
+        for store in sorted({sources.store_of(b.statement.dataset) for b in bags})
     ]  # fmt: skip
-
-
-def _look(
-    desk: Desk, of: Order, by: Consigned, server: Server, connection: Connection, live: Live, held: Any,
-    ranges: Sequence[tuple[tuple[str, ...] | None, tuple[str, ...] | None]],
-) -> Bagged:  # fmt: skip
-    dataset = desk.catalogue.dataset(by.dataset)
-    asked = question(desk.catalogue, dataset, of.closed_on or of.t0)
-    it = look_at(desk.catalogue, server, connection, live, asked, held)
-    of_rule = [(b.bound.rule, b.period.name) for b in binds(desk.catalogue, dataset)]
-    # Of its own kind the row may be cut only; what the successor has goes whole.
-    it = replace(it, dataset=dataset.model_copy(update={"action": Disposition.ERASE.value}))
-    return Bagged(**it.asked(), mine=of_rule.index((by.rule, by.period)), ranges=tuple(ranges))
-
-
-def _ranges(
-    everything: Sequence[Bag], ours: set[str]
-) -> dict[str, list[tuple[tuple[str, ...] | None, tuple[str, ...] | None]]]:
-    """By dataset, between which keys its bags of the case lie."""
-    found: dict[str, list[tuple[tuple[str, ...] | None, tuple[str, ...] | None]]] = {}
-    after: dict[str, tuple[str, ...] | None] = {}
-    for bag in everything:  # by dataset and shard
-        dataset = bag.statement.dataset
-        if bag.name in ours:
-            found.setdefault(dataset, []).append((after.get(dataset), bag.upto))
-        after[dataset] = bag.upto
-    return found
 
 
 def _fates(_: Look, groups: Sequence[tuple[Any, ...]]) -> Sequence[tuple[str, str] | None]:

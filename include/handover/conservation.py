@@ -56,7 +56,8 @@ class Reason:
 @dataclass(frozen=True)
 class BagSeen:
     """A bag on both sides. ``refused``: what the newest verified receipt names as different, or nothing; ``theirs``: the root
-    that it says; ``held``: how many of the bag's items a hold names today."""
+    that it says; ``held``: how many of the bag's items a hold names today; ``kept``: how many a statute
+    keeps here as well."""
 
     bag: str
     dataset: str
@@ -68,6 +69,7 @@ class BagSeen:
     place: Place = Place.WHOLE
     held: int = 0
     why: str = ""
+    kept: int = 0
 
     @property
     def arrived(self) -> bool:
@@ -265,6 +267,8 @@ def _stops(of: Ordered, bag: BagSeen, as_of: date) -> Iterable[str]:
         yield "the successor computed another root"
     if bag.held:
         yield f"a hold names {bag.held} of its items"
+    if bag.kept:
+        yield f"a statute that is not handed over keeps {bag.kept} of its items here: a person decides who keeps what"
     match bag.place:
         case Place.PART:
             yield "what is here is not what was packed: some of it was changed, is gone, or stands otherwise"

@@ -27,7 +27,7 @@ from include.handover.rows import Shape, consigning, copied, snapshot
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import QuietusError, Refused
-from include.model.handover import BagKind, Consigned, Consignment
+from include.model.handover import HANDED_OVER, BagKind, Clocks, Consigned, Consignment
 from include.model.words import DatasetKind, Role
 from include.stores.postgres.live import Live
 from include.stores.postgres.server import Connection, Patience, Server
@@ -41,11 +41,13 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Here:
-    """``held``: how many of the items that are here a hold names today; ``why``: it could not be read."""
+    """``held``: how many of the items that are here a hold names today; ``kept``: how many a statute keeps here that is not
+    handed over; ``why``: it could not be read."""
 
     place: Place
     held: int = 0
     why: str = ""
+    kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,24 +139,37 @@ class _Again(Packing):
         # Of a consignment packing asks its day here, and nothing of whom it goes to.
         asked = Consignment.model_construct(order=by.order, as_of=by.as_of, datasets=(of,))
         super().__init__(room, asked, of, server, connection, live, Outcome())
+        self._floors: dict[bytes, bool] = {}
 
     def bag(self, bag: Bag, salt: bytes, after: Key | None) -> Here:
         """Read one bag's range again."""
-        leaves, root, held, stay = Leaves(salt), Growing(), 0, Counter[str]()
+        leaves, root, held, kept, stay = Leaves(salt), Growing(), 0, 0, Counter[str]()
         lines = self._again_rows if self.dataset.kind is DatasetKind.TABLE else self._again_objects
         for stored, said in lines(after, bag.upto):
             if said.stays is None:
                 root.add(leaves.of(stored, said.clocks, said.holds))
                 held += bool(said.holds)
+                kept += self._kept_here(said.clocks)
             else:
                 stay[said.stays.value] += 1
         if root.size == bag.statement.items and root.root() == bag.statement.root:
             # A bag of no items is wherever one looks for it.
-            return Here(Place.WHOLE if root.size else Place.GONE, held)
+            return Here(Place.WHOLE if root.size else Place.GONE, held, kept=kept)
         # Of what stayed there may be less by now, and not more: that would be an item whose clock shows another day.
         if not root.size and stay <= Counter(bag.stays):
             return Here(Place.GONE)
-        return Here(Place.PART, held)
+        return Here(Place.PART, held, kept=kept)
+
+    def _kept_here(self, clocks: bytes) -> bool:
+        """Whether a floor runs that does not go along: accounting, network logs."""
+        found = self._floors.get(clocks)
+        if found is None:
+            day = self.consignment.as_of
+            found = self._floors[clocks] = any(
+                r.floor and r.rule not in HANDED_OVER and (r.ends is None or r.ends >= day)
+                for r in Clocks.model_validate_json(clocks).running
+            )
+        return found
 
     def _again_rows(self, after: Key | None, upto: Key | None) -> Iterator[tuple[bytes, Said]]:
         shape = Shape.read(self.connection, self.dataset.address, self.dataset.key)

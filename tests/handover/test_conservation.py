@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from include.catalogue import load
 from include.handover.conservation import BagSeen, Entry, Kind, Ordered, Place, line, stops
+from include.handover.hanging import hanging
 from include.model.handover import BagState
 from include.model.words import Disposition as D
 
@@ -215,6 +217,7 @@ def test_what_arrived_whole_may_go() -> None:
         ({}, {"refused": "1 missing, 0 changed, 0 too many"}, T0, "differences: 1 missing"),
         ({}, {"theirs": OTHER}, T0, "another root"),
         ({}, {"held": 2}, T0, "a hold names 2 of its items"),
+        ({}, {"kept": 2}, T0, "keeps 2 of its items here"),
         ({}, {"place": Place.PART}, T0, "not what was packed"),
         ({}, {"place": Place.GONE}, T0, "nothing of it is here"),
         ({}, {"place": Place.UNASKED, "why": "no answer"}, T0, "could not be read again: no answer"),
@@ -226,3 +229,37 @@ def test_one_thing_stops_that_bag_and_is_named(
 ) -> None:
     said = stops(replace(CLOSED, **of), replace(ARRIVED, **bag), day)  # type: ignore[arg-type]
     assert len(said) == 1 and why in said[0]
+
+
+# --- what must wait since clocks hang on it -------------------------------------------------------------
+
+
+ITRUS = load()
+HANDED = {
+    "ra.application", "ra.id_card", "ra.image", "ra.match_result", "ra.other_evidence", "ra.operator_record",
+    "objects.id_photos", "cert.certificate", "cert.crl_entry", "cert.issuance_log", "sign.signature", "sign.evidence_key",
+    "sign.chain_anchor", "objects.locked_evidence",
+}  # fmt: skip
+
+
+def bag(dataset: str, place: Place = Place.WHOLE) -> BagSeen:
+    return replace(ARRIVED, bag=f"{dataset}-00001", dataset=dataset, place=place)
+
+
+def waits(going: set[str], gone: set[str] = frozenset(), packed: set[str] = HANDED) -> set[str]:  # type: ignore[assignment]
+    seen = [bag(d, Place.GONE if d in gone else Place.WHOLE) for d in HANDED]
+    found = hanging(ITRUS, HANDED, packed, seen, {f"{d}-00001": d for d in going})
+    return {b.removesuffix("-00001") for b in found}
+
+
+def test_a_certificate_goes_after_everything_whose_clock_its_end_starts() -> None:
+    assert waits({"ra.image", "cert.crl_entry", "sign.chain_anchor"}) == set(), (
+        "nobody's clock hangs on these"
+    )
+    assert waits({"sign.signature"}) == {"sign.signature"}, "the anchors of its contract are still here"
+    assert waits({"cert.certificate", "ra.image"}) == {"cert.certificate"}, "the application is still here"
+    assert waits({"cert.certificate"}, gone=HANDED - {"cert.certificate"}) == set()
+    assert waits(HANDED) == set(), "all of them go with one case"
+    assert waits(HANDED, packed=HANDED - {"ra.image"}) == {"cert.certificate", "ra.application"}, (
+        "more images are to come"
+    )

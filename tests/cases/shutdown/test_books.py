@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from typer.testing import CliRunner
 
 from include.cases import verbs
+from include.cases.rooms import Desk
 from include.cases.shutdown import closing, located, orders
 from include.cases.shutdown.consigning import consign
 from include.commands import shutdown as command
@@ -40,6 +41,34 @@ KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 SHOWN = pem(certificate(KEY, "successor"))
 
 
+def sent(desk: Desk, number: str) -> None:
+    with desk.book() as conn:
+        for bag in register.bags(conn, number):
+            register.sent(conn, bag)
+        conn.commit()
+
+
+def answer(desk: Desk, consignment: Consignment, theirs: Attesting, bag: register.Bag, **more: Any) -> None:
+    """Have the successor sign for a bag, and believe it."""
+    of = bag.statement
+    said = BagReceipt(
+        order=of.order, bag=of.bag, statement=attest.digest(bag.payload), items=of.items, root=of.root,
+        differences=Differences(), custodian=of.successor, stored_at=observed_now(),
+    ).model_copy(update=more)  # fmt: skip
+    with desk.book() as conn:
+        conn.autocommit = True
+        receipts.verify(conn, consignment, bag.name, theirs(said.canonical()), actor="ops/wu")
+
+
+def signed(desk: Desk, consignment: Consignment, theirs: Attesting) -> None:
+    """Every bag was sent, and signed for without a difference."""
+    sent(desk, consignment.order)
+    with desk.book() as conn:
+        bags = register.bags(conn, consignment.order)
+    for bag in bags:
+        answer(desk, consignment, theirs, bag)
+
+
 @dataclass
 class Stopped:
     """The shop after T0, its bags sent."""
@@ -63,21 +92,11 @@ class Stopped:
             self.home / "out", bounds=Bounds(bytes=200, rows=10),
         )  # fmt: skip
         assert not packing.pack(room, self.consignment).left
-        with self.house.desk.book() as conn:
-            for bag in self.bags():
-                register.sent(conn, bag)
-            conn.commit()
+        sent(self.house.desk, self.number)
 
     def answer(self, bag: register.Bag, **more: Any) -> None:
         """What the successor signs for it."""
-        of = bag.statement
-        said = BagReceipt(
-            order=of.order, bag=of.bag, statement=attest.digest(bag.payload), items=of.items, root=of.root,
-            differences=Differences(), custodian=of.successor, stored_at=observed_now(),
-        ).model_copy(update=more)  # fmt: skip
-        with self.house.desk.book() as conn:
-            conn.autocommit = True
-            receipts.verify(conn, self.consignment, bag.name, self.theirs(said.canonical()), actor="ops/wu")
+        answer(self.house.desk, self.consignment, self.theirs, bag, **more)
 
     def look(self) -> Books:
         return books.balance(self.house.desk, self.number, as_of=T0, actor="ops/wu")

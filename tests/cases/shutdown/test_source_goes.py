@@ -136,3 +136,25 @@ def test_rows_that_changed_since_they_were_packed_do_not_go(stopped: Stopped) ->
     going = go(stopped)
     assert visits(stopped.house) == 10 and len(going.bags) == 5
     assert company(stopped.house, "SELECT count(*) FROM u.visit WHERE id <= 10") == [(10,)]
+
+
+def test_a_bag_of_which_a_row_is_needed_stays_whole_and_is_named(stopped: Stopped) -> None:
+    stopped.pack()
+    for bag in stopped.bags():
+        stopped.answer(bag)
+    company(
+        stopped.house,
+        "CREATE TABLE u.remark (visit_id int REFERENCES u.visit); INSERT INTO u.remark VALUES (3), (3), (15);"
+        " GRANT SELECT ON u.remark TO prover, eraser",
+    )
+    going = go(stopped)
+    assert len(going.bags) == 4
+    assert going.left == {
+        "u.visit-00001": "2 rows of u.remark that stay need rows of it",
+        "u.visit-00002": "1 rows of u.remark that stay need rows of it",
+    }
+    assert company(stopped.house, "SELECT count(*), max(id) FROM u.visit") == [(20, 20)]
+    with pytest.raises(Refused, match="rows of it"):
+        go(stopped)
+    company(stopped.house, "DROP TABLE u.remark")
+    assert len(go(stopped).bags) == 2 and visits(stopped.house) == 0

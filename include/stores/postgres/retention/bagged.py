@@ -37,3 +37,11 @@ class Bagged(Look):
 
     def _due(self) -> sql.Composed:
         return sql.SQL("(w.{} AND NOT {})").format(sql.Identifier(f"#applies{self.mine}"), super()._due())
+
+    def still(self, then: str, now: str) -> sql.Composed:
+        """Its clock may be gone, since the row that started it went with the same case; it is one of the bag's all the same. What
+        runs to another day now is not what was packed."""
+        mine = sql.Identifier(now, f"#applies{self.mine}")
+        return sql.SQL('NOT {n}."#held" AND ({n}."#due" OR NOT {mine})').format(
+            n=sql.Identifier(now), mine=mine
+        )
