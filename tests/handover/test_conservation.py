@@ -195,6 +195,22 @@ def test_what_is_in_bags_is_what_was_to_go() -> None:
     assert [r.kind for r in asked.reasons] == [Kind.UNASKED]
 
 
+def test_what_is_here_and_disposed_of_as_well_is_named() -> None:
+    both = line(replace(world().entry(), done=Counter({D.ERASE: 1})), CUSTODIAN)
+    assert [r.items for r in both.reasons if "beyond what was located" in r.why] == [1]
+    cut = replace(
+        world().entry(), here={D.TRANSFER: 6, D.RETAIN: 1, D.HOLD: 1}, done=Counter({D.DEIDENTIFY: 2})
+    )
+    assert [r.items for r in line(cut, CUSTODIAN).reasons if "only cut" in r.why] == [2]
+
+
+def test_what_the_successor_names_as_different_is_not_transferred() -> None:
+    w = world()
+    for deed in ("pack", "send", "receive", "delete source", "refuse"):
+        w.do(deed, "t-00002")
+    assert line(w.entry(), CUSTODIAN).transferred == 0
+
+
 # --- which bag's source may go ------------------------------------------------------------------------
 
 CLOSED = Ordered("SO-000001", "closed", True, T0, T0)
