@@ -17,13 +17,13 @@ from include.handover.conservation import BagSeen
 from include.handover.hanging import hanging
 from include.handover.register import Bag
 from include.handover.sources import Sources
-from include.model.template import Template
 from include.model.words import Role
 from include.stores.postgres.area import same_key
 from include.stores.postgres.clearing.needs import Need, needs
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.bagged import Bagged
 from include.stores.postgres.server import Connection, Patience, Server, name, one
+from include.stores.s3.inventory import Inventory
 from include.stores.s3.server import reaching
 
 
@@ -99,11 +99,9 @@ def _by_objects(desk: Desk, bags: Sequence[Bag]) -> dict[str, str]:
 
 
 def _any(desk: Desk, objects: str) -> bool:
+    """Whether anything of it lies there: a version, a delete marker, an unfinished upload, or what its template does not know."""
     dataset = desk.catalogue.dataset(objects)
     store = desk.catalogue.store(dataset.store)
-    client = desk.connections.s3(store.connection, Role.PROVER)
     with reaching(f"{store.id} {objects}"):
-        said = client.list_object_versions(
-            Bucket=dataset.address, Prefix=Template(dataset.prefix).prefix({}), MaxKeys=1
-        )
-    return bool(said.get("Versions") or said.get("DeleteMarkers"))
+        inventory = Inventory(desk.connections.s3(store.connection, Role.PROVER), dataset)
+        return next(inventory.tallies(1), None) is not None or inventory.elsewhere > 0
