@@ -183,29 +183,52 @@ class Airflow:
     def health(self) -> dict[str, Any]:
         """What the API says of all components; empty if it does not answer."""
         try:
-            return dict(self._call("GET", "/api/v2/monitor/health"))
+            return dict(self._call("GET", "/api/v2/monitor/health", patience=10))
         except (OSError, ValueError):
             return {}
 
     def load_pools(self, pools: tuple[Pool, ...]) -> None:
         """Make the pools, or bring them in line with the file."""
-        token = str(
-            self._call("POST", "/auth/token", {"username": "admin", "password": self.password("admin")})[
-                "access_token"
-            ]
-        )
-        for pool in pools:
-            body = {"slots": pool.slots, "description": pool.description, "include_deferred": False}
-            try:
-                self._call("POST", "/api/v2/pools", {"name": pool.name, **body}, token)
-            except urllib.error.HTTPError as refusal:
-                if refusal.code != 409:  # 409: it exists
-                    raise NotReachable(
-                        f"the API answered {refusal.code}", about=f"pool {pool.name}"
-                    ) from None
-                self._call("PATCH", f"/api/v2/pools/{pool.name}", {"pool": pool.name, **body}, token)
+        try:
+            token = str(
+                self._call("POST", "/auth/token", {"username": "admin", "password": self.password("admin")})[
+                    "access_token"
+                ]
+            )
+            for pool in pools:
+                self._load_pool(pool, token)
+        except urllib.error.HTTPError as refusal:
+            raise NotReachable(
+                f"Airflow's API answered {refusal.code}",
+                about="pools",
+                next_step="see api-server.log and try again",
+            ) from None
+        except OSError as error:
+            raise NotReachable(
+                f"Airflow's API does not answer ({type(error).__name__})", about="pools",
+                next_step="see whether it runs: quietus sandbox status; then try again",
+            ) from None  # fmt: skip
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, token: str = "") -> Any:
+    def _load_pool(self, pool: Pool, token: str) -> None:
+        body = {"slots": pool.slots, "description": pool.description, "include_deferred": False}
+        try:
+            self._call("POST", "/api/v2/pools", {"name": pool.name, **body}, token)
+        except urllib.error.HTTPError as refusal:
+            if refusal.code != 409:  # 409: it exists
+                raise
+            self._call("PATCH", f"/api/v2/pools/{pool.name}", {"pool": pool.name, **body}, token)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        token: str = "",
+        *,
+        patience: float = 60,
+    ) -> Any:
+        """What the API answers. Raises HTTPError for a refusal, OSError for none; a house that just started, on a busy machine,
+        takes its time."""
         request = urllib.request.Request(  # noqa: S310
             self.url + path,
             method=method,
@@ -213,5 +236,5 @@ class Airflow:
             headers={"Content-Type": "application/json"}
             | ({"Authorization": f"Bearer {token}"} if token else {}),
         )
-        with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=patience) as reply:  # noqa: S310
             return json.load(reply)

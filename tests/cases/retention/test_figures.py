@@ -81,6 +81,7 @@ def desk(writer: str, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr(nightly, "held_people", lambda desk: HeldPeople())
     monkeypatch.setattr(nightly, "in_earnest", lambda *_: None)
     monkeypatch.setattr(nightly, "clearings", lambda *_, **__: [])
+    monkeypatch.setattr(nightly, "worked_on", lambda *_: set())
     monkeypatch.setattr(nightly, "asking", lambda *_: type("Nothing", (), {"waits": {}}))
     return made
 
