@@ -141,10 +141,11 @@ def open_own_initiative(
         return Opened(case.case_no, False, case.state)
 
 
-def open_night(desk: Desk, conn: Conn, as_of: date, actor: str) -> str:
-    """A case for what a night found to be due, whosever it is: about items, and nobody in particular. Its number."""
+def open_night(desk: Desk, conn: Conn, as_of: date, actor: str, ground: Ground = Ground.LIMIT_REACHED) -> str:
+    """A case for what a night found to be due, or what a successor has signed for, whosever it is: about items, and nobody in
+    particular. Its number."""
     case = _new(
-        desk, conn, (), kind=book.NIGHTLY, ground=Ground.LIMIT_REACHED, channel=Channel.SCHEDULE,
+        desk, conn, (), kind=book.NIGHTLY, ground=ground, channel=Channel.SCHEDULE,
         requester=Requester.US, trigger_user=actor, received_at=observed_now(), on=as_of,
     )  # fmt: skip
     return book.move(conn, case.case_no, CaseState.ASSESSING, facts(conn, case, as_of), actor).case_no

@@ -14,6 +14,7 @@ from include.commands import _common as common
 from include.commands._options import AsJson
 from include.commands._retention import also, figures, leave
 from include.commands._retention import as_json as tell
+from include.commands._shutdown_books import books, delete_source
 from include.model.errors import Refused
 
 if TYPE_CHECKING:
@@ -256,12 +257,13 @@ def close_collection(
 
     Exit status 1: something was written, or somebody still can; 3: that could not be seen everywhere.
     """
-    from include.cases.shutdown import closing
+    from include.cases.shutdown import closing, located
     from include.model.words import Verdict
 
     desk, today, me = common.desk(), common.today(), common.me(role)
     closing.close(desk, number, paper=_paper(document, file), as_of=today, actor=me)
     proof = closing.prove(desk, number, as_of=today, actor=me)
+    located.locate(desk, number, as_of=today, actor=me)
     common.say(closing.proved(proof))
     if proof.verdict is Verdict.UNVERIFIED:
         raise typer.Exit(3)
@@ -312,6 +314,10 @@ def withdraw(number: Number, document: Document, file: Scan, role: Role = "legal
         common.desk(), number, paper=_paper(document, file), as_of=common.today(), actor=common.me(role)
     )
     common.say(f"{number}: withdrawn")
+
+
+app.command()(books)
+app.command("delete-source")(delete_source)
 
 
 # --- what options say -------------------------------------------------------------------------------

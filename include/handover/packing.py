@@ -161,7 +161,7 @@ def _store(
             try:
                 # In a savepoint, so that a dataset that cannot be read leaves the snapshot to the others.
                 with server.reaching(f"{store} {of.dataset}"), connection.transaction():
-                    _Dataset(room, consignment, of, server, connection, live, outcome).pack()
+                    Packing(room, consignment, of, server, connection, live, outcome).pack()
             except NoRoom:
                 raise
             except QuietusError as error:
@@ -190,7 +190,7 @@ def _finish(room: Room, consignment: Consignment, packed: Packed, outcome: Outco
 
 
 @dataclass(frozen=True)
-class _Said:
+class Said:
     """What is the same for all items whose clocks and holds are the same."""
 
     clocks: bytes
@@ -198,7 +198,9 @@ class _Said:
     stays: Stays | None
 
 
-class _Dataset:
+class Packing:
+    """One dataset, while its shards are filled."""
+
     def __init__(
         self, room: Room, consignment: Consignment, of: Consigned, server: Server, connection: Connection, live: Live,
         outcome: Outcome,
@@ -214,7 +216,7 @@ class _Dataset:
         self.holds = [
             (not (o.scope.cases or o.scope.subjects), sorted(room.held.people[o.number])) for o in covering
         ]
-        self._judged: dict[bytes, _Said] = {}
+        self._judged: dict[bytes, Said] = {}
 
     # --- one dataset ------------------------------------------------------------------------------
 
@@ -230,7 +232,7 @@ class _Dataset:
         else:
             self._objects(len(done) + 1, after)
 
-    def said(self, tail: bytes) -> _Said:
+    def said(self, tail: bytes) -> Said:
         """What the fields behind an item's own say, judged once for all that have the same."""
         found = self._judged.get(tail)
         if found is None:
@@ -240,7 +242,7 @@ class _Dataset:
             holds = sorted(o for o, f in zip(self.orders, flags, strict=True) if f == b"t")
             running, it = clocks(self.binds, started)
             why = stays(self.binds, self.of, started, it, self.consignment.as_of, held=bool(holds))
-            found = _Said(running.canonical(), ",".join(holds).encode(), why)
+            found = Said(running.canonical(), ",".join(holds).encode(), why)
             self._judged[tail] = found
         return found
 
@@ -335,7 +337,7 @@ class _Dataset:
         self.finish(self._sealed(shard, bucket, began, None))
 
     def _put(
-        self, shard: Shard, client: S3Client, bucket: str, item: Item, said: _Said, about: str
+        self, shard: Shard, client: S3Client, bucket: str, item: Item, said: Said, about: str
     ) -> None:  # fmt: skip
         origin = objects.origin_of(item)
         if item.kind == "marker":
@@ -361,7 +363,7 @@ class _Dataset:
 
     def _judged_keys(
         self, client: S3Client, bucket: str, after: tuple[str, ...] | None, about: str
-    ) -> Iterator[tuple[list[Item], _Said]]:
+    ) -> Iterator[tuple[list[Item], Said]]:
         """Each key's versions with what the database says of its path; in order of key."""
         template = Template(self.dataset.prefix)
         base = template.prefix({})
@@ -382,7 +384,7 @@ class _Dataset:
 
     def _of_paths(
         self, variables: Sequence[str], paths: Sequence[tuple[str, ...]]
-    ) -> Mapping[tuple[str, ...], _Said]:
+    ) -> Mapping[tuple[str, ...], Said]:
         look = objects.ConsigningPaths(
             **self.look.asked(),
             variables=variables,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -153,3 +154,43 @@ def reconciled(conn: Conn, order: str, datasets: Iterable[str] = ()) -> bool:
     whole = {b.statement.dataset for b in found if b.last}
     wanted = {b.statement.dataset for b in found} | {*datasets, *PARTS, *_consigned(conn, order)}
     return bool(found) and wanted <= whole and all(b.state is BagState.RECEIVED for b in found)
+
+
+def salts(conn: Conn, order: str) -> dict[str, bytes]:
+    """The salt of each bag, by which its items can be counted again on our side. Never told to anybody."""
+    rows = conn.execute(
+        "SELECT bag, salt FROM casebook.handover_bag WHERE order_no = %s", (order,)
+    ).fetchall()
+    return {str(r["bag"]): bytes(r["salt"]) for r in rows}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The newest verified receipt for a bag: the root it says, and how many items it names as different."""
+
+    root: str
+    missing: int
+    changed: int
+    extra: int
+
+    @property
+    def refused(self) -> str:
+        """The differences in words; nothing: there are none."""
+        if not (self.missing or self.changed or self.extra):
+            return ""
+        return f"{self.missing} missing, {self.changed} changed, {self.extra} too many"
+
+
+def answers(conn: Conn, order: str) -> dict[str, Answer]:
+    """What the successor said last of each bag. Its signature was verified when it was recorded."""
+    rows = conn.execute(
+        "SELECT DISTINCT ON (bag) bag, envelope, missing, changed, extra FROM casebook.handover_receipt"
+        " WHERE order_no = %s ORDER BY bag, receipt_no DESC",
+        (order,),
+    ).fetchall()
+    found = {}
+    for r in rows:
+        payload = base64.b64decode(json.loads(bytes(r["envelope"]))["payload"])
+        said = BagReceipt.model_validate(json.loads(payload))
+        found[str(r["bag"])] = Answer(said.root, r["missing"], r["changed"], r["extra"])
+    return found

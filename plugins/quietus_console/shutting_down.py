@@ -12,7 +12,7 @@ from quietus_console.questions import answered_at, person
 from quietus_console.words import GATES
 from quietus_console.work import DONE, desk, now, step, today
 
-from include.cases.shutdown import closing, orders
+from include.cases.shutdown import closing, located, orders
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.dates import LAW, Gate
 from include.cases.shutdown.orders import Paper
@@ -93,8 +93,10 @@ def close_collection(number: str, answer: dict[str, Any]) -> str:
 
 @step(pool="proofs")
 def prove(number: str) -> str:
-    """Looked at by the prover: nothing was written since, and nobody can write."""
-    return closing.proved(closing.prove(desk(), number, **now()))
+    """Looked at by the prover: nothing was written since, and nobody can write. What there is then opens the books."""
+    proof = closing.prove(desk(), number, **now())
+    located.locate(desk(), number, **now())
+    return closing.proved(proof)
 
 
 @step(retries=0)

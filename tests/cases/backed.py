@@ -18,7 +18,7 @@ from include.cases.drilling import Drilled, drill
 from include.cases.keys import FileKeyStore
 from include.cases.rooms import Desk
 from include.connections import Environment
-from include.model.catalogue import BackupSet, Bound, Start
+from include.model.catalogue import BackupSet
 from include.model.words import CaseState, LegalRank, Role
 from tests.backups.making import WithBaseBackups
 from tests.cases.resting import begun_unasked
@@ -32,7 +32,6 @@ PERSON = "acct_{:012}".format
 SET = BackupSet(
     id="nightly", store="company", tool="basebackup", region="CN", location="x", keep="P35D", description="n"
 )
-REST = Bound(rule="RS-04", period="register", start=Start(column="expires_on"))
 SHOP = making.SHOP.model_copy(
     update={
         "rules": (
@@ -40,12 +39,7 @@ SHOP = making.SHOP.model_copy(
             rule("RS-04", "P5Y", "both", LegalRank.LAW, "ESL 24", "deidentify", register="P20Y"),
         ),
         "backups": (SET,),
-        "datasets": tuple(
-            d.model_copy(update={"cut": d.cut.model_copy(update={"ends": REST})})
-            if d is making.CERTIFICATE and d.cut
-            else d
-            for d in making.SHOP.datasets
-        ),
+        "datasets": making.REGISTERED,
     }
 )
 

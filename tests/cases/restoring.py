@@ -42,11 +42,14 @@ SUPPLIED = making.dataset(
 )  # fmt: skip
 SHOP = making.SHOP.model_copy(
     update={
-        "rules": (rule("RS-01", "P0D", "ceiling", LAW, "PIPL 47"), rule("RS-03", "P5Y", "both", LAW, "ESL 24")),
+        "rules": (
+            rule("RS-01", "P0D", "ceiling", LAW, "PIPL 47"), rule("RS-03", "P5Y", "both", LAW, "ESL 24"),
+            rule("RS-04", "P5Y", "both", LAW, "ESL 24", "deidentify", register="P20Y"),
+        ),
         "datasets": (
             *(
                 d.model_copy(update=FIVE_YEARS if d.id in ("cert.certificate", "cert.application") else {})
-                for d in making.SHOP.datasets
+                for d in making.REGISTERED
             ),
             IDENTITY, CONSENT, SUPPLIED,
         ),

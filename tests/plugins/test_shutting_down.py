@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from quietus_console import shutting_down as tasks
 from quietus_console import work
 
-from include.cases.shutdown import closing, orders
+from include.cases.shutdown import closing, located, orders
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.closing import Proof
 from include.cases.shutdown.dates import Days, Gate, Path
@@ -154,6 +154,8 @@ def test_growth_after_t0_turns_the_proof_red_every_night(
     monkeypatch.setattr(closing, "prove", lambda desk, number, as_of, actor: Proof(number, (looked,)))
     of = SimpleNamespace(number="SO-000001", closed_on=TODAY)
     monkeypatch.setattr(orders, "in_force", lambda conn: of)
+    opened: list[str] = []
+    monkeypatch.setattr(located, "locate", lambda desk, number, as_of, actor: opened.append(number))
     for run in (lambda: tasks.prove.function("SO-000001"), tasks.nothing_is_collected.function):
         if red:
             with pytest.raises(AirflowFailException, match=r"a\.b grew by 1"):
@@ -162,6 +164,7 @@ def test_growth_after_t0_turns_the_proof_red_every_night(
             assert run().startswith("SO-000001: ")
     monkeypatch.setattr(orders, "in_force", lambda conn: None)
     assert tasks.nothing_is_collected.function() == "no collection is closed"
+    assert opened == ["SO-000001"], "the books are opened on T0, whatever was seen"
 
 
 def test_an_overdue_gate_turns_the_clocks_red(

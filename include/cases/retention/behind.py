@@ -48,7 +48,7 @@ def leads(catalogue: Catalogue) -> dict[str, frozenset[str]]:
         tables = {home(catalogue).id, *_above(catalogue, dataset)}
         for bound in dataset.binds:
             if bound.start is not None and bound.start.query is not None:
-                tables |= set(_read_by(catalogue, bound.start.query))
+                tables |= set(read_by(catalogue, bound.start.query))
         found[dataset.id] = frozenset(tables)
     return found
 
@@ -161,7 +161,7 @@ def _above(catalogue: Catalogue, dataset: Dataset) -> Iterator[str]:
             yield from _above(catalogue, catalogue.dataset(link.via))
 
 
-def _read_by(catalogue: Catalogue, query: str) -> Iterator[str]:
+def read_by(catalogue: Catalogue, query: str) -> Iterator[str]:
     """Datasets whose table a starting point names."""
     text = catalogue.starting_points.get(query, "")
     for dataset in catalogue.datasets:

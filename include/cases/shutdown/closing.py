@@ -231,10 +231,11 @@ def _look(desk: Desk, of: Order, store: StoreDeclared, picture: Picture | None) 
 def withdraw(
     desk: Desk, number: str, *, paper: Paper, as_of: date, actor: str, at: At = nothing
 ) -> Order:  # fmt: skip
-    """Withdraw an order by a document. What was taken is given back first, exactly that. Again goes on where it was left."""
+    """Withdraw an order by a document. What was taken is given back first, exactly that. Again goes on where it was left. Raises
+    Refused once the successor signed for a bag: it has that data, and nothing takes it back."""
     orders.checked_paper(paper, number)
-    with orders.deed(desk, number) as (_, of):
-        pass
+    with orders.deed(desk, number) as (conn, of):
+        _nobody_has_bags(conn, number)
     for store in _stores(desk, of):
         with desk.book() as conn:
             ours = taken(conn, number, store.id)
@@ -259,6 +260,17 @@ def withdraw(
         detail = {"document": paper.number, "digest": paper.digest, "was": of.state}
         orders.say(desk, conn, number, "withdrawn", as_of, actor, detail)
         return orders.order(conn, number)
+
+
+def _nobody_has_bags(conn: Conn, number: str) -> None:
+    row = conn.execute(
+        "SELECT count(DISTINCT bag) AS n FROM casebook.handover_receipt WHERE order_no = %s", (number,)
+    ).fetchone()
+    if row and row["n"]:
+        raise Refused(
+            f"the successor signed for {row['n']} bags of it, and nothing takes them back", about=number,
+            next_step="go on with the order; agree with the successor, on paper, on anything else",
+        )  # fmt: skip
 
 
 # --- of what it is made -----------------------------------------------------------------------------

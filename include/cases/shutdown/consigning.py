@@ -49,7 +49,7 @@ def consignment(
     _checked_keys(of, certificate, receipt_key)
     try:
         return Consignment(
-            order=of.number, sender=sender.strip(), as_of=of.closed_on, datasets=tuple(_datasets(catalogue, of)),
+            order=of.number, sender=sender.strip(), as_of=of.closed_on, datasets=tuple(consigned(catalogue, of)),
             successor=Successor(
                 name=of.successor, contact=of.successor_contact, certificate=certificate, receipt_key=receipt_key
             ),
@@ -61,7 +61,7 @@ def consignment(
         ) from None  # fmt: skip
 
 
-def _datasets(catalogue: Catalogue, of: Order) -> Iterator[Consigned]:
+def consigned(catalogue: Catalogue, of: Order) -> Iterator[Consigned]:
     """Each dataset with the first of its floors that is handed over; raw biometrics have none."""
     for dataset in of.datasets(catalogue):
         if is_biometric(catalogue, dataset):

@@ -168,6 +168,21 @@ SHOP = catalogue(
     starting_points={"chain_end": CHAIN_END},
 )
 
+REGISTERED = tuple(
+    d.model_copy(
+        update={
+            "cut": Cut(
+                set={"dn": None},
+                ends=Bound(rule="RS-04", period="register", start=Start(column="expires_on")),
+            )
+        }
+    )
+    if d is CERTIFICATE
+    else d
+    for d in SHOP.datasets
+)
+"""The shop's tables where cases are certified: what is left of its cut certificates has an end (RS-04/register)."""
+
 FIVE_YEARS = Floor(
     rule="RS-03",
     period="main",

@@ -1,0 +1,164 @@
+"""Our copy of what the successor signed for goes, bag by bag; what is stopped stays; and then both books balance."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from include.cases import book, papers, verbs
+from include.commands import shutdown as command
+from include.handover import clearing
+from include.handover.conservation import Place
+from include.model.errors import BooksDoNotBalance, NotProved, Refused
+from include.model.handover import Differences
+from include.model.words import CaseState, Ground
+from tests.cases.restoring import killed_at
+from tests.cases.retention.house import House
+from tests.cases.shutdown.test_books import Stopped, stopped, why
+from tests.cases.shutdown.test_closing import T0, company, gatekeeper
+from tests.cases.shutdown.test_command import today
+
+pytestmark = pytest.mark.postgres
+__all__ = ["gatekeeper", "stopped", "today"]  # fixtures
+
+
+def go(stopped: Stopped, **more: Any) -> clearing.Going:
+    return clearing.run(stopped.house.desk, stopped.number, as_of=T0, actor="ops/wu", **more)
+
+
+def visits(house: House) -> int:
+    return int(str(company(house, "SELECT count(*) FROM u.visit")[0][0]))
+
+
+def state(house: House, going: clearing.Going) -> tuple[CaseState, Ground]:
+    with house.desk.book() as conn:
+        case = book.case(conn, going.case_no)
+    return case.state, case.ground
+
+
+def test_what_was_signed_for_goes_and_the_rest_stays(stopped: Stopped) -> None:
+    with pytest.raises(Refused, match="no bag of rows may be deleted"):
+        go(stopped)
+    stopped.pack()
+    bags = [b for b in stopped.bags() if b.statement.dataset == "u.visit"]
+    for bag in stopped.bags():
+        if bag.name not in (bags[1].name, bags[2].name):
+            stopped.answer(bag)
+    with pytest.raises(BooksDoNotBalance):
+        stopped.answer(bags[1], differences=Differences(missing=("c" * 64,)))
+    others = {t: d for t, d in stopped.house.there().items() if t != "u.visit"}
+    going = go(stopped)
+    assert state(stopped.house, going) == (CaseState.WAITING, Ground.SHUTDOWN)
+    left = bags[1].statement.items + bags[2].statement.items
+    assert visits(stopped.house) == left
+    assert {t: d for t, d in stopped.house.there().items() if t != "u.visit"} == others, (
+        "nothing else was touched"
+    )
+    found = stopped.look()
+    (line,) = [x for x in found.lines if x.dataset == "u.visit"]
+    assert (line.located, line.transferred, line.deleted, line.pending) == (60, 60 - left, 0, left)
+    assert why(found, "u.visit") == [
+        "waits: is sent, and no receipt without difference came",
+        "wrong: the receipt names differences: 1 missing, 0 changed, 0 too many",
+    ]
+    with pytest.raises(Refused, match="no bag of rows may be deleted"):
+        go(stopped)
+    # The successor stores them again, and signs anew.
+    stopped.answer(bags[1])
+    stopped.answer(bags[2])
+    assert state(stopped.house, go(stopped))[0] is CaseState.WAITING and visits(stopped.house) == 0
+    found = stopped.look()
+    (line,) = [x for x in found.lines if x.dataset == "u.visit"]
+    assert line.balances and (line.located, line.transferred, line.pending) == (60, 60, 0)
+    assert {b.place for b, _ in found.bags if b.dataset == "u.visit"} == {Place.GONE}
+
+
+@pytest.mark.parametrize("point", ["bags.planned", "clearing.after_commit", "bags.disposed", "bags.proved"])
+def test_killed_anywhere_it_goes_on(stopped: Stopped, point: str) -> None:
+    stopped.pack()
+    for bag in stopped.bags():
+        stopped.answer(bag)
+    assert killed_at(point, lambda at: go(stopped, at=at)), f"{point} was never reached"
+    if point == "bags.proved":
+        assert visits(stopped.house) == 0
+    else:
+        assert state(stopped.house, go(stopped))[0] is CaseState.WAITING
+    (line,) = [x for x in stopped.look().lines if x.dataset == "u.visit"]
+    assert line.balances and line.transferred == 60
+    with stopped.house.desk.book() as conn:
+        cases = {
+            str(r["case_no"])
+            for r in conn.execute("SELECT case_no FROM casebook.case_ WHERE ground = 'shutdown'")
+        }
+        words = Counter[str]()
+        for no in cases:
+            row = papers.current_step(conn, book.case(conn, no), "live")
+            for receipt in papers.receipts(conn, row.step_id, "dispose") if row else ():
+                words.update({w: n for of in receipt.counts.values() for w, n in of.items() if w != "upto"})
+    assert len(cases) == 1 and +words == Counter(erased=60), "nothing twice"
+
+
+def test_a_hold_or_a_receipt_that_comes_in_between_is_obeyed(stopped: Stopped) -> None:
+    stopped.pack()
+    bags = [b for b in stopped.bags() if b.statement.dataset == "u.visit"]
+    for bag in stopped.bags():
+        stopped.answer(bag)
+
+    def difference(point: str) -> None:
+        if point == "bags.planned":
+            with pytest.raises(BooksDoNotBalance):
+                stopped.answer(bags[0], differences=Differences(missing=("c" * 64,)))
+
+    with pytest.raises(Refused, match=f"{bags[0].name}: the receipt names differences"):
+        go(stopped, at=difference)
+    assert visits(stopped.house) == 60
+    stopped.answer(bags[0], stored_at=bags[0].statement.packed_at)
+
+    def hold(point: str) -> None:
+        if point == "bags.planned":
+            verbs.open_hold(
+                stopped.house.desk, basis="court", document_no="7", issuing_body="court", law="law", as_of=T0,
+                actor="legal/zhao", account_ids=frozenset({"acct_000000000002"}), datasets=frozenset({"u.visit"}),
+            )  # fmt: skip
+
+    with pytest.raises(NotProved, match="something is left of"):
+        go(stopped, at=hold)
+    assert visits(stopped.house) == 7
+    rest = company(stopped.house, "SELECT DISTINCT account_id FROM u.visit")
+    assert rest == [("acct_000000000002",)], "what the hold names, and nothing else"
+
+
+def test_rows_that_changed_since_they_were_packed_do_not_go(stopped: Stopped) -> None:
+    stopped.pack()
+    for bag in stopped.bags():
+        stopped.answer(bag)
+    company(stopped.house, "UPDATE u.visit SET path = '/x' WHERE id = 1")
+    going = go(stopped)
+    assert visits(stopped.house) == 10 and len(going.bags) == 5
+    assert company(stopped.house, "SELECT count(*) FROM u.visit WHERE id <= 10") == [(10,)]
+
+
+def test_a_bag_of_which_a_row_is_needed_stays_whole_and_is_named(stopped: Stopped, today: list[Any]) -> None:
+    stopped.pack()
+    for bag in stopped.bags():
+        stopped.answer(bag)
+    company(
+        stopped.house,
+        "CREATE TABLE u.remark (visit_id int REFERENCES u.visit); INSERT INTO u.remark VALUES (3), (3), (15);"
+        " GRANT SELECT ON u.remark TO prover, eraser",
+    )
+    today[0] = T0
+    shown = CliRunner().invoke(command.app, ["delete-source", stopped.number], catch_exceptions=False)
+    assert shown.output.splitlines() == [
+        f"{stopped.number}: 4 bags are gone here, by CASE-000001",
+        "left u.visit-00001: 2 rows of u.remark that stay need rows of it",
+        "left u.visit-00002: 1 rows of u.remark that stay need rows of it",
+    ]
+    assert company(stopped.house, "SELECT count(*), max(id) FROM u.visit") == [(20, 20)]
+    with pytest.raises(Refused, match="rows of it"):
+        go(stopped)
+    company(stopped.house, "DROP TABLE u.remark")
+    assert len(go(stopped).bags) == 2 and visits(stopped.house) == 0
