@@ -24,6 +24,7 @@ from tests.proofs import (
 )
 from tests.proofs.controls import CONTROLS
 from tests.stores.postgres.making import TODAY
+from tests.stores.s3.clearing import test_logs
 
 PROOFS = Path(__file__).parents[2] / "include" / "proofs"
 
@@ -33,7 +34,7 @@ def test_every_name_has_a_planted_control() -> None:
     assert wanted - CONTROLS.keys() == set()
     modules = (
         test_anonymity, test_controls_objects, test_controls_postgres, test_drilling, test_limits, test_limits_objects,
-        test_objects_restricted, test_scrub, test_sealed, test_standbys,
+        test_logs, test_objects_restricted, test_scrub, test_sealed, test_standbys,
     )  # fmt: skip
     there = {n for m in modules for n in vars(m)}
     assert {name for names in CONTROLS.values() for name in names} <= there
