@@ -9,7 +9,13 @@ LARGER = (
     "more items of its next file are due, in all of its versions, than tonight may still go, and a file goes at once:"
     " a night whose number leaves it {} takes it"
 )
-"""The same, where nothing of a dataset went: a night with no more than this one had comes no further."""
+"""The same, where nothing of a dataset went. A night of which nothing else went either comes no further with that number."""
+
+
+def is_staged(why: str, *, gone: int) -> bool:
+    """Whether a dataset is left as a part of a backlog that goes in stages. ``gone``: how many items of the whole night
+    went; while some do, a night after has more of its number for a file that was too large for this one."""
+    return why == STAGED or (gone > 0 and why.startswith(LARGER.partition("{}")[0]))
 
 
 def nothing() -> None:

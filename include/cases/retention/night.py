@@ -37,7 +37,7 @@ from include.model.errors import Drifted, Refused
 from include.model.flow import Line, Located, Plan, Step
 from include.model.words import CaseState, Disposition, UnitState
 from include.stores.s3.once import Once
-from include.stores.shared import STAGED
+from include.stores.shared import is_staged
 
 KIND = "night"
 """Of the ledger's entries: what a night found and how it ended."""
@@ -326,7 +326,7 @@ def nothing_is_left(desk: Desk, night_id: int) -> list[str]:
             (night_id,),
         ).fetchall()
         before = [str(x) for x in unproved(conn, night.schedule, night_id) if x.night_id != night_id]
-    staged = [row for row in rows if row["why_left"] == STAGED]
+    staged = [row for row in rows if is_staged(row["why_left"], gone=night.gone or 0)]
     said = [f"{row['dataset']}: {row['why_left']}" for row in rows if row not in staged]
     if night.remaining and not staged:
         said.insert(0, f"{night.remaining} items are still due, {night.overdue} of them overdue")
