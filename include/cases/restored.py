@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
+import psycopg
+
 from include.cases import histories
 from include.cases.book import Conn
 from include.cases.histories import Restoration, Sign
@@ -125,14 +127,16 @@ def recover(
 @contextmanager
 def _alone(desk: Desk, store: str) -> Iterator[None]:
     with desk.book() as conn:
-        row = conn.execute(
-            "SELECT pg_try_advisory_lock(hashtextextended('casebook.restoration ' || %s, 0)) AS ours",
-            (store,),
-        ).fetchone()
-        if not (row and row["ours"]):
+        # The server takes a moment to see that a run was killed, and whoever starts it again is not somebody else.
+        conn.execute("SELECT set_config('lock_timeout', '5s', false)")
+        try:
+            conn.execute(
+                "SELECT pg_advisory_lock(hashtextextended('casebook.restoration ' || %s, 0))", (store,)
+            )
+        except psycopg.errors.LockNotAvailable:
             raise NotReachable(
                 "somebody else is replaying it", about=f"store {store}", next_step="wait until that has ended"
-            )
+            ) from None
         yield
 
 

@@ -12,7 +12,7 @@ from include.cases import book, histories, verbs
 from include.cases.keys import FileKeyStore
 from include.cases.replaying import replay
 from include.cases.restored import faithful, go_forward, recover
-from include.model.errors import NotProved, Refused
+from include.model.errors import NotProved, NotReachable, Refused
 from include.model.words import CaseState, Verdict
 from tests.cases.restoring import ON, PEOPLE, PERSON, SHOP, Restorable, differences, killed_at
 from tests.cases.small import world
@@ -94,6 +94,13 @@ def test_killed_at_any_point_it_comes_to_the_same_end(at_work: Restorable, point
     assert at_work.shop.value("SELECT count(*) FROM pg_namespace WHERE starts_with(nspname, 'q_')") == (
         0 if rests else 1
     ), "the open step's"
+
+
+def test_one_replays_a_store_at_a_time(at_work: Restorable) -> None:
+    with at_work.desk.book() as other:
+        other.execute("SELECT pg_advisory_lock(hashtextextended('casebook.restoration company', 0))")
+        with pytest.raises(NotReachable, match="somebody else is replaying it"):
+            recover(at_work.desk, at_work.place(), **ON)
 
 
 def test_nobody_connects_until_it_is_given_back(at_work: Restorable) -> None:

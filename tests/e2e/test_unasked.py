@@ -151,21 +151,22 @@ def test_a_backlog_waits_for_a_person_goes_in_stages_and_is_certified(switched_o
     assert (LOCKED in stays) == ("locked, the last of them until" in said)
     assert last.remaining == sum(r.due for r in left.rows)
     assert sum(n.gone or 0 for n in of_days(house)) >= total * 0.8
-    assert last.case_no is not None
+    # The schedule's own night, at a quarter past one in China, may come after it, and has nothing to do.
+    worked = next(n for n in of_days(house) if n.case_no is not None)
     with house.desk.book() as conn:
         rows = conn.execute("SELECT state FROM casebook.case_ WHERE ground = 'limit_reached'").fetchall()
     assert {r["state"] for r in rows} <= {CaseState.WAITING.value, CaseState.CLOSED.value}
     shelf = Shelf(house.stack.certificates)
-    names = [n for n in shelf.names(last.case_no) if "auditor" in n]
-    _page(house, last)
+    names = [n for n in shelf.names(str(worked.case_no)) if "auditor" in n]
+    _page(house, last, worked)
     report = verify(shelf.get(names[-1]), (house.stack.ledger_home / "pub.pem").read_bytes())
     assert report.problems == [] and report.said["ground"] == "limit_reached"
 
 
-def _page(house: House, last: nights.Night) -> None:
+def _page(house: House, last: nights.Night, worked: nights.Night) -> None:
     """What ops see of it afterwards: the number, its case and run, what comes, and how long it took."""
     page = house.user("ops").page("/quietus/retention?lang=en").text
-    assert f"<b>{last.overdue:,}</b>" in page and f"/cases/{last.case_no}" in page
+    assert f"<b>{last.overdue:,}</b>" in page and f"/cases/{worked.case_no}" in page
     assert f"/dags/{DAYS}/runs/manual__" in page
     assert house.user("support").page("/quietus/retention").status_code == 404
     with house.desk.book() as conn:
