@@ -6,11 +6,11 @@ still says since when it holds what is left of it.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from include.model.durable import sync_directory
 from include.model.errors import NotReachable
 
 ASIDE = ".expiring-"
@@ -47,21 +47,12 @@ def _remove(path: Path, last: Callable[[str], int]) -> None:
         path.rmdir()
     else:
         path.unlink()
-    _keep(path.parent)
+    sync_directory(path.parent)
 
 
 def _put_aside(path: Path) -> Path:
     if is_aside(path):
         return path
     aside = path.rename(path.with_name(ASIDE + path.name))
-    _keep(path.parent)
+    sync_directory(path.parent)
     return aside
-
-
-def _keep(directory: Path) -> None:
-    """A rename or a removal outlives a power cut once its directory is on disk."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

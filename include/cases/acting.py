@@ -16,7 +16,7 @@ from include.cases.discretion import discretion
 from include.cases.planner import Provided
 from include.cases.rooms import Desk, reachable
 from include.cases.situation import facts, roll_up
-from include.model.doors import Store
+from include.model.doors import Clearing, Store
 from include.model.errors import Drifted, Refused
 from include.model.flow import Finding, Line, Located, Plan, Receipt, Step, Survey
 from include.model.times import observed_now
@@ -297,7 +297,7 @@ def _settled(
     return planner.plan(step, located, lines, desk.catalogue.digest, desk.code)
 
 
-def begun_with(store: Store, step: Step, plans: Sequence[Plan]) -> Plan | None:
+def begun_with(store: Store | Clearing, step: Step, plans: Sequence[Plan]) -> Plan | None:
     """The plan that a store was begun with, by its own word; None if it was not begun."""
     begun = store.begun_under(step)
     if begun is None:

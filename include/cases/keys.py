@@ -27,6 +27,7 @@ from typing import Any, Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from include.model.durable import sync_directory
 from include.model.errors import NotReachable, Refused
 from include.model.times import observed_now
 
@@ -272,14 +273,14 @@ class FileKeyStore:
                 os.link(temporary, path)
             except FileExistsError:
                 return False
-        self._sync_directory()
+        sync_directory(self._directory)
         return True
 
     def _replace(self, path: Path, body: bytes) -> None:
         with self._temporary(body) as temporary:
             self._overwrite(path)
             temporary.replace(path)
-        self._sync_directory()
+        sync_directory(self._directory)
 
     @contextmanager
     def _temporary(self, body: bytes) -> Iterator[Path]:
@@ -302,7 +303,7 @@ class FileKeyStore:
             path.unlink()
         except OSError:
             raise self._unreachable() from None
-        self._sync_directory()
+        sync_directory(self._directory)
 
     @staticmethod
     def _overwrite(path: Path) -> None:
@@ -313,13 +314,6 @@ class FileKeyStore:
             file.write(secrets.token_bytes(size))
             file.flush()
             os.fsync(file.fileno())
-
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     @staticmethod
     def _unreachable() -> NotReachable:

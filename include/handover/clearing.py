@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from include.cases import book, holds, papers, planner, units
+from include.cases import book, holds, own_plans, papers, planner
+from include.cases.acting import begun_with
 from include.cases.book import Case, Conn
 from include.cases.closing import open_backup_track, rest
-from include.cases.disposing import GOING, ask
+from include.cases.disposing import ask
 from include.cases.opening import open_night
 from include.cases.provers import record
 from include.cases.proving import balance
@@ -28,30 +29,26 @@ from include.cases.retention.workers import asking
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders
 from include.cases.shutdown.orders import Order
-from include.cases.situation import facts
 from include.handover import books, register
 from include.handover.conservation import BagSeen, Place, stops
 from include.handover.needing import needed
 from include.handover.places import Here
 from include.handover.register import Bag
 from include.handover.sources import Sources
-from include.model.errors import BooksDoNotBalance, Drifted, NotProved, Refused
+from include.model.errors import BooksDoNotBalance, NotProved, Refused
 from include.model.flow import Line, Located, Plan, Step
 from include.model.handover import BagKind
-from include.model.words import CaseState, Ground, UnitState
+from include.model.words import CaseState, Ground
 from include.stores.postgres.clearing import Clearing
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import Look
 from include.stores.postgres.server import Connection, Server
+from include.stores.shared import nowhere
 
 BEGUN = "source deletion begun"
 """Of the event."""
 RULE, LAW = "RS-28", "ESL 23; PIPL 22; policy 5.6: the successor has signed for it"
 At = Callable[[str], None]
-
-
-def nowhere(_: str) -> None:
-    """No point of no return is watched."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +141,7 @@ def plan(desk: Desk, going: Going, *, as_of: date, actor: str) -> Plan:
         _as_many(going, every, bags)
         made = planner.plan(step, [x for x in every if x.items], lines, desk.catalogue.digest, desk.code)
         with book.deed(conn, going.case_no):
-            case = book.case(conn, going.case_no, lock=True)
-            fingerprint = papers.keep_plan(conn, made, ())
-            units.sync(conn, case, desk.catalogue, made, 0)
-            base = facts(conn, case, as_of)
-            fresh = [u for u in units.of_case(conn, going.case_no) if u.state is UnitState.ACTIVE]
-            units.move(conn, fresh, UnitState.RESTRICTED, lambda u: u.facts(base), actor)
+            fingerprint, base = own_plans.planned(desk, conn, going.case_no, made, as_of=as_of, actor=actor)
             if case.state is CaseState.ASSESSING:
                 book.move(conn, going.case_no, CaseState.ACTING, base, actor)
             items = sum(x.items for x in every)
@@ -192,7 +184,7 @@ def dispose(desk: Desk, going: Going, *, as_of: date, actor: str, at: At = nowhe
         lines: list[Line] = []
         with holds.none_unnoticed(conn, going.case_no):
             for room in _rooms(desk, of, bags, conn, at):
-                begun = _planned(room, step, plans)
+                begun = begun_with(room, step, plans) or plans[-1]
                 mine = {d.id for d in desk.catalogue.of_store(room.id)}
                 if any(x.items for x in plans[-1].located if x.dataset in mine):
                     room.dispose(step, begun)
@@ -203,13 +195,7 @@ def dispose(desk: Desk, going: Going, *, as_of: date, actor: str, at: At = nowhe
                 lines += room.lines(step)
         made = planner.plan(step, located, lines, desk.catalogue.digest, desk.code)
         with book.deed(conn, going.case_no):
-            case = book.case(conn, going.case_no, lock=True)
-            papers.keep_plan(conn, made, ())
-            units.sync(conn, case, desk.catalogue, made, 0)
-            base = facts(conn, case, as_of)
-            leaving = [u for u in units.of_case(conn, going.case_no)
-                       if u.state is UnitState.RESTRICTED and u.disposition in GOING]  # fmt: skip
-            units.move(conn, leaving, UnitState.DELETING_LIVE, lambda u: u.facts(base), actor)
+            own_plans.carried_out(desk, conn, going.case_no, made, as_of=as_of, actor=actor)
             counts = counted.total(counted.words(conn, step.id))
             book.note(conn, going.case_no, as_of, actor, "disposed", detail={"step": step.id, **counts})
     return made
@@ -279,18 +265,6 @@ def _may_go_on(conn: Conn, going: Going, as_of: date) -> tuple[Order, list[Bag]]
                 why[0], about=bag.name, next_step="nothing more of this case is deleted until that is settled"
             )
     return of, bags
-
-
-def _planned(room: Clearing, step: Step, plans: Sequence[Plan]) -> Plan:
-    """The plan that a store was begun with, else the one in force."""
-    begun = room.begun_under(step)
-    found = next((p for p in plans if p.fingerprint() == begun), None) if begun else plans[-1]
-    if found is None:
-        raise Drifted(
-            "the store was begun under a plan that is not this case's", about=f"{step.case_no} {room.id}",
-            next_step="find out who disposed, before anything else",
-        )  # fmt: skip
-    return found
 
 
 def _read_again(desk: Desk, of: Order, going: Going) -> list[BagSeen]:

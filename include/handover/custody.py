@@ -15,13 +15,14 @@ from psycopg import sql
 from include.cases.accounts import home
 from include.cases.retention.due import answering
 from include.handover.rows import exact
-from include.handover.shards import At, nowhere
+from include.handover.shards import At
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import NoRoom
 from include.model.handover import BagKind
 from include.model.words import DatasetKind, Role
 from include.stores.postgres.server import Connection, Patience, Server, name
+from include.stores.shared import nowhere
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -23,10 +23,11 @@ from pydantic import ValidationError
 from include.handover import bag as bags
 from include.handover.sealed import Opening, digest_of
 from include.handover.sending import delivering, sealed_key, statement_key
-from include.handover.shards import At, nowhere, roomy
+from include.handover.shards import At, roomy
 from include.ledger import attest
 from include.model.errors import LedgerError, Refused
 from include.model.handover import BagStatement
+from include.stores.shared import nowhere
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

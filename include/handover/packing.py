@@ -20,9 +20,9 @@ from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import binds, question
 from include.handover import book, objects, register
 from include.handover.clocks import Stays, clocks, stays
-from include.handover.rows import Consigning, Shape, clocks_of, consigning, copied, snapshot, unescaped
+from include.handover.rows import Consigning, Shape, clocks_of, consigning, copied, reading, unescaped
 from include.handover.sealed import recipient
-from include.handover.shards import At, Bounds, Packed, Shard, nowhere, roomy
+from include.handover.shards import At, Bounds, Packed, Shard, roomy
 from include.ledger import attest
 from include.model.catalogue import Catalogue, Dataset
 from include.model.doors import Connections
@@ -31,9 +31,10 @@ from include.model.handover import NEVER, BagKind, Consigned, Consignment
 from include.model.template import Template
 from include.model.words import DatasetKind, Role
 from include.stores.postgres.live import Live
-from include.stores.postgres.server import Connection, Patience, Server
+from include.stores.postgres.server import Connection, Server
 from include.stores.s3.items import Item
 from include.stores.s3.server import reaching
+from include.stores.shared import nowhere
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -151,12 +152,7 @@ def sign(room: Room, consignment: Consignment) -> None:
 def _store(
     room: Room, consignment: Consignment, store: str, datasets: Sequence[Consigned], outcome: Outcome
 ) -> None:  # fmt: skip
-    declared = room.catalogue.store(store)
-    server = Server(
-        lambda: room.connections.postgres(declared.connection, Role.PROVER), store, Patience(statement=3600.0)
-    )
-    with server.connect() as connection, snapshot(connection):
-        live = Live.read(connection)
+    with reading(room.catalogue, room.connections, store) as (server, connection, live):
         for of in datasets:
             try:
                 # In a savepoint, so that a dataset that cannot be read leaves the snapshot to the others.

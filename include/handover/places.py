@@ -23,14 +23,14 @@ from include.handover.conservation import Place
 from include.handover.items import Growing, Leaves
 from include.handover.packing import Outcome, Packing, Room, Said, allowed
 from include.handover.register import Bag
-from include.handover.rows import Shape, consigning, copied, snapshot
+from include.handover.rows import Shape, consigning, copied, reading
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import QuietusError, Refused
 from include.model.handover import HANDED_OVER, BagKind, Clocks, Consigned, Consignment
 from include.model.words import DatasetKind, Role
 from include.stores.postgres.live import Live
-from include.stores.postgres.server import Connection, Patience, Server
+from include.stores.postgres.server import Connection, Server
 from include.stores.s3.server import reaching
 
 if TYPE_CHECKING:
@@ -100,12 +100,7 @@ def _unasked(bags: Sequence[Bag], error: QuietusError) -> dict[str, Here]:
 def _store(
     by: Reading, store: str, datasets: Sequence[Consigned], of: dict[str, list[Bag]], salts: dict[str, bytes]
 ) -> Iterator[tuple[str, Here]]:  # fmt: skip
-    declared = by.catalogue.store(store)
-    server = Server(
-        lambda: by.connections.postgres(declared.connection, Role.PROVER), store, Patience(statement=3600.0)
-    )
-    with server.connect() as connection, snapshot(connection):
-        live = Live.read(connection)
+    with reading(by.catalogue, by.connections, store) as (server, connection, live):
         for consigned in datasets:
             its = of[consigned.dataset]
             try:

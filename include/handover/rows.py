@@ -15,11 +15,15 @@ from typing import Any
 
 from psycopg import sql
 
+from include.model.catalogue import Catalogue
+from include.model.doors import Connections
 from include.model.errors import CatalogueError
 from include.model.retention import Clock
+from include.model.words import Role
+from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import Key, Look
 from include.stores.postgres.retention.owners import Owners
-from include.stores.postgres.server import Connection, joined, name
+from include.stores.postgres.server import Connection, Patience, Server, joined, name
 
 EXACT = {
     "datestyle": "ISO, YMD",
@@ -40,6 +44,19 @@ def exact(connection: Connection) -> None:
         "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s(name, value)",
         [list(EXACT), list(EXACT.values())],
     )
+
+
+@contextmanager
+def reading(
+    catalogue: Catalogue, connections: Connections, store: str
+) -> Iterator[tuple[Server, Connection, Live]]:
+    """A database as its prover reads it for bags, in one snapshot, with what is live there. Raises NotReachable."""
+    declared = catalogue.store(store)
+    server = Server(
+        lambda: connections.postgres(declared.connection, Role.PROVER), store, Patience(statement=3600.0)
+    )
+    with server.connect() as connection, snapshot(connection):
+        yield server, connection, Live.read(connection)
 
 
 @contextmanager

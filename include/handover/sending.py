@@ -18,10 +18,11 @@ from botocore.exceptions import ClientError
 from include.cases.book import Conn
 from include.handover import register
 from include.handover.register import Bag
-from include.handover.shards import At, nowhere
+from include.handover.shards import At
 from include.model.errors import NoRoom, Refused
 from include.model.handover import BagState, Consignment
 from include.stores.s3.server import ABSENT, code_of, reaching
+from include.stores.shared import nowhere
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

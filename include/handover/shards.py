@@ -18,15 +18,12 @@ import rfc8785
 from include.handover import bag as bags
 from include.handover.items import SALT, Growing, Leaves
 from include.handover.sealed import Sealing, digest_of, recipient
+from include.model.durable import sync_directory
 from include.model.errors import NoRoom
 from include.model.handover import BagKind, BagStatement, Consignment
 from include.model.times import observed_now
 
 At = Callable[[str], None]
-
-
-def nowhere(_: str) -> None:
-    """No point of no return is watched."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +142,7 @@ class Shard:
             out.flush()
             os.fsync(out.fileno())
         part.replace(path)
-        _kept(self._home)
+        sync_directory(self._home)
         shutil.rmtree(self._under)
         statement = BagStatement(
             order=self._consignment.order, bag=self.name, kind=self.kind, dataset=self.dataset,
@@ -154,12 +151,3 @@ class Shard:
             catalogue=catalogue, packed_at=now,
         )  # fmt: skip
         return Packed(statement, self.number, self.salt, upto, last, dict(self.stays), path)
-
-
-def _kept(directory: Path) -> None:
-    """A name that was given in it outlives a power cut."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

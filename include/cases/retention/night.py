@@ -15,9 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from include.cases import book, holds, papers, planner, units
+from include.cases import book, holds, own_plans, papers, planner
+from include.cases.acting import begun_with
 from include.cases.book import Case, Conn
-from include.cases.disposing import GOING, ask
+from include.cases.disposing import ask
 from include.cases.opening import open_night
 from include.cases.retention import counted, due, figures, forecast, late, nights, stopping
 from include.cases.retention.due import Row
@@ -31,11 +32,10 @@ from include.cases.retention.stayed import STAYED, stayed
 from include.cases.retention.unproved import unproved
 from include.cases.retention.workers import Budget, asking, clearings, worked_on
 from include.cases.rooms import Desk
-from include.cases.situation import facts
 from include.model.doors import Clearing
-from include.model.errors import Drifted, Refused
+from include.model.errors import Refused
 from include.model.flow import Line, Located, Plan, Step
-from include.model.words import CaseState, Disposition, UnitState
+from include.model.words import CaseState, Disposition
 from include.stores.s3.once import Once
 from include.stores.shared import is_staged
 
@@ -165,12 +165,10 @@ def plan(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
         located = [x for x in every if x.items] or every
         made = planner.plan(step, located, lines, desk.catalogue.digest, desk.code)
         with book.deed(conn, case_no):
-            case = book.case(conn, case_no, lock=True)
-            fingerprint = papers.keep_plan(conn, made, ())
-            units.sync(conn, case, desk.catalogue, made if lines else _of_none(desk, made), 0)
-            base = facts(conn, case, as_of)
-            fresh = [u for u in units.of_case(conn, case_no) if u.state is UnitState.ACTIVE]
-            units.move(conn, fresh, UnitState.RESTRICTED, lambda u: u.facts(base), actor)
+            of = made if lines else _of_none(desk, made)
+            fingerprint, base = own_plans.planned(
+                desk, conn, case_no, made, units_of=of, as_of=as_of, actor=actor
+            )
             book.move(conn, case_no, CaseState.ACTING, base, actor)
             book.note(
                 conn, case_no, as_of, actor, "planned", detail={"plan": fingerprint, "items": night.due}
@@ -208,7 +206,7 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
             planned: Counter[str] = Counter()
             for room in rooms:
                 mine = {d.id for d in desk.catalogue.of_store(room.id)}
-                begun = _planned(room, step, plans)
+                begun = begun_with(room, step, plans) or plans[-1]
                 for x in begun.located:  # of each copy
                     if x.dataset in mine and x.items:
                         planned[x.dataset] += x.items
@@ -222,13 +220,7 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
                 _left(conn, night, room)
         made = planner.plan(step, located, lines, desk.catalogue.digest, desk.code)
         with book.deed(conn, case_no):
-            case = book.case(conn, case_no, lock=True)
-            papers.keep_plan(conn, made, ())
-            units.sync(conn, case, desk.catalogue, made, 0)
-            base = facts(conn, case, as_of)
-            going = [u for u in units.of_case(conn, case_no)
-                     if u.state is UnitState.RESTRICTED and u.disposition in GOING]  # fmt: skip
-            units.move(conn, going, UnitState.DELETING_LIVE, lambda u: u.facts(base), actor)
+            own_plans.carried_out(desk, conn, case_no, made, as_of=as_of, actor=actor)
             counts = counted.words(conn, step.id)
             book.note(
                 conn, case_no, as_of, actor, "disposed", detail={"step": step.id, **counted.total(counts)}
@@ -251,18 +243,6 @@ def _keep_receipts(conn: Conn, case: Case, step: Step, rooms: Sequence[Clearing]
 def _left_of(night: Night, counts: dict[str, Counter[str]]) -> int | None:
     """How many items the night may still take. What was passed over took none of them."""
     return None if night.budget is None else max(0, night.budget - counted.gone(counts))
-
-
-def _planned(room: Clearing, step: Step, plans: Sequence[Plan]) -> Plan:
-    """The plan that a store was begun with, else the one in force."""
-    begun = room.begun_under(step)
-    found = next((p for p in plans if p.fingerprint() == begun), None) if begun else plans[-1]
-    if found is None:
-        raise Drifted(
-            "the store was begun under a plan that is not this night's", about=f"{step.case_no} {room.id}",
-            next_step="find out who disposed, before anything else",
-        )  # fmt: skip
-    return found
 
 
 # --- the end --------------------------------------------------------------------------------------
