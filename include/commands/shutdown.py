@@ -18,7 +18,8 @@ from include.commands._shutdown_books import books, delete_source
 from include.model.errors import Refused
 
 if TYPE_CHECKING:
-    from include.cases.shutdown.orders import Custodian, Order, Paper, Successor
+    from include.cases.shutdown.orders import Order
+    from include.cases.shutdown.told import Custodian, Paper, Successor
 
 app = typer.Typer(help="A service or the whole company stops (policy 5.6).", no_args_is_help=True)
 
@@ -60,11 +61,12 @@ def open_(
 ) -> None:
     """Open an order; prints its number. A second one beside it is refused."""
     from include.cases.shutdown import orders
+    from include.cases.shutdown.told import Told
 
     if len(approver) != 2:
         raise Refused("two people approve a shutdown", about="shutdown", next_step="give --approver twice")
     today = common.today()
-    told = orders.Told(
+    told = Told(
         path=path, reason=reason, decided_on=_day(decided) or today, t0=t0.date(), paper=_paper(document, file),
         approvers=(approver[0], approver[1]), services=tuple(service or ()),
         successor=_successor(successor, contact, certificate), ministry_asked_on=_day(ministry_asked),
@@ -209,9 +211,10 @@ def custodian(
 ) -> None:
     """Name who keeps what can neither go nor be deleted yet."""
     from include.cases.shutdown import orders
+    from include.cases.shutdown.told import Custodian
 
     orders.name_custodian(
-        common.desk(), number, orders.Custodian(name, contact), paper=_paper(document, file), as_of=common.today(),
+        common.desk(), number, Custodian(name, contact), paper=_paper(document, file), as_of=common.today(),
         actor=common.me(role),
     )  # fmt: skip
     common.say(f"{number}: what stays is kept by {name}")
@@ -343,13 +346,13 @@ def _text(file: File) -> str:
 
 
 def _paper(document: str, file: File) -> Paper:
-    from include.cases.shutdown.orders import Paper
+    from include.cases.shutdown.told import Paper
 
     return Paper(document.strip(), _sha256(file))
 
 
 def _successor(name: str | None, contact: str | None, certificate: File | None) -> Successor | None:
-    from include.cases.shutdown.orders import Successor
+    from include.cases.shutdown.told import Successor
 
     if name is None and contact is None and certificate is None:
         return None
@@ -377,7 +380,7 @@ def _fingerprint(file: File) -> str:
 
 
 def _custodian(name: str | None, contact: str | None) -> Custodian | None:
-    from include.cases.shutdown.orders import Custodian
+    from include.cases.shutdown.told import Custodian
 
     if name is None and contact is None:
         return None

@@ -15,7 +15,7 @@ from quietus_console.work import DONE, desk, now, step, today
 from include.cases.shutdown import closing, located, orders
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.dates import LAW, Gate
-from include.cases.shutdown.orders import Paper
+from include.cases.shutdown.told import Paper
 from include.model.errors import NotProved, Refused
 from include.model.times import prc_date
 

@@ -18,6 +18,7 @@ from include.cases.shutdown import preview as previews
 from include.cases.shutdown.closing import Proof
 from include.cases.shutdown.dates import Days, Gate, Path
 from include.cases.shutdown.preview import Line, Preview
+from include.cases.shutdown.told import Paper
 from include.model.errors import Refused
 from include.model.shutdown import Looked
 
@@ -77,7 +78,7 @@ def test_an_answer_is_recorded_with_its_document_and_who_gave_it(
         date(2026, 11, 20),
         "legal/zhao",
     )
-    assert said["paper"] == orders.Paper("BR-1", "a" * 64)
+    assert said["paper"] == Paper("BR-1", "a" * 64)
     assert tasks.record.function("SO-000001", "notified", {"known": "done"}) == "done" and len(kept) == 1
     wrong = {**ANSWER, "params_input": {**ANSWER["params_input"], "done_on": "2026-13-40"}}  # type: ignore[dict-item]
     with pytest.raises(AirflowFailException, match="no such day"):

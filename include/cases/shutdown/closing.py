@@ -21,7 +21,8 @@ from include.cases.book import Conn
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders
 from include.cases.shutdown.dates import Gate, Path
-from include.cases.shutdown.orders import COMPANY, Order, Paper
+from include.cases.shutdown.orders import COMPANY, Order
+from include.cases.shutdown.told import Paper, checked_paper
 from include.model.catalogue import StoreDeclared
 from include.model.errors import NotProved, NotReachable, QuietusError, Refused
 from include.model.shutdown import Looked, Picture, Right
@@ -103,7 +104,7 @@ def close(
 ) -> Order:  # fmt: skip
     """Take every right to write of what the order is about. Again takes what came back since. Raises Refused before T0, or
     while a gate is not done or nobody takes over, with nothing taken; a revoked licence waits for neither."""
-    orders.checked_paper(paper, number)
+    checked_paper(paper, number)
     with orders.deed(desk, number) as (conn, of):
         if of.closed_on is None:
             orders.days(conn, of).closable(as_of)
@@ -233,7 +234,7 @@ def withdraw(
 ) -> Order:  # fmt: skip
     """Withdraw an order by a document. What was taken is given back first, exactly that. Again goes on where it was left. Raises
     Refused once the successor signed for a bag: it has that data, and nothing takes it back."""
-    orders.checked_paper(paper, number)
+    checked_paper(paper, number)
     with orders.deed(desk, number) as (conn, of):
         _nobody_has_bags(conn, number)
     for store in _stores(desk, of):

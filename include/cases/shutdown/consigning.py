@@ -14,6 +14,7 @@ from include.cases.rooms import Desk
 from include.cases.shutdown import orders
 from include.cases.shutdown.fates import is_biometric
 from include.cases.shutdown.orders import Order
+from include.cases.shutdown.told import checked_text
 from include.model.catalogue import Catalogue
 from include.model.errors import Refused
 from include.model.handover import HANDED_OVER, Consigned, Consignment, Successor
@@ -45,7 +46,7 @@ def consignment(
         )  # fmt: skip
     if of.successor is None or of.successor_contact is None:
         raise Refused("nobody takes over yet", about=of.number, next_step="use `quietus shutdown successor`")
-    orders.checked_text("sender", sender)
+    checked_text("sender", sender)
     _checked_keys(of, certificate, receipt_key)
     try:
         return Consignment(

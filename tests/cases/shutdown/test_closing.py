@@ -13,7 +13,7 @@ import pytest
 
 from include.cases.shutdown import closing, orders
 from include.cases.shutdown.dates import FILED, Gate, Path
-from include.cases.shutdown.orders import Paper
+from include.cases.shutdown.told import Paper
 from include.model.errors import NotProved, Refused
 from include.model.words import Verdict
 from tests.cases.restoring import killed_at

@@ -13,7 +13,8 @@ import pytest
 from include.cases.keys import FileKeyStore
 from include.cases.shutdown import orders
 from include.cases.shutdown.dates import Gate, Path
-from include.cases.shutdown.orders import KIND, Custodian, Paper, Successor, Told
+from include.cases.shutdown.orders import KIND
+from include.cases.shutdown.told import Custodian, Paper, Successor, Told
 from include.model.errors import Refused
 from tests.cases.small import TODAY, World, world
 
