@@ -106,7 +106,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    marks = {"pg18": "postgres", "pg15": "postgres", "pg_server": "postgres",
+    marks = {"pg18": "postgres", "pg15": "postgres", "pg_server": "postgres", "maker": "postgres",
              "moto": "s3", "empty_moto": "s3", "ceph": "s3", "s3_server": "s3"}  # fmt: skip
     for item in items:
         asked = [*getattr(item, "fixturenames", ()), *chosen(item)]
