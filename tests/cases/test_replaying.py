@@ -98,7 +98,8 @@ def test_killed_at_any_point_it_comes_to_the_same_end(at_work: Restorable, point
 
 def test_one_replays_a_store_at_a_time(at_work: Restorable) -> None:
     with at_work.desk.book() as other:
-        other.execute("SELECT pg_advisory_lock(hashtextextended('casebook.restoration company', 0))")
+        # Shared, so that a replay that did not want to be alone would be let in.
+        other.execute("SELECT pg_advisory_lock_shared(hashtextextended('casebook.restoration company', 0))")
         with pytest.raises(NotReachable, match="somebody else is replaying it"):
             recover(at_work.desk, at_work.place(), **ON)
 
