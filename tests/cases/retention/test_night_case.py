@@ -77,7 +77,9 @@ def test_a_dataset_that_is_left_unfinished_and_needed_says_both(house: House) ->
     assert house.left(again)[1:] == _needed("s.ticket")
 
 
-def test_a_night_that_was_not_proved_is_taken_up_by_the_next(house: House) -> None:
+def not_proved(house: House) -> nights.Night:
+    """A night after whose deed a row of what went came back."""
+
     def import_again() -> None:
         house.company.sql(
             "INSERT INTO u.visit SELECT 1, id, '2025-01-01', '/' FROM a.account WHERE id LIKE '%2'"
@@ -87,6 +89,11 @@ def test_a_night_that_was_not_proved_is_taken_up_by_the_next(house: House) -> No
         house.night(then=import_again)
     with house.desk.book() as conn:
         (first,) = nights.latest(conn)
+    return first
+
+
+def test_a_night_that_was_not_proved_is_taken_up_by_the_next(house: House) -> None:
+    first = not_proved(house)
     assert house.state(first) is CaseState.ACTING
     assert house.findings(first) == {"gone_not_proved", "due_not_proved"}
     second = house.night(DAY + timedelta(days=1))
@@ -106,15 +113,7 @@ proved = night_proofs._again
 def test_an_old_night_that_fails_again_is_told_by_every_later_one_until_it_is_proved(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def import_again() -> None:
-        house.company.sql(
-            "INSERT INTO u.visit SELECT 1, id, '2025-01-01', '/' FROM a.account WHERE id LIKE '%2'"
-        )
-
-    with pytest.raises(NotProved):
-        house.night(then=import_again)
-    with house.desk.book() as conn:
-        (first,) = nights.latest(conn)
+    first = not_proved(house)
 
     def refused(*_: object, **__: object) -> CaseState:
         raise NotReachable("it does not answer", about="store company")
