@@ -19,10 +19,10 @@ INSTALLED := $(VENV)/.installed
 WORKERS := 4
 FAST := not postgres and not s3 and not slow and not e2e
 
-.PHONY: help install demo demo-days up down status test test-fast bench lint format lock clean
+.PHONY: help install demo demo-days demo-shutdown up down status test test-fast bench lint format lock clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: $(INSTALLED) ## Make .venv from requirements.lock, with the quietus command in it
 
@@ -31,6 +31,10 @@ demo: up ## Start everything, cancel one person's account through Airflow, show 
 
 demo-days: up ## The same of somebody else, then the days of that case, 60 and on to its final certificate
 	@$(QUIETUS) sandbox demo --days 60 --until-closed
+
+demo-shutdown: $(INSTALLED) ## Stop the whole company by logical dates, with a successor that takes over
+	@$(QUIETUS) sandbox up --successor
+	@$(QUIETUS) sandbox demo-shutdown
 
 up: $(INSTALLED) ## Start the sandbox: PostgreSQL, S3, recipients, signer, Airflow; all on loopback
 	@$(QUIETUS) sandbox up

@@ -24,6 +24,7 @@ BENCHES = {
     "drill": "The restore drill, against restoring the same copy",
     "due": "What is due: looking for it, against a bare count",
     "night": "A night: what is due goes, against batches written by hand",
+    "partitions": "Whole partitions that are due, against dropping them by hand and against their rows",
     "handover": "Handing over: bags, against COPY and reading with the same digests",
     "keys": "Sealed objects: a key of their subject's own",
     "ledger": "The ledger",

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from include.cases import provers, verbs
+from include.cases.assembling import desk
 from include.cases.decisions import Method
-from include.cases.rooms import Desk, desk
+from include.cases.rooms import Desk
 from include.catalogue import load
 from include.model.times import observed_now, prc_date
 from include.model.words import Channel, Ground, Requester

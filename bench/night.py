@@ -6,6 +6,7 @@ Two tables of the policy's network logs (RS-12: six months by law, gone after tw
 clicks that refer to them, the due ones oldest as logs are. The floor is what a good engineer writes who has looked the date
 up: by the index on it, ``DELETE`` by key, a commit a batch, children first, and no look at anything else. Both as the eraser, in
 turns, each on a fresh copy of the same database; its batches are as large as ours were. Then the same in a table a tenth as big.
+Told by the clock and by processor time (server and client), which says the same whatever else the machine does.
 ``--scale`` divides all sizes. Prints Markdown.
 """
 
@@ -19,19 +20,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from datetime import time as clock
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
 
-from bench.clusters import running
+from bench.clusters import processor, running
 from include.cases import planner
 from include.cases.retention.asking import Asking
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import question
 from include.catalogue import load
-from include.model.catalogue import Bound, Catalogue, Column, Dataset, Link, Start
+from include.model.catalogue import Catalogue
 from include.model.errors import NotReachable
+from include.model.estate import Bound, Column, Dataset, Link, Start
 from include.model.flow import Plan, Step
 from include.model.times import PRC
 from include.model.words import DatasetKind, Role, Verdict
@@ -41,6 +43,7 @@ from include.stores.postgres import install
 from include.stores.postgres.clearing import Clearing
 
 AS_OF = date(2026, 11, 24)
+T = TypeVar("T")
 SETTINGS = {
     "shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min", "autovacuum": "off",
     "wal_level": "replica",
@@ -191,16 +194,35 @@ class Ours:
     proofs: float
     rows: int
     pieces: int
+    cpu: float  # processor seconds of the night
+    cpu_proofs: float
 
     @property
     def night(self) -> float:
         return self.locate + self.dispose
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    began = time.perf_counter()
-    found = work()
-    return time.perf_counter() - began, found
+@dataclass
+class Bare:
+    """Seconds, processor seconds and rows of the batches by hand."""
+
+    seconds: float
+    cpu: float
+    rows: int
+
+
+class Watch:
+    """Seconds and processor seconds of one thing after the other."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster, self.seconds, self.cpu = cluster, dict[str, float](), dict[str, float]()
+
+    def __call__(self, what: str, work: Callable[[], T]) -> T:
+        cpu, began = processor(self.cluster), time.perf_counter()
+        found = work()
+        self.seconds[what] = time.perf_counter() - began
+        self.cpu[what] = processor(self.cluster) - cpu
+        return found
 
 
 def ours(catalogue: Catalogue, company: Company) -> Ours:
@@ -217,66 +239,75 @@ def ours(catalogue: Catalogue, company: Company) -> Ours:
         survey = room.locate(STEP)
         return planner.plan(STEP, survey.located, room.lines(STEP), catalogue.digest, "bench")
 
-    locate, plan = timed(located)
+    def settled() -> Plan:
+        return planner.plan(STEP, room.settled(STEP).located, room.lines(STEP), catalogue.digest, "bench")
+
+    watch = Watch(company.cluster)
+    plan = watch("locate", located)
     due = {x.dataset: x.items for x in plan.located}
-    before, there = timed(lambda: limits.baseline(catalogue, company, STEP, plan, due))  # type: ignore[arg-type]
-    dispose, receipt = timed(lambda: room.dispose(STEP, plan))
-    settled, after = timed(
-        lambda: planner.plan(STEP, room.settled(STEP).located, room.lines(STEP), catalogue.digest, "bench")
-    )
-    proved, gone = timed(lambda: limits.gone(catalogue, company, STEP, after))  # type: ignore[arg-type]
+    there = watch("before", lambda: limits.baseline(catalogue, company, STEP, plan, due))  # type: ignore[arg-type]
+    receipt = watch("dispose", lambda: room.dispose(STEP, plan))
+    after = watch("settled", settled)
+    gone = watch("gone", lambda: limits.gone(catalogue, company, STEP, after))  # type: ignore[arg-type]
     wrong = [c for e in (*there, *gone) for c in e.checks if c.verdict is Verdict.FAILED]
     if wrong or room.left:
         raise SystemExit(f"{wrong} {room.left}")
-    rows = sum(n["erased"] for n in receipt.counts.values())
-    pieces = len([r for r in room.receipts(STEP) if r.verb == "dispose"])
-    deed = sum(moments[1::2]) - sum(moments[::2])
-    return Ours(locate, dispose + settled, deed, before + proved, rows, pieces)
+    took, cpu = watch.seconds, watch.cpu
+    return Ours(
+        locate=took["locate"], dispose=took["dispose"] + took["settled"], deed=sum(moments[1::2]) - sum(moments[::2]),
+        proofs=took["before"] + took["gone"], rows=sum(n["erased"] for n in receipt.counts.values()),
+        pieces=len([r for r in room.receipts(STEP) if r.verb == "dispose"]),
+        cpu=cpu["locate"] + cpu["dispose"] + cpu["settled"], cpu_proofs=cpu["before"] + cpu["gone"],
+    )  # fmt: skip
 
 
-def floor(company: Company, before: datetime, batch: int) -> tuple[float, int]:
-    """Seconds and rows of the batches by hand."""
+def floor(company: Company, before: datetime, batch: int) -> Bare:
     rows = 0
-    began = time.perf_counter()
-    with psycopg.connect(company.postgres("", Role.ERASER), autocommit=True) as conn:
-        conn.execute("SET random_page_cost = 1.1; SET jit = off")
-        for table, key, at in TABLES:
-            statement = (
-                f"DELETE FROM {table} WHERE {key} = ANY(ARRAY("
-                f"SELECT {key} FROM {table} WHERE {at} < %s ORDER BY {at} LIMIT {batch}))"
-            )
-            while n := conn.execute(statement.encode(), [before]).rowcount:
-                rows += n
-    return time.perf_counter() - began, rows
+
+    def by_hand() -> None:
+        nonlocal rows
+        with psycopg.connect(company.postgres("", Role.ERASER), autocommit=True) as conn:
+            conn.execute("SET random_page_cost = 1.1; SET jit = off")
+            for table, key, at in TABLES:
+                statement = (
+                    f"DELETE FROM {table} WHERE {key} = ANY(ARRAY("
+                    f"SELECT {key} FROM {table} WHERE {at} < %s ORDER BY {at} LIMIT {batch}))"
+                )
+                while n := conn.execute(statement.encode(), [before]).rowcount:
+                    rows += n
+
+    watch = Watch(company.cluster)
+    watch("floor", by_hand)
+    return Bare(watch.seconds["floor"], watch.cpu["floor"], rows)
 
 
-def measured(cluster: Cluster, rows: int, due: int, rounds: int) -> list[tuple[Ours, float]]:
+def measured(cluster: Cluster, rows: int, due: int, rounds: int) -> list[tuple[Ours, Bare]]:
     catalogue, database = policy(), f"company_{rows}"
     before = edge(catalogue)
     fill(cluster, catalogue, database, rows, due)
-    found: list[tuple[Ours, float]] = []
+    found: list[tuple[Ours, Bare]] = []
     with copied(cluster, database) as company:
         warm = ours(catalogue, company)  # Great Expectations, plans and pages
     batch = max(1, warm.rows // warm.pieces)
     for n in range(rounds):
         mine: Ours | None = None
-        bare = (0.0, 0)
+        bare: Bare | None = None
         for who in ("floor", "ours") if n % 2 else ("ours", "floor"):
             with copied(cluster, database) as company:
                 if who == "ours":
                     mine = ours(catalogue, company)
                 else:
                     bare = floor(company, before, batch)
-        assert mine is not None
-        if mine.rows != bare[1]:
-            raise SystemExit(f"the floor deleted {bare[1]:,} rows, ours {mine.rows:,}")
-        found.append((mine, bare[0]))
+        assert mine is not None and bare is not None
+        if mine.rows != bare.rows:
+            raise SystemExit(f"the floor deleted {bare.rows:,} rows, ours {mine.rows:,}")
+        found.append((mine, bare))
     with psycopg.connect(cluster.superuser_conninfo(), autocommit=True) as conn:
         conn.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(database)))
     return found
 
 
-def middle(of: list[tuple[Ours, float]], what: Callable[[Ours, float], float]) -> float:
+def middle(of: list[tuple[Ours, Bare]], what: Callable[[Ours, Bare], float]) -> float:
     return statistics.median(what(mine, bare) for mine, bare in of)
 
 
@@ -299,18 +330,20 @@ def main() -> None:
         " 1,000,000 of 20,000,000: a night ÷ floor ≤ 1.3, with keyed proofs ≤ 1.6, ten times the rows ≤ 1.2 times as long.\n"
     )
     heads = ("of rows", "floor, s", "locate, s", "dispose, s", "of it the deed, s", "**night ÷ floor**",
-             "keyed proofs, s", "**with proofs ÷ floor**", "pieces")  # fmt: skip
+             "keyed proofs, s", "**with proofs ÷ floor**", "both by processor", "pieces")  # fmt: skip
     print(f"| {' | '.join(heads)} |\n|{'---:|' * len(heads)}")
     for n, of in ((rows // 10, small), (rows, large)):
         figures = (
-            f"{n:,}", f"{middle(of, lambda _, b: b):.2f}", f"{middle(of, lambda m, _: m.locate):.2f}",
+            f"{n:,}", f"{middle(of, lambda _, b: b.seconds):.2f}", f"{middle(of, lambda m, _: m.locate):.2f}",
             f"{middle(of, lambda m, _: m.dispose):.2f}", f"{middle(of, lambda m, _: m.deed):.2f}",
-            f"**{middle(of, lambda m, b: m.night / b):.2f}**", f"{middle(of, lambda m, _: m.proofs):.2f}",
-            f"**{middle(of, lambda m, b: (m.night + m.proofs) / b):.2f}**", str(of[0][0].pieces),
+            f"**{middle(of, lambda m, b: m.night / b.seconds):.2f}**", f"{middle(of, lambda m, _: m.proofs):.2f}",
+            f"**{middle(of, lambda m, b: (m.night + m.proofs) / b.seconds):.2f}**",
+f"{middle(of, lambda m, b: m.cpu / b.cpu):.2f}, "
+            f"{middle(of, lambda m, b: (m.cpu + m.cpu_proofs) / b.cpu):.2f}", str(of[0][0].pieces),
         )  # fmt: skip
         print(f"| {' | '.join(figures)} |")
     times = middle(large, lambda m, _: m.night) / middle(small, lambda m, _: m.night)
-    bare = middle(large, lambda _, b: b) / middle(small, lambda _, b: b)
+    bare = middle(large, lambda _, b: b.seconds) / middle(small, lambda _, b: b.seconds)
     print(
         f"\nThe same due rows of ten times as many: **{times:.2f}** times as long (the floor: {bare:.2f} times)."
     )

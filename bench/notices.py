@@ -40,8 +40,8 @@ from include.cases.notices.composing import Given
 from include.cases.notices.whom import ToTell
 from include.cases.rooms import Desk
 from include.catalogue import load
-from include.model.catalogue import Recipient
 from include.model.doors import Endpoint
+from include.model.policy import Recipient
 from include.model.times import observed_now, prc_date
 from include.model.words import Channel, Ground, Requester, Role
 from include.recipients import forms

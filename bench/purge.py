@@ -28,7 +28,7 @@ from include.cases.migrate import migrate
 from include.cases.rooms import Desk
 from include.catalogue import load
 from include.model.backups import SEGMENT, Copies, written
-from include.model.catalogue import BackupSet
+from include.model.estate import BackupSet
 from include.model.times import prc_date
 
 NIGHTS, SETS, KEEP = 30, 3, 35

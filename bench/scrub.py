@@ -20,7 +20,8 @@ from psycopg import sql
 
 from bench.clusters import running
 from include.catalogue import load
-from include.model.catalogue import Catalogue, Dataset, Link, Maintenance
+from include.model.catalogue import Catalogue
+from include.model.estate import Dataset, Link, Maintenance
 from include.model.words import DatasetKind, Role, StoreKind
 from include.sandbox.stack.postgres import Cluster, ensure_our_roles
 from include.stores.postgres import install

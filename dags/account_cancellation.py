@@ -10,7 +10,8 @@ Never type a name, phone number, e-mail address or ID number anywhere in Airflow
 **What it destroys 销毁什么**: the person's rows, objects, object versions and records in shared files, in every store of the
 catalogue, as the approved plan says; sessions, certificates and hosted keys are revoked before that. It cannot be undone.
 
-**How to stop it 如何停止**: before *dispose*, mark the run as failed: nothing is deleted yet. During it, the step in hand ends its
+**How to stop it 如何停止**: the emergency stop (`quietus retention stop`) keeps every case from disposing of more, restricted as it is.
+Before *dispose*, mark the run as failed: nothing is deleted yet. During it, the step in hand ends its
 transaction or rolls back. A red task says what to do next; any task can be cleared and run again, or the run started anew with
 the number of its case, and nothing is done twice.
 

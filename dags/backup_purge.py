@@ -10,7 +10,7 @@ and every case of that night is certified anew; what waits for nothing else then
 **What it destroys 销毁什么**: backups past their last day, as the tool's own rehearsal names them: never what another copy leans on, what is pinned or
 under a hold, the last copy that is known to be restorable, or more of a set at one time than the catalogue allows. Nothing of what is live.
 
-**How to stop it 如何停止**: pause it; but then nothing is known to be gone, and cases wait. Killed at any instant, the next run goes on.
+**How to stop it 如何停止**: `quietus retention stop` keeps copies from going, and the looks go on. Or pause it; but then nothing is known to be gone, and cases wait. Killed at any instant, the next run goes on.
 
 **Evidence 证据**: one ledger entry for each set and night, with where the log stood and where the oldest copy begins, from which
 anybody can see it; the certificates cite it. Of a database's own log each case has evidence of its own (kind `own_log`, R5). `quietus case show` and the case's page name what a case still waits for, and why.

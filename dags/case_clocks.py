@@ -2,7 +2,7 @@
 
 **Purpose 目的** (policy 11.3, 12.2): a reply within 30 days, a cancellation within 15 working days, both from verification; a
 request whose proof nobody answered within 15 days fails. This run looks at every case's clocks and is **red while anything is
-late**, with the numbers of the late cases; and while a gate of a shutdown order is overdue (docs/shutdown.md). That is the alarm:
+late**, with the numbers of the late cases; and while a gate of a shutdown order (docs/shutdown.md) or a data room (docs/dataroom.md) is overdue. That is the alarm:
 let it reach whoever can act.
 
 **Who may run it 谁可运行**: it runs by itself, every 15 minutes; ops may trigger it at any time.
@@ -37,6 +37,7 @@ from quietus_console import shutting_down, steps
 def case_clocks() -> None:
     steps.keep_the_ledger() >> steps.nothing_is_late()
     shutting_down.no_gate_is_overdue()
+    shutting_down.no_data_room_is_overdue()
 
 
 case_clocks()

@@ -9,7 +9,7 @@ run of *recipient_errands*.
 
 **What it destroys 销毁什么**: nothing of ours. A recipient that is told to delete does so, and that cannot be undone.
 
-**How to stop it 如何停止**: pause it; but then nobody is told, and the clocks run on. A recipient's task may be killed at any instant:
+**How to stop it 如何停止**: `quietus retention stop` holds back what asks to delete; or pause it; but then nobody is told, and the clocks run on. A recipient's task may be killed at any instant:
 what was on the way is asked after, or goes to a person where asking is not possible, and nothing is sent as something new. No
 recipient is told by two tasks at once: a mapped task has one pool for all, so that is the case book's lock, not the pool's.
 

@@ -11,7 +11,7 @@ Then rows that are new are looked through for people whom an import or a partner
 **What it destroys 销毁什么**: what the cases of the case book had deleted before, and the restore brought back. What the law or a hold
 keeps today stays.
 
-**How to stop it 如何停止**: pause it; a database that it closed stays closed. It is **red while one is**, and says why.
+**How to stop it 如何停止**: `quietus retention stop`, or pause it; a database that it closed stays closed. It is **red while one is**, and says why.
 
 **Evidence 证据**: each case gets a step of its own kind with plan, receipts, books and proof; the ledger an entry `replay` with counts
 and both histories.

@@ -34,10 +34,13 @@ from quietus_console import nights, questions
 def retention_hours() -> None:
     night = nights.look(by_the_minute=True)
     ask = questions.may_the_night_go_on()
+    ask_again = questions.may_the_night_go_on(as_planned=True)
     night >> ask
     (
         nights.take_word(found=night, answer=ask.output)
         >> nights.plan(found=night)
+        >> ask_again
+        >> nights.take_word.override(task_id="take_word_again")(found=night, answer=ask_again.output)
         >> nights.dispose(found=night)
         >> nights.prove(found=night)
         >> nights.certify(found=night)

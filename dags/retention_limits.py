@@ -3,7 +3,8 @@
 **Purpose 目的** (policy 5.1, 7.2; PIPL 19, 47 para. 1): data is kept no longer than its purpose or the law's period, and then goes without
 being asked for. Everything that is past its last day and that nothing holds is found, planned, disposed of piece by piece, and proved: by
 keys that it is gone, by a look at the whole estate that no more is due than the night says that it left. A night that is out of line
-with its forecast and with the nights before it, as the first one is, waits for a person's word before anything goes.
+with its forecast and with the nights before it, as the first one is, waits for a person's word before anything goes; it is asked again
+if more was located than was seen.
 
 **Who may run it 谁可运行**: it is switched on by ops once `quietus retention assess` was read; from then on it runs by itself at 01:15
 (docs/retention.md). A night that was missed is made up for by the next: what is overdue is due.
@@ -38,10 +39,13 @@ from quietus_console.timetables import MaintenanceWindow
 def retention_limits() -> None:
     night = nights.look()
     ask = questions.may_the_night_go_on()
+    ask_again = questions.may_the_night_go_on(as_planned=True)
     night >> ask
     (
         nights.take_word(found=night, answer=ask.output)
         >> nights.plan(found=night)
+        >> ask_again
+        >> nights.take_word.override(task_id="take_word_again")(found=night, answer=ask_again.output)
         >> nights.dispose(found=night)
         >> nights.prove(found=night)
         >> nights.certify(found=night)

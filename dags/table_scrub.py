@@ -11,7 +11,7 @@ next window (01:00 to 06:00). Ops may trigger it in the window.
 
 **What it destroys 销毁什么**: nothing that a query could return. Each table is locked while it is written anew, one at a time.
 
-**How to stop it 如何停止**: mark the run as failed: the table at hand is rolled back and served. Killed at any instant, the next run
+**How to stop it 如何停止**: `quietus retention stop` leaves the next table; or mark the run as failed: the table at hand is rolled back and served. Killed at any instant, the next run
 goes on. Paused, biometrics stay in files and in every backup made of them, and cases wait.
 
 **Evidence 证据**: kind `residue`, per case and store: R3 and R4 of each dataset; what could not be seen says so (`docs/scrub.md`).

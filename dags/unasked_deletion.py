@@ -13,7 +13,7 @@ night that was missed is made up for by the next.
 **What it destroys 销毁什么**: nothing by itself. Each case's run destroys what the catalogue says rests on that consent (`rests_on`), a
 sleeping account as any cancellation does, or what was kept until now.
 
-**How to stop it 如何停止**: pause it, or `quietus retention stop`; cases that are open go on. More people than any night before
+**How to stop it 如何停止**: pause it, or `quietus retention stop`, by which open cases dispose of nothing more, either. More people than any night before
 open nothing: the run is red, and a person looks. It is red, too, while holders of sleeping accounts are to be told.
 
 **Evidence 证据**: each case's own, with its certificate. Which withdrawals a case follows stands in the case book, by purpose and moment.

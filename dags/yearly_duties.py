@@ -12,7 +12,7 @@ tried, if a key is left whose time has come, or if the case book gives another l
 **What it destroys 销毁什么**: keys, tokens and tombstones of cases that were closed years ago, for ever. Never of a case that is open or under
 a hold, whose notices are still kept (RS-22), or whose person has another case that is not over. Nothing in any set.
 
-**How to stop it 如何停止**: pause it, or mark the run as failed. Killed at any instant, the next run does the rest.
+**How to stop it 如何停止**: `quietus retention stop` keeps the next key; or pause it, or mark the run as failed. Killed at any instant, the next run does the rest.
 
 **Evidence 证据**: the ledger has what each set came to, check by check, and each key that was destroyed; figures only, never a value.
 The list itself is `quietus yearly destroyed`. `quietus yearly retest` and `quietus yearly keys` look without waiting for January

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PREFIXES = ("QUIETUS_CONN_", "AIRFLOW_CONN_")
+SUCCESSOR_INBOX = "successor_inbox"
+"""Connection ``<it>_courier``: the successor's bucket for bags, for both sides of a shutdown; its text is the bucket's name."""
 CONNECT_SECONDS = 10
 READ_SECONDS = 60  # S3: the longest silence inside one answer
 

@@ -21,9 +21,9 @@ from include.backups.pgbackrest import PgBackRest
 from include.backups.restoring.binaries import Binaries
 from include.backups.versions import ObjectVersions
 from include.model.backups import BackupExpirer, BackupTool
-from include.model.catalogue import BackupSet
 from include.model.doors import Connections
 from include.model.errors import Refused
+from include.model.estate import BackupSet
 from include.model.words import Role
 
 
@@ -50,7 +50,7 @@ def open_tool(backup: BackupSet, connections: Connections) -> BackupTool:
         case "own_log":
             raise Refused(
                 "a server's own log is read by the room of its store", about=backup.id,
-                next_step="open it with include.cases.rooms.open_backup_tool",
+                next_step="open it with include.cases.assembling.open_backup_tool",
             )  # fmt: skip
 
 
@@ -81,12 +81,14 @@ def open_expirer(backup: BackupSet, connections: Connections) -> BackupExpirer:
 def expire_set(
     backup: BackupSet, connections: Connections, *, last: Callable[[date], date], today: date, holds: Sequence[str] = (),
     restorable: Collection[str] = (), dry_run: bool = False, yes: bool = False, reader: BackupTool | None = None,
+    may_go_on: Callable[[], None] = lambda: None,
 ) -> Expired:  # fmt: skip
     """Let go what is due in a declared set; see :func:`include.backups.expiring.carrying_out.expire`. The catalogue's own hold
-    on it counts with ``holds``. ``reader``: what reads the set, if not its tool by its connection."""
+    on it counts with ``holds``. ``reader``: what reads the set, if not its tool by its connection.
+    ``may_go_on`` raises Stopped while nothing may be let go."""
     expirer = open_expirer(backup, connections)  # first, for it says why nothing can go here
     return expire(
         backup.id, reader or open_tool(backup, connections), expirer, last=last,
         today=today, holds=(*((backup.hold,) if backup.hold else ()), *holds), restorable=restorable,
-        share=backup.at_most, dry_run=dry_run, yes=yes,
+        share=backup.at_most, dry_run=dry_run, yes=yes, may_go_on=may_go_on,
     )  # fmt: skip

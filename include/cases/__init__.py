@@ -12,6 +12,6 @@ With I/O:
 
 * ``keys``, ``sealing``  the key store, and what its keys are used for
 * ``migrate``, ``book``, ``timeline``, ``units``, ``holds``, ``plans``, ``outbox``: the book, plain SQL
-* ``rooms``     makes the stores and the ledger of a catalogue
+* ``rooms``     what a verb is given; ``assembling``, ``wiring`` make it of a catalogue and connections
 * ``verbs``     what a task or the command line calls: idempotent, resumed from receipts
 """

@@ -9,9 +9,10 @@ from typing import Protocol
 from psycopg import sql
 
 from include.cases.lookups import looking_up
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import CatalogueError
+from include.model.estate import Dataset
 
 
 class Standing(StrEnum):

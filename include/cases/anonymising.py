@@ -1,62 +1,54 @@
-"""One release from end to end: originals of a sample are kept, the rows are released, and somebody else tries to find them again.
+"""What a release needs of whoever attacks it: originals that are kept before it, and the look at the set afterwards.
 
-For a step of a case, and for a nightly run, whose step names the rows that are due. The sample is kept in memory only: after a
-kill between release and proof nobody has an original any more, and the attack is UNVERIFIED for ever, which says so.
+The originals are kept in memory only. After a kill between release and proof, and whenever a set is looked at again, nobody has
+them any more: then the attacker is the one of the yearly test, who knows rows that are still personal and whole rows of the set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.cases.proving import record_evidence
 from include.cases.rooms import Desk
 from include.model.flow import Evidence, Step
-from include.model.words import Role
-from include.stores.postgres.anonymise import Anonymiser, Released
-from include.stores.postgres.server import Server
+from include.model.releases import Release
 
 if TYPE_CHECKING:
-    from psycopg import sql
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What was released, what the prover says of the whole set since, and what it may be called."""
-
-    released: Released
-    evidence: Evidence
-    word: str
-
-
-def anonymise(
-    desk: Desk,
-    release_id: str,
-    step: Step,
-    *,
-    chunk: int = 0,
-    keys: sql.Composable | None = None,
-    directory: Path | None = None,
-    at: Callable[[str], None] = lambda _: None,
-) -> Outcome:
-    """Release the rows of ``keys`` (without: those that the step's area says are to be anonymised), and prove it. Again it
-    changes nothing. Raises Refused, with nothing changed, if the declared thresholds cannot be met."""
-    from include.proofs import anonymity, linkage
+    from include.proofs.linkage import Original
     from include.proofs.server import Reader
 
-    release = desk.catalogue.release(release_id)
-    dataset = desk.catalogue.dataset(release.dataset)
-    connection = desk.catalogue.store(dataset.store).connection
-    kept = linkage.take(Reader.of(desk.connections, dataset.store, connection), dataset, release)
-    server = Server(lambda: desk.connections.postgres(connection, Role.ERASER), dataset.store)
-    released = Anonymiser(server, desk.catalogue, release, at).run(step, chunk, keys)
-    evidence = anonymity.prove(desk.catalogue, desk.connections, release, step, kept, directory)
-    return Outcome(released, evidence, anonymity.word(release, evidence.verdict))
+
+def originals(desk: Desk, release: Release) -> tuple[Original, ...]:
+    """A sample of the rows that are still there, by the prover: the rarest, the first and last of each column, some by chance."""
+    from include.proofs import linkage
+
+    return linkage.take(_reader(desk, release), desk.catalogue.dataset(release.dataset), release)
 
 
-def record(desk: Desk, outcome: Outcome, *, as_of: date, actor: str) -> None:
-    """Put the evidence into the ledger and the case book; a failed check is a finding of the case."""
-    record_evidence(desk, outcome.evidence, as_of=as_of, actor=actor, strict=False)
+def tried(
+    desk: Desk, release: Release, step: Step, sample: tuple[Original, ...], directory: Path | None
+) -> Evidence:  # fmt: skip
+    """Measured, attacked, and its old files looked into. Raises NotReachable."""
+    from include.proofs import anonymity, linkage
+
+    if not sample:
+        reader, dataset = _reader(desk, release), desk.catalogue.dataset(release.dataset)
+        sample = (
+            *linkage.take(reader, dataset, release),
+            *linkage.take_published(reader, dataset, release),
+        )
+    return anonymity.prove(desk.catalogue, desk.connections, release, step, sample, directory)
+
+
+def word(release: Release, found: Evidence) -> str:
+    """What the set may be called by this evidence."""
+    from include.proofs import anonymity
+
+    return anonymity.word(release, found.verdict)
+
+
+def _reader(desk: Desk, release: Release) -> Reader:
+    from include.proofs.server import Reader
+
+    store = desk.catalogue.store(desk.catalogue.dataset(release.dataset).store)
+    return Reader.of(desk.connections, store.id, store.connection)

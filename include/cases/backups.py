@@ -22,8 +22,8 @@ from include.cases.periods import last_day
 from include.cases.rooms import Desk
 from include.ledger.log import KeyTaken
 from include.model.backups import Copies, written
-from include.model.catalogue import BackupSet
 from include.model.errors import NotReachable, QuietusError
+from include.model.estate import BackupSet
 from include.model.history import Historied
 from include.model.times import observed_now, prc_date
 from include.model.words import UnitState

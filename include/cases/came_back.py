@@ -21,8 +21,9 @@ from include.cases.keys import KeyStore, Purpose
 from include.cases.lookups import looking_up
 from include.cases.rooms import Desk
 from include.cases.suppressing import Brought, Verdict
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
+from include.model.estate import Dataset
 from include.model.flow import Finding
 from include.model.words import DatasetKind, Ownership, StoreKind
 

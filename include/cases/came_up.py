@@ -16,7 +16,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from include.backups.horizon import Shown
-from include.cases import backups, book, closing, drills, epochs, machine, papers
+from include.cases import backups, book, closing, drills, epochs, machine, papers, turns
 from include.cases.book import Conn
 from include.cases.guards import Facts
 from include.cases.rooms import Desk
@@ -80,15 +80,8 @@ _LEFT = "SELECT * FROM casebook.came_up WHERE taken_at IS NULL"
 @contextmanager
 def _mine(conn: Conn, key: str) -> Iterator[dict[str, Any] | None]:
     """What a drill left, for as long as nobody else takes it. None: somebody does, or did."""
-    lock = (f"casebook.came_up {key}",)
-    got = conn.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS got", lock).fetchone()
-    if not (got and got["got"]):
-        yield None
-        return
-    try:
-        yield conn.execute(f"{_LEFT} AND ledger_key = %s", (key,)).fetchone()
-    finally:
-        conn.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", lock)
+    with turns.mine(conn, f"casebook.came_up {key}") as ours:
+        yield conn.execute(f"{_LEFT} AND ledger_key = %s", (key,)).fetchone() if ours else None
 
 
 def _kept(row: dict[str, Any]) -> CameUp:

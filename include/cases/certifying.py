@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import date
 
 from include.cases import balance as books
-from include.cases import book, certificates, epochs, holds, papers
+from include.cases import book, certificates, epochs, holds, papers, subjects
 from include.cases.book import RECORDS, Case, Conn
 from include.cases.certificates import Editions
 from include.cases.horizon import copy_of
@@ -24,8 +24,9 @@ from include.cases.notover import WHAT_NEEDS_IT, not_over
 from include.cases.papers import StepDone
 from include.cases.periods import last_day
 from include.cases.planner import ARTICLES
-from include.cases.proving import CUT
+from include.cases.proving import CUT, is_released
 from include.cases.rooms import Desk
+from include.cases.shutdown import whereabouts
 from include.ledger import issue as issuing
 from include.ledger import log
 from include.ledger.certificate import BalanceLine, Copy, Draft, ItemGroup, Kind
@@ -33,6 +34,7 @@ from include.ledger.sequencer import sequence
 from include.ledger.signer import SignerClient
 from include.model.catalogue import Catalogue
 from include.model.errors import NotProved, Refused
+from include.model.estate import Dataset
 from include.model.flow import Line, Located
 from include.model.times import observed_now, prc_date
 from include.model.words import CaseState, CopyKind, Disposition, Ground, Role, Rung, Verdict
@@ -54,7 +56,7 @@ def certify(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Editions:
         case = book.case(conn, case_no)
         _may_be_certified(conn, case)
         rechecks.to_ledger(desk, case_no)
-        with _ledger(desk) as ledger:
+        with ledger_desk(desk) as ledger:
             sequence(ledger.sequencer)
             draft = _draft(desk, conn, case, ledger, as_of)
             with book.deed(conn, case_no):
@@ -83,7 +85,7 @@ def _may_be_certified(conn: Conn, case: Case) -> None:
 
 
 @contextmanager
-def _ledger(desk: Desk) -> Iterator[issuing.Desk]:
+def ledger_desk(desk: Desk) -> Iterator[issuing.Desk]:
     """The ledger's desk: three roles, each with its own secret, and the signer."""
     with ExitStack() as open_:
 
@@ -105,6 +107,16 @@ def statement(catalogue: Catalogue, ground: Ground) -> str:
     return "；".join(said) or ARTICLES[ground]
 
 
+def _whereabouts(conn: Conn, case: Case) -> tuple[str, ...]:
+    """Of a case about a whole person: who has what was handed over."""
+    said = (
+        whereabouts.sentence(conn)
+        if case.ground.whole_person and not subjects.nobody(conn, case.case_no)
+        else ""
+    )
+    return (f" {said}",) if said else ()
+
+
 # --- the books over all steps of a case ---------------------------------------------------------
 
 
@@ -116,7 +128,7 @@ def _draft(desk: Desk, conn: Conn, case: Case, ledger: issuing.Desk, as_of: date
     proofs.demand(case, desk.catalogue, done)
     orders = holds.listing(conn, released=True)  # a hold that was confidential stays so when it is released
     confidential = frozenset(str(order["hold"]) for order in orders if order["confidential"])
-    copies = tuple(_copies(conn, case, ledger))
+    copies = tuple(copies_of(conn, case, ledger))
     groups = tuple(_groups(desk.catalogue, done, proofs, confidential, copies))
     pending = tuple(
         not_over(
@@ -143,7 +155,7 @@ def _draft(desk: Desk, conn: Conn, case: Case, ledger: issuing.Desk, as_of: date
         as_of=as_of,
         observed_at=observed,
         simulated=as_of != prc_date(observed),
-        statement=statement(desk.catalogue, case.ground),
+        statement="".join((statement(desk.catalogue, case.ground), *_whereabouts(conn, case))),
         located=_located(desk.catalogue, done),
         balance=_balance(desk.catalogue, done),
         groups=groups,
@@ -157,7 +169,7 @@ def _draft(desk: Desk, conn: Conn, case: Case, ledger: issuing.Desk, as_of: date
     )
 
 
-def _copies(conn: Conn, case: Case, ledger: issuing.Desk) -> Iterator[Copy]:
+def copies_of(conn: Conn, case: Case, ledger: issuing.Desk) -> Iterator[Copy]:
     """Where each backup set stands. Raises NotProved if what was seen of one is not in the ledger yet."""
     for row in epochs.of_case(conn, case.case_no):
         keys = (row["ledger_keys"] or []) if row["purged_on"] else []
@@ -184,25 +196,54 @@ def _lines(catalogue: Catalogue, done: Sequence[StepDone]) -> Iterator[tuple[Ste
 
 def _found_again(catalogue: Catalogue, done: Sequence[StepDone], step: StepDone) -> frozenset[Place]:
     """Where the rows that a step cut were located once more by the next, so that they are accounted for there: what is kept bare
-    for the sake of others, and goes with them."""
+    for the sake of others, and goes with them.
+
+    No plan names its rows. The same ones have the same digest; else this goes by their number: as many as were cut and as stayed,
+    for what stayed is located again, too. That tells only where people are restricted between the two, so that no new row of
+    theirs takes the place of one that nobody found. What a night takes of a row's columns leaves its key, and is a dataset and a
+    case of its own. Where it cannot be known, the cut rows stay on the certificate beside what the next step did: said twice, and
+    never not.
+    """
     after = next((x for x, before in zip(done[1:], done, strict=False) if before is step), None)
     if after is None:
         return frozenset()
     cut: Counter[Place] = Counter()
+    stayed: Counter[Place] = Counter()
     for line in step.plan.lines:
-        if (
-            line.disposition in CUT
-            and Disposition(catalogue.dataset(line.dataset).action) is Disposition.ERASE
-        ):
-            cut[line.dataset, line.copy_kind] += line.items
-    there = {(x.dataset, x.copy_kind): x.items for x in after.plan.located}
-    return frozenset(place for place, items in cut.items() if there.get(place, 0) >= items)
+        place, dataset = (line.dataset, line.copy_kind), catalogue.dataset(line.dataset)
+        if not line.disposition.changes_data:
+            stayed[place] += line.items
+        elif line.disposition in CUT and dataset.action == Disposition.ERASE.value and _leads_still(dataset):
+            cut[place] += line.items
+    before = {(x.dataset, x.copy_kind): x for x in step.plan.located}
+    there = {(x.dataset, x.copy_kind): x for x in after.plan.located}
+    return frozenset(
+        place for place, items in cut.items()
+        if items and place in there
+        and _all_there(before.get(place), there[place], items + stayed[place], counted=step.row.restricting)
+    )  # fmt: skip
+
+
+def _leads_still(dataset: Dataset) -> bool:
+    """Whether some way to a row's people is left when the row is cut."""
+    gone = dataset.cut.set.keys() if dataset.cut is not None else frozenset[str]()
+    return any(gone.isdisjoint((link.column,) if link.column else link.on) for link in dataset.links)
+
+
+def _all_there(before: Located | None, after: Located, left: int, *, counted: bool) -> bool:
+    """Whether the rows that a step left, cut or as they were, are among those that the next one located. ``counted``: whether
+    as many can be no others; where both digests are of as many rows, these tell all the same."""
+    if before is not None and before.items == after.items == left:
+        return before.digest == after.digest
+    return counted and after.items >= left
 
 
 def _as_called(catalogue: Catalogue, step: StepDone, line: Line) -> Line:
     """A cut line with what ends the rest of it. What a plan of before the two were told apart calls anonymised was only cut; it
     named no last day, which is at latest what its period gives from the day of the plan: its clock had started by then."""
     dataset = catalogue.dataset(line.dataset)
+    if line.disposition is Disposition.ANONYMISE and is_released(catalogue, line.dataset):
+        return line
     if line.disposition in CUT and Disposition(dataset.action) is not Disposition.DEIDENTIFY:
         waits = {"disposition": Disposition.DEIDENTIFY, "until": None, "waits_for": WHAT_NEEDS_IT}
         return line.model_copy(update=waits)
@@ -247,8 +288,9 @@ def _balance(catalogue: Catalogue, done: Sequence[StepDone]) -> tuple[BalanceLin
             for disposition, items in account.done.items():
                 cut = disposition in CUT
                 again = cut and step is not done[-1] and (account.dataset, account.copy_kind) in bare
+                released = disposition is Disposition.ANONYMISE and is_released(catalogue, account.dataset)
                 if (step is done[-1] or disposition.changes_data) and not again:
-                    words[(Disposition.DEIDENTIFY if cut else disposition).past] += items
+                    words[(Disposition.DEIDENTIFY if cut and not released else disposition).past] += items
     return tuple(
         BalanceLine(dataset=dataset, copy_kind=copy, located=words.total(), **words)
         for (dataset, copy), words in sorted(sums.items())
@@ -296,4 +338,5 @@ def _required(catalogue: Catalogue, category: str, step: StepDone, line: Line) -
     """What went is gone as far as its category asks. What stays is hidden, if the step restricts anybody."""
     if not line.disposition.changes_data:
         return Rung.R1 if step.row.restricting else Rung.R0
-    return Rung.R2 if category == NONE else max(Rung.R2, catalogue.category(category).rung)
+    least = Rung.R10 if line.disposition is Disposition.ANONYMISE else Rung.R2
+    return least if category == NONE else max(least, catalogue.category(category).rung)

@@ -8,11 +8,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from include.cases import backups, book, epochs, holds, papers, sealing, subjects, tombstones
+from include.cases import (
+    backups,
+    book,
+    epochs,
+    hold_people,
+    holds,
+    naming,
+    papers,
+    sealing,
+    subjects,
+    tombstones,
+)
 from include.cases.book import Case, Conn
 from include.cases.keys import Purpose
 from include.cases.notices import answering, keeping, outbox, preserving
 from include.cases.papers import StepRow
+from include.cases.retention import before_hold, stopping
 from include.cases.rooms import Desk
 from include.cases.scopes import HoldBasis, Scope
 from include.cases.situation import facts, roll_up
@@ -65,7 +77,7 @@ def _without_the_area(desk: Desk, conn: Conn, case: Case, step: StepRow, as_of: 
 
 def _rewrite(desk: Desk, conn: Conn, case: Case, store: str) -> bool:
     """Whether something that went from this store's tables asks that its bytes go too (R4)."""
-    tables = {d.id for d in desk.catalogue.of_store(store, DatasetKind.TABLE)}
+    tables = {d.id for d in desk.catalogue.in_parts.of_store(store, DatasetKind.TABLE)}
     plan = papers.latest_plan(conn, case)
     return any(
         desk.catalogue.category(category).rung >= Rung.R4
@@ -114,13 +126,15 @@ def open_hold(
     desk: Desk, *, basis: str, document_no: str, issuing_body: str, law: str, as_of: date, actor: str,
     case_nos: frozenset[str] = frozenset(), account_ids: frozenset[str] = frozenset(),
     categories: frozenset[str] = frozenset(), datasets: frozenset[str] = frozenset(),
-    confidential: bool = False,
+    confidential: bool = False, even_if_nobody: bool = False,
 ) -> str:  # fmt: skip
-    """Open a hold on people's items; its number. Accounts are screened and kept as keyed tokens only.
+    """Open a hold on people's items, or, where nobody is named, on everybody's of some kind; its number. Accounts are screened,
+    kept as keyed tokens, and sealed until it is released. Raises Refused if one is nobody's here, unless ``even_if_nobody``.
 
-    It is recorded at once, also while something of the same case is being disposed of: then the case's
-    timeline says so (:func:`holds.overtaken`), and the next store that is come to sees it. Recipients that were told
-    to erase what it covers are told to preserve it, in the same transaction.
+    It is recorded at once, also while something of the same case, or by a night, is being disposed of: then the case's
+    timeline says so (:func:`holds.overtaken`), that of a night also how much of it had gone (:func:`holds.went`), and the next
+    store that is come to sees it. Recipients that were told to erase what it covers are told to preserve it, in the same
+    transaction.
     """
     try:
         kind = HoldBasis(basis)
@@ -133,29 +147,45 @@ def open_hold(
     _known(desk, categories, datasets)
     accounts = [subjects.screened(i) for i in sorted(account_ids)]
     ref = sealing.current(desk.keys, Purpose.SUBJECT_TOKEN)
-    tokens = frozenset(sealing.digest(desk.keys, ref, subjects.KIND, i).hex() for i in accounts)
+    of = {sealing.digest(desk.keys, ref, subjects.KIND, i).hex(): i for i in accounts}
+    tokens = frozenset(of)
     every = [
         d
         for i in accounts
         for d in sealing.digests(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, i).values()
     ]
     scope = Scope(case_nos, tokens, categories, datasets)
+    if not even_if_nobody and (nobody := naming.names(desk, accounts, scope).nobody):
+        raise Refused(
+            f"{nobody} of {len(accounts)} account ids are nobody's: no table has a row with one, and no case is about it",
+            about="hold", next_step="check the order for a slip; if it is as ordered, say so (--even-if-nobody)",
+        )  # fmt: skip
+    covered = [d.id for d in desk.catalogue.in_parts.datasets if scope.covers(d)]
     with desk.book() as conn, book.deed(conn, "hold"):
         for case_no in case_nos:
             book.case(conn, case_no)
-        disposing = holds.noticed(conn, case_nos, every)
+        disposing = (
+            holds.noticed_by_all(conn, covered) if scope.everybody else holds.noticed(conn, case_nos, every)
+        )
+        at_work = holds.nights_at_work(conn)
+        disposing |= dict.fromkeys(at_work, True)
         number = holds.open_hold(
             conn, basis=kind, document_no=document_no, issuing_body=issuing_body, law=law, scope=scope,
             as_of=as_of, actor=actor, confidential=confidential,
         )  # fmt: skip
-        reached = holds.reached(conn, case_nos, every)
+        hold_people.keep(conn, desk.keys, number, of)
+        reached = (
+            holds.reached_by_all(conn, covered) if scope.everybody else holds.reached(conn, case_nos, every)
+        )
+        reached = tuple(sorted({*reached, *at_work}))
         book.lock(conn, reached)
         for case_no in reached:
             book.note(conn, case_no, as_of, actor, "hold opened", law_row=8,
                       detail={"hold": number, "while_disposing": disposing.get(case_no, False)})  # fmt: skip
         order = holds.order(conn, number)
         preserving.hold_opened(desk, conn, order, reached, as_of=as_of, actor=actor)
-        return number
+    before_hold.tell(desk, number, at_work, covered, as_of=as_of, actor=actor)
+    return number
 
 
 def _known(desk: Desk, categories: frozenset[str], datasets: frozenset[str]) -> None:
@@ -281,9 +311,11 @@ def reopen(desk: Desk, case_no: str, *, because: str, as_of: date, actor: str) -
 def destroy_key(desk: Desk, case_no: str, *, as_of: date, actor: str) -> None:
     """Destroy a closed case's key: from then on nobody can read whom it was about (rung R9).
 
-    Only after the last scan that a category requires: sealed values are what the scans look for.
+    Only after the last scan that a category requires: sealed values are what the scans look for. Raises Stopped while disposing
+    is stopped.
     """
     with desk.book() as conn, book.deed(conn, case_no):
+        stopping.may_go_on(conn)
         case = book.case(conn, case_no, lock=True)
         if case.open:
             raise Refused(

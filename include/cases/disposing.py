@@ -14,6 +14,7 @@ from include.cases.acting import ACCEPT, begun_with, keep_to_consents, keep_to_h
 from include.cases.book import Case, Conn
 from include.cases.came_back import bury_identifiers
 from include.cases.deciding import further, provisions
+from include.cases.retention import stopping
 from include.cases.rooms import Desk, reachable
 from include.cases.situation import facts
 from include.cases.units import Unit
@@ -27,7 +28,8 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> tuple[Recei
     """Carry out the plan in force. A second run finds nothing to do.
 
     Tombstones are written first, so that no restore can fall between. Raises Drifted if the items or the holds
-    are no longer those that were weighed (then what is left of that store was not touched: settle and plan again).
+    are no longer those that were weighed (then what is left of that store was not touched: settle and plan again); Stopped
+    before anything, before the next store or its next chunk, while disposing is stopped: what is restricted stays so.
     """
     with desk.book() as conn:
         case = book.case(conn, case_no)
@@ -36,6 +38,7 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> tuple[Recei
         if not plans:
             raise Refused("there is no plan in force", about=case_no, next_step="settle and plan first")
         _accepted(conn, case)
+        stopping.may_go_on(conn)
         with book.deed(conn, case_no):
             kind = subjects.KIND if planner.restricting(case.ground) else tombstones.PART
             tombstones.bury(conn, desk.keys, case, step.subjects, as_of, kind)
@@ -43,6 +46,7 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> tuple[Recei
                 bury_identifiers(desk, conn, case_no, step.subjects, as_of)
         done: list[Receipt] = []
         for store in reachable(desk.stores()):
+            stopping.may_go_on(conn)
             with holds.none_unnoticed(conn, case_no):
                 begun = begun_with(store, step, plans)
                 provided = provisions(desk, conn, case, step.as_of)

@@ -7,10 +7,11 @@ account again, has a certificate that lives, or is named by a hold, is left alon
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -26,8 +27,10 @@ from include.cases.retention.held import held_people
 from include.cases.retention.limits import newest_over
 from include.cases.retention.proposals import in_sandbox
 from include.cases.rooms import Desk
-from include.model.catalogue import Catalogue, Dormancy, Period
+from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError
+from include.model.estate import Dormancy
+from include.model.policy import Period
 from include.model.times import prc_date
 from include.model.words import Ground
 
@@ -51,19 +54,18 @@ class Asleep:
 @dataclass(frozen=True)
 class _Rule:
     said: Dormancy
-    period: Period
-    newest: date  # the newest last use after which an account has slept its time
-    soon: date  # the newest after which its holder is to be told, so that both times end together
+    period_of: Callable[[str | None], Period]  # by the version of the policy that its holder accepted last
 
-    def fate(self, used: datetime, noticed: datetime | None, as_of: date) -> str | None:
+    def fate(self, used: datetime, noticed: datetime | None, accepted: str | None, as_of: date) -> str | None:
         """``to_tell``, ``told`` or ``due``; None: it does not sleep."""
-        last = prc_date(used)
-        if last > self.soon:
+        last, period = prc_date(used), self.period_of(accepted)
+        # Its holder is to be told so early that both times end together.
+        if last > newest_over(period, last_day(as_of, self.said.notice)):
             return None
         if noticed is None or noticed <= used:
             return "to_tell"
         over = last_day(prc_date(noticed), self.said.notice) < as_of
-        return "due" if last <= self.newest and over else "told"
+        return "due" if last <= newest_over(period, as_of) and over else "told"
 
 
 def look(desk: Desk, as_of: date) -> Asleep:
@@ -74,8 +76,8 @@ def look(desk: Desk, as_of: date) -> Asleep:
     found = Asleep()
     due: list[str] = []
     with _company(desk) as conn:
-        for who, used, noticed in _all(desk.catalogue, rule.said, conn, as_of):
-            fate = None if used is None else rule.fate(used, noticed, as_of)
+        for who, used, noticed, accepted in _all(desk.catalogue, rule.said, conn, as_of):
+            fate = None if used is None else rule.fate(used, noticed, accepted, as_of)
             if fate == "to_tell":
                 found.to_tell.append(who)
             elif fate == "told":
@@ -104,7 +106,10 @@ def sleeps(desk: Desk, account_id: str, as_of: date) -> bool:
         return False
     with _company(desk) as conn:
         rows = _some(desk.catalogue, rule.said, conn, as_of, only=account_id)
-    return any(used is not None and rule.fate(used, noticed, as_of) == "due" for _, used, noticed in rows)
+    return any(
+        used is not None and rule.fate(used, noticed, accepted, as_of) == "due"
+        for _, used, noticed, accepted in rows
+    )
 
 
 def follow(desk: Desk, account_id: str, *, as_of: date, actor: str) -> str | None:
@@ -145,13 +150,12 @@ def _rule(desk: Desk, as_of: date) -> tuple[_Rule | None, str | None]:
     owned = period.proposal is None or (period.proposal.owner and period.proposal.approved_on)
     if not owned and not in_sandbox(desk.connections):
         return None, f"the company period {rule.id}/{period.name} has no owner or no day of approval"
-    soon = last_day(as_of, said.notice)
-    return _Rule(said, period, newest_over(period, as_of), newest_over(period, soon)), None
+    return _Rule(said, partial(desk.catalogue.period_for, rule.id, period)), None
 
 
 Row = tuple[
-    str, datetime | None, datetime | None
-]  # account, last use (none: it is in use), when its holder was told
+    str, datetime | None, datetime | None, str | None
+]  # account, last use (none: it is in use), when its holder was told, the version of the policy that the holder accepted
 
 
 def _all(catalogue: Catalogue, said: Dormancy, conn: psycopg.Connection[Any], as_of: date) -> Iterator[Row]:
@@ -159,7 +163,7 @@ def _all(catalogue: Catalogue, said: Dormancy, conn: psycopg.Connection[Any], as
     after = ""
     while page := _some(catalogue, said, conn, as_of, after=after):
         yield from page
-        after = max(who for who, _, _ in page)
+        after = max(who for who, *_ in page)
 
 
 def _some(
@@ -168,17 +172,20 @@ def _some(
 ) -> list[Row]:  # fmt: skip
     accounts = home(catalogue)
     ended = accounts.accounts.ended if accounts.accounts is not None else None
+    accepted = accounts.accounts.accepted if accounts.accounts is not None else None
     names = {
         "id": sql.Identifier(accounts.key[0]), "accounts": sql.Identifier(*accounts.address.split(".")),
         "alive": sql.SQL("true") if ended is None else sql.SQL("{} IS NULL").format(sql.Identifier(ended)),
         "noticed": sql.Identifier(said.noticed),
+        "accepted": sql.SQL("NULL::text") if accepted is None else sql.SQL("a.{}::text").format(sql.Identifier(accepted)),
     }  # fmt: skip
     text = catalogue.starting_points[said.last_use]
     query = sql.SQL(
         "WITH cohort AS MATERIALIZED (SELECT 0 AS subject_no, {id}::text AS subject_id FROM {accounts}"
         ' WHERE {alive} AND {id}::text COLLATE "C" > %(after)s AND (%(only)s::text IS NULL OR {id}::text = %(only)s)'
         ' ORDER BY {id}::text COLLATE "C" LIMIT %(page)s)'
-        " SELECT c.subject_id, u.started_at, a.{noticed} FROM cohort AS c JOIN {accounts} AS a ON a.{id}::text = c.subject_id"
+        " SELECT c.subject_id, u.started_at, a.{noticed}, {accepted}"
+        " FROM cohort AS c JOIN {accounts} AS a ON a.{id}::text = c.subject_id"
         " LEFT JOIN ("
     ).format(**names) + sql.SQL(text) + sql.SQL("\n) AS u ON u.{id}::text = c.subject_id").format(**names)  # fmt: skip
     return conn.execute(

@@ -15,8 +15,8 @@ from include.cases.book import Conn
 from include.cases.keys import KeyStore, Purpose
 from include.cases.rooms import Desk
 from include.model.backups import BackupCopy, Copies
-from include.model.catalogue import BackupSet
 from include.model.errors import NotProved, Refused
+from include.model.estate import BackupSet
 from include.model.flow import Plan, Step
 
 _BATCH = 10_000  # accounts at once

@@ -23,8 +23,9 @@ from include.cases.drill_cohort import Cohort
 from include.cases.drill_looks import Copied, Seen
 from include.cases.rooms import Desk
 from include.model.backups import BackupCopy, Copies, written
-from include.model.catalogue import BackupSet, Catalogue
+from include.model.catalogue import Catalogue
 from include.model.errors import NotReachable, QuietusError, Refused
+from include.model.estate import BackupSet
 from include.model.times import observed_now
 from include.model.words import Verdict
 

@@ -16,7 +16,7 @@ from include.cases import machine
 from include.cases.book import Case, Conn, Rows, note
 from include.cases.guards import Facts
 from include.cases.periods import last_day
-from include.model.catalogue import BackupSet
+from include.model.estate import BackupSet
 from include.model.history import History
 from include.model.words import UnitState
 

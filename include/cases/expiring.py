@@ -15,8 +15,8 @@ from include.backups.opening import expire_set
 from include.cases.periods import last_day
 from include.cases.rooms import Desk
 from include.model.backups import written
-from include.model.catalogue import BackupSet
 from include.model.errors import QuietusError
+from include.model.estate import BackupSet
 from include.model.times import observed_now
 
 KIND = "expired"
@@ -36,8 +36,9 @@ def expire_due(
     restorable: Mapping[str, Collection[str]] | None = None, yes: bool = False,
 ) -> Expiry:  # fmt: skip
     """Let go what is due on ``as_of`` in every set whose tool lets copies go. By set: ``holds``, why it must not be touched;
-    ``restorable``, copies that a drill restored. A set that cannot be read, or that is out of line, is an alarm and keeps no
-    other from its expiry. ``yes``: somebody's word that more than the set's share may go at one time."""
+    ``restorable``, copies that a drill restored. A set that cannot be read, that is out of line, or of which nothing may go
+    since disposing is stopped, is an alarm and keeps no other from its expiry. ``yes``: somebody's word that more than the
+    set's share may go at one time."""
     expiry = Expiry()
     for one in desk.catalogue.backups:
         if not one.restored:
@@ -46,7 +47,7 @@ def expire_due(
             done = expire_set(
                 one, desk.connections, last=partial(last_day, duration=one.keep), today=as_of,
                 holds=(holds or {}).get(one.id, ()), restorable=(restorable or {}).get(one.id, ()),
-                yes=yes, reader=desk.backup_tool(one),
+                yes=yes, reader=desk.backup_tool(one), may_go_on=desk.may_go_on,
             )  # fmt: skip
         except QuietusError as error:
             expiry.alarms.append(f"backup set {one.id} was not expired: {error}")

@@ -10,7 +10,6 @@ from typing import Literal
 
 from include.cases.planner import GIVEN_AGAIN
 from include.model.catalogue import Catalogue
-from include.model.errors import Refused
 from include.model.flow import Line, Plan
 from include.model.words import CopyKind, Disposition
 
@@ -26,26 +25,9 @@ _COPY = {
 }
 
 
-def explain(plan: Plan, dataset: str, catalogue: Catalogue, language: Language = "zh") -> str:
-    """Why the items of one dataset go or stay. Raises Refused for a dataset the plan does not know."""
-    lines = plan.lines_of(dataset)
-    located = [x for x in plan.located if x.dataset == dataset]
-    if not located:
-        raise Refused(
-            "the plan does not speak of this dataset", about=f"{plan.case_no} {dataset}",
-            next_step="list the datasets with `quietus case plan`",
-        )  # fmt: skip
-    title = catalogue.dataset(dataset).title
-    if not lines:
-        nothing = "未发现任何数据。" if language == "zh" else "nothing of this person was found."
-        return f"{title} ({dataset}): {nothing}"
-    head = f"{title} ({dataset})"
-    return "\n".join([head, *("  " + sentence(line, language) for line in lines)])
-
-
-def sentence(line: Line, language: Language = "zh") -> str:
-    """One line of a plan as one sentence."""
-    return _zh(line) if language == "zh" else _en(line)
+def sentence(line: Line, language: Language = "zh", *, gone: date | None = None) -> str:
+    """One line of a plan as one sentence. ``gone``: the day on which it was done; None: it is still to be."""
+    return _zh(line, gone) if language == "zh" else _en(line, gone)
 
 
 def whole(plan: Plan, catalogue: Catalogue, language: Language = "zh") -> str:
@@ -71,6 +53,20 @@ _GOING_ZH = {
     Disposition.UNLINK: "属于他人或须保存,仅切断与本人的关联",
     Disposition.TRANSFER: "将移交承接机构",
 }
+_GONE_ZH = {
+    Disposition.ERASE: "已删除",
+    Disposition.DEIDENTIFY: "已去标识化,余下部分仍属个人信息",
+    Disposition.ANONYMISE: "已匿名化",
+    Disposition.UNLINK: "属于他人或须保存,已切断与本人的关联",
+    Disposition.TRANSFER: "已移交承接机构",
+}
+_GONE_EN = {
+    Disposition.ERASE: "erased",
+    Disposition.DEIDENTIFY: "de-identified, and what is left is personal data still",
+    Disposition.ANONYMISE: "anonymised",
+    Disposition.UNLINK: "unlinked: others' or to stay, only the link to this person was cut",
+    Disposition.TRANSFER: "transferred to the successor",
+}
 _GOING_EN = {
     Disposition.ERASE: "will be erased",
     Disposition.DEIDENTIFY: "will be de-identified; what is left is personal data still",
@@ -85,12 +81,17 @@ def waited_for(line: Line) -> str:
     return (line.waits_for or "").replace("_", " ")
 
 
-def _zh(line: Line) -> str:
+def _zh(line: Line, gone: date | None) -> str:
     what = f"{_COPY[line.copy_kind][0]}{line.items} 项"
     why = f"(规则 {line.rule};{line.law})"
     if line.disposition in _GOING_ZH:
         rest = f",{_rest_zh(line)}" if line.disposition is Disposition.DEIDENTIFY else ""
-        return f"{what}{_GOING_ZH[line.disposition]}{rest}{why}。"
+        went = (
+            _GOING_ZH[line.disposition]
+            if gone is None
+            else f"于 {gone.isoformat()} {_GONE_ZH[line.disposition]}"
+        )
+        return f"{what}{went}{rest}{why}。"
     if line.disposition is Disposition.HOLD:
         return f"{what}因保全令 {line.hold} 暂不处理({line.law});解除后按原规则处理。"
     if line.not_reached and line.law == GIVEN_AGAIN:
@@ -98,8 +99,8 @@ def _zh(line: Line) -> str:
     if line.not_reached:
         return f"{what}不在本次请求范围内,由我们依与您的合同或依其他来源继续处理({line.law})。"
     if line.until is not None:
-        last, gone = line.until.isoformat(), _goes_on(line.until).isoformat()
-        return f"{what}停止使用,仅作存储,依法保存至 {last}{why},{gone} 删除。"
+        last, goes = line.until.isoformat(), _goes_on(line.until).isoformat()
+        return f"{what}停止使用,仅作存储,依法保存至 {last}{why},{goes} 删除。"
     return f"{what}停止使用,仅作存储;保存期尚未起算,等待:{waited_for(line)}{why}。"
 
 
@@ -118,12 +119,15 @@ def _rest_en(line: Line) -> str:
     return f"kept until {line.until.isoformat()} and gone on {_goes_on(line.until).isoformat()}"
 
 
-def _en(line: Line) -> str:
+def _en(line: Line, gone: date | None) -> str:
     what = f"{line.items} {'item' if line.items == 1 else 'items'}{_COPY[line.copy_kind][1]}"
     why = f"(rule {line.rule}; {line.law})"
     if line.disposition in _GOING_EN:
         rest = f", {_rest_en(line)}" if line.disposition is Disposition.DEIDENTIFY else ""
-        return f"{what} {_GOING_EN[line.disposition]}{rest} {why}."
+        was = "was" if line.items == 1 else "were"
+        went = _GOING_EN[line.disposition] if gone is None else f"{was} {_GONE_EN[line.disposition]}"
+        on = "" if gone is None else f", on {gone.isoformat()}"
+        return f"{what} {went}{rest}{on} {why}."
     if line.disposition is Disposition.HOLD:
         return f"{what} wait for the release of {line.hold} ({line.law}), then follow their rule."
     if line.not_reached and line.law == GIVEN_AGAIN:
@@ -134,9 +138,9 @@ def _en(line: Line) -> str:
             f"elsewhere ({line.law})."
         )
     if line.until is not None:
-        last, gone = line.until.isoformat(), _goes_on(line.until).isoformat()
+        last, goes = line.until.isoformat(), _goes_on(line.until).isoformat()
         return (
-            f"{what} are no longer used, only stored, until {last} as the law demands {why}; gone on {gone}."
+            f"{what} are no longer used, only stored, until {last} as the law demands {why}; gone on {goes}."
         )
     return (
         f"{what} are no longer used, only stored: their period has not started and waits for "

@@ -31,10 +31,11 @@ def open_hold(
             raise Refused(
                 f"the {name} holds {kind}", about="hold", next_step="keep people out of it: use the scope"
             )
-    if not (scope.cases or scope.subjects):
+    if scope.empty:
         raise Refused(
-            "a hold must name whose items it covers", about="hold", next_step="give cases or accounts"
-        )
+            "a hold must name whose items it covers, or which", about="hold",
+            next_step="give cases, accounts, categories or datasets",
+        )  # fmt: skip
     row = conn.execute("SELECT nextval('casebook.hold_number') AS n").fetchone()
     assert row is not None  # noqa: S101  a SELECT without FROM returns one row
     number = f"HOLD-{row['n']:06d}"
@@ -89,6 +90,47 @@ def noticed(conn: Conn, cases: Collection[str], tokens: Collection[bytes]) -> di
         (list(cases), list(tokens)),
     ).fetchall()
     return {str(r["case_no"]): not _kept_out(conn, str(r["case_no"])) for r in rows}
+
+
+def noticed_by_all(conn: Conn, datasets: Collection[str]) -> dict[str, bool]:
+    """The same of a hold on everybody's items: the open cases that have items of these datasets."""
+    rows = conn.execute(
+        "SELECT case_no FROM casebook.case_ c WHERE c.closed_at IS NULL AND EXISTS (SELECT FROM casebook.unit u"
+        " WHERE u.case_no = c.case_no AND u.dataset = ANY(%s)) ORDER BY case_no",
+        (list(datasets),),
+    ).fetchall()
+    return {str(r["case_no"]): not _kept_out(conn, str(r["case_no"])) for r in rows}
+
+
+def reached_by_all(conn: Conn, datasets: Collection[str]) -> tuple[str, ...]:
+    """The cases that have items of these datasets, or were told to recipients, also those that are closed."""
+    rows = conn.execute(
+        "SELECT case_no FROM casebook.unit WHERE dataset = ANY(%s) UNION SELECT case_no FROM casebook.outbox ORDER BY case_no",
+        (list(datasets),),
+    ).fetchall()
+    return tuple(str(r["case_no"]) for r in rows)
+
+
+def nights_at_work(conn: Conn) -> tuple[str, ...]:
+    """The open cases about nobody, of nights and the like, that are disposing of something right now: any hold may be about some
+    of it. To be asked as :func:`noticed` is."""
+    rows = conn.execute(
+        "SELECT case_no FROM casebook.case_ c WHERE c.closed_at IS NULL AND c.kind = 'nightly' AND c.state = 'acting'"
+        " AND NOT EXISTS (SELECT FROM casebook.case_subject s WHERE s.case_no = c.case_no) ORDER BY case_no"
+    ).fetchall()
+    return tuple(n for n in (str(r["case_no"]) for r in rows) if not _kept_out(conn, n))
+
+
+WENT = "went before the hold"
+"""On the timeline of a night that was at work: what it had disposed of, of what the hold covers."""
+
+
+def went(conn: Conn, number: str) -> Rows:
+    """The nights that were at work when this hold was opened, with what of it they had disposed of by then, in counts."""
+    return conn.execute(
+        "SELECT case_no, detail FROM casebook.event WHERE what = %s AND detail ->> 'hold' = %s ORDER BY case_no",
+        (WENT, number),
+    ).fetchall()
 
 
 def changes(conn: Conn) -> object:
@@ -272,11 +314,12 @@ def _reviewed(
 
 
 def listing(conn: Conn, *, released: bool = False) -> Rows:
-    """Holds with their items (people counted, not named)."""
+    """Holds with their items (people counted, not named; ``everybody``: it covers them whosever they are)."""
     return conn.execute(
         "SELECT h.hold, h.basis, h.document_no, h.issuing_body, h.law, h.confidential,"
         " h.opened_on, h.review_due,"
         " h.released_on, count(*) FILTER (WHERE s.side = 'subject') AS people,"
+        " count(*) FILTER (WHERE s.side IN ('subject', 'case')) = 0 AS everybody,"
         " array_remove(array_agg(s.side || ' ' || s.value ORDER BY s.side, s.value), NULL) AS items"
         " FROM casebook.hold h LEFT JOIN casebook.hold_scope s ON s.hold = h.hold AND s.removed_on IS NULL"
         " WHERE %s OR h.released_on IS NULL GROUP BY h.hold ORDER BY h.hold",

@@ -136,16 +136,7 @@ def _log_and_keys(connections: Connections) -> tuple[str, Ed25519PublicKey, tupl
     """The log's name, the public key that we were given, and the statements by which it was handed on from there."""
     signer = SignerClient(connections.text(SIGNER))
     origin = (signer.head()[1] or "").partition("\n")[0]
-    place = Path(connections.text(PUBLIC_KEY))
-    try:
-        first = load_pem_public_key(place.read_bytes())
-    except (OSError, ValueError, UnsupportedAlgorithm):
-        first = None
-    if not isinstance(first, Ed25519PublicKey):
-        raise Refused(
-            "the ledger's public key cannot be read", about=PUBLIC_KEY,
-            next_step="let the connection's text name its PEM file",
-        )  # fmt: skip
+    _, first = public_key(connections)
     key, onwards = first, []
     for note in signer.successions():
         try:
@@ -155,3 +146,18 @@ def _log_and_keys(connections: Connections) -> tuple[str, Ed25519PublicKey, tupl
         onwards.append(note)
         key = Ed25519PublicKey.from_public_bytes(handed.new)
     return origin, first, tuple(onwards)
+
+
+def public_key(connections: Connections) -> tuple[bytes, Ed25519PublicKey]:
+    """The key that audits believe, as the PEM file that the connection names. Raises Refused if there is none."""
+    try:
+        pem = Path(connections.text(PUBLIC_KEY)).read_bytes()
+        key = load_pem_public_key(pem)
+    except (OSError, ValueError, UnsupportedAlgorithm):
+        pem, key = b"", None
+    if not isinstance(key, Ed25519PublicKey):
+        raise Refused(
+            "the ledger's public key cannot be read", about=PUBLIC_KEY,
+            next_step="let the connection's text name its PEM file",
+        )  # fmt: skip
+    return pem, key

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import itertools
 import json
 import os
@@ -42,6 +43,9 @@ class Purpose(StrEnum):
 
     SEALING = "sealing"  # AES-256-GCM, one per case
     SUBJECT_TOKEN = "subject_token"  # noqa: S105  HMAC-SHA-256, joins requests of one person
+    NEEDLE = (
+        "needle"  # HMAC-SHA-256, one per shutdown, finds identifiers in what is left; destroyed at its end
+    )
     TOMBSTONE = "tombstone"  # HMAC-SHA-256, finds the person again in a restored database
 
 
@@ -71,6 +75,10 @@ class KeyStore(Protocol):
 
     def make(self, name: str, owner: str, purpose: Purpose) -> KeyRef:
         """A new version of the named key; the first is version 1."""
+
+    def keep(self, name: str, owner: str, purpose: Purpose, secret: bytes) -> KeyRef:
+        """Keep a key that came from elsewhere, as the only version of a name of its own. Again changes nothing. Raises Refused
+        if the name is another key's, or was destroyed."""
 
     def secret(self, key_id: str, purpose: Purpose) -> bytes:
         """The key itself, 32 bytes. Raises Refused if it was destroyed or serves another purpose."""
@@ -128,17 +136,34 @@ class FileKeyStore:
                 raise Refused(
                     "the key's name is malformed", about="key store", next_step="use a-z, 0-9, _ and -"
                 )
-            nonce = secrets.token_bytes(NONCE_BYTES)
-            wrapped = self._kek.encrypt(nonce, secrets.token_bytes(KEY_BYTES), _bound(ref))
-            body = asdict(ref) | {
-                "made_at": ref.made_at.isoformat(),
-                "kek": self._kek_mark,
-                "nonce": base64.b64encode(nonce).decode(),
-                "wrapped": base64.b64encode(wrapped).decode(),
-            }
-            if self._write_new(self._path(ref.id), json.dumps(body).encode()):
+            if self._write_new(self._path(ref.id), self._wrapped(ref, secrets.token_bytes(KEY_BYTES))):
                 return ref
             version += 1
+
+    def keep(self, name: str, owner: str, purpose: Purpose, secret: bytes) -> KeyRef:
+        self._demand()
+        ref = KeyRef(f"{name}.v1", owner, purpose, 1, observed_now())
+        if len(secret) != KEY_BYTES:
+            raise Refused("a key has 32 bytes", about=ref.id, next_step="ask who sent it")
+        path = self._path(ref.id)
+        if not path.with_suffix(".destroyed").exists() and self._write_new(path, self._wrapped(ref, secret)):
+            return ref
+        if not hmac.compare_digest(self.secret(ref.id, purpose), secret):  # refused if it was destroyed
+            raise Refused(
+                "another key is kept under this name", about=ref.id, next_step="find out where it came from; neither was lost"
+            )  # fmt: skip
+        return _ref(self._read(ref.id))
+
+    def _wrapped(self, ref: KeyRef, secret: bytes) -> bytes:
+        """A key's file."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        body = asdict(ref) | {
+            "made_at": ref.made_at.isoformat(),
+            "kek": self._kek_mark,
+            "nonce": base64.b64encode(nonce).decode(),
+            "wrapped": base64.b64encode(self._kek.encrypt(nonce, secret, _bound(ref))).decode(),
+        }
+        return json.dumps(body).encode()
 
     def secret(self, key_id: str, purpose: Purpose) -> bytes:
         body = self._read(key_id)
@@ -207,14 +232,7 @@ class FileKeyStore:
             if body["kek"] == new._kek_mark:
                 continue
             ref = _ref(body)
-            nonce = secrets.token_bytes(NONCE_BYTES)
-            wrapped = new._kek.encrypt(nonce, self.secret(ref.id, ref.purpose), _bound(ref))
-            body |= {
-                "kek": new._kek_mark,
-                "nonce": base64.b64encode(nonce).decode(),
-                "wrapped": base64.b64encode(wrapped).decode(),
-            }
-            self._replace(path, json.dumps(body).encode())
+            self._replace(path, new._wrapped(ref, self.secret(ref.id, ref.purpose)))
             count += 1
         return count
 

@@ -17,8 +17,9 @@ from include.cases.controls.doubt import Doubt, doubted, doubts
 from include.cases.papers import StepDone
 from include.ledger import certificate, log, verify
 from include.ledger.verify import Look
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.errors import NotProved
+from include.model.estate import Dataset
 from include.model.flow import Line
 from include.model.words import Disposition, Rung, Verdict
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import psycopg
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import CatalogueError, NotReachable
+from include.model.estate import Dataset
 from include.model.words import Role
 
 

@@ -14,7 +14,7 @@ from include.cases import scrubbing, units
 from include.cases.backups import OWN_LOG
 from include.cases.proving import record_evidence, says_more
 from include.cases.rooms import Desk
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.flow import Check, Evidence
 from include.model.times import observed_now
 from include.model.words import CopyKind, Rung, Verdict

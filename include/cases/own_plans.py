@@ -10,8 +10,9 @@ from include.cases.disposing import GOING
 from include.cases.guards import Facts
 from include.cases.rooms import Desk
 from include.cases.situation import facts
-from include.model.flow import Plan
-from include.model.words import UnitState
+from include.model.catalogue import Catalogue
+from include.model.flow import Line, Plan
+from include.model.words import Disposition, UnitState
 
 
 def planned(
@@ -25,9 +26,19 @@ def planned(
     return fingerprint, base
 
 
+def of_none(made: Plan, catalogue: Catalogue, law: str) -> Plan:
+    """A plan of no items with a line for each of its datasets, so that the case has something that ends."""
+    of = {x.dataset: Disposition(catalogue.dataset(x.dataset).action) for x in made.located}
+    lines = [Line(dataset=d, disposition=x, items=0, rule="", law=law) for d, x in of.items()]
+    return made.model_copy(update={"lines": tuple(lines)})
+
+
 def carried_out(desk: Desk, conn: Conn, case_no: str, made: Plan, *, as_of: date, actor: str) -> None:
     """The plan as it was carried out, without what was passed over: the units of what went are being deleted."""
     _, base = _kept(desk, conn, case_no, made, made, as_of)
+    # What was planned as one and ended in two ways (a part of a set was suppressed) has a unit that is new.
+    fresh = [u for u in units.of_case(conn, case_no) if u.state is UnitState.ACTIVE]
+    units.move(conn, fresh, UnitState.RESTRICTED, lambda u: u.facts(base), actor)
     going = [u for u in units.of_case(conn, case_no)
              if u.state is UnitState.RESTRICTED and u.disposition in GOING]  # fmt: skip
     units.move(conn, going, UnitState.DELETING_LIVE, lambda u: u.facts(base), actor)

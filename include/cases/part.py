@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.flow import Reach
 
 

@@ -16,10 +16,12 @@ from include.cases.part import Part
 from include.cases.periods import last_day
 from include.cases.retention.limits import binds
 from include.cases.scopes import HoldOrder
-from include.model.catalogue import Bound, Catalogue, Dataset, Measure, Period, RetentionRule, Start
+from include.model.catalogue import Catalogue
 from include.model.errors import BooksDoNotBalance, CatalogueError, Refused
+from include.model.estate import Bound, Dataset, Measure, Start
 from include.model.flow import Finding, Floor, Line, Located, Plan, Provision, Step, Survey
 from include.model.interval import DECIDE, Bounded, collided, interval
+from include.model.policy import Period, RetentionRule
 from include.model.words import Disposition, Ground, Ownership
 
 _Thing = TypeVar("_Thing")
@@ -152,6 +154,7 @@ def rest_of(catalogue: Catalogue, dataset: Dataset) -> Floor | None:
     period = None if bound is None else _period(catalogue, bound)
     if bound is None or period is None:
         return None
+    period = catalogue.for_anybody(bound.rule, period)
     cites = "; ".join(b.cite for b in period.basis)
     name = f"{bound.rule}/{period.name}"
     return Floor(

@@ -9,6 +9,7 @@ The proofs room stands on Great Expectations, which takes seconds to import: onl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from include.cases.book import Case, Conn
 from include.cases.disposing import dispose
 from include.cases.proving import record_evidence
 from include.cases.rooms import Desk
+from include.model.catalogue import Catalogue
 from include.model.errors import Drifted, NotProved, Refused
 from include.model.flow import Evidence, Plan, Step
 from include.model.words import Verdict
@@ -99,6 +101,14 @@ def prove_undeclared(desk: Desk, case_no: str, *, as_of: date, actor: str) -> st
 
 def sought(desk: Desk, case_no: str) -> Values:
     """The values of a case's people, as they were sealed before the disposal. Raises NotProved if none were."""
+    values = sealed(desk, case_no)
+    if not values.of_somebody:
+        raise _nothing(case_no)
+    return replace(values, pieces=frozenset(), empty=frozenset())
+
+
+def sealed(desk: Desk, case_no: str) -> Values:
+    """All that was sealed, with pieces of what went, which are nobody's name. Raises NotProved if nothing was."""
     from include.proofs.values import Values
 
     return Values.from_text(_opened(desk, case_no))
@@ -146,12 +156,28 @@ def _seal_values(desk: Desk, case_no: str, step: Step) -> None:
         case = book.case(conn, case_no)
         if _sealed(conn, case) is not None:
             return
-        text = proofs.collect_values(desk.catalogue, desk.connections, step).to_text()
-        with book.deed(conn, case_no):
-            conn.execute(
-                "INSERT INTO casebook.sought (case_no, sealed_values) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-                (case_no, desk.seal(case).seal(_FIELD, text)),
-            )
+        values = proofs.collect_values(desk.catalogue, desk.connections, step)
+        pieces = proofs.collect_pieces(desk.catalogue, desk.connections, step)
+        _keep(desk, conn, case, replace(values, pieces=pieces.pieces, empty=pieces.empty))
+
+
+def seal_pieces(desk: Desk, step: Step, catalogue: Catalogue) -> None:
+    """Of items that no person leads to, pieces of what is to go from the files; what was sealed of an earlier plan gives way.
+    Before anything is disposed of. ``catalogue``: as the step works on it. Raises as :func:`include.proofs.collect_pieces`."""
+    from include import proofs
+
+    pieces = proofs.collect_pieces(catalogue, desk.connections, step)
+    with desk.book() as conn:
+        _keep(desk, conn, book.case(conn, step.case_no), pieces)
+
+
+def _keep(desk: Desk, conn: Conn, case: Case, values: Values) -> None:
+    with book.deed(conn, case.case_no):
+        conn.execute(
+            "INSERT INTO casebook.sought (case_no, sealed_values) VALUES (%s, %s)"
+            " ON CONFLICT (case_no) DO UPDATE SET sealed_values = excluded.sealed_values",
+            (case.case_no, desk.seal(case).seal(_FIELD, values.to_text())),
+        )
 
 
 def _opened(desk: Desk, case_no: str) -> str:
@@ -159,11 +185,15 @@ def _opened(desk: Desk, case_no: str) -> str:
         case = book.case(conn, case_no)
         sealed = _sealed(conn, case)
         if sealed is None:
-            raise NotProved(
-                "nothing is known that a scan could look for", about=case_no,
-                next_step="prove the baseline again, before anything is disposed",
-            )  # fmt: skip
+            raise _nothing(case_no)
         return desk.seal(case).open(_FIELD, sealed)
+
+
+def _nothing(case_no: str) -> NotProved:
+    return NotProved(
+        "nothing is known that a scan could look for", about=case_no,
+        next_step="prove the baseline again, before anything is disposed",
+    )  # fmt: skip
 
 
 def _sealed(conn: Conn, case: Case) -> bytes | None:

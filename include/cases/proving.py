@@ -19,6 +19,7 @@ from include.cases.guards import Facts
 from include.cases.rooms import Desk
 from include.cases.situation import facts
 from include.cases.units import Unit
+from include.model.catalogue import Catalogue
 from include.model.errors import NotProved, Refused
 from include.model.flow import Check, Evidence, Finding
 from include.model.times import observed_now
@@ -27,8 +28,9 @@ from include.model.words import CopyKind, Disposition, Rung, UnitState, Verdict
 GONE = "gone"
 CUT = frozenset({Disposition.DEIDENTIFY, Disposition.ANONYMISE})
 """What leaves a part of the rows. Plans of before the two were told apart say the second of what was only cut."""
-PROVES_ABSENCE = frozenset({GONE, "residue"})
-"""Kinds of evidence whose checks say that an item is no longer there."""
+ANONYMITY = "anonymity"
+PROVES_ABSENCE = frozenset({GONE, "residue", ANONYMITY})
+"""Kinds of evidence whose checks say that an item, or its person, is no longer there."""
 
 
 def record_evidence(
@@ -122,7 +124,7 @@ def _finding(code: str, place: str, dataset: str | None, items: int | None, what
 def _advance(desk: Desk, conn: Conn, case: Case, evidence: Evidence, *, as_of: date, actor: str) -> None:
     """Rows 12, 13 and 21: a unit goes to the end that its own dataset's checks prove, and no further."""
     base = facts(conn, case, as_of)
-    stores = {d.id: d.store for d in desk.catalogue.datasets}
+    stores = {d.id: d.store for d in desk.catalogue.in_parts.datasets}
     gone: list[Unit] = []
     failed: list[Unit] = []
     anonymised: list[Unit] = []
@@ -130,6 +132,8 @@ def _advance(desk: Desk, conn: Conn, case: Case, evidence: Evidence, *, as_of: d
     reached: dict[Rung, list[Unit]] = {}
     for unit in units.of_case(conn, case.case_no):
         if evidence.store is not None and stores.get(unit.dataset) != evidence.store:
+            continue
+        if evidence.kind == ANONYMITY and not _is_released(desk, unit):
             continue
         checks = _of_unit(unit, evidence.checks)
         passed = {c.rung for c in checks} - {c.rung for c in checks if c.verdict is not Verdict.PASSED}
@@ -141,7 +145,10 @@ def _advance(desk: Desk, conn: Conn, case: Case, evidence: Evidence, *, as_of: d
             if ended is not None:
                 ended.append(unit)
         cut = unit.state is UnitState.RESTRICTED and unit.disposition in CUT
-        if cut and verdict is Verdict.PASSED:
+        if cut and _is_released(desk, unit):  # by what measured and attacked the set, and by nothing else
+            if evidence.kind == ANONYMITY and _irreversible(checks):
+                anonymised.append(unit)
+        elif cut and verdict is Verdict.PASSED:
             (anonymised if _irreversible(checks) else deidentified).append(unit)
     for rung, those in reached.items():
         units.reached(conn, those, rung)
@@ -187,6 +194,16 @@ def _irreversible(checks: list[Check]) -> bool:
     """Tested (R10), and nothing of it failed. That values were cut shows nothing of who can still be found."""
     r10 = {c.verdict for c in checks if c.rung is Rung.R10}
     return r10 == {Verdict.PASSED}
+
+
+def _is_released(desk: Desk, unit: Unit) -> bool:
+    """Whether a release made something else of the unit's rows, so that no cut row is left."""
+    return unit.disposition is Disposition.ANONYMISE and is_released(desk.catalogue, unit.dataset)
+
+
+def is_released(catalogue: Catalogue, dataset: str) -> bool:
+    """Whether what is called anonymised of a dataset was released into a table of its own."""
+    return any(r.dataset == dataset and r.into and r.claims == "anonymised" for r in catalogue.releases)
 
 
 def _rest_ends(desk: Desk, unit: Unit) -> bool:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from include.cases import subjects, tombstones
 from include.cases.book import Conn
 from include.cases.rooms import Desk
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
+from include.model.estate import Dataset
 from include.model.template import Template
 from include.model.words import DatasetKind, Role
 from include.proofs.bucket import asking

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 
-from include.cases import book, holds, units
+from include.cases import book, hold_people, holds, units
 from include.cases.book import Conn
 from include.cases.guards import Facts
 from include.cases.notices import preserving
@@ -32,7 +32,10 @@ def release_hold(desk: Desk, number: str, *, document: str, as_of: date, actor: 
         with book.deed(conn, number):
             holds.release(conn, number, document=document, as_of=as_of, actor=actor)
             _tell(desk, conn, number, as_of, actor)
-        return _free(conn, number, RELEASED, as_of, actor)
+        freed = _free(conn, number, RELEASED, as_of, actor)
+        with book.deed(conn, number):
+            hold_people.forget(conn, desk.keys, number)
+        return freed
 
 
 def narrow_hold(
@@ -63,6 +66,9 @@ def finish_releases(desk: Desk, *, as_of: date, actor: str) -> tuple[str, ...]:
             "SELECT DISTINCT h.hold FROM casebook.hold h JOIN casebook.unit u USING (hold)"
             " WHERE h.released_on IS NOT NULL AND u.state = 'held' ORDER BY h.hold"
         ).fetchall()
+        for number in hold_people.of_released(conn):
+            with book.deed(conn, number):
+                hold_people.forget(conn, desk.keys, number)
         return tuple(
             case for row in rows for case in _free(conn, str(row["hold"]), RELEASED, as_of, actor)
         )  # fmt: skip

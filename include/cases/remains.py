@@ -14,23 +14,27 @@ from pathlib import Path
 
 from include.cases import residue, scrubbing
 from include.cases.controls import doubt
-from include.cases.provers import sought
+from include.cases.provers import sealed
 from include.cases.proving import record_evidence, says_more
 from include.cases.residue import Found, Looked
 from include.cases.rooms import Desk
-from include.model.catalogue import Dataset
 from include.model.errors import NotProved, QuietusError
+from include.model.estate import Dataset
 from include.model.flow import Check, Evidence
 from include.model.times import observed_now
 from include.model.words import Rung, StoreKind, Verdict
 from include.proofs.residue import names
 from include.proofs.server import Connection, Reader
+from include.proofs.values import Piece, Values
 from include.stores.postgres.physical import facts
 from include.stores.postgres.physical.facts import Facts, mvcc_dead
 from include.stores.postgres.rights import STATISTICS
 
 KIND = "residue"
 WAL = "pg_wal"
+Said = tuple[Verdict, int | None, str]
+EMPTY = "nothing that was located held content of a category whose bytes are to go"
+NOTHING = "of what went no content is known that a scan could look for, or rows that are there have the same"
 
 _FILES = """
 SELECT f.root, coalesce(w.filenode::bigint = f.filenode AND w.clean_before > %(xid)s::text::xid8, false),
@@ -46,6 +50,19 @@ SELECT f.root, coalesce(w.filenode::bigint = f.filenode AND w.clean_before > %(x
  WHERE f.root = ANY(%(roots)s)
 """
 """Of every file of some tables: whether it is the one that was written anew when nobody could see what a transaction deleted."""
+
+_WAYS = """
+SELECT c.key, bool_or(p.xid IS NULL), bool_or(p.xid IS NOT NULL) FROM quietus.receipt AS r
+  CROSS JOIN LATERAL jsonb_each(r.counts) AS c LEFT JOIN quietus.dropped AS p ON p.xid = r.xid AND p.step = r.step
+ WHERE r.step = %s AND r.verb = 'dispose' GROUP BY c.key
+"""
+"""Of each dataset that a step disposed of: whether rows went by themselves, and whether partitions went with their files."""
+
+_LEFT_EMPTY = """
+SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'p' AND NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) AS t WHERE t.isleaf)
+"""
+"""Divided tables of which no partition is left, and so no file."""
 
 _LAST = "SELECT max(xid)::text::bigint FROM quietus.receipt WHERE step = %s AND verb = 'dispose'"
 
@@ -137,18 +154,38 @@ def _files(desk: Desk, connection: Connection, step: _Step) -> _Files:
         return _Files(None, frozenset(roots), 0)
     rows = connection.execute(_FILES, {"xid": str(xid), "roots": sorted(roots)}).fetchall()
     written = {root for root, *_ in rows} - {root for root, anew, _ in rows if not anew}
+    written |= _nothing_died_in(desk, connection, step)
     return _Files(
         xid, frozenset(roots - written), max((lsn for _, _, lsn in rows if lsn is not None), default=0)
     )
 
 
+def _nothing_died_in(desk: Desk, connection: Connection, step: _Step) -> set[str]:
+    """Tables of which partitions went with their files, and no row by itself: no file that is left held anything of it. The
+    transaction of such a partition's receipt is let commit only if it wrote nothing in any table."""
+    found = {str(address) for (address,) in connection.execute(_LEFT_EMPTY)}
+    ((told,),) = connection.execute("SELECT to_regclass('quietus.dropped') IS NOT NULL").fetchall()
+    if not told:  # an older version of us is installed there
+        return found
+    ways = connection.execute(_WAYS, [step.step_id]).fetchall()
+    by_rows = {str(d) for d, rows, _ in ways if rows}
+    of = [d for d in desk.catalogue.in_parts.datasets if d.id in by_rows]
+    died = {d.address for d in of} | {e.table for d in of for e in d.effects if e.operation != "insert"}
+    whole = {str(d) for d, _, partitions in ways if partitions}
+    return found | ({d.address for d in step.datasets if d.id in whole} - died)
+
+
 @dataclass(frozen=True)
 class _Scan:
-    """What the pass over the files saw; ``why``: why there was none, for all cases, or for some."""
+    """What the pass over the files saw; ``why``: why there was none, for all cases, or ``unknown``: for some. ``alive``: of the
+    pieces that were found those that a row has now; ``blind``: why that could not be asked."""
 
     looked: Looked | None
     why: str = ""
     unknown: Mapping[str, str] = field(default_factory=dict)
+    sealed: Mapping[str, Values] = field(default_factory=dict)
+    alive: frozenset[Piece] = frozenset()
+    blind: str = ""
 
     @classmethod
     def over(cls, desk: Desk, store: str, case_nos: Sequence[str], here: Facts, lsn: int) -> _Scan:
@@ -163,21 +200,37 @@ class _Scan:
                 None,
                 "the server made no checkpoint since its tables were written anew, so files are not what is in memory",
             )
-        unknown = {}
+        unknown, known = {}, {}
         for case_no in case_nos:
             try:
-                sought(desk, case_no)
+                known[case_no] = sealed(desk, case_no)
             except NotProved as nothing:
                 unknown[case_no] = nothing.what
-        known = [no for no in case_nos if no not in unknown]
         if not known:
             return cls(None, "", unknown)
+        people = [case_no for case_no, values in known.items() if values.of_somebody]
+        pieces = {case_no: values.pieces for case_no, values in known.items()}
         try:
-            return cls(residue.look(desk, known, _paths(directory), store), "", unknown)
+            looked = residue.look(desk, people, _paths(directory), store, pieces)
         except QuietusError as error:
             return cls(None, error.what, unknown)
         except OSError as error:
             return cls(None, f"the data directory cannot be read ({error.strerror})", unknown)
+        alive, blind = _alive(desk, store, {f.piece for f in looked.pieces})
+        return cls(looked, "", unknown, known, alive, blind)
+
+
+def _alive(desk: Desk, store: str, found: Collection[Piece]) -> tuple[frozenset[Piece], str]:
+    """Those that a row has now: something that was passed over in the end, or another with the same content."""
+    from include import proofs
+
+    try:
+        return proofs.alive(desk.catalogue.in_parts, desk.connections, store, found), ""
+    except QuietusError as error:
+        return (
+            frozenset(),
+            f"whether a row has now what was found in the files could not be asked: {error.what}",
+        )
 
 
 def _paths(directory: Path) -> list[Path]:
@@ -212,26 +265,57 @@ def _checks(
     yield check("bytes", Rung.R4, verdict, why, observed)
 
 
-def _bytes(desk: Desk, step: _Step, dataset: Dataset, scan: _Scan) -> tuple[Verdict, int | None, str]:
+def _bytes(desk: Desk, step: _Step, dataset: Dataset, scan: _Scan) -> Said:
     """What the bytes say of a table whose files were written anew: its own, and files that are no table's."""
     why = scan.why or scan.unknown.get(step.case_no, "")
     if scan.looked is None or why:
         return Verdict.UNVERIFIED, None, why or "nobody looked into the files"
-    found = [f for f in scan.looked.found if f.case_no == step.case_no]
-    own = _at(found, set(scrubbing.roots(desk.catalogue, dataset)))
-    loose = [f for f in found if "/" in f.place or "." not in names.table(f.place)]
-    left = [f for f in (*own, *loose) if not f.kept]
+    roots, of = set(scrubbing.roots(desk.catalogue, dataset)), scan.sealed[step.case_no]
+    said = _of_pieces(step, dataset, scan, scan.looked, roots)
+    if said[0] is not Verdict.PASSED or not of.of_somebody:
+        return said
+    verdict, observed, why = _of_people(step, scan.looked, roots)
+    return verdict, observed, "; ".join(w for w in (said[2], why) if w)
+
+
+def _of_pieces(step: _Step, dataset: Dataset, scan: _Scan, looked: Looked, roots: Collection[str]) -> Said:
+    """Whether a piece of what went is there that no row has now."""
+    of = scan.sealed[step.case_no]
+    hits = [
+        f for f in looked.pieces
+        if f.case_no == step.case_no and f.piece.dataset == dataset.id and f.piece not in scan.alive
+        and (names.table(f.place) in roots or _loose(f.place))
+    ]  # fmt: skip
+    telling = sum(p.dataset == dataset.id and p not in scan.alive for p in of.pieces)
+    if hits and not scan.blind:
+        places = ", ".join(sorted({f.place for f in hits})[:5])
+        return Verdict.FAILED, len(hits), f"pieces of what went are in the bytes of {places}"
+    why = scan.blind if hits else ""
+    if not of.of_somebody and dataset.id not in of.empty:
+        why = why or (_unclear(looked, (), ()) if telling else NOTHING)
+    if why:
+        return Verdict.UNVERIFIED, None, why
+    if telling:
+        return Verdict.PASSED, 0, f"pieces of {telling} values that went were looked for"
+    return Verdict.PASSED, 0, EMPTY if dataset.id in of.empty else ""
+
+
+def _of_people(step: _Step, looked: Looked, roots: Collection[str]) -> Said:
+    """Whether a value of the person is there."""
+    found = [f for f in looked.found if f.case_no == step.case_no]
+    own = _at(found, roots)
+    left = [f for f in (*own, *(f for f in found if _loose(f.place))) if not f.kept]
     if pages := sum(f.pages for f in left if f.sure):
         places = ", ".join(sorted({f.place for f in left if f.sure})[:5])
         return Verdict.FAILED, pages, f"values of the person are in the bytes of {places}"
-    if why := _unclear(scan.looked, found, left):
+    if why := _unclear(looked, found, left):
         return Verdict.UNVERIFIED, None, why
     remarks = []
     if kept := sum(f.pages for f in own):
         remarks.append(
             f"{kept} pages hold what is kept of the same person by law or order, in files written anew from live rows"
         )
-    if not scan.looked.digests:
+    if not looked.digests:
         remarks.append("digests of values were not looked for: there were too many cases at once")
     return Verdict.PASSED, 0, "; ".join(remarks)
 
@@ -247,6 +331,11 @@ def _unclear(looked: Looked, found: Sequence[Found], left: Sequence[Found]) -> s
     if _at(found, set(STATISTICS)) and not kept:
         return "statistics hold a value of the person, and nothing of the person is kept"
     return ""
+
+
+def _loose(place: str) -> bool:
+    """Whether a file is no table's."""
+    return "/" in place or "." not in names.table(place)
 
 
 def _at(found: Sequence[Found], tables: Collection[str]) -> list[Found]:

@@ -22,17 +22,22 @@ from include.cases.lost import Lost, People, lost
 from include.cases.papers import StepRow
 from include.cases.planner import Provided
 from include.cases.proving import matters, record_evidence
+from include.cases.retention import stopping
 from include.cases.rooms import Desk
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import Drifted, NotProved, NotReachable, QuietusError, Refused
 from include.model.flow import Check, Evidence, Plan, Step
 from include.model.times import observed_now
-from include.model.words import Verdict
+from include.model.words import Ground, Verdict
 from include.stores.postgres.past import Past
 from include.stores.postgres.store import PostgresStore
 
 REPLAY = "replay"
+UNDONE = (
+    "{}: what went since the service stopped is back, and so are rights to write: keep this database closed, and run"
+    ' `quietus shutdown close-collection`, `delete-source` and `books` again (docs/shutdown.md, "The end")'
+)
 
 
 @dataclass(frozen=True)
@@ -111,13 +116,16 @@ def replay(
     """Do again whatever the store has no receipt of. Again does what is left.
 
     ``since``: when the restore was noticed. A case that fails is told in the result, and does not keep the others
-    from going; raises NotReachable if the store, the case book or a key cannot be reached.
+    from going; raises NotReachable if the store, the case book or a key cannot be reached, and Stopped before the next case while
+    disposing is stopped: then the store stays closed. A rehearsal is of a scratch copy, and goes on.
     """
     with desk.book() as conn:
         affected = lost(conn, place.past, since)
         people = People(conn, desk.keys, place.past.people())
         done = []
         for one in affected:
+            if not rehearsal:
+                stopping.may_go_on(conn)
             work = _Case(desk, conn, place, one, as_of, actor, rehearsal)
             try:
                 done.append(work.run(people))
@@ -152,6 +160,9 @@ class _Case:
         return self.lost.case
 
     def run(self, people: People) -> CaseReplayed:
+        if self.case.ground is Ground.SHUTDOWN and self.lost.disposals and not self.rehearsal:
+            # It is about items and nobody in particular, so no tombstone finds them, and no night takes them either.
+            return CaseReplayed(self.case.case_no, None, 0, why=UNDONE.format(self.case.case_no))
         row = self._step_row()
         cohort = self.place.past.cohort(row.step_id) or people.of(self.case)
         if not cohort:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 from include.cases import book, papers
 from include.cases.provers import sought
@@ -23,7 +24,7 @@ from include.proofs.residue import names
 from include.proofs.residue.files import Unread, sources
 from include.proofs.residue.names import Cluster
 from include.proofs.residue.scan import Residue, scan
-from include.proofs.values import Values
+from include.proofs.values import Piece, Values
 from include.stores.postgres.rights import STATISTICS
 
 OURS = "quietus."
@@ -43,6 +44,15 @@ class Found:
 
 
 @dataclass(frozen=True)
+class FoundPiece:
+    """A piece of what a case disposed of, and a file that holds it; a row that is there now may have it, too."""
+
+    case_no: str
+    piece: Piece
+    place: str
+
+
+@dataclass(frozen=True)
 class Looked:
     """What was seen: places, what could not be read, and how much was."""
 
@@ -51,6 +61,7 @@ class Looked:
     files: int
     size: int
     digests: bool
+    pieces: tuple[FoundPiece, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -61,15 +72,21 @@ class Looked:
         return Verdict.UNVERIFIED if left or self.unread else Verdict.PASSED
 
 
-def look(desk: Desk, case_nos: Sequence[str], paths: Sequence[Path], store: str | None = None) -> Looked:
+def look(
+    desk: Desk, case_nos: Sequence[str], paths: Sequence[Path], store: str | None = None,
+    pieces: Mapping[str, Collection[Piece]] = MappingProxyType({}),
+) -> Looked:  # fmt: skip
     """Look for the people of these cases in everything under these paths, in one pass.
 
     ``store``: the catalogue's store whose cluster's files (or a copy of them) these are, so that its tables can be named.
+    ``pieces``: what else to look for, by case, each by itself.
     The wrong files would be clean: theirs must bear the store's own identifier. Raises Refused for files of another cluster,
     for an unknown store, NotProved for a case of which nothing was sealed, NotReachable.
     """
     values = {no: sought(desk, case_no) for no, case_no in enumerate(case_nos)}
     kept = {no: _kept(desk, case_no) for no, case_no in enumerate(case_nos)}
+    by_no = dict(enumerate(((c, p) for c, of in pieces.items() for p in of), start=len(case_nos)))
+    values |= {no: Values(pieces=frozenset((piece,))) for no, (_, piece) in by_no.items()}
     residue, unread = scanned(desk, values, paths, store)
     return Looked(
         found=tuple(_found(case_nos, kept, residue)),
@@ -77,6 +94,11 @@ def look(desk: Desk, case_nos: Sequence[str], paths: Sequence[Path], store: str 
         files=residue.files,
         size=residue.size,
         digests=residue.digests,
+        pieces=tuple(
+            FoundPiece(*by_no[no], place)
+            for no in sorted(residue.found.keys() & by_no.keys())
+            for place in sorted({p.name for p in residue.found[no]})
+        ),
     )
 
 
@@ -160,6 +182,8 @@ def _kept(desk: Desk, case_no: str) -> frozenset[str]:
 def _found(case_nos: Sequence[str], kept: Mapping[int, frozenset[str]], residue: Residue) -> Iterator[Found]:
     for sure, places in ((True, residue.found), (False, residue.doubtful)):
         for no, of in sorted(places.items()):
+            if no not in kept:
+                continue  # a piece
             by_name: dict[str, set[tuple[int, str]]] = defaultdict(set)
             for place in of:
                 by_name[place.name].add((place.page, place.how))

@@ -17,7 +17,8 @@ from include.cases import histories
 from include.cases.book import Conn
 from include.cases.histories import Restoration, Sign
 from include.cases.replaying import Place, Replayed, place, replay
-from include.cases.rooms import Desk, pasts
+from include.cases.rooms import Desk
+from include.cases.wiring import pasts
 from include.model.errors import NotProved, NotReachable, QuietusError, Refused
 from include.model.history import History
 from include.stores.postgres.past import NIGHTLY, REPLAYED, Past

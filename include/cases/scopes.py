@@ -1,6 +1,6 @@
 """What a hold covers, and that it never covers more than it says (law.md E, "never widens").
 
-A scope has two sides: *whom* (all subjects of some cases, or single subjects) and *what* (categories,
+A scope has two sides: *whom* (all subjects of some cases, or single subjects; none: everybody) and *what* (categories,
 datasets, or everything these people have). A row is the smallest thing that can be held, so a hold on a
 category holds every row that carries it.
 """
@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from include.model.catalogue import Catalogue, CategoryId, Dataset
+from include.model.catalogue import Catalogue
+from include.model.declared import CategoryId
 from include.model.errors import Refused
+from include.model.estate import Dataset
 from include.model.flow import Held
 
 
@@ -56,6 +58,11 @@ class Scope:
         return not (self.cases or self.subjects or self.categories or self.datasets)
 
     @property
+    def everybody(self) -> bool:
+        """Whether it covers its items whosever they are."""
+        return not (self.cases or self.subjects)
+
+    @property
     def whom(self) -> frozenset[str]:
         """Its cases and people."""
         return self.cases | self.subjects
@@ -74,7 +81,9 @@ class Scope:
         """Whether rows of this dataset are among its items (whoever they belong to)."""
         if self.over_everything:
             return True
-        return dataset.id in self.datasets or not self.categories.isdisjoint(dataset.all_categories)
+        return not self.datasets.isdisjoint({dataset.id, dataset.whole}) or not self.categories.isdisjoint(
+            dataset.all_categories
+        )
 
     def kinds(self, catalogue: Catalogue) -> Kinds:
         """The categories that it covers wherever they are, also with others."""

@@ -16,8 +16,9 @@ from include.cases import book, epochs, papers
 from include.cases.book import Conn
 from include.cases.epochs import Epoch
 from include.cases.rooms import Desk
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.errors import QuietusError, Refused
+from include.model.estate import Dataset
 from include.model.words import DatasetKind, Rung, StoreKind
 from include.stores.postgres.physical.rewriting import Fate, Rewriting, Scrubbed
 from include.stores.postgres.rights import STATISTICS
@@ -46,7 +47,8 @@ class Scrub:
 
 def scrub(desk: Desk, *, as_of: date, actor: str) -> Scrub:
     """Write anew what the waiting epochs of every database disposed of. Again, or after being killed, it goes on; a table
-    that is left is taken the next time. A store that cannot be asked does not keep the others waiting."""
+    that is left, as all are while disposing is stopped, is taken the next time. A store that cannot be asked does not keep the
+    others waiting."""
     done = Scrub()
     for declared in desk.catalogue.stores:
         if declared.kind is not StoreKind.POSTGRES:
@@ -59,7 +61,7 @@ def scrub(desk: Desk, *, as_of: date, actor: str) -> Scrub:
             scrubbed = Rewriting(
                 desk.catalogue, declared.id, desk.connections,
                 datasets=asking(desk.catalogue, declared.id) | released(desk.catalogue),
-                directory=directory(desk, declared.id),
+                directory=directory(desk, declared.id), may_go_on=desk.may_go_on,
             ).run()  # fmt: skip
         except QuietusError as error:
             done.left.append(str(error))
@@ -106,8 +108,8 @@ def gone_from(catalogue: Catalogue, conn: Conn, step_id: str, store: str) -> tup
         for dataset, words in receipt.counts.items()
         if any(words.values())
     }
-    wanted = changed & asking(catalogue, store)
-    return tuple(d for d in catalogue.of_store(store, DatasetKind.TABLE) if d.id in wanted)
+    wanted = changed & asking(catalogue.in_parts, store)
+    return tuple(d for d in catalogue.in_parts.of_store(store, DatasetKind.TABLE) if d.id in wanted)
 
 
 def asking(catalogue: Catalogue, store: str) -> frozenset[str]:
@@ -128,10 +130,10 @@ def released(catalogue: Catalogue) -> frozenset[str]:
 
 
 def roots(catalogue: Catalogue, dataset: Dataset) -> Iterator[str]:
-    """A dataset's table, and the views that are copies of it."""
+    """A dataset's table, or that of the rows of which it is a part, and the views that are copies of it."""
     yield dataset.address
     for view in catalogue.derived:
-        if view.store == dataset.store and dataset.id in view.of:
+        if view.store == dataset.store and dataset.whole in view.of:
             yield view.address
 
 

@@ -9,9 +9,11 @@ from include.cases.book import Case
 from include.cases.lookups import looking_up
 from include.cases.part import Part
 from include.cases.planner import OWN_CONTRACT
-from include.model.catalogue import Catalogue, Dataset, Upstream
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import CatalogueError
+from include.model.estate import Dataset
+from include.model.policy import Upstream
 
 
 def dataset_of(catalogue: Catalogue) -> Dataset:

@@ -15,7 +15,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from itertools import islice
 
-from include.cases import subjects, tombstones
+from include.cases import adopted, subjects, tombstones
 from include.cases.book import Conn
 from include.cases.keys import KeyStore
 from include.model.times import prc_date
@@ -78,11 +78,14 @@ def judge(row: Brought, found: Mapping[str, Sequence[Buried]]) -> Judged:
     return Judged(row.no, Verdict.REVIEW, PHONE, bars[0].case_no) if bars else Judged(row.no, Verdict.LET_IN)
 
 
-def check(conn: Conn, keys: KeyStore, rows: Iterable[Brought]) -> Iterator[Judged]:
-    """Judge rows that are to be brought in, in their order. Digests are made here: no value reaches the case book."""
+def check(
+    conn: Conn, keys: KeyStore, rows: Iterable[Brought], *, adopted_too: bool = False
+) -> Iterator[Judged]:  # fmt: skip
+    """Judge rows that are to be brought in, in their order. Digests are made here: no value reaches the case book.
+    ``adopted_too``: by tombstones as well that came from an authority whose successor we are, whose cases are none of ours."""
     remaining = iter(rows)
     while batch := tuple(islice(remaining, BATCH)):
-        found = _found(conn, keys, batch)
+        found = _found(conn, keys, batch, adopted_too)
         for row in batch:
             yield judge(row, {kind: found[kind, v] for kind, v in _values(row) if (kind, v) in found})
 
@@ -110,10 +113,15 @@ def _values(row: Brought) -> Iterator[tuple[str, str]]:
             yield kind, clear
 
 
-def _found(conn: Conn, keys: KeyStore, rows: Sequence[Brought]) -> dict[tuple[str, str], tuple[Buried, ...]]:
+def _found(
+    conn: Conn, keys: KeyStore, rows: Sequence[Brought], adopted_too: bool
+) -> dict[tuple[str, str], tuple[Buried, ...]]:
     found: dict[tuple[str, str], tuple[Buried, ...]] = {}
     for kind in (subjects.KIND, *KINDS):
         wanted = sorted({value for row in rows for k, value in _values(row) if k == kind})
         for value, buried in tombstones.buried_since(conn, keys, wanted, kind).items():
             found[kind, value] = tuple(Buried(*b) for b in buried)
+        if adopted_too:
+            for value, buried in adopted.buried_since(conn, keys, wanted, kind).items():
+                found[kind, value] = (*found.get((kind, value), ()), *(Buried(*b) for b in buried))
     return found

@@ -32,7 +32,11 @@ from include.model.times import PRC, observed_now
 from include.model.words import Role, Verdict
 
 RUNS, AUDIT, LOGS, HISTORIES = "airflow_runs", "airflow_audit", "airflow_logs", "run_histories"
-HISTORY, HYGIENE = "run_history", "airflow_hygiene"  # kinds of entries in the ledger
+HISTORY, AUDITED, HYGIENE = (
+    "run_history",
+    "audit_history",
+    "airflow_hygiene",
+)  # kinds of entries in the ledger
 DAY = timedelta(days=1)
 
 
@@ -63,6 +67,7 @@ class Tidied:
     rows: Counter[str] = field(default_factory=Counter)
     locked: Counter[str] = field(default_factory=Counter)
     exports: list[Export] = field(default_factory=list)
+    audits: list[Export] = field(default_factory=list)  # of the audit log
     archives: tuple[str, ...] = ()
     expired: tuple[str, ...] = ()  # histories past their own limit
     logs: dict[str, int] = field(default_factory=dict)
@@ -77,7 +82,8 @@ class Tidied:
             "as_of": self.as_of.isoformat(),
             "rows": dict(sorted(self.rows.items())),
             "locked": {t: n for t, n in sorted(self.locked.items()) if n},
-            "exports": [{"name": e.name, "digest": e.digest, "runs": e.runs} for e in self.exports],
+            "exports": [{"name": e.name, "digest": e.digest, "runs": e.lines} for e in self.exports],
+            "audits": [{"name": e.name, "digest": e.digest, "entries": e.lines} for e in self.audits],
             "archives": list(self.archives),
             "expired_histories": list(self.expired),
             "logs": dict(sorted(self.logs.items())),
@@ -87,7 +93,8 @@ class Tidied:
     def __str__(self) -> str:
         told = [f"{n} rows of {t}" for t, n in sorted(self.rows.items())] or ["no row was due"]
         told += [f"{n} {what} logs" for what, n in sorted(self.logs.items())]
-        told.append(f"{sum(e.runs for e in self.exports)} histories exported")
+        told.append(f"{sum(e.lines for e in self.exports)} histories exported")
+        told.append(f"{sum(e.lines for e in self.audits)} entries of the audit log exported")
         if self.archives:
             told.append(f"archives dropped: {', '.join(self.archives)}")
         told += [f"{c.name} {c.verdict.value}: {c.said}" for c in self.failed]
@@ -150,15 +157,23 @@ def tidy(desk: Desk, logs: TaskLogs, *, as_of: date) -> Tidied:
     """One night's work. Killed at any instant, the next does the rest, in the same order.
 
     Raises NotReachable, Refused if the janitor may not, or histories have nowhere to go; nothing is deleted then that was
-    not exported.
+    not exported; Stopped before the next batch of runs, or the next table, while disposing is stopped.
     """
+    desk.may_go_on()
     limit, done = limits(desk.catalogue, as_of), Tidied(as_of)
     exports = Exports(desk.connections.text(HISTORY))
 
     def keep(told: list[dict[str, Any]]) -> None:
+        desk.may_go_on()
         export = exports.keep(told, as_of)
-        _to_ledger(desk, export)
+        _to_ledger(desk, export, HISTORY, "runs")
         done.exports.append(export)
+
+    def keep_audit(told: list[dict[str, Any]]) -> None:
+        desk.may_go_on()
+        export = exports.keep(told, as_of)
+        _to_ledger(desk, export, AUDITED, "entries")
+        done.audits.append(export)
 
     with metadata(desk.connections) as conn:
         earlier = checking.possessions(conn)
@@ -167,7 +182,8 @@ def tidy(desk: Desk, logs: TaskLogs, *, as_of: date) -> Tidied:
         _add(done, sweeping.sweep_runs(conn, limit[RUNS].before, keep))
         for table in SWEPT:
             if table.table in there:
-                _add(done, sweeping.sweep_rows(conn, table, limit[AUDIT].before))
+                desk.may_go_on()
+                _add(done, sweeping.sweep_rows(conn, table, limit[AUDIT].before, keep=keep_audit))
         known = set(checking.living(conn))
         swept = _sweep_logs(desk, logs, known, limit[LOGS].before, dry=False)
         done.logs = {where: s.gone for where, s in swept.items() if isinstance(s, Logs)}
@@ -181,10 +197,10 @@ def tidy(desk: Desk, logs: TaskLogs, *, as_of: date) -> Tidied:
     return done
 
 
-def _to_ledger(desk: Desk, export: Export) -> None:
-    """The digest of a file of histories, once: killed after this, the same file is told under the same key."""
-    body = {"name": export.name, "digest": export.digest, "runs": export.runs}
-    desk.record(HISTORY, None, body, f"{HISTORY}:{export.digest}")
+def _to_ledger(desk: Desk, export: Export, kind: str, lines: str) -> None:
+    """The digest of a file, and of how many lines it is, once: killed after this, the same file is told under the same key."""
+    body = {"name": export.name, "digest": export.digest, lines: export.lines}
+    desk.record(kind, None, body, f"{kind}:{export.digest}")
 
 
 def _add(done: Tidied, sweep: sweeping.Sweep) -> None:
@@ -253,6 +269,7 @@ def _of_logs(swept: Mapping[str, Logs | str]) -> list[Check]:
 
 
 def _of_exports(exports: Exports, done: Tidied) -> Check:
-    broken = [e.name for e in done.exports if not exports.whole(e.name)]
-    said = f"{len(done.exports)} files of histories, {len(broken)} not whole"
+    written = [*done.exports, *done.audits]
+    broken = [e.name for e in written if not exports.whole(e.name)]
+    said = f"{len(written)} files of histories, {len(broken)} not whole"
     return Check("histories_whole", Verdict.FAILED if broken else Verdict.PASSED, said)

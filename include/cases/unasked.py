@@ -15,7 +15,7 @@ from datetime import date
 from include.cases import book, dormant, subjects, units, verbs, withdrawals
 from include.cases.book import Conn
 from include.cases.dormant import Asleep
-from include.cases.retention import nights, stopping
+from include.cases.retention import breaker, stopping
 from include.cases.rooms import Desk
 from include.cases.situation import facts
 from include.cases.withdrawals import Withdrawn
@@ -51,13 +51,13 @@ def look(desk: Desk, as_of: date) -> Looked:
     """What waits to be followed. Changes nothing. Raises NotReachable if a store does not answer."""
     found, asleep = withdrawals.look(desk, as_of), dormant.look(desk, as_of)
     with desk.book() as conn:
-        why = nights.needs_word(found.people + len(asleep.due), None, _nights_before(conn))
+        why = breaker.needs_word(found.people + len(asleep.due), None, _nights_before(conn))
         return Looked(found, asleep, why, waiting(conn), woken(conn, as_of))
 
 
 def open_cases(desk: Desk, *, as_of: date, actor: str, at_most: int | None = None) -> Opened:
     """Open a case for each person, the oldest withdrawal first; ``at_most``: of so many, which is a person's word. Raises
-    Refused while nights are stopped, or if more are found than any night before and nobody gave a word."""
+    Refused while disposing is stopped, or if more are found than any night before and nobody gave a word."""
     desk.are_ours()
     with desk.book() as conn:
         stopping.may_go_on(conn)
@@ -131,6 +131,6 @@ def _nights_before(conn: Conn) -> Sequence[int]:
     rows = conn.execute(
         "SELECT count(*) AS n FROM casebook.case_ WHERE kind = %s AND ground = ANY(%s) GROUP BY opened_on"
         " ORDER BY opened_on DESC LIMIT %s",
-        (book.NIGHTLY, OURS, nights.USUAL),
+        (book.NIGHTLY, OURS, breaker.USUAL),
     ).fetchall()
     return [int(row["n"]) for row in rows]

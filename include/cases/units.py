@@ -16,7 +16,8 @@ from psycopg.types.json import Jsonb
 from include.cases import machine
 from include.cases.book import Case, Conn, checked_actor
 from include.cases.guards import BEYOND_RECALL, Facts
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
+from include.model.estate import Dataset
 from include.model.flow import Line, Plan
 from include.model.words import CopyKind, Disposition, UnitState
 

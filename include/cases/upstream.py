@@ -18,10 +18,12 @@ from include.cases.book import Case, Conn
 from include.cases.decisions import Outcome
 from include.cases.keys import Purpose
 from include.cases.rooms import Desk
-from include.model.catalogue import CategoryId, Dataset, Upstream
+from include.model.declared import CategoryId
 from include.model.errors import Refused
+from include.model.estate import Dataset
 from include.model.flow import Plan
 from include.model.notices import AnswerCode, Part
+from include.model.policy import Upstream
 from include.model.times import observed_now, prc_date
 from include.model.words import CaseState, Ground
 

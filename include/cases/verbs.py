@@ -7,6 +7,7 @@ In the order of a cancellation: :func:`open_case`, :func:`ask_identity`, :func:`
 """
 
 from include.cases.acting import restrict, settle_and_plan
+from include.cases.assembling import desk
 from include.cases.certifying import certify
 from include.cases.closing import (
     close,
@@ -34,7 +35,7 @@ from include.cases.opening import (
 )
 from include.cases.proving import balance, record_evidence
 from include.cases.releasing import narrow_hold, release_hold, review_hold
-from include.cases.rooms import Desk, desk
+from include.cases.rooms import Desk
 
 __all__ = [
     "Desk",

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 
 from include.cases import book, holds, opening, units
 from include.cases.notices import again, answering, beyond, keeping, outbox, stopping
+from include.cases.retention import stopping as emergency
 from include.cases.rooms import Desk
 from include.catalogue import regions
 
@@ -84,7 +85,7 @@ def look(desk: Desk, *, as_of: date, actor: str) -> Clocks:
         with book.deed(conn, "recipients"):
             silent = outbox.escalate_silent(conn, as_of, actor)
             handed_over = outbox.hand_over(conn, as_of, actor)
-            destroyed = keeping.destroy(conn, as_of, actor)
+            destroyed = 0 if emergency.stopped(conn) else keeping.destroy(conn, as_of, actor)
         why = book.why_late(conn, as_of)
         soon = book.why_late(conn, as_of + timedelta(days=SOON_DAYS))
         return Clocks(

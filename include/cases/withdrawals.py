@@ -24,8 +24,9 @@ from include.cases.lookups import looking_up
 from include.cases.part import Part
 from include.cases.planner import GIVEN_AGAIN, NOT_BY_CONSENT
 from include.cases.rooms import Desk
-from include.model.catalogue import Catalogue, Consents, Dataset
+from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError
+from include.model.estate import Consents, Dataset
 from include.model.times import PRC, observed_now
 from include.model.words import DatasetKind, Ground
 

@@ -16,8 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from include.catalogue import records
 from include.catalogue.looks import looking_personal
 from include.catalogue.problems import Compared, Report
-from include.model.catalogue import Catalogue, Dataset, NotPersonal
+from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError, NotReachable
+from include.model.estate import Dataset, NotPersonal
 from include.model.screening import ACCOUNT_ID
 from include.model.template import Template
 from include.model.words import DatasetKind

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from include.catalogue.problems import Problem, Report
 from include.catalogue.reach import is_reached
-from include.model.catalogue import Catalogue, Clause, Control, NoControl
+from include.model.catalogue import Catalogue, Control
+from include.model.policy import Clause, NoControl
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -16,8 +16,9 @@ from psycopg import sql
 
 from include.catalogue.looks import looking_personal
 from include.catalogue.problems import Compared, Report
-from include.model.catalogue import Catalogue, Dataset, NotPersonal
+from include.model.catalogue import Catalogue
 from include.model.errors import NotReachable
+from include.model.estate import Dataset, NotPersonal
 from include.model.words import DatasetKind
 
 SAMPLE_PAGES = (

@@ -8,19 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from include.catalogue.coverage import standing
-from include.catalogue.plain import AT_END, OWNERSHIP, REASON, STANDING, Language, Words, limit, pick
-from include.model.catalogue import (
-    Bound,
-    Catalogue,
-    Category,
-    Clause,
-    Dataset,
-    Link,
-    Recipient,
-    RetentionRule,
-)
+from include.catalogue.plain import AT_END, OWNERSHIP, REASON, STANDING, Language, Words, former, limit, pick
+from include.model.catalogue import Catalogue
 from include.model.errors import Refused
+from include.model.estate import Bound, Dataset, Link
 from include.model.interval import Bounded, waits_for
+from include.model.policy import Category, Clause, Period, Recipient, RetentionRule
 
 
 def explain(catalogue: Catalogue, name: str, language: Language = "zh") -> str:
@@ -138,8 +131,12 @@ class _Say:
             else self._(f"自 {start.column} 起", f"from {start.column}") if start.column
             else self._(f"自 {start.query} 起", f"from {start.query}, as a query finds it")
         )  # fmt: skip
-        periods = [limit(p, self.language) for p in rule.periods if p.name == bound.period]
+        periods = [self._limit(rule, p) for p in rule.periods if p.name == bound.period]
         return f"{rule.id} {rule.title}, {begins}: {' '.join(periods)}{self._beside_floors(dataset, bound)}"
+
+    def _limit(self, rule: RetentionRule, period: Period) -> str:
+        shorter = former(self.catalogue.formers(rule.id, period), period.counting, self.language)
+        return f"{limit(period, self.language)}{shorter}"
 
     def _beside_floors(self, dataset: Dataset, bound: Bound) -> str:
         """What a ceiling does where a floor of another rule runs on the same rows: it waits, or the two collide."""
@@ -190,14 +187,14 @@ class _Say:
     def rule(self, rule: RetentionRule) -> Iterable[str]:
         yield f"{rule.id} {rule.title}"
         yield self._("起算:", "The clock starts: ") + rule.starts
-        periods = (f"{p.name}: {limit(p, self.language)}" for p in rule.periods)
+        periods = (f"{p.name}: {self._limit(rule, p)}" for p in rule.periods)
         yield from self._list("期限", "Periods", periods)
         yield self._("届满:", "Then: ") + self._of(AT_END[rule.at_end])
         yield self._("可保留:", "What may stay: ") + rule.stays
         basis = (f"{b.cite}: {b.text}".rstrip(": ") for b in rule.basis)
         yield from self._list("依据", "It rests on", basis)
         binds = (
-            f"{d.id} ({b.period})" for d in self.catalogue.datasets for b in d.all_binds if b.rule == rule.id
+            f"{d.id} ({b.period})" for d in self.catalogue.datasets for b in d.every_bind if b.rule == rule.id
         )
         yield from self._list("适用于", "It binds", binds)
         sets = (b.id for b in self.catalogue.backups if b.rule == rule.id)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from include.catalogue.problems import Report
-from include.model.catalogue import Catalogue, Category, Dataset
+from include.model.catalogue import Catalogue
+from include.model.estate import Dataset
+from include.model.policy import Category
 
 
 def check(report: Report) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from include.catalogue.problems import Report
-from include.model.catalogue import Dataset, Link
+from include.model.estate import Dataset, Link
 from include.model.words import DatasetKind, Ownership
 
 

@@ -6,20 +6,29 @@ model's business: the loader reports it.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from include.catalogue import coverage, homes, links, maps, recipients, regions, releases, sealing
+from include.catalogue import (
+    coverage,
+    homes,
+    links,
+    maps,
+    periods,
+    recipients,
+    regions,
+    releases,
+    sealing,
+    versions,
+)
 from include.catalogue.loader import ITRUS, load
 from include.catalogue.problems import Problem, Report, mentions
-from include.model.catalogue import Catalogue, Period, RetentionRule
-from include.model.times import Counting
+from include.model.catalogue import Catalogue
+from include.model.policy import RetentionRule
 from include.model.words import StoreKind
 
-_DURATION = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?")
 _DAYS = (366.0, 31.0, 7.0, 1.0, 1 / 24, 1 / 1440)  # the longest each part can be
 
 
@@ -38,7 +47,7 @@ def check(root: Path, catalogue: Catalogue) -> tuple[Problem, ...]:
     for part in (
         _twice, _clauses, homes.check, _rules, recipients.check, _controls, coverage.check, _stores, _not_personal, _derived,
         abroad, _backups, _own_logs, _own_records, _measures, _queries, maps.check, links.check, sealing.check,
-        releases.check,
+        releases.check, versions.check,
     ):  # fmt: skip
         part(report)
     return tuple(sorted(set(report.problems)))
@@ -51,7 +60,7 @@ def _ids(things: Iterable[Any]) -> set[str]:
 def _twice(report: Report) -> None:
     """One id, one thing."""
     for of in ("clauses", "categories", "rules", "recipients", "laws", "controls", "stores", "datasets",
-               "releases", "backups", "measures", "own_records"):  # fmt: skip
+               "releases", "backups", "measures", "own_records", "versions"):  # fmt: skip
         key = "no" if of == "clauses" else "id"
         seen: set[Any] = set()
         for index, entry in enumerate(getattr(report.catalogue, of)):
@@ -90,7 +99,7 @@ def _clauses(report: Report) -> None:
 
 
 def _rules(report: Report) -> None:
-    bound = {b.rule for d in report.catalogue.datasets for b in d.all_binds}
+    bound = {b.rule for d in report.catalogue.datasets for b in d.every_bind}
     bound |= {b.rule for b in report.catalogue.backups}
     for index, rule in enumerate(report.catalogue.rules):
         if rule.id not in bound and not rule.unbound:
@@ -101,9 +110,7 @@ def _rules(report: Report) -> None:
         if rule.id in bound and rule.unbound:
             report.add("rules", index, ("unbound",), "it is bound, and says why it is not", "drop the reason")
         if not rule.basis:
-            report.add(
-                "rules", index, ("basis",), "it rests on no law", "cite what it rests on, with its rank"
-            )
+            report.add("rules", index, ("basis",), *periods.LAWLESS)
         _unbound(report, index, rule)
         names = Counter(p.name for p in rule.periods)
         for n, period in enumerate(rule.periods):
@@ -112,13 +119,13 @@ def _rules(report: Report) -> None:
                 report.add(
                     "rules", index, (*at, "name"), f"two periods are named '{period.name}'", "rename one"
                 )
-            for what, next_step in _period(period):
+            for what, next_step in periods.faults(period):
                 report.add("rules", index, (*at, "duration"), what, next_step)
 
 
 def _unbound(report: Report, index: int, rule: RetentionRule) -> None:
     """Each period of a rule reaches some data, or says why it does not."""
-    bound = {(b.rule, b.period) for d in report.catalogue.datasets for b in d.all_binds}
+    bound = {(b.rule, b.period) for d in report.catalogue.datasets for b in d.every_bind}
     bound |= {(b.rule, b.period) for b in report.catalogue.backups}
     for n, period in enumerate(rule.periods):
         is_bound = (rule.id, period.name) in bound
@@ -135,29 +142,9 @@ def _unbound(report: Report, index: int, rule: RetentionRule) -> None:
             )  # fmt: skip
 
 
-def _period(period: Period) -> Iterable[tuple[str, str]]:
-    parts = _DURATION.fullmatch(period.duration)
-    said = [i for i, n in enumerate(parts.groups()) if n is not None] if parts else []
-    if not said:
-        yield f"'{period.duration}' names no time", "write it like P5Y, P6M, P15D or PT24H"
-    if period.counting is Counting.PRC_WORKING_DAYS and set(said) - {2, 3}:
-        yield f"'{period.duration}' cannot be counted in working days", "use days, as P15D"
-    if period.counting is Counting.FISCAL_YEARS and set(said) - {0, 1}:
-        yield f"'{period.duration}' cannot be counted in fiscal years", "use years, as P10Y"
-    if period.proposal and bool(period.proposal.owner) != bool(period.proposal.approved_on):
-        yield "a company period has an owner and a day of approval, or neither yet", "give both"
-    if not period.basis:
-        yield "the period rests on no law", "cite what it rests on, with its rank"
-    elif period.kind != "ceiling" and not period.proposal and not period.restrains_deletion:
-        yield (
-            "a floor that no statute sets restrains nothing (PIPL 47 para. 2)",
-            "cite the law, make it a ceiling, or mark it as a proposal",
-        )
-
-
 def days(duration: str) -> float:
     """At most how many days an ISO 8601 duration lasts."""
-    parts = _DURATION.fullmatch(duration)
+    parts = periods.DURATION.fullmatch(duration)
     return sum(int(n or 0) * d for n, d in zip(parts.groups(), _DAYS, strict=True)) if parts else 0.0
 
 
@@ -255,6 +242,8 @@ def _backups(report: Report) -> None:
             report.unknown("backups", index, ("rule",), "rules", backup.rule)
             continue
         period = next((p for p in rules[backup.rule].periods if p.name == backup.period), None)
+        if period is not None:  # a copy has everybody in it, whatever each has accepted
+            period = report.catalogue.for_anybody(backup.rule, period)
         if period is None:
             report.add(
                 "backups", index, ("period",), f"{backup.rule} has no period '{backup.period}'",

@@ -2,11 +2,12 @@
 
     clauses.yaml categories.yaml retention.yaml recipients.yaml upstream.yaml laws.yaml controls.yaml   what is promised
     stores.yaml datasets/*.yaml exceptions.yaml not_personal.yaml derived.yaml releases.yaml   where the data is
+    versions.yaml                   what each version of it promised of the company's own periods
     backups.yaml own_records.yaml   where copies of it are, and what we keep ourselves
     measures.yaml measures/*.sql starting_points/*.sql                          what only SQL can say
 
-Each YAML file is a list of things of one kind (``include.model.catalogue``), YAML 1.2, no key unknown. A policy that releases
-nothing needs no ``releases.yaml``.
+Each YAML file is a list of things of one kind (``include.model.policy``, ``include.model.estate``), YAML 1.2, no key unknown. A
+policy that releases nothing needs no ``releases.yaml``, and one whose accounts do not say what was accepted no ``versions.yaml``.
 """
 
 from __future__ import annotations
@@ -20,28 +21,16 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from yaml import YAMLError as PlainYAMLError
 
-from include.model.catalogue import (
-    BackupSet,
-    Catalogue,
-    Category,
-    Clause,
-    Control,
-    Dataset,
-    Declared,
-    Derived,
-    Excepted,
-    Law,
-    Measure,
-    NotPersonal,
-    OwnRecords,
-    Recipient,
-    RetentionRule,
-    StoreDeclared,
-    Upstream,
-)
+from include.catalogue import yaml12
+from include.model.catalogue import Catalogue, Control
+from include.model.declared import Declared
 from include.model.errors import CatalogueError
+from include.model.estate import BackupSet, Dataset, Derived, Excepted, Measure, NotPersonal, StoreDeclared
+from include.model.policy import Category, Clause, Law, OwnRecords, Recipient, RetentionRule, Upstream
 from include.model.releases import Release
+from include.model.versions import PolicyVersion
 
 ITRUS = Path(__file__).parent / "itrus"
 
@@ -62,10 +51,11 @@ LISTS: Mapping[str, tuple[str, type[Declared]]] = {
     "measures": ("measures.yaml", Measure),
     "upstream": ("upstream.yaml", Upstream),
     "own_records": ("own_records.yaml", OwnRecords),
+    "versions": ("versions.yaml", PolicyVersion),
 }
 """Field of the catalogue -> its file or files, and what each entry is."""
 
-OPTIONAL = frozenset({"releases"})
+OPTIONAL = frozenset({"releases", "versions"})
 """Fields whose file may be missing: then nothing of the kind is declared."""
 
 SHOWN = 20  # errors in one message; more would hide the first
@@ -107,7 +97,7 @@ def _digest(root: Path) -> str:
 @lru_cache(maxsize=8)
 def _load(root: Path, digest: str) -> Catalogue:
     errors: list[str] = []
-    parts: dict[str, tuple[Any, ...]] = {}
+    parts: dict[str, Any] = {}
     for field, (_, model) in LISTS.items():
         found: list[Any] = []
         files = files_of(root, field)
@@ -128,6 +118,7 @@ def _load(root: Path, digest: str) -> Catalogue:
         digest=digest,
         starting_points=_sql(root / "starting_points"),
         measure_sql=_sql(root / "measures"),
+        stop=None,
         **parts,
     )
 
@@ -177,7 +168,10 @@ def _label(entry: Any, number: int) -> str:
 @lru_cache(maxsize=64)
 def _said(text: str) -> Any:
     """What a file says. Kept, for most files are as they were when one of them changes. Not to be changed."""
-    return YAML(typ="safe").load(text)
+    try:
+        return yaml12.read(text)
+    except (PlainYAMLError, ValueError):
+        return YAML(typ="safe").load(text)  # which says in its own words, and by line, what is wrong
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from include.catalogue.links import no_column
 from include.catalogue.problems import Report, mentions
-from include.model.catalogue import Bound, Dataset, RetentionRule
+from include.model.estate import Accounts, Bound, Dataset, Part
+from include.model.policy import RetentionRule
 from include.model.words import DatasetKind, Ownership, StoreKind
 
 _STRENGTH = {"unlink": 0, "deidentify": 1, "erase": 2}
@@ -21,6 +22,7 @@ def check(report: Report) -> None:
         _path(report, index, dataset)
         _key(report, index, dataset)
         _binds(report, index, dataset)
+        _ending_columns(report, index, dataset)
         _cut(report, index, dataset, known)
         _ends(report, index, dataset)
         _columns(report, index, dataset, known)
@@ -135,6 +137,86 @@ def _binds(report: Report, index: int, dataset: Dataset) -> None:
             report.add("datasets", index, ("action",),
                        f"it only {dataset.action}s, but {rule.id} ends in: {rule.at_end}",
                        "do what the rule says, or bind the rule that allows less")  # fmt: skip
+
+
+def _ending_columns(report: Report, index: int, dataset: Dataset) -> None:
+    """Columns that fall due by themselves: of a table, its own, no key and no link, and bound like a dataset."""
+    rules = {r.id: r for r in report.catalogue.rules}
+    if dataset.part_of is not None:
+        report.add(
+            "datasets",
+            index,
+            ("part_of",),
+            "a part is declared with its row",
+            "drop it; name the columns in `parts`",
+        )
+    if dataset.parts and dataset.kind is not DatasetKind.TABLE:
+        report.add("datasets", index, ("parts",), "only a table has columns", "drop it")
+    leading = _leading(report, dataset)
+    taken = {d.id for d in report.catalogue.datasets}
+    for n, part in enumerate(dataset.parts):
+        at: tuple[str | int, ...] = ("parts", n)
+        if f"{dataset.id}.{part.id}" in taken or part.id in {p.id for p in dataset.parts[:n]}:
+            report.add("datasets", index, (*at, "id"), "its name is taken", "give it another")
+        if not part.set or not part.binds:
+            report.add(
+                "datasets", index, at, "it has no column, or no bind", "say what is set, and by which rule"
+            )
+        for column in part.set:
+            if column not in dataset.columns:
+                no_column(report, index, (*at, "set", column), dataset, column)
+            if column in dataset.key or column in leading:
+                report.add("datasets", index, (*at, "set", column), f"'{column}' is of its key, or leads to somebody",
+                           "let the whole row end, or de-identify it")  # fmt: skip
+            if column in _begun_by(dataset, part):
+                report.add("datasets", index, (*at, "set", column), f"something of its row begins by '{column}'",
+                           "start that from a date that stays")  # fmt: skip
+            if column in {c for p in dataset.parts[:n] for c in p.set}:
+                report.add("datasets", index, (*at, "set", column), f"'{column}' is of another part, too",
+                           "name it in one of them")  # fmt: skip
+        _part_and_cut(report, index, dataset, n)
+        for m, bound in enumerate(part.binds):
+            _start(report, index, dataset, (*at, "binds", m), bound)
+            _ruled(report, index, (*at, "binds", m), bound, rules)
+
+
+def _leading(report: Report, dataset: Dataset) -> set[str]:
+    """Columns of a table that say whose its rows are, or those of others that lead through them; or which key opens an object."""
+    found = {c for link in dataset.links for c in ((link.column,) if link.column else link.on)}
+    for other in report.catalogue.datasets:
+        found |= {c for link in other.links if link.via == dataset.id for c in link.on.values()}
+        if other.sealed_by is not None and other.sealed_by.dataset == dataset.id:
+            found |= set(other.sealed_by.on.values())
+    return found
+
+
+def _begun_by(dataset: Dataset, part: Part) -> set[str]:
+    """Columns by which a clock of the row, or of another part of it, starts; or of everything of an account."""
+    bounds = [*dataset.all_binds, *(b for p in dataset.parts if p is not part for b in p.binds)]
+    found = {c for b in bounds if b.start for c in ((b.start.column,) if b.start.column else b.start.on)}
+    found |= {c for b in part.binds if b.start for c in b.start.on}
+    accounts = dataset.accounts
+    return found | ({accounts.ended or "", accounts.began or ""} if accounts is not None else set())
+
+
+def _part_and_cut(report: Report, index: int, dataset: Dataset, n: int) -> None:
+    """A cut row is known by what its columns are set to, and its owner may not be known any more."""
+    if dataset.cut is None or dataset.kind is not DatasetKind.TABLE:
+        return
+    part, cut, at = dataset.parts[n], dataset.cut.set, ("parts", n)
+    for column in part.set.keys() & cut.keys():
+        if part.set[column] != cut[column]:
+            report.add("datasets", index, (*at, "set", column), f"the cut sets '{column}' to something else",
+                       "set both to the same")  # fmt: skip
+    if cut.keys() <= {c for p in dataset.parts[: n + 1] for c in p.set}:
+        report.add("datasets", index, (*at, "set"), "with its parts gone a row would look cut that nobody cut",
+                   "let the cut set a column that no part sets")  # fmt: skip
+    if part.set.keys() <= cut.keys():
+        return
+    for m, bound in enumerate(part.binds):
+        if bound.start is None or bound.start.column is None or bound.start.column in cut:
+            report.add("datasets", index, (*at, "binds", m), "the cut leaves its columns, and not what this clock starts by",
+                       "start it from a date that the cut leaves, or let the cut set these columns, too")  # fmt: skip
 
 
 def _ruled(
@@ -305,8 +387,10 @@ def _parts(report: Report, index: int, dataset: Dataset) -> None:
         named += [
             ("accounts", "ended", dataset.accounts.ended),
             ("accounts", "began", dataset.accounts.began),
+            ("accounts", "accepted", dataset.accounts.accepted),
         ]
         _dormancy(report, index, dataset)
+        _reached(report, index, dataset.accounts)
         if not table or len(dataset.key) != 1 or dataset.key[0] not in own:
             report.add("datasets", index, ("accounts",), "its key is not the account id alone",
                        "declare it of the table whose rows are the accounts")  # fmt: skip
@@ -350,6 +434,18 @@ def _dormancy(report: Report, index: int, dataset: Dataset) -> None:
                    "write it, or correct the name")  # fmt: skip
     if said.noticed not in dataset.columns:
         no_column(report, index, (*place, "noticed"), dataset, said.noticed)
+
+
+def _reached(report: Report, index: int, accounts: Accounts) -> None:
+    """Where holders' addresses are said to be, there is a column, and one beside it that says whose they are."""
+    for n, it in enumerate(accounts.reached):
+        place = ("accounts", "reached", n)
+        found = next((d for d in report.catalogue.datasets if d.id == it.dataset), None)
+        if found is None or found.kind is not DatasetKind.TABLE or not any(x.column for x in found.links):
+            report.add("datasets", index, (*place, "dataset"), "it is no table with a column that holds the account id",
+                       "name the table with the address")  # fmt: skip
+        elif it.column not in found.columns:
+            no_column(report, index, (*place, "column"), found, it.column)
 
 
 def _rests(report: Report, index: int, dataset: Dataset) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from include.catalogue.coverage import REPOSITORY, Coverage, Standing, coverage
-from include.catalogue.plain import REASON, STANDING, limit, pick
-from include.model.catalogue import Catalogue, Clause
+from include.catalogue.plain import REASON, STANDING, former, limit, pick
+from include.model.catalogue import Catalogue
+from include.model.policy import Clause
 
 PAGE = REPOSITORY / "docs" / "policy.md"
 
@@ -75,7 +76,8 @@ def _periods(catalogue: Catalogue) -> Iterable[str]:
     yield _row(*["---"] * 6)
     for rule in catalogue.rules:
         for period in rule.periods:
-            yield _row(rule.id, rule.title, rule.starts, period.name, limit(period, "en"), rule.stays)
+            demands = limit(period, "en") + former(catalogue.formers(rule.id, period), period.counting, "en")
+            yield _row(rule.id, rule.title, rule.starts, period.name, demands, rule.stays)
     yield ""
 
 

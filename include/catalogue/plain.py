@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from include.catalogue.coverage import Standing
-from include.model.catalogue import NoControl, Period
+from include.model.policy import NoControl, Period
 from include.model.times import Counting
+from include.model.versions import Former
 from include.model.words import LegalRank, Ownership
 
 Language = Literal["zh", "en"]
@@ -104,3 +106,18 @@ def limit(period: Period, language: Language) -> str:
             pick(("公司建议值", "a proposal of ours"), language) + f": {owner}; {period.proposal.until_then}"
         )
     return "; ".join(said)
+
+
+def former(of: Sequence[Former], counting: Counting, language: Language) -> str:
+    """For whom a period is shorter still, since they have not accepted the version of the policy that made it longer."""
+    said = []
+    for one in of:
+        long = length(one.duration, language) + pick(COUNTING[counting], language)
+        versions = ("、" if language == "zh" else " or ").join(one.unless)
+        words = (
+            (f"未接受政策版本 {versions} 的仍为 {long}", f"{long} still for whoever has not accepted version {versions}")
+            if one.unless else
+            (f"对所有人仍为 {long}:尚无政策版本载明更长期限", f"{long} still for everybody: no version of the policy says more")
+        )  # fmt: skip
+        said.append(f"; {pick(words, language)}")
+    return "".join(said)

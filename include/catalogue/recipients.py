@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from include.catalogue.problems import Report
-from include.model.catalogue import Recipient, RecipientRole
+from include.model.policy import Recipient, RecipientRole
 
 
 def check(report: Report) -> None:

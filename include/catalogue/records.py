@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.model.catalogue import Dataset
 from include.model.errors import CatalogueError
+from include.model.estate import Dataset
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from include.catalogue.links import no_column
 from include.catalogue.problems import Report
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.releases import Quasi, Release
 from include.model.words import DatasetKind
 
@@ -37,7 +37,10 @@ def check(report: Report) -> None:
         _rule(report, index, release, source)
         _columns(report, index, release, source)
         _claim(report, index, release, source)
+        _floors(report, index, release, (source, *(known[p] for p in release.pseudonyms if p in known)))
         _place(report, index, release, source)
+        _rhythm(report, index, release)
+        _readers(report, index, release, source)
         for column, quasi in release.quasi.items():
             _hierarchy(report, index, column, quasi)
         if release.nodes > MOST:
@@ -96,6 +99,22 @@ def _claim(report: Report, index: int, release: Release, source: Dataset) -> Non
                        "ask for fewer, or for a higher k")  # fmt: skip
 
 
+def _floors(report: Report, index: int, release: Release, of: tuple[Dataset, ...]) -> None:
+    """A release takes every row at any time: of what a statute keeps for so long it must not take one (PIPL 47 para. 2)."""
+    if release.claims != "anonymised":
+        return
+    rules = {r.id: r for r in report.catalogue.rules}
+    for dataset in of:
+        kept = {
+            b.rule for b in dataset.binds if b.rule in rules and rules[b.rule].floor(b.period) is not None
+        }
+        if kept:
+            report.add(
+                "releases", index, ("dataset",), f"{', '.join(sorted(kept))} forbids disposing of {dataset.id} too early",
+                "release a dataset that no statute keeps, or claim `deidentified`",
+            )  # fmt: skip
+
+
 def _place(report: Report, index: int, release: Release, source: Dataset) -> None:
     """Rows that move have a table that is declared to hold nothing personal; rows that stay are cut as the dataset says."""
     if release.into is None:
@@ -127,6 +146,22 @@ def _place(report: Report, index: int, release: Release, source: Dataset) -> Non
     elif set(there.columns) != set(release.published):
         report.add("releases", index, ("into",), f"{release.into} is declared with other columns than stay",
                    f"let both name the same: {', '.join(sorted(set(there.columns) ^ set(release.published)))}")  # fmt: skip
+
+
+def _rhythm(report: Report, index: int, release: Release) -> None:
+    """A run releases what it can call anonymous, and into a table of its own: in place nobody sees what was there before."""
+    if release.every is not None and (release.claims != "anonymised" or release.into is None):
+        report.add("releases", index, ("every",), "no run releases it: it is de-identified only, or changed in place",
+                   "drop `every`, or name the table that takes the rows")  # fmt: skip
+
+
+def _readers(report: Report, index: int, release: Release, source: Dataset) -> None:
+    """Who may read it may give it away past every test: the company's own roles only, and each says why."""
+    roles = next((s.business_roles for s in report.catalogue.stores if s.id == source.store), ())
+    for role in release.readers:
+        if role not in roles:
+            report.add("releases", index, ("readers", role), f"{role} is no business role of {source.store}",
+                       f"name one of: {', '.join(roles)}")  # fmt: skip
 
 
 def _hierarchy(report: Report, index: int, column: str, quasi: Quasi) -> None:

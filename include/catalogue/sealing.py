@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from include.catalogue.links import no_column
 from include.catalogue.problems import Report
-from include.model.catalogue import Bound, Dataset, Link, SealedBy
+from include.model.estate import Bound, Dataset, Link, SealedBy
 from include.model.words import DatasetKind
 
 

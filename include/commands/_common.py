@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from include.cases.book import Conn
     from include.cases.discretion import Discretion
     from include.cases.rooms import Desk
-    from include.model.catalogue import BackupSet, Catalogue
+    from include.model.catalogue import Catalogue
+    from include.model.estate import BackupSet
 
 ACCOUNT = "acct_ and twelve characters; asked for if left out, which keeps it out of the shell's history."
 
 
 def desk() -> Desk:
-    from include.cases.rooms import desk
+    from include.cases.assembling import desk
     from include.commands._connections import connections
 
     return desk(connections(), catalogue())

@@ -24,15 +24,19 @@ def command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let go every copy whose last day is over. Exit status 1: something due is still there; 3: nothing may go."""
+    """Let go every copy whose last day is over. Exit status 1: something due is still there; 3: nothing may go.
+
+    Before anything goes the case book is asked whether disposing is stopped.
+    """
     from include.backups.opening import expire_set
     from include.cases.periods import last_day
+    from include.cases.retention import stopping
     from include.commands._connections import connections
 
     (backup,) = common.backup_sets([set_])
     done = expire_set(
         backup, connections(), last=lambda made: last_day(made, backup.keep), today=common.today(), dry_run=dry_run,
-        yes=yes,
+        yes=yes, may_go_on=lambda: stopping.asked(common.reader),
     )  # fmt: skip
     if as_json:
         Console(highlight=False).print_json(json.dumps(asdict(done), default=str))

@@ -13,6 +13,7 @@ from include.model.errors import Refused
 
 if TYPE_CHECKING:
     from include.cases.book import Conn
+    from include.cases.naming import Names
 
 app = typer.Typer(help="Dated, item-scoped orders that suspend a disposition.", no_args_is_help=True)
 
@@ -31,17 +32,27 @@ def open_(
     category: Annotated[list[str] | None, typer.Option(help="Only rows with this category.")] = None,
     dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset.")] = None,
     confidential: Annotated[bool, typer.Option(help="The person may not be told (policy 11.4(4)).")] = False,
+    even_if_nobody: Annotated[
+        bool, typer.Option(help="Also if an account id is nobody's here: it is as ordered, and no slip.")
+    ] = False,
 ) -> None:
-    """Open a hold on named people's items. Without category or dataset it covers all that they have."""
-    from include.cases import holds, verbs
+    """Open a hold on named people's items. Without category or dataset it covers all that they have; without case or
+    account, everybody's items of these categories and datasets."""
+    from include.cases import holds, naming, verbs
+    from include.cases.scopes import Scope
 
     number = verbs.open_hold(
         common.desk(), basis=basis, document_no=document, issuing_body=issuer, law=law, as_of=common.today(),
         actor=common.me("legal"), case_nos=frozenset(case or ()), account_ids=frozenset(account or ()),
         categories=frozenset(category or ()), datasets=frozenset(dataset or ()), confidential=confidential,
+        even_if_nobody=even_if_nobody,
     )  # fmt: skip
     common.say(number)
+    if account:
+        covers = Scope(categories=frozenset(category or ()), datasets=frozenset(dataset or ()))
+        _names(number, naming.names(common.desk(), account, covers))
     with common.reader() as conn:
+        _went(conn, number)
         for overtaken in holds.overtaken(conn, number):
             common.say(
                 f"{overtaken}: something of it was being disposed of at this very moment; what went is in its receipts"
@@ -117,7 +128,10 @@ def list_(
 
     with common.reader() as conn:
         hidden = common.discretion(conn, auditor).hidden
-        rows = [h for h in holds.listing(conn, released=released) if h["hold"] not in hidden]
+        rows = [
+            h | {"people": "everybody" if h["everybody"] else h["people"]}
+            for h in holds.listing(conn, released=released) if h["hold"] not in hidden
+        ]  # fmt: skip
         due = [h for h in holds.overdue_reviews(conn, common.today()) if h not in hidden]
     columns = ("hold", "basis", "document_no", "issuing_body", "people", "items", "review_due", "released_on")
     common.table(rows, columns, as_json)
@@ -147,7 +161,31 @@ def show(number: Number, as_json: AsJson = False, auditor: Auditor = False) -> N
             common.say(
                 f"{row['reviewed_on']}  {row['what']} by {row['document']}, next review {row['review_due']}"
             )
+        _went(conn, number)
         _recipients(conn, number)
+
+
+def _went(conn: Conn, number: str) -> None:
+    """What may have gone just before it was opened, by nights that were at work."""
+    from include.cases import holds
+
+    for row in holds.went(conn, number):
+        of = ", ".join(f"{n:,} of {d}" for d, n in row["detail"]["datasets"].items()) or "nothing of it"
+        common.say(
+            f"{row['case_no']} is at work on what is due, whosever it is: {of} had gone when this hold was opened"
+        )
+        for store, why in row["detail"]["unseen"].items():
+            common.say(f"UNVERIFIED {store}: {why}")
+
+
+def _names(number: str, found: Names) -> None:
+    in_ = sum(1 for n in found.rows.values() if n)
+    common.say(
+        f"{number} names {found.there} of {found.given} accounts that are there now, and {found.rows.total():,} rows in {in_}"
+        f" tables; {found.nobody} of the ids nobody here bears. Objects and record files are held, too, and not counted"
+    )
+    for dataset, why in found.unseen.items():
+        common.say(f"UNVERIFIED {dataset}: {why}")
 
 
 def _recipients(conn: Conn, number: str) -> None:

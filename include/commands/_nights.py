@@ -28,6 +28,7 @@ COLUMNS = (
     "gone",
     "left",
     "overdue",
+    "by plan",
     "late",
     "ended",
     "approved by",
@@ -136,7 +137,7 @@ def approve(
     actor: Annotated[str, typer.Option(help="Who gives the word, as role/name.")],
     at_most: Annotated[
         int | None,
-        typer.Option(min=1, help="At most so many items tonight; the rest is for the nights after."),
+        typer.Option(min=1, help="At most so many items tonight; the next night asks about the rest."),
     ] = None,
 ) -> None:
     """Let a night go on whose size is out of line. The next `quietus retention night`, or the run in Airflow, carries it out."""
@@ -155,24 +156,24 @@ def stop(
     why: Annotated[str, typer.Argument(help="Why, without naming anybody.")],
     actor: Annotated[str, typer.Option(help="Who stops it, as role/name.")],
 ) -> None:
-    """Stop every night between two pieces, until somebody lifts it. What is restricted stays so."""
+    """Stop everything that disposes between two pieces, until somebody lifts it. What is restricted stays so."""
     from include.cases import book
     from include.cases.retention import stopping
 
     with common.desk().book() as conn, book.deed(conn, "nights"):
         stopping.stop(conn, why, actor=actor)
-    common.say("nights are stopped")
+    common.say("disposing is stopped")
 
 
 def resume(actor: Annotated[str, typer.Option(help="Who lifts it, as role/name.")]) -> None:
-    """Lift the stop: the next run goes on where the stopped one stood."""
+    """Lift the stop: the next run of each goes on where the stopped one stood."""
     from include.cases import book
     from include.cases.retention import stopping
 
     with common.desk().book() as conn, book.deed(conn, "nights"):
         if not stopping.lift(conn, actor=actor):
-            raise Refused("nights are not stopped", about="nights", next_step="nothing is to be done")
-    common.say("nights may go on")
+            raise Refused("disposing is not stopped", about=stopping.ABOUT, next_step="nothing is to be done")
+    common.say("disposing may go on")
 
 
 def _table(found: list[Night]) -> None:
@@ -183,6 +184,7 @@ def _told(n: Night) -> dict[str, object]:
     moment: datetime | None = n.at.astimezone(PRC) if n.at else None
     return {
         "night": f"{moment:%Y-%m-%d %H:%M}" if moment else n.as_of, "case": n.case_no, "schedule": n.schedule, "due": n.due,
-        "held": n.held, "forecast": n.expected, "gone": n.gone, "left": n.remaining, "overdue": n.overdue, "late": n.late,
+        "held": n.held, "forecast": n.expected, "gone": n.gone, "left": n.remaining, "overdue": n.overdue, "by plan": n.planned,
+        "late": n.late,
         "ended": None if n.ended_at is None else f"{n.ended_at.astimezone(PRC):%m-%d %H:%M}", "approved by": n.approved_by,
     }  # fmt: skip

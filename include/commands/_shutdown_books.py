@@ -1,7 +1,8 @@
-"""``quietus shutdown books | delete-source``: what was located at T0 against where it is now; and what may go, goes."""
+"""``quietus shutdown books | prove-books | delete-source``: what was located at T0 against where it is now; what may go, goes."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,9 +10,12 @@ import typer
 from include.commands import _common as common
 from include.commands._options import AsJson
 from include.commands._retention import UNVERIFIED, figures
+from include.connections import SUCCESSOR_INBOX
+from include.model.words import Role
 
 if TYPE_CHECKING:
     from include.handover.books import Books
+    from include.handover.proving import Proof
 
 Number = Annotated[str, typer.Argument(help="SO-000001")]
 PARTS = ("located", "transferred", "deleted", "anonymised", "retained", "pending")
@@ -25,7 +29,8 @@ def books(
     """After T0: located = transferred + deleted + anonymised + retained, by dataset; what does not balance, and why; and which
     bag's items may be deleted here. Every bag's range is read again, so it takes as long as packing did.
 
-    Exit status 1: a dataset does not balance, or not yet; 3: one could not be asked.
+    Exit status 1: a dataset does not balance, or not yet; 3: one could not be asked, or a place not seen, though somebody answers
+    for it.
     """
     from include.handover.books import balance, sentence
     from include.model.words import Verdict
@@ -38,18 +43,64 @@ def books(
         for of in found.open:
             for reason in of.reasons:
                 common.say(f"{reason.kind.value.upper()} {sentence(of.dataset, reason)}")
+        for x in found.answered:
+            common.say(f"NOT SEEN {x.place}: {x.why}; answered for by {x.document} on {x.answered_on}")
     if found.verdict is not Verdict.PASSED:
         raise typer.Exit(UNVERIFIED if found.verdict is Verdict.UNVERIFIED else 1)
 
 
-def delete_source(
-    number: Number, role: Annotated[str, typer.Option(help="Your role: legal, ops, …")] = "ops"
+def prove_books(
+    number: str, role: Annotated[str, typer.Option(help="Your role: legal, ops, …")] = "ops"
 ) -> None:
-    """Delete here the rows of every bag that `books` says may go: in pieces, with receipts, and proved. Killed or refused, run it
-    again; what came in between is asked about each time. Objects stay: theirs is not built."""
-    from include.handover.clearing import run
+    """Balance the books, then have a suite of expectations judge them over the case book: each sum against what was counted on
+    T0, and of each bag both sides' roots. An event of the order, and an entry of the ledger.
 
-    going = run(common.desk(), number, as_of=common.today(), actor=common.me(role))
+    Exit status 1: a check failed; 3: one could not be made.
+    """
+    from include.handover import proving
+    from include.handover.books import balance
+    from include.model.words import Verdict
+
+    desk, today, me = common.desk(), common.today(), common.me(role)
+    proof = proving.ours(desk, balance(desk, number, as_of=today, actor=me), as_of=today, actor=me)
+    tell_proof(proof)
+    if proof.verdict is not Verdict.PASSED:
+        raise typer.Exit(UNVERIFIED if proof.verdict is Verdict.UNVERIFIED else 1)
+
+
+def tell_proof(proof: Proof) -> None:
+    """The verdict, and each check that did not pass."""
+    common.say(f"{proof.order}: conservation {proof.verdict.value}, {len(proof.checks)} checks")
+    for c in proof.against():
+        common.say(f"{c.verdict.value.upper()} {c.name}: {c.why} (expected {c.expected}, seen {c.observed})")
+
+
+def delete_source(
+    number: Number,
+    consignment: Annotated[
+        Path | None, typer.Option(help="As JSON; without: the one in the directory of the order's bags.")
+    ] = None,
+    bucket: Annotated[
+        str | None, typer.Option(help="The successor's bucket for bags; without: the declared one.")
+    ] = None,
+    role: Annotated[str, typer.Option(help="Your role: legal, ops, …")] = "ops",
+) -> None:
+    """Delete here every bag that `books` says may go, objects first and then the rows that they led through: in pieces, with
+    receipts, and proved. Whatever the successor signed since is read first, in its bucket. Killed or refused, run it again; what
+    came in between is asked about each time."""
+    from include.commands._handover import read_consignment
+    from include.handover import rereading
+    from include.handover.clearing import run
+    from include.handover.sending import Way
+    from include.handover.stages import Handover
+
+    desk, actor = common.desk(), common.me(role)
+    if consignment is not None and bucket is not None:
+        way = Way(desk.connections.s3(SUCCESSOR_INBOX, Role.COURIER), bucket, Path(), desk.book)
+        doubts = rereading.doubts(desk, read_consignment(consignment), way, actor=actor)
+    else:
+        doubts = Handover.of(desk, number).doubts(actor=actor)
+    going = run(desk, number, as_of=common.today(), actor=actor, doubts=doubts)
     common.say(f"{number}: {len(going.bags)} bags are gone here, by {going.case_no}")
     for bag, why in sorted(going.left.items()):
         common.say(f"left {bag}: {why}")

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from include.commands import _common as common
+from include.commands import _publishing
 from include.commands._options import AsJson
 from include.model.errors import Refused
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="What stays without its people, and how anonymous it is.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="A release of releases.yaml, or the dataset that it is of.")]
+_publishing.register(app)
 BELOW = 3  # the exit status if what is there may not be called anonymous
 
 

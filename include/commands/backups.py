@@ -28,8 +28,8 @@ def list_(
 ) -> None:
     """Every copy of each set: what it holds, what it needs, and what keeps it. Exit status 3: something cannot be read."""
     from include.backups.horizon import ends
+    from include.cases.assembling import open_backup_tool
     from include.cases.periods import last_day
-    from include.cases.rooms import open_backup_tool
     from include.commands._connections import connections
 
     declared = {b.id: b for b in common.backup_sets(set_)}

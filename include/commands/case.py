@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -192,21 +193,22 @@ def explain_(
     lang: Lang = Language.ZH,
     auditor: Auditor = False,
 ) -> None:
-    """Why do these rows stay, or go? In plain words, as the person may be told."""
-    from include.cases import book, explain, holds, papers
+    """Why do these rows stay, or why did they go, and between which lawful days? In plain words, as the person may be told."""
+    from include.cases import became, book, holds, papers, subjects
     from include.cases.notices import saying
 
     catalogue = common.catalogue()
     with common.reader() as conn:
         told = common.discretion(conn, auditor)
-        found = told.plan(papers.latest_plan(conn, book.case(conn, case_no)))
+        case = book.case(conn, case_no)
+        found = told.plan(papers.latest_plan(conn, case))
+        steps = [replace(s, plans=tuple(map(told.plan, s.plans))) for s in papers.planned(conn, case)]
+        own = not subjects.nobody(conn, case_no)
         others = [] if dataset else [*saying.sentences(conn, catalogue, case_no, lang.value)]
         if not dataset:
             orders = [o for o in holds.orders(conn, people=False) if o.number not in told.hidden]
             others += saying.beyond_holds(conn, catalogue, orders, case_no, lang.value)
-    wanted = [dataset] if dataset else sorted({x.dataset for x in found.lines})
-    for name in wanted:
-        text = explain.explain(found, name, catalogue, lang.value)
+    for text in became.told(found, steps, catalogue, dataset=dataset, own=own, language=lang.value):
         Console(highlight=False).print(text, soft_wrap=True, markup=False)
     for text in others:
         common.say(text)

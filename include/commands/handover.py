@@ -8,21 +8,31 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from include.commands import _common as common
+from include.commands import _handover_notices
+from include.commands._handover import believe, custody, inbox, read, read_consignment
 from include.commands._options import AsJson
-from include.model.errors import QuietusError, Refused
+from include.connections import SUCCESSOR_INBOX as INBOX
+from include.model.errors import Refused
 from include.model.words import Role
 
 if TYPE_CHECKING:
-    from include.model.handover import Consignment
+    pass
 
 app = typer.Typer(help="Hand over to a successor, or receive as one.", no_args_is_help=True)
+app.add_typer(_handover_notices.app, name="notices")
 LEFT = 3  # the exit status if something could not be packed or stored, or a receipt names a difference
-INBOX = "successor_inbox"  # connection <it>_courier: the bucket of the successor, for both sides
+
 
 File = Annotated[Path, typer.Argument(help="The consignment, as JSON: `quietus shutdown` writes it.")]
 Home = Annotated[Path, typer.Option("--dir", help="Where sealed bags lie on our disk.")]
 Bucket = Annotated[str, typer.Option(help="The successor's bucket for bags.")]
 Order = Annotated[str, typer.Argument(help="The number of the shutdown order, SO-…")]
+Work = Annotated[
+    Path, typer.Option(help="A directory for bags while they are opened; nobody else may read it.")
+]
+Certificate = Annotated[Path, typer.Option(help="Our certificate, to which bags are sealed (PEM).")]
+Key = Annotated[Path, typer.Option(help="Its private key (PEM), readable by its owner only.")]
+SenderKey = Annotated[Path, typer.Option(help="The sender's public key, as agreed on paper (PEM).")]
 
 
 @app.command()
@@ -32,20 +42,12 @@ def pack(
     bag_size: Annotated[int, typer.Option(help="A bag's payload, in MiB, at most and a piece.")] = 64,
 ) -> None:
     """Pack, seal and sign what is not yet. Killed or refused, it goes on; a finished bag is never written again."""
-    from include.cases.certifying import SIGNER
-    from include.cases.retention.held import held_people
     from include.handover import packing
-    from include.handover.packing import Room
     from include.handover.shards import Bounds
-    from include.ledger.signer import SignerClient
+    from include.handover.stages import room
 
-    said, desk = _consignment(consignment), common.desk()
-    room = Room(
-        catalogue=desk.catalogue, connections=desk.connections, book=desk.book,
-        attest=SignerClient(desk.connections.text(SIGNER)).attest, home=home, held=held_people(desk),
-        bounds=Bounds(bytes=bag_size << 20), record=desk.record,
-    )  # fmt: skip
-    outcome = packing.pack(room, said)
+    said, desk = read_consignment(consignment), common.desk()
+    outcome = packing.pack(room(desk, said.order, home, Bounds(bytes=bag_size << 20)), said)
     common.say(f"{said.order}: {len(outcome.made)} bags packed now")
     for dataset, why in sorted(outcome.left.items()):
         common.say(f"left {dataset}: {why}")
@@ -65,7 +67,7 @@ def send(
     """Send what is packed and not sent, part by part; a run that was killed goes on at the part where it was."""
     from include.handover import sending
 
-    said, desk = _consignment(consignment), common.desk()
+    said, desk = read_consignment(consignment), common.desk()
     client = desk.connections.s3(INBOX, Role.COURIER)
     done = sending.send(sending.Way(client, bucket, home, desk.book), said, again)
     common.say(f"{said.order}: {len(done)} bags sent now")
@@ -74,17 +76,21 @@ def send(
 @app.command("verify-receipt")
 def verify_receipt(
     consignment: File,
-    bag: Annotated[str | None, typer.Argument(help="One bag; without: every bag that was sent.")] = None,
+    bag: Annotated[
+        str | None,
+        typer.Argument(help="One bag; without: all that were sent, and newer receipts of those received."),
+    ] = None,
     file: Annotated[
         Path | None, typer.Option(help="Its receipt; without: the one in the successor's bucket.")
     ] = None,
     bucket: Annotated[str | None, typer.Option(help="The successor's bucket for bags.")] = None,
 ) -> None:
     """Verify receipts of the successor. A bag is `received` only by one without any difference. Exit status 3: one is not."""
-    from include.handover import receipts, register
+    from include.handover import receipts, register, rereading
+    from include.handover.sending import Way
     from include.model.handover import BagState
 
-    said, desk = _consignment(consignment), common.desk()
+    said, desk = read_consignment(consignment), common.desk()
     if (file is None and bucket is None) or (file is not None and bag is None):
         raise Refused(
             "there is nothing to verify",
@@ -92,21 +98,23 @@ def verify_receipt(
             next_step="name a bag and its --file, or a --bucket",
         )
     with desk.book() as conn:
-        names = [b.name for b in register.bags(conn, said.order) if b.state is BagState.SENT]
-    wrong = 0
-    for name in [bag] if bag is not None else names:
-        content = _read(file) if file is not None else _receipt(said.order, name, str(bucket))
-        if content is None:
-            common.say(f"{name}: no receipt yet")
-            wrong += 1
-            continue
-        try:
-            with desk.book() as conn:
-                receipts.verify(conn, said, name, content, actor=common.me("ops"), record=desk.record)
-            common.say(f"{name}: received")
-        except QuietusError as error:
-            common.say(f"{name}: {error}")
-            wrong += 1
+        names = rereading.bags(conn, said.order)
+        there = {b.name for b in register.bags(conn, said.order) if b.state is BagState.RECEIVED}
+    if bag is None:
+        way = Way(desk.connections.s3(INBOX, Role.COURIER), str(bucket), Path(), desk.book)
+        names = [
+            n for n in names if n not in there or rereading.receipt_of(desk, way, said.order, n) is not None
+        ]
+
+    def verify(name: str, content: bytes) -> None:
+        with desk.book() as conn:
+            receipts.verify(conn, said, name, content, actor=common.me("ops"), record=desk.record)
+
+    wrong = believe(
+        [bag] if bag is not None else names,
+        lambda name: read(file) if file is not None else _receipt(said.order, name, str(bucket)),
+        verify, none="no receipt yet", good="received",
+    )  # fmt: skip
     if wrong:
         raise typer.Exit(LEFT)
 
@@ -145,14 +153,7 @@ def prepare(
 
 @app.command()
 def receive(
-    order: Order,
-    bucket: Bucket,
-    work: Annotated[
-        Path, typer.Option(help="A directory for bags while they are opened; nobody else may read it.")
-    ],
-    certificate: Annotated[Path, typer.Option(help="Our certificate, to which bags are sealed (PEM).")],
-    key: Annotated[Path, typer.Option(help="Its private key (PEM), readable by its owner only.")],
-    sender_key: Annotated[Path, typer.Option(help="The sender's public key, as agreed on paper (PEM).")],
+    order: Order, bucket: Bucket, work: Work, certificate: Certificate, key: Key, sender_key: SenderKey
 ) -> None:
     """As a successor: fetch, verify, open, store, count again and sign for every bag that has arrived.
 
@@ -160,19 +161,16 @@ def receive(
     """
     from include.cases.certifying import SIGNER
     from include.commands._connections import connections
-    from include.handover.custody import Custody
-    from include.handover.fetching import Inbox, private_key
     from include.handover.receiving import receive as receiving
-    from include.handover.sealed import recipient
-    from include.ledger.attest import public_key
     from include.ledger.signer import SignerClient
 
     ours = connections()
-    inbox = Inbox(
-        ours.s3(INBOX, Role.COURIER), bucket, public_key(_text(sender_key)), recipient(_text(certificate)),
-        private_key(key), work,
-    )  # fmt: skip
-    got = receiving(inbox, Custody(common.catalogue(), ours), SignerClient(ours.text(SIGNER)).attest, order)
+    got = receiving(
+        inbox(bucket, work, certificate, key, sender_key),
+        custody(),
+        SignerClient(ours.text(SIGNER)).attest,
+        order,
+    )
     differ = [r for r in got.receipts if not r.differences.none]
     common.say(
         f"{order}: {len(got.receipts)} bags stored and signed for, {len(differ)} of them with differences"
@@ -186,30 +184,40 @@ def receive(
         raise typer.Exit(LEFT)
 
 
-def _consignment(path: Path) -> Consignment:
-    from pydantic import ValidationError
+@app.command()
+def prove(
+    order: Order, bucket: Bucket, work: Work, certificate: Certificate, key: Key, sender_key: SenderKey
+) -> None:
+    """As a successor: count again all that is stored, and have a suite of expectations hold it against what the sender signed. An
+    entry of our own ledger.
 
-    from include.model.handover import Consignment
+    Exit status 1: something is missing, changed or too many, or was not stored; 3: it could not be counted.
+    """
+    from include.cases.assembling import record_entry
+    from include.commands._connections import connections
+    from include.commands._shutdown_books import tell_proof
+    from include.handover import proving
+    from include.model.words import Verdict
 
-    try:
-        return Consignment.model_validate_json(_read(path))
-    except ValidationError as error:
-        where = ".".join(str(x) for x in error.errors()[0]["loc"]) or "whole"
-        raise Refused(
-            f"it is no consignment ({where}: {error.errors()[0]['msg']})", about=str(path),
-            next_step="have it written again by `quietus shutdown`",
-        ) from None  # fmt: skip
+    ours = connections()
+    proof = proving.theirs(
+        inbox(bucket, work, certificate, key, sender_key), custody(),
+        lambda *said: record_entry(ours, *said), order,
+    )  # fmt: skip
+    tell_proof(proof)
+    if proof.verdict is not Verdict.PASSED:
+        raise typer.Exit(LEFT if proof.verdict is Verdict.UNVERIFIED else 1)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        raise Refused("the file cannot be read", about=str(path), next_step="check its name") from None
+@app.command()
+def adopt(order: Order) -> None:
+    """As a successor: have the tombstones that came with an order beside our own, so that `quietus suppression check` holds back
+    whom the authority deleted. Again changes nothing."""
+    from include.handover import adopting
 
-
-def _text(path: Path) -> str:
-    return _read(path).decode("utf-8", "replace")
+    desk = common.desk()
+    came, new = adopting.adopt(desk, custody(), order, as_of=common.today())
+    common.say(f"{order}: {came} tombstones came, {new} of them new here")
 
 
 def _receipt(order: str, bag: str, bucket: str) -> bytes | None:

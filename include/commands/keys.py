@@ -13,7 +13,7 @@ from include.commands._options import AsJson
 from include.model.words import Role
 
 if TYPE_CHECKING:
-    from include.model.catalogue import Dataset
+    from include.model.estate import Dataset
     from include.stores.postgres.server import Server
 
 app = typer.Typer(no_args_is_help=True, help="Case keys, and the keys of sealed objects.")

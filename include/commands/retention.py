@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from include.commands import _backlog, _nights, _unasked, _why
 from include.commands import _common as common
-from include.commands import _nights, _unasked
 from include.commands._options import AsJson
 from include.commands._retention import also, figures, leave
 from include.commands._retention import as_json as tell
@@ -28,6 +28,8 @@ app = typer.Typer(
 )
 _nights.register(app)
 _unasked.register(app)
+app.command("why")(_why.command)
+app.add_typer(_backlog.app, name="backlog")
 AsOf = Annotated[
     datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="A day in China; today if left out.")
 ]
@@ -39,26 +41,41 @@ STANDS = ("due", "held", "kept by law", "allowed", "not started", "starts ahead"
 
 @app.command("due")
 def due(as_of: AsOf = None, holds: Holds = True, as_json: AsJson = False) -> None:
-    """What is due, per rule and dataset. Overdue is what an earlier night should have taken, without a hold: zero.
+    """What is due, per rule and dataset. Overdue is what an earlier night should have taken, without a hold: zero. What an
+    approved plan of stages covers is told apart.
 
-    Exit status 0: nothing is overdue; 1: something is, or two laws collide; 3: a dataset could not be asked.
+    Exit status 0: nothing else is overdue; 1: something is, or two laws collide; 3: a dataset could not be asked.
     """
+    from include.cases.retention import backlog
     from include.cases.retention.due import table
 
     day = _day(as_of)
     desk = common.desk()
     seen = _see(desk, desk.catalogue, day, holds)
     rows, findings = table(seen), seen.findings()
-    late = sum(r.overdue for r in rows)
+    late, planned, plan = sum(r.overdue for r in rows), 0, None
+    if holds:
+        with desk.book() as conn:
+            plan = backlog.in_force(conn, day)
+        planned = sum(plan.under(rows).values()) if plan else 0
     if as_json:
-        tell({"as_of": day, "overdue": late, "rules": [r.told() for r in rows]}, findings, seen.unverified)
+        tell(
+            {"as_of": day, "overdue": late, "under_plan": planned, "rules": [r.told() for r in rows]},
+            findings,
+            seen.unverified,
+        )
     else:
         figures([r.told() for r in rows], RULES)
         common.say(
             f"{day}: {sum(r.due for r in rows):,} due, {late:,} of them overdue, {sum(r.held for r in rows):,} held"
         )
+        if plan is not None:
+            common.say(
+                f"of what is overdue {plan.number} covers {planned:,}, at {plan.rate:,} a night until {plan.until}:"
+                f" {late - planned:,} are overdue without a plan"
+            )
         also(findings, seen.unverified)
-    leave(seen.unverified, wrong=bool(findings or late))
+    leave(seen.unverified, wrong=bool(findings or late > planned))
 
 
 @app.command("late")
@@ -158,6 +175,13 @@ def assess(
         common.say(
             f"{backlog:,} items would go: {nights} night{'' if nights == 1 else 's'} at {rate:,} a night"
         )
+        if backlog and nights:
+            last, end = backlog - (nights - 1) * rate, day + nights * DAY
+            common.say(
+                f"as a plan: from the night of {day + DAY} to that of {end}, which takes the last {last:,};"
+                " what falls due since goes besides"
+            )
+            common.say(f"propose it: quietus retention backlog propose --rate {rate} --actor ROLE/NAME")
         if missing:
             common.say(f"company periods that nobody owns: {', '.join(missing)}")
         also(seen.findings(), seen.unverified)
@@ -174,9 +198,11 @@ def simulate(
     holds: Holds = True,
     as_json: AsJson = False,
 ) -> None:
-    """What would go in these nights; with --catalogue, what would go earlier or later under the changed periods."""
+    """What would go in these nights; with --catalogue, what would go earlier or later under the changed periods, and what
+    would not, since its owner has not accepted a longer one. What cannot be compared is named as UNVERIFIED."""
     from include.cases.retention.forecast import nights
-    from include.cases.retention.simulate import moved
+    from include.cases.retention.simulate import apart, moved, telling_apart
+    from include.cases.retention.stopped import stopped
     from include.catalogue import load
 
     begin, end = first.date(), last.date()
@@ -185,8 +211,10 @@ def simulate(
             "the last night is before the first", about="simulate", next_step="turn --from and --to"
         )
     desk = common.desk()
-    seen = _see(desk, desk.catalogue, end, holds, ahead=True, everything=where is not None)
-    if where is None:
+    other = load(where) if where is not None else None
+    now = desk.catalogue if other is None else telling_apart(desk.catalogue, other)
+    seen = _see(desk, now, end, holds, ahead=True, everything=other is not None)
+    if other is None:
         columns: tuple[str, ...] = ("night", "rule", "due")
         rows: list[dict[str, Any]] = [
             {"night": d, "rule": r, "due": n}
@@ -195,7 +223,11 @@ def simulate(
         ]
     else:
         columns = ("dataset", "rule", "change", "items", "before", "after")
-        rows = [asdict(m) for m in moved(desk.catalogue, load(where), seen, begin, end)]
+        then = other
+        if holds:
+            now, then = stopped(desk, now), stopped(desk, then)
+        rows = [asdict(m) for m in moved(now, then, seen, begin, end)]
+        seen.unverified = {**apart(now, then), **seen.unverified}
     if as_json:
         tell({"from": begin, "to": end, "rows": rows}, seen.findings(), seen.unverified)
     else:
@@ -224,9 +256,13 @@ def _see(
     from include.cases.retention import proposals
     from include.cases.retention.due import see
     from include.cases.retention.held import held_people
+    from include.cases.retention.readings import remembering
+    from include.cases.retention.stopped import stopped
 
     if in_earnest:
         proposals.in_earnest(catalogue, desk.connections)
     _come(desk, not ahead and day > common.today(), f"{day}")
     held = held_people(desk) if holds else None
-    return see(catalogue, desk.connections, day, held=held, everything=everything)
+    catalogue = stopped(desk, catalogue) if holds else catalogue
+    once = remembering(desk) if holds else None
+    return see(catalogue, desk.connections, day, held=held, everything=everything, once=once)

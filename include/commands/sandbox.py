@@ -37,18 +37,25 @@ def up(
             show_default="local",
         ),
     ] = None,
+    successor: Annotated[
+        bool, typer.Option("--successor", help="Also who takes over at a shutdown, with servers of its own.")
+    ] = False,
 ) -> None:
     """Start the servers that do not run yet. Twice is once."""
     from include.sandbox.stack.stack import Stack
 
     stack = Stack()
-    stack.up(_progress(), airflow=airflow, executor=executor)
+    stack.up(_progress(), airflow=airflow, executor=executor, successor=successor)
     if airflow:
         console = Console(highlight=False)
         console.print(f"\nAirflow is at [bold]{stack.airflow.url}[/bold]; log in as")
         for user, role in stack.airflow.users.items():
             console.print(f"  {user:9} {stack.airflow.password(user)}   ({role})")
         console.print('\nShell variables for psql and the command line:  eval "$(quietus sandbox env)"')
+    if successor:
+        Console(highlight=False).print(
+            f"As the successor, in a shell of its own:  . {stack.successor.environment_file}", soft_wrap=True
+        )
 
 
 @app.command()
@@ -82,6 +89,9 @@ def status() -> None:
 @app.command()
 def env(
     airflow: Annotated[bool, typer.Option(help="Airflow's variables too, for its command line.")] = False,
+    successor: Annotated[
+        bool, typer.Option("--successor", help="Those of who takes over, and none of the company's.")
+    ] = False,
 ) -> None:
     """Shell exports by which psql (psql service=company_prover) and quietus reach the sandbox."""
     from include.sandbox.stack.stack import Stack
@@ -89,7 +99,10 @@ def env(
     stack = Stack()
     if not any(line.running for line in stack.status()):
         raise Refused("it does not run", about="sandbox", next_step="quietus sandbox up")
-    for name, value in stack.shell(airflow=airflow).items():
+    if successor and not stack.successor.exists:
+        raise Refused("it has no successor", about="sandbox", next_step="quietus sandbox up --successor")
+    said = stack.successor.shell() if successor else stack.shell(airflow=airflow)
+    for name, value in said.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 
@@ -111,6 +124,17 @@ def demo(
     case_no = demonstration.run(people, ends=until_closed)
     if days or until_closed:
         playing.run(case_no, days, until_closed=until_closed)
+
+
+@app.command("demo-shutdown")
+def demo_shutdown(
+    people: Annotated[int, typer.Option(min=50, help="How many customers, if none are there yet.")] = 200,
+) -> None:
+    """Stop the whole company by logical dates, from 90 days before T0 on, with a successor that takes over. Needs
+    `quietus sandbox up --successor`. Interrupted, it goes on where it stopped; the company is gone afterwards."""
+    from include.sandbox import shutting_down
+
+    shutting_down.run(people)
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import date, datetime
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,12 +13,16 @@ from include.commands import _common as common
 from include.commands._options import AsJson
 from include.commands._retention import also, figures, leave
 from include.commands._retention import as_json as tell
-from include.commands._shutdown_books import books, delete_source
+from include.commands._shutdown_books import books, delete_source, prove_books
+from include.commands._shutdown_disposing import dispose, residual
+from include.commands._shutdown_ending import certificate, dragnet, hand_ledger, tell_recipients
+from include.commands._shutdown_papers import accept_differences, accept_unverified, declare_lost, paper_of
+from include.commands._shutdown_people import approve, notices, notify_people, object_
 from include.model.errors import Refused
 
 if TYPE_CHECKING:
     from include.cases.shutdown.orders import Order
-    from include.cases.shutdown.told import Custodian, Paper, Successor
+    from include.cases.shutdown.told import Custodian, Successor
 
 app = typer.Typer(help="A service or the whole company stops (policy 5.6).", no_args_is_help=True)
 
@@ -67,13 +70,19 @@ def open_(
         raise Refused("two people approve a shutdown", about="shutdown", next_step="give --approver twice")
     today = common.today()
     told = Told(
-        path=path, reason=reason, decided_on=_day(decided) or today, t0=t0.date(), paper=_paper(document, file),
+        path=path, reason=reason, decided_on=_day(decided) or today, t0=t0.date(), paper=paper_of(document, file),
         approvers=(approver[0], approver[1]), services=tuple(service or ()),
         successor=_successor(successor, contact, certificate), ministry_asked_on=_day(ministry_asked),
         custodian=_custodian(custodian, custodian_contact),
     )  # fmt: skip
     number = orders.open_order(common.desk(), told, as_of=today, actor=common.me(role))
     common.say(number)
+    with common.reader() as conn:
+        if left := orders.order(conn, number).waits_for:
+            roles = " and ".join(a.partition("/")[0] for a in left)
+            common.say(
+                f"it is in force once {roles} approved it, each by `quietus shutdown approve {number}`"
+            )
 
 
 @app.command("list")
@@ -146,7 +155,7 @@ def gate(
 
     today = common.today()
     of = orders.pass_gate(
-        common.desk(), number, which, on=_day(on) or today, paper=_paper(document, file), as_of=today,
+        common.desk(), number, which, on=_day(on) or today, paper=paper_of(document, file), as_of=today,
         actor=common.me(role),
     )  # fmt: skip
     common.say(f"{number}: {which} is recorded; T0 is {of.t0}")
@@ -164,7 +173,7 @@ def move(
     from include.cases.shutdown import orders
 
     of = orders.move(
-        common.desk(), number, t0.date(), paper=_paper(document, file), as_of=common.today(), actor=common.me(role)
+        common.desk(), number, t0.date(), paper=paper_of(document, file), as_of=common.today(), actor=common.me(role)
     )  # fmt: skip
     common.say(f"{number}: T0 is {of.t0}")
 
@@ -187,7 +196,7 @@ def successor(
     """Name who takes over, or record that it withdrew: people are then notified anew, which moves T0."""
     from include.cases.shutdown import orders
 
-    desk, paper, today, me = common.desk(), _paper(document, file), common.today(), common.me(role)
+    desk, paper, today, me = common.desk(), paper_of(document, file), common.today(), common.me(role)
     if withdrew:
         of = orders.successor_withdrew(
             desk, number, paper=paper, ministry_asked=ministry_asked, as_of=today, actor=me
@@ -214,7 +223,7 @@ def custodian(
     from include.cases.shutdown.told import Custodian
 
     orders.name_custodian(
-        common.desk(), number, Custodian(name, contact), paper=_paper(document, file), as_of=common.today(),
+        common.desk(), number, Custodian(name, contact), paper=paper_of(document, file), as_of=common.today(),
         actor=common.me(role),
     )  # fmt: skip
     common.say(f"{number}: what stays is kept by {name}")
@@ -260,12 +269,13 @@ def close_collection(
 
     Exit status 1: something was written, or somebody still can; 3: that could not be seen everywhere.
     """
-    from include.cases.shutdown import closing, located
+    from include.cases.shutdown import closing, located, needles
     from include.model.words import Verdict
 
     desk, today, me = common.desk(), common.today(), common.me(role)
-    closing.close(desk, number, paper=_paper(document, file), as_of=today, actor=me)
+    closing.close(desk, number, paper=paper_of(document, file), as_of=today, actor=me)
     proof = closing.prove(desk, number, as_of=today, actor=me)
+    needles.gather(desk, number, as_of=today, actor=me)
     located.locate(desk, number, as_of=today, actor=me)
     common.say(closing.proved(proof))
     if proof.verdict is Verdict.UNVERIFIED:
@@ -314,13 +324,27 @@ def withdraw(number: Number, document: Document, file: Scan, role: Role = "legal
     from include.cases.shutdown import closing
 
     closing.withdraw(
-        common.desk(), number, paper=_paper(document, file), as_of=common.today(), actor=common.me(role)
+        common.desk(), number, paper=paper_of(document, file), as_of=common.today(), actor=common.me(role)
     )
     common.say(f"{number}: withdrawn")
 
 
 app.command()(books)
+app.command("prove-books")(prove_books)
+app.command()(approve)
+app.command("notify-people")(notify_people)
+app.command()(notices)
+app.command("object")(object_)
 app.command("delete-source")(delete_source)
+app.command("tell-recipients")(tell_recipients)
+app.command()(dragnet)
+app.command()(certificate)
+app.command("hand-ledger")(hand_ledger)
+app.command()(dispose)
+app.command()(residual)
+app.command("accept-unverified")(accept_unverified)
+app.command("accept-differences")(accept_differences)
+app.command("declare-lost")(declare_lost)
 
 
 # --- what options say -------------------------------------------------------------------------------
@@ -330,25 +354,11 @@ def _day(given: datetime | None) -> date | None:
     return given.date() if given is not None else None
 
 
-def _sha256(file: File) -> str:
-    try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError:
-        raise Refused("the file cannot be read", about=str(file), next_step="check its name") from None
-
-
 def _text(file: File) -> str:
     try:
         return file.read_text("ascii")
     except (OSError, ValueError):
         raise Refused("the file cannot be read", about=str(file), next_step="give it as PEM") from None
-
-
-def _paper(document: str, file: File) -> Paper:
-    from include.cases.shutdown.told import Paper
-
-    return Paper(document.strip(), _sha256(file))
 
 
 def _successor(name: str | None, contact: str | None, certificate: File | None) -> Successor | None:

@@ -56,7 +56,9 @@ def check(
             writer.writeheader()
         again = _rows(file)
         with desk.book() as conn:
-            for judged in suppressing.check(conn, desk.keys, _brought(_rows(file), columns)):
+            for judged in suppressing.check(
+                conn, desk.keys, _brought(_rows(file), columns), adopted_too=True
+            ):
                 row = next(again)
                 counts[judged.verdict] += 1
                 if judged.verdict is not Verdict.LET_IN:

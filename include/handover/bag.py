@@ -1,4 +1,4 @@
-"""A bag on disk (RFC 8493), written in one pass: each payload file is digested while it is written.
+"""A bag on disk (RFC 8493), written in one pass: each payload file is digested while it is written, by a thread beside.
 
 The Library of Congress's ``bagit`` judges every bag that arrives (``fetching``). It does not write them: it would read each
 payload again. SM3 (GB/T 32905) is not among the algorithms that it knows, so the SM3 manifest is a tag file of ours,
@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import IO, Protocol
 
 import bagit
@@ -22,18 +24,60 @@ SM3_MANIFEST = "quietus-sm3.txt"
 DESCRIPTION = "data/bag.json"
 BLOCK, RECORD = 512, 10240  # POSIX ustar
 CHUNK = 1 << 20
+WAITING = 8  # blocks that are not digested yet
 
 
 class Sink(Protocol):
     def write(self, data: bytes, /) -> int: ...
+    def tell(self) -> int: ...
+
+
+class Digest(Protocol):
+    """As ``hashlib`` makes them."""
+
+    def update(self, data: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+Digests = tuple[Digest, Digest]
+"""SHA-256 and SM3."""
+
+
+class Digesting:
+    """SHA-256 and SM3 beside whoever writes: ``hashlib`` lets others work meanwhile. By one thread, so that the blocks of a file
+    are digested in their order; of few blocks at a time, so that memory does not grow."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1)
+        self._room = BoundedSemaphore(WAITING)
+        self._failed: list[BaseException] = []
+
+    def update(self, digests: Digests, block: bytes) -> None:
+        self._room.acquire()
+        self._pool.submit(self._both, digests, block)
+
+    def _both(self, digests: Digests, block: bytes) -> None:
+        try:
+            for digest in digests:
+                digest.update(block)
+        except BaseException as error:  # told to whoever waits for the digest
+            self._failed.append(error)
+        finally:
+            self._room.release()
+
+    def finish(self) -> None:
+        """Wait for everything that was given. Afterwards digests are whole. May be called again."""
+        self._pool.shutdown(wait=True)
+        if self._failed:
+            raise self._failed[0]
 
 
 class PayloadFile:
     """One file below ``data/``, while it is written."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._sha256, self._sm3 = hashlib.sha256(), hashlib.new("sm3")
+    def __init__(self, file: IO[bytes], digesting: Digesting) -> None:
+        self._file, self._digesting = file, digesting
+        self.digests = hashlib.sha256(), hashlib.new("sm3")
         self._waiting: list[bytes] = []
         self._held = 0
         self.size = 0
@@ -51,13 +95,9 @@ class PayloadFile:
         whole = b"".join(self._waiting)
         self._waiting.clear()
         self._held = 0
-        self._sha256.update(whole)
-        self._sm3.update(whole)
-        self._file.write(whole)
-
-    def digests(self) -> tuple[str, str]:
-        """SHA-256 and SM3 of what was written, in hex."""
-        return self._sha256.hexdigest(), self._sm3.hexdigest()
+        if whole:
+            self._digesting.update(self.digests, whole)
+            self._file.write(whole)
 
 
 class BagWriter:
@@ -67,6 +107,8 @@ class BagWriter:
         self.home = home
         (home / "data").mkdir(parents=True, mode=0o700)
         self._manifest: dict[str, tuple[str, str]] = {}
+        self._written: dict[str, Digests] = {}
+        self._digesting = Digesting()
         self._octets = 0
 
     @contextmanager
@@ -75,16 +117,32 @@ class BagWriter:
         path = self.home / "data" / name
         path.parent.mkdir(exist_ok=True)
         with path.open("xb") as raw:
-            file = PayloadFile(raw)
+            file = PayloadFile(raw, self._digesting)
             yield file
             file.flush()
-        self._manifest[f"data/{name}"] = file.digests()
+        self._written[f"data/{name}"] = file.digests
         self._octets += file.size
+
+    def whole(self, name: str, content: bytes, digests: tuple[str, str]) -> None:
+        """Write ``data/<name>`` at once. ``digests``: SHA-256 and SM3 of it, that somebody made already."""
+        path = self.home / "data" / name
+        path.parent.mkdir(exist_ok=True)
+        with path.open("xb") as raw:
+            raw.write(content)
+        self._manifest[f"data/{name}"] = digests
+        self._octets += len(content)
+
+    def discard(self) -> None:
+        """It is not finished: nobody digests for it any more."""
+        self._digesting.finish()
 
     def finish(self, info: dict[str, str]) -> None:
         """The tag files. ``info``: lines of ``bag-info.txt``; a colon or a line's end in them is refused."""
         if any(c in v for v in info.values() for c in "\r\n"):
             raise ValueError("a line of bag-info.txt has one line")
+        self._digesting.finish()
+        for name, of in self._written.items():
+            self._manifest[name] = of[0].hexdigest(), of[1].hexdigest()
         told = {**info, "Payload-Oxum": f"{self._octets}.{len(self._manifest)}"}
         files = {
             "bagit.txt": "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n",
@@ -116,7 +174,8 @@ def tar_size(home: Path) -> int:
 
 def tar(home: Path, out: Sink) -> None:
     """The bag as one ustar file, in a stream: the same files give the same bytes."""
-    with tarfile.open(mode="w|", fileobj=out, format=tarfile.USTAR_FORMAT) as archive:  # type: ignore[call-overload]
+    # Not tarfile's own stream: that one copies everything once more, in pieces of 10 KiB.
+    with tarfile.TarFile(mode="w", fileobj=out, format=tarfile.USTAR_FORMAT, copybufsize=CHUNK) as archive:  # type: ignore[arg-type]
         for path in files_of(home):
             info = tarfile.TarInfo(f"{home.name}/{path.relative_to(home)}")
             info.size, info.mode = path.stat().st_size, 0o600

@@ -1,6 +1,6 @@
 """What of the case book goes with the data: open holds, suppression tombstones, recipients that still have to answer.
 
-One line of canonical JSON each. Tombstones are keyed digests; their key does not travel here (docs/handover.md).
+One line of canonical JSON each. Tombstones are keyed digests; their keys are in a bag of their own.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ SELECT lpad(notice_id::text, 20, '0') AS id, case_no, recipient, channel, items,
 
 PARTS = {"book.hold": HOLDS, "book.tombstone": TOMBSTONES, "book.recipient": RECIPIENTS}
 """Dataset of the bag -> how it is read, in order of ``id``, after one."""
+TOMBSTONE_KEY = "book.tombstone_key"
+"""The part that holds no records of the book, but the keys of its tombstones (``tombstone_keys``)."""
+BAGS = (*PARTS, TOMBSTONE_KEY)
+"""Of every order a bag each."""
 
 
 def records(conn: Conn, part: str, say: Callable[[str], None] = lambda _: None) -> Iterator[bytes]:

@@ -13,12 +13,13 @@ from psycopg import errors as pg
 from psycopg import sql
 
 from include.cases.accounts import home
+from include.cases.keys import KeyStore
 from include.cases.retention.due import answering
 from include.handover.rows import exact
 from include.handover.shards import At
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
-from include.model.errors import NoRoom
+from include.model.errors import NoRoom, Refused
 from include.model.handover import BagKind
 from include.model.words import DatasetKind, Role
 from include.stores.postgres.server import Connection, Patience, Server, name
@@ -30,11 +31,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Custody:
-    """What storing and counting again work with."""
+    """What storing and counting again work with. ``keys``: the successor's own key store."""
 
     catalogue: Catalogue
     connections: Connections
     at: At = nowhere
+    keys: KeyStore | None = None
+
+    def key_store(self) -> KeyStore:
+        """Where keys of tombstones are kept. Raises Refused if there is none."""
+        if self.keys is None:
+            raise Refused(
+                "the bag has keys of tombstones, and we have no key store", about="key store",
+                next_step="give the connection key_store (`quietus keys begin`), then receive again",
+            )  # fmt: skip
+        return self.keys
 
     def server(self, kind: BagKind, dataset: str) -> Server:
         """The database that knows of a bag: its table's; of objects and the case book's records, that of the accounts."""
@@ -76,7 +87,8 @@ def full_disk(about: str) -> Iterator[None]:
 
 def prepare(conninfo_owner: str, catalogue: Catalogue, store: str, *, custodian: str = "custodian") -> None:
     """Make or renew what a successor's database needs, as its owner or a superuser. Foreign keys and triggers are not fired while
-    bags are stored, for what they refer to may not be handed over: the custodian may say so (PostgreSQL 15 and later)."""
+    bags are stored, for what they refer to may not be handed over: the custodian may say so (PostgreSQL 15 and later). It deletes
+    only what a signed notice names."""
     server = Server(lambda: conninfo_owner, store)
     text = files("include.handover").joinpath("storing.sql").read_text("utf-8")
     with server.connect() as connection, connection.transaction():
@@ -86,7 +98,9 @@ def prepare(conninfo_owner: str, catalogue: Catalogue, store: str, *, custodian:
         for dataset in catalogue.of_store(store, DatasetKind.TABLE):
             schema, _ = dataset.address.split(".")
             connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), who))
-            connection.execute(sql.SQL("GRANT SELECT, INSERT ON {} TO {}").format(name(dataset.address), who))
+            connection.execute(
+                sql.SQL("GRANT SELECT, INSERT, DELETE ON {} TO {}").format(name(dataset.address), who)
+            )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ What does not hold is never stored; nothing of it is written but a private direc
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import json
 import shutil
@@ -21,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from pydantic import ValidationError
 
 from include.handover import bag as bags
+from include.handover.keyed import Transit
 from include.handover.sealed import Opening, digest_of
 from include.handover.sending import delivering, sealed_key, statement_key
 from include.handover.shards import At, roomy
@@ -57,6 +60,7 @@ class Arrived:
     payload: bytes
     path: Path
     said: dict[str, Any]
+    transit: Transit | None = None  # of a bag with keys: what opens them, in memory alone
 
 
 def private_key(path: Path) -> RSAPrivateKey:
@@ -74,14 +78,19 @@ def private_key(path: Path) -> RSAPrivateKey:
 
 def names(inbox: Inbox, order: str) -> list[str]:
     """The bags of an order whose statement has arrived."""
+    return arrived(inbox, f"{order}/")
+
+
+def arrived(inbox: Inbox, prefix: str) -> list[str]:
+    """What lies right below a prefix and was signed, in order of its name, without answers to it."""
     found = []
     with delivering("inbox"):
         for page in inbox.client.get_paginator("list_objects_v2").paginate(
-            Bucket=inbox.bucket, Prefix=f"{order}/"
+            Bucket=inbox.bucket, Prefix=prefix
         ):
             for object_ in page.get("Contents", []):
-                name = object_["Key"].removeprefix(f"{order}/")
-                if name.endswith(".json") and not name.endswith(".receipt.json"):
+                name = object_["Key"].removeprefix(prefix)
+                if "/" not in name and name.endswith(".json") and not name.endswith(".receipt.json"):
                     found.append(name.removesuffix(".json"))
     return sorted(found)
 
@@ -128,7 +137,8 @@ def opened(inbox: Inbox, order: str, name: str) -> Iterator[Arrived]:
                 stream.drain()
             inbox.at("handover.opened")
             bags.validate(path)
-            yield Arrived(said, payload, path, _description(path, said))
+            described = _description(path, said)
+            yield Arrived(said, payload, path, described, _transit(inbox, described, name))
             sealed.unlink()  # it is stored; its sender's is in the bucket
         finally:
             shutil.rmtree(into / name, ignore_errors=True)
@@ -173,6 +183,16 @@ def _description(path: Path, statement: BagStatement) -> dict[str, Any]:
             next_step="do not store it; ask the sender",
         )  # fmt: skip
     return dict(said)
+
+
+def _transit(inbox: Inbox, described: dict[str, Any], name: str) -> Transit | None:
+    if "transit" not in described:
+        return None
+    try:
+        sent = base64.b64decode(str(described["transit"]), validate=True)
+    except binascii.Error:
+        sent = b""
+    return Transit.opened(sent, inbox.key, name)
 
 
 def _sha256(path: Path) -> str:

@@ -13,6 +13,12 @@ from collections.abc import Iterable
 from include.ledger.merkle import EMPTY_ROOT, node_hash
 
 SALT = 32  # bytes
+LEAF = 32
+
+
+def split(listed: bytes) -> list[bytes]:
+    """Digests that were kept one after the other."""
+    return [listed[i : i + LEAF] for i in range(0, len(listed), LEAF)]
 
 
 class Leaves:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import rfc8785
 from psycopg import sql
 
+from include.handover.marks import Marks
 from include.model.times import observed_now
 from include.stores.postgres.retention.owners import Owners
 from include.stores.postgres.retention.paths import Paths, Values
@@ -30,17 +31,18 @@ HEADERS = ("ContentType", "ContentEncoding", "ContentDisposition", "ContentLangu
 class ConsigningPaths(Paths):
     """The clocks of every path, due or not."""
 
-    def lines(self, holds: Sequence[tuple[bool, Sequence[str]]]) -> sql.Composed:
-        """COPY of the variables of each path, its clocks, and whether each of ``holds`` names its owner."""
+    def lines(self, holds: Sequence[tuple[bool, Sequence[str]]], marks: Marks) -> sql.Composed:
+        """COPY of each path's clocks, whether each of ``holds`` names its owner, its mark, and its variables."""
         clocks, source = self._clocks()
         owners = Owners(self.catalogue, self.live)
         flags = [
             sql.SQL("true") if everybody else owners.among(self.dataset, "t", list(people))
             for everybody, people in holds
         ]
+        flags.append(marks.field(owners, self.dataset, "t"))
         return sql.SQL("COPY (WITH {ctes} SELECT {all} FROM {source}) TO STDOUT").format(
             ctes=self._ctes(self._part(sql.SQL("true"))), source=source,
-            all=joined(", ", [*(name("t", v) for v in self.variables), clocks, *flags]),
+            all=joined(", ", [clocks, *flags, *(name("t", v) for v in self.variables)]),
         )  # fmt: skip
 
     def at(self, tally: Mapping[Values, int]) -> Self:
@@ -64,6 +66,16 @@ class Version:
     tags: Mapping[str, str]
     _sha256: Any = None
     _size: int = 0
+    content: bytes | None = field(
+        default=None, repr=False
+    )  # read already, with its digests by SHA-256 and SM3
+    digests: tuple[str, str] = ("", "")
+
+    def fetch(self) -> None:
+        """Read it whole, and digest it."""
+        self.content = self.said["Body"].read()
+        self._sha256, self._size = hashlib.sha256(self.content), len(self.content)
+        self.digests = self._sha256.hexdigest(), hashlib.new("sm3", self.content).hexdigest()
 
     def octets(self) -> Iterator[bytes]:
         self._sha256 = hashlib.sha256()

@@ -9,74 +9,46 @@ ranges that are finished: a table that grew or shrank since (after T0 none shoul
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from include.cases.book import Conn
 from include.cases.retention.due import answering, look_at
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import binds, question
-from include.handover import book, objects, register
+from include.cases.shutdown.consigning import ITS_OWN
+from include.handover import addressed, bookbags, objects, register
+from include.handover.bookbags import finish
 from include.handover.clocks import Stays, clocks, stays
+from include.handover.consignable import allowed, openable
+from include.handover.keyed import KeyedRows, unopened
+from include.handover.marks import WORDS, Marks
+from include.handover.objects import Version
+from include.handover.register import Bag
+from include.handover.room import Outcome, Room
 from include.handover.rows import Consigning, Shape, clocks_of, consigning, copied, reading, unescaped
 from include.handover.sealed import recipient
-from include.handover.shards import At, Bounds, Packed, Shard, roomy
+from include.handover.shards import Packed, Shard, roomy
 from include.ledger import attest
-from include.model.catalogue import Catalogue, Dataset
-from include.model.doors import Connections
-from include.model.errors import Drifted, NoRoom, QuietusError, Refused
-from include.model.handover import NEVER, BagKind, Consigned, Consignment
+from include.model.abreast import abreast
+from include.model.errors import Drifted, LedgerError, NoRoom, QuietusError, Refused
+from include.model.handover import BagKind, Consigned, Consignment, Restricted
+from include.model.keks import Keks
 from include.model.template import Template
+from include.model.times import observed_now
 from include.model.words import DatasetKind, Role
 from include.stores.postgres.live import Live
-from include.stores.postgres.server import Connection, Server
+from include.stores.postgres.server import Connection, Server, one
 from include.stores.s3.items import Item
 from include.stores.s3.server import reaching
-from include.stores.shared import nowhere
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from mypy_boto3_s3 import S3Client
 
 LARGEST = 8 << 30  # bytes of one file in a ustar
-Attest = Callable[[bytes], bytes]
-Record = Callable[[str, str | None, dict[str, Any], str], None]  # kind, case number, body, key: the ledger
-
-
-def unrecorded(kind: str, case_no: str | None, body: dict[str, Any], key: str) -> None:
-    """A room without a ledger."""
-
-
-@dataclass(frozen=True)
-class Room:
-    """What packing works with. ``book``: a connection to the case book as its writer. ``attest``: the signer. ``held``: whom the
-    open holds name. ``record``: the ledger's queue. ``home``: a directory for the bags of every order, its owner's alone."""
-
-    catalogue: Catalogue
-    connections: Connections
-    book: Callable[[], AbstractContextManager[Conn]]
-    attest: Attest
-    home: Path
-    held: HeldPeople = field(default_factory=HeldPeople)
-    bounds: Bounds = field(default_factory=Bounds)
-    record: Record = unrecorded
-    at: At = nowhere
-
-    def of(self, order: str) -> Path:
-        path = self.home / order
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return path
-
-
-@dataclass
-class Outcome:
-    """``made``: bags that this run finished. ``left``: datasets that were not finished, and why."""
-
-    made: list[str] = field(default_factory=list)
-    left: dict[str, str] = field(default_factory=dict)
+AHEAD = 1 << 20  # bytes of one key's versions that are read before their turn
 
 
 def pack(room: Room, consignment: Consignment) -> Outcome:
@@ -84,15 +56,15 @@ def pack(room: Room, consignment: Consignment) -> Outcome:
 
     Raises Refused for another consignment of the same order, NoRoom, NotReachable if book or signer do not answer.
     """
-    recipient(consignment.successor.certificate)
+    recipient(consignment.successor.certificate, compared=True)
     with room.book() as conn:
-        register.one_consignment(conn, consignment)
+        addressed.standing(conn, consignment)
     outcome = Outcome()
     sign(room, consignment)
     by_store: dict[str, list[Consigned]] = {}
     for of in consignment.datasets:
         try:
-            dataset = allowed(room.catalogue, of)
+            dataset = openable(allowed(room.catalogue, of), consignment)
         except QuietusError as error:
             outcome.left[of.dataset] = str(error)
             continue
@@ -100,38 +72,9 @@ def pack(room: Room, consignment: Consignment) -> Outcome:
     with roomy(room.of(consignment.order)):
         for store, datasets in by_store.items():
             _store(room, consignment, store, datasets, outcome)
-        _book(room, consignment, outcome)
+        bookbags.pack(room, consignment, outcome)
     sign(room, consignment)
     return outcome
-
-
-def allowed(catalogue: Catalogue, of: Consigned) -> Dataset:
-    """The dataset, if it may and can go. Raises Refused: raw biometrics never go, whatever else binds them (law.md D.5)."""
-    try:
-        dataset = catalogue.dataset(of.dataset)
-    except KeyError:
-        raise Refused("it is not in the catalogue", about=of.dataset, next_step="correct the order") from None
-    if any(b.rule in NEVER for b in dataset.binds) or any(
-        set(NEVER) & set(catalogue.category(c).rules) for c in dataset.all_categories
-    ):
-        raise Refused(
-            "it has raw biometrics, which are never handed over", about=of.dataset,
-            next_step="take it out of the order: it is deleted here",
-        )  # fmt: skip
-    if not any((b.rule, b.period) == (of.rule, of.period) for b in dataset.binds):
-        raise Refused(
-            f"{of.rule}/{of.period} does not bind it", about=of.dataset, next_step="correct the order"
-        ) from None
-    if dataset.kind is DatasetKind.RECORDS:
-        raise Refused(
-            "records in shared files are not handed over yet", about=of.dataset, next_step="hand the files over by hand"
-        )  # fmt: skip
-    if dataset.sealed_by is not None or dataset.keys is not None:
-        raise Refused(
-            "it is sealed with our key-encryption key, and re-wrapping its keys for a successor is not built yet",
-            about=of.dataset, next_step="hand it over by hand",
-        )  # fmt: skip
-    return dataset
 
 
 def sign(room: Room, consignment: Consignment) -> None:
@@ -140,6 +83,7 @@ def sign(room: Room, consignment: Consignment) -> None:
         waiting = [b for b in register.bags(conn, consignment.order) if b.envelope is None]
     for bag in waiting:
         envelope = room.attest(bag.payload)
+        _not_by(consignment, envelope, bag)
         said = bag.statement
         body = {"order": said.order, "bag": said.bag, "dataset": said.dataset, "items": said.items, "root": said.root,
                 "statement": attest.digest(bag.payload)}  # fmt: skip
@@ -147,6 +91,18 @@ def sign(room: Room, consignment: Consignment) -> None:
         with room.book() as conn, conn.transaction():
             register.signed(conn, bag, envelope)
         room.at("handover.signed")
+
+
+def _not_by(consignment: Consignment, envelope: bytes, bag: Bag) -> None:
+    """Raises Refused if what the successor's receipts would be believed by signs for us."""
+    try:
+        attest.opened(envelope, bag.statement.format, attest.public_key(consignment.successor.receipt_key))
+    except LedgerError:
+        return
+    raise Refused(
+        "the successor's key for receipts is our own signer's: we would sign for what we sent", about=consignment.order,
+        next_step=f"{ITS_OWN}; withdraw the order, since its bags were packed by this one",
+    )  # fmt: skip
 
 
 def _store(
@@ -164,25 +120,21 @@ def _store(
                 outcome.left[of.dataset] = str(error)
 
 
-def _book(room: Room, consignment: Consignment, outcome: Outcome) -> None:
-    """One bag each of open holds, tombstones, and recipients still to answer: small, so never sharded."""
-    for part in book.PARTS:
-        with room.book() as conn:
-            if register.bags(conn, consignment.order, part):
-                continue
-            shard = Shard(room.of(consignment.order), consignment, part, BagKind.BOOK, 1, "book.jsonl")
-            for line in book.records(conn, part):
-                shard.add(line, b"null", b"")
-        _finish(room, consignment, shard.seal(room.catalogue.digest, {}, upto=None, last=True), outcome)
-
-
-def _finish(room: Room, consignment: Consignment, packed: Packed, outcome: Outcome) -> None:
-    """From here on the bag is finished."""
-    room.at("handover.sealed")
-    with room.book() as conn, conn.transaction():
-        register.packed(conn, consignment, packed)
-    outcome.made.append(packed.statement.bag)
-    room.at("handover.packed")
+def _read_ahead(
+    client: S3Client, bucket: str, about: str, judged: tuple[list[Item], Said]
+) -> tuple[list[Item], Said, list[Version | None]]:
+    """Read the versions of a key that goes, while others are packed, if they are small; None: to be read when its turn comes."""
+    group, said = judged
+    if said.stays is not None or sum(item.size for item in group) > AHEAD:
+        return group, said, [None] * len(group)
+    versions: list[Version | None] = []
+    for item in group:
+        version = None if item.kind == "marker" else objects.read(client, bucket, item, about)
+        if version is not None:
+            with reaching(about):
+                version.fetch()
+        versions.append(version)
+    return group, said, versions
 
 
 @dataclass(frozen=True)
@@ -207,12 +159,12 @@ class Packing:
         asked = question(room.catalogue, self.dataset, consignment.as_of, everything=True)
         self.look = look_at(room.catalogue, server, connection, live, asked, HeldPeople())
         self.binds = tuple(binds(room.catalogue, self.dataset))
-        covering = [o for o in room.held.orders if o.scope.covers(self.dataset)]
+        covering = room.held.covering(self.dataset, *room.catalogue.opened_by(self.dataset.id))
         self.orders = [o.number for o in covering]
-        self.holds = [
-            (not (o.scope.cases or o.scope.subjects), sorted(room.held.people[o.number])) for o in covering
-        ]
+        self.holds = [(o.scope.everybody, sorted(room.held.people[o.number])) for o in covering]
+        self.marks = Marks.of(connection, room.objectors)
         self._judged: dict[bytes, Said] = {}
+        self._keks: Keks | None = None
 
     # --- one dataset ------------------------------------------------------------------------------
 
@@ -222,38 +174,62 @@ class Packing:
         if done and done[-1].last:
             return
         after = done[-1].upto if done else None
-        before = sum(b.statement.items + sum(b.stays.values()) for b in done)
+        before = sum(b.items + sum(b.stays.values()) for b in done)
         if self.dataset.kind is DatasetKind.TABLE:
             self._rows(len(done) + 1, after, before)
         else:
             self._objects(len(done) + 1, after)
 
     def said(self, tail: bytes) -> Said:
-        """What the fields behind an item's own say, judged once for all that have the same."""
+        """What the fields before an item's own say, judged once for all that have the same."""
         found = self._judged.get(tail)
         if found is None:
             fields = tail.split(b"\t")
             started = clocks_of(fields, len(self.binds))
-            flags = fields[2 * len(self.binds) + 1 :]
+            *flags, mark = fields[2 * len(self.binds) + 1 :]
             holds = sorted(o for o, f in zip(self.orders, flags, strict=True) if f == b"t")
             running, it = clocks(self.binds, started)
-            why = stays(self.binds, self.of, started, it, self.consignment.as_of, held=bool(holds))
+            restricted = WORDS[mark]
+            running = running.model_copy(update={"restricted": restricted})
+            why = stays(
+                self.room.catalogue, self.dataset, self.binds, started, it, self.consignment.as_of, held=bool(holds),
+                objected=restricted is Restricted.OBJECTION,
+            )  # fmt: skip
             found = Said(running.canonical(), ",".join(holds).encode(), why)
             self._judged[tail] = found
         return found
 
-    @property
-    def behind(self) -> int:
-        """How many fields there are behind an item's own: clocks, the look's own word of holds, and ours."""
-        return 2 * len(self.binds) + 1 + len(self.orders)
+    @cached_property
+    def before(self) -> int:
+        """How many fields there are before an item's own: clocks, the look's own word of holds, ours, and the mark."""
+        return 2 * len(self.binds) + 1 + len(self.orders) + 1
 
     def finish(self, packed: Packed) -> None:
-        _finish(self.room, self.consignment, packed, self.outcome)
+        finish(self.room, self.consignment, packed, self.outcome)
 
     def shard(self, number: int, payload: str) -> Shard:
         kind = BagKind.ROWS if self.dataset.kind is DatasetKind.TABLE else BagKind.OBJECTS
-        home = self.room.of(self.consignment.order)
-        return Shard(home, self.consignment, self.of.dataset, kind, number, payload)
+        home, keyed = self.room.of(self.consignment.order), self.dataset.keys is not None
+        return Shard(
+            home, self.consignment, self.of.dataset, kind, number, payload, keyed=keyed, read_at=self._read_at
+        )
+
+    @cached_property
+    def _read_at(self) -> datetime:
+        """Since when the items are those that this run packs: what is disposed of later was among them. Of rows the beginning of
+        the snapshot, by the clock that their receipts bear; a bucket has none, and is listed from now on."""
+        if self.dataset.kind is not DatasetKind.TABLE:
+            return observed_now()
+        began: datetime = one(self.connection.execute("SELECT now()"))[0]
+        return began
+
+    def keyed(self, shape: Shape, salt: bytes) -> KeyedRows | None:
+        """How lines are handed over, if they are keys."""
+        if self.dataset.keys is None:
+            return None
+        if self._keks is None:
+            self._keks = Keks.of(self.room.connections)
+        return KeyedRows(shape, self.dataset.keys, self._keks, salt)
 
     # --- a table ------------------------------------------------------------------------------------
 
@@ -265,16 +241,21 @@ class Packing:
                 f"its bags were packed from {before} rows, and there are {now} now", about=self.of.dataset,
                 next_step="find out who wrote to it after T0; its bags need an order of their own",
             )  # fmt: skip
-        described = {
+        described: dict[str, Any] = {
             "address": shape.address, "key": list(shape.key), "columns": [list(c) for c in shape.columns],
         }  # fmt: skip
+        if self.dataset.keys is not None:
+            described["keys"] = self.dataset.keys.model_dump()
         shard, began = self.shard(number, "rows.copy"), after
+        keyed = self.keyed(shape, shard.salt)
         for upto in self._edges(look, after):
-            for line in copied(self.connection, look.lines(shape, after, upto, self.holds)):
+            for line in copied(self.connection, look.lines(shape, after, upto, self.holds, self.marks)):
                 row, tail = self._cut(line)
                 said = self.said(tail)
                 if said.stays is None:
-                    shard.add(row, said.clocks, said.holds)
+                    shard.add(
+                        row if keyed is None else self._wrapped(shard, keyed, row), said.clocks, said.holds
+                    )
                 else:
                     shard.stays[said.stays.value] += 1
             self.room.at("handover.piece")
@@ -288,6 +269,15 @@ class Packing:
                     return
                 number, began = number + 1, upto
                 shard = self.shard(number, "rows.copy")
+                keyed = self.keyed(shape, shard.salt)
+
+    def _wrapped(self, shard: Shard, keyed: KeyedRows, line: bytes) -> bytes:
+        """A key's line as it is handed over, with the key itself wrapped beside it."""
+        row = keyed.row(line)
+        if row.key is None:
+            raise unopened(self.of.dataset)
+        shard.key(row.number, row.key)
+        return row.line
 
     def _edges(self, look: Consigning, after: tuple[str, ...] | None) -> Iterator[tuple[str, ...] | None]:
         """Where each piece ends; the last has no end."""
@@ -306,10 +296,9 @@ class Packing:
         return int(found[0]) if found else 0
 
     def _cut(self, line: bytes) -> tuple[bytes, bytes]:
-        at = len(line)
-        for _ in range(self.behind):
-            at = line.rindex(b"\t", 0, at)
-        return line[:at], line[at + 1 :]
+        """An item's own fields, and those before them."""
+        own = line.split(b"\t", self.before)[-1]
+        return own, line[: -len(own) - 1]
 
     # --- objects --------------------------------------------------------------------------------------
 
@@ -318,7 +307,8 @@ class Packing:
         client: S3Client = self.room.connections.s3(store.connection, Role.PROVER)
         bucket, about = self.dataset.address, f"{store.id} {self.of.dataset}"
         shard, began = self.shard(number, "objects.jsonl"), after
-        for group, said in self._judged_keys(client, bucket, after, about):
+        ahead = partial(_read_ahead, client, bucket, about)
+        for group, said, versions in abreast(ahead, self._judged_keys(client, bucket, after, about)):
             if shard.size >= self.room.bounds.bytes and after is not None:
                 self.finish(self._sealed(shard, bucket, began, after))
                 number, began = number + 1, after
@@ -326,14 +316,14 @@ class Packing:
             if said.stays is not None:
                 shard.stays[said.stays.value] += len(group)
             else:
-                for item in group:
-                    self._put(shard, client, bucket, item, said, about)
+                for item, version in zip(group, versions, strict=True):
+                    self._put(shard, client, bucket, item, version, said, about)
             after = (group[0].key,)
             self.room.at("handover.piece")
         self.finish(self._sealed(shard, bucket, began, None))
 
     def _put(
-        self, shard: Shard, client: S3Client, bucket: str, item: Item, said: Said, about: str
+        self, shard: Shard, client: S3Client, bucket: str, item: Item, version: Version | None, said: Said, about: str
     ) -> None:  # fmt: skip
         origin = objects.origin_of(item)
         if item.kind == "marker":
@@ -344,9 +334,13 @@ class Packing:
                 "an object of 8 GiB or more does not fit into a bag's tar file", about=self.of.dataset,
                 next_step="hand it over by hand",
             )  # fmt: skip
-        version = objects.read(client, bucket, item, about)
-        with reaching(about):
-            shard.content(version.octets())
+        if version is None:
+            version = objects.read(client, bucket, item, about)
+        if version.content is not None:
+            shard.whole(version.content, version.digests)
+        else:
+            with reaching(about):
+                shard.content(version.octets())
         shard.add(version.stored(origin), said.clocks, said.holds)
 
     def _sealed(
@@ -388,7 +382,7 @@ class Packing:
             tally=dict.fromkeys(paths, 1),
         )
         found = {}
-        for line in copied(self.connection, look.lines(self.holds)):
+        for line in copied(self.connection, look.lines(self.holds, self.marks)):
             own, tail = self._cut(line)
             found[tuple(unescaped(f) for f in own.split(b"\t"))] = self.said(tail)
         return found

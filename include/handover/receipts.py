@@ -7,9 +7,10 @@ import json
 from pydantic import ValidationError
 
 from include.cases.book import Conn
-from include.handover import register
-from include.handover.packing import Record, unrecorded
+from include.handover import addressed, heard, register
 from include.handover.register import Bag
+from include.handover.room import Record, unrecorded
+from include.handover.timely import timely
 from include.ledger import attest
 from include.model.errors import BooksDoNotBalance, LedgerError, Refused
 from include.model.handover import BagReceipt, BagState, Consignment
@@ -32,11 +33,11 @@ def verify(
     """Verify a receipt for the bag of this name, record it, and mark the bag ``received``.
 
     The key that is believed is that of the consignment by which the bags were packed, whatever file is at hand.
-    Raises LedgerError if it is forged, Refused if it is about another order, bag or statement, or the bag was not sent;
-    BooksDoNotBalance if it names differences, or another root: such a receipt is recorded too (``conn`` is in autocommit, else
-    commit all the same), and the bag waits.
+    Raises LedgerError if it is forged, Refused if it is about another order, bag or statement, another company's, of another time
+    or older than one that is recorded, or the bag was not sent. Raises BooksDoNotBalance if it names differences, or another root
+    than was due: such a receipt is recorded too (``conn`` is in autocommit, else commit all the same), and the bag waits.
     """
-    register.one_consignment(conn, consignment)
+    addressed.standing(conn, consignment, ended=True)
     said = opened(file, consignment)
     if said.order != consignment.order:
         raise Refused(
@@ -56,22 +57,35 @@ def verify(
         )  # fmt: skip
     if bag.state is BagState.PACKED:
         raise Refused("the bag was not sent yet", about=name, next_step="quietus handover send")
+    if said.custodian != bag.statement.successor:
+        raise Refused(
+            "the receipt is another company's", about=name, next_step="ask the successor for its own; nothing was marked"
+        )  # fmt: skip
     differs = said.differences
-    same = said.root == bag.statement.root and said.items == bag.statement.items
     body = {"order": said.order, "bag": name, "statement": said.statement, "root": said.root, "items": said.items,
-            "missing": len(differs.missing), "changed": len(differs.changed), "extra": len(differs.extra)}  # fmt: skip
-    record("handover.receipt", None, body, f"handover.receipt:{said.order}:{name}:{attest.digest(file)[:32]}")
-    register.receipt(conn, bag, said, file, reconciled=differs.none and same, actor=actor)
+            "receipt": attest.digest(file), "missing": len(differs.missing), "changed": len(differs.changed),
+            "extra": len(differs.extra), "stored_at": said.stored_at.isoformat()}  # fmt: skip
+    with conn.transaction():
+        # Nobody begins to withdraw the order meanwhile: what the successor signed for, nothing takes back.
+        addressed.standing(conn, consignment, ended=True)
+        others = [r.stored_at for r in heard.receipts(conn, said.order, name).get(name, ())]
+        timely(said.stored_at, since=bag.statement.packed_at, others=others, about=name)
+        same = (said.items, said.root) in heard.due(conn, bag, said.stored_at)
+        record(
+            "handover.receipt", None, body, f"handover.receipt:{said.order}:{name}:{attest.digest(file)[:32]}"
+        )
+        register.receipt(conn, bag, said, file, reconciled=differs.none and same, actor=actor)
     if not differs.none:
         raise BooksDoNotBalance(
             f"the successor lacks {len(differs.missing)} items, has {len(differs.changed)} changed and"
             f" {len(differs.extra)} that were not sent{_first(said)}", about=name,
-            next_step="nothing of this bag may be deleted here; have the successor store it again and sign anew",
+            next_step="nothing of this bag may be deleted here; have the successor store it again and sign anew"
+            " (`quietus handover send --again` puts the sealed file there)",
         )  # fmt: skip
     if not same:
         raise BooksDoNotBalance(
-            "the successor computed another root, and names no difference", about=name,
-            next_step="nothing of this bag may be deleted here; compare both versions of the software",
+            "the successor computed another root than the one that was due, and names no difference", about=name,
+            next_step="nothing of this bag may be deleted here; have it receive again, or compare both versions of the software",
         )  # fmt: skip
     return bag
 

@@ -13,13 +13,17 @@ from typing import Any
 from botocore.exceptions import ClientError
 from psycopg import sql
 
-from include.handover import objects
+from include.handover import objects, tombstone_keys
+from include.handover.book import TOMBSTONE_KEY
 from include.handover.custody import Custody, Known, known
 from include.handover.items import Growing, Leaves
+from include.handover.keyed import KeyedRows
 from include.handover.rows import Shape, copied
 from include.ledger import attest
 from include.model.errors import Refused
+from include.model.estate import Keys
 from include.model.handover import BagKind, BagReceipt, BagStatement, Differences
+from include.model.keks import Keks
 from include.model.template import Template
 from include.model.times import observed_now
 from include.stores.postgres.server import Connection, joined, name
@@ -61,11 +65,11 @@ def recount(custody: Custody, statement: BagStatement, payload: bytes) -> BagRec
         count = _Count(Leaves(bag.salt))
         match bag.kind:
             case BagKind.ROWS:
-                _rows(connection, bag, count)
+                _rows(custody, connection, bag, count)
             case BagKind.OBJECTS:
                 _objects(custody, connection, bag, count)
             case BagKind.BOOK:
-                _book(connection, bag, count)
+                _book(custody, connection, bag, count)
         _lost(connection, bag, statement, count)
         connection.execute("ROLLBACK")
     return BagReceipt(
@@ -81,18 +85,23 @@ def recount(custody: Custody, statement: BagStatement, payload: bytes) -> BagRec
 def _lost(connection: Connection, bag: Known, statement: BagStatement, count: _Count) -> None:
     """If the successor's own notes of items were cut, what is missing has no digest any more; the count says it."""
     row = connection.execute(
-        "SELECT count(*) FROM quietus_handover.item WHERE order_no = %s AND bag = %s", [bag.order, bag.bag]
+        "SELECT count(*), (SELECT items FROM quietus_handover.notice WHERE order_no = %(o)s AND bag = %(b)s"
+        " ORDER BY notice DESC LIMIT 1) FROM quietus_handover.item"
+        " WHERE order_no = %(o)s AND bag = %(b)s AND notice IS NULL",
+        {"o": bag.order, "b": bag.bag},
     ).fetchone()
-    if row is not None and row[0] < statement.items:
-        count.missing += ["0" * 64] * (statement.items - int(row[0]))
+    if row is not None:
+        bound = statement.items if row[1] is None else int(row[1])
+        count.missing += ["0" * 64] * max(0, bound - int(row[0]))
 
 
 def _clocks(bag: Known, number: int) -> bytes:
     return bag.clocks[number].encode() if 0 <= number < len(bag.clocks) else b""
 
 
-def _rows(connection: Connection, bag: Known, count: _Count) -> None:
+def _rows(custody: Custody, connection: Connection, bag: Known, count: _Count) -> None:
     shape = Shape.read(connection, bag.described["address"], tuple(bag.described["key"]))
+    keyed = _keyed(custody, bag, shape)
     types = dict(shape.columns)
     same = joined(
         " AND ",
@@ -101,7 +110,9 @@ def _rows(connection: Connection, bag: Known, count: _Count) -> None:
             for n, k in enumerate(shape.key, 1)
         ),
     )
-    of = sql.SQL("i.order_no = {} AND i.bag = {}").format(sql.Literal(bag.order), sql.Literal(bag.bag))
+    of = sql.SQL("i.order_no = {} AND i.bag = {} AND i.notice IS NULL").format(
+        sql.Literal(bag.order), sql.Literal(bag.bag)
+    )
     columns = joined(", ", (name("t", c) for c in shape.names))
     # Each row by its key, whatever the planner thinks of a table that was filled a moment ago.
     mine = sql.SQL(
@@ -110,19 +121,29 @@ def _rows(connection: Connection, bag: Known, count: _Count) -> None:
     ).format(first=sql.Identifier(shape.key[0]), columns=columns, table=name(shape.address), same=same, of=of)
     for line in copied(connection, mine):
         leaf, there, clock, holds, stored = line.split(b"\t", 4)
+        if keyed is not None and there == b"t":
+            stored = keyed.row(stored).line
         count.item(
             bytes.fromhex(leaf.decode()), stored if there == b"t" else None, _clocks(bag, int(clock)), holds
         )
     text = joined(", ", (sql.SQL("t.{}::text").format(sql.Identifier(k)) for k in shape.key))
     others = sql.SQL(
         "COPY (SELECT {columns} FROM {table} AS t WHERE {within} AND NOT EXISTS (SELECT FROM quietus_handover.item AS i"
-        " WHERE i.dataset = {dataset} AND i.key = ARRAY[{text}])) TO STDOUT"
+        " WHERE i.dataset = {dataset} AND i.key = ARRAY[{text}] AND (i.notice IS NULL OR i.fate = 'kept'))) TO STDOUT"
     ).format(
         columns=columns, table=name(shape.address), within=_within(bag, shape), dataset=sql.Literal(bag.dataset),
         text=text,
     )  # fmt: skip
     for line in copied(connection, others):
-        count.more(line)
+        count.more(line if keyed is None else keyed.row(line).line)
+
+
+def _keyed(custody: Custody, bag: Known, shape: Shape) -> KeyedRows | None:
+    """Of keys: what opens them here, for their digests are of themselves and not of what wraps them."""
+    if "keys" not in bag.described:
+        return None
+    keys = Keys.model_validate(bag.described["keys"])
+    return KeyedRows(shape, keys, Keks.of(custody.connections), bag.salt)
 
 
 def _within(bag: Known, shape: Shape) -> sql.Composable:
@@ -145,7 +166,8 @@ def _within(bag: Known, shape: Shape) -> sql.Composable:
 
 def _noted(connection: Connection, bag: Known) -> Iterator[tuple[bytes, int, bytes, str, str | None]]:
     rows = connection.execute(
-        "SELECT leaf, clock, holds, body, version FROM quietus_handover.item WHERE order_no = %s AND bag = %s ORDER BY no",
+        "SELECT leaf, clock, holds, body, version FROM quietus_handover.item WHERE order_no = %s AND bag = %s"
+        " AND notice IS NULL ORDER BY no",
         [bag.order, bag.bag],
     ).fetchall()
     for leaf, clock, holds, body, version in rows:
@@ -154,7 +176,10 @@ def _noted(connection: Connection, bag: Known) -> Iterator[tuple[bytes, int, byt
 
 def _objects(custody: Custody, connection: Connection, bag: Known, count: _Count) -> None:
     client, bucket, about = custody.client(bag.dataset), str(bag.described["bucket"]), f"bag {bag.bag}"
-    mine: set[tuple[str, str]] = set()
+    mine = {(str(k), str(v)) for k, v in connection.execute(
+        "SELECT key[1], coalesce(version, 'null') FROM quietus_handover.item WHERE order_no = %s AND bag = %s AND fate = 'kept'",
+        [bag.order, bag.bag],
+    ).fetchall()}  # fmt: skip
     for leaf, clock, holds, text, version in _noted(connection, bag):
         body = json.loads(text)
         mine.add((body["key"], version or "null"))
@@ -195,6 +220,9 @@ def _marker(client: Any, bucket: str, item: Item, body: dict[str, Any]) -> bytes
     return objects.marker(item.key, body["origin"]) if there else None
 
 
-def _book(connection: Connection, bag: Known, count: _Count) -> None:
+def _book(custody: Custody, connection: Connection, bag: Known, count: _Count) -> None:
     for leaf, clock, holds, body, _ in _noted(connection, bag):
-        count.item(leaf, body.encode(), _clocks(bag, clock), holds)
+        stored: bytes | None = body.encode()
+        if bag.dataset == TOMBSTONE_KEY:
+            stored = tombstone_keys.again(custody.key_store(), bag.order, bag.salt, body)
+        count.item(leaf, stored, _clocks(bag, clock), holds)

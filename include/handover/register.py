@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from include.cases.book import Conn
-from include.handover.book import PARTS
+from include.handover.book import BAGS
+from include.handover.items import split
 from include.handover.shards import Packed
 from include.model.errors import Refused
 from include.model.handover import BagReceipt, BagState, BagStatement, Consignment
 
-_COLUMNS = "order_no, bag, dataset, shard, upto, last, items, stays, statement, envelope, upload_id, state, consignment"
+_BAGS = """
+SELECT b.order_no, b.bag, b.dataset, b.shard, b.upto, b.last, b.stays, b.statement, b.envelope, b.upload_id, b.state,
+       coalesce(b.read_at, b.packed_at) AS read_at, n.notices, n.items, n.root, n.unanswered
+  FROM casebook.handover_bag AS b
+  LEFT JOIN LATERAL (
+       SELECT max(notice) AS notices, (array_agg(items ORDER BY notice DESC))[1] AS items,
+              (array_agg(root ORDER BY notice DESC))[1] AS root, count(*) FILTER (WHERE followed_at IS NULL) AS unanswered
+         FROM casebook.handover_notice WHERE order_no = b.order_no AND bag = b.bag) AS n ON true
+ WHERE b.order_no = %(order)s AND (%(dataset)s::text IS NULL OR b.dataset = %(dataset)s)
+ ORDER BY b.dataset, b.shard"""
 
 
 @dataclass(frozen=True)
 class Bag:
-    """One row of ``casebook.handover_bag``."""
+    """One row of ``casebook.handover_bag``. ``items``, ``root``: as the bag was signed, or as the last notice left it;
+    ``notices``: how many there are, of which so many are ``unanswered``; ``read_at``: since when its items are those."""
 
     statement: BagStatement
     payload: bytes  # the statement, as it is signed
@@ -32,6 +43,11 @@ class Bag:
     envelope: bytes | None
     upload_id: str | None
     state: BagState
+    items: int
+    root: str
+    read_at: datetime
+    notices: int = 0
+    unanswered: int = 0
 
     @property
     def name(self) -> str:
@@ -40,20 +56,20 @@ class Bag:
     @classmethod
     def of(cls, row: dict[str, Any]) -> Bag:
         payload = bytes(row["statement"])
+        said = BagStatement.model_validate(json.loads(payload))
+        notices = row["notices"] or 0
         return cls(
-            BagStatement.model_validate(json.loads(payload)), payload, row["shard"],
+            said, payload, row["shard"],
             tuple(row["upto"]) if row["upto"] is not None else None, row["last"], row["stays"],
             bytes(row["envelope"]) if row["envelope"] is not None else None, row["upload_id"], BagState(row["state"]),
+            row["items"] if notices else said.items, row["root"] if notices else said.root, row["read_at"], notices,
+            row["unanswered"],
         )  # fmt: skip
 
 
 def bags(conn: Conn, order: str, dataset: str | None = None) -> list[Bag]:
     """The finished bags of an order, by dataset and shard."""
-    rows = conn.execute(
-        f"SELECT {_COLUMNS} FROM casebook.handover_bag WHERE order_no = %s AND (%s::text IS NULL OR dataset = %s)"  # noqa: S608
-        " ORDER BY dataset, shard",
-        (order, dataset, dataset),
-    ).fetchall()
+    rows = conn.execute(_BAGS, {"order": order, "dataset": dataset}).fetchall()
     return [Bag.of(row) for row in rows]
 
 
@@ -67,17 +83,17 @@ def bag(conn: Conn, order: str, name: str) -> Bag:
     return found[0]
 
 
-def one_consignment(conn: Conn, consignment: Consignment) -> None:
-    """Raises Refused if bags of this order were packed by another consignment."""
-    other = conn.execute(
-        "SELECT 1 AS found FROM casebook.handover_bag WHERE order_no = %s AND consignment <> %s LIMIT 1",
-        (consignment.order, consignment.fingerprint()),
+def leaves(conn: Conn, of: Bag) -> list[bytes] | None:
+    """The digests of a bag's items, as the last notice about it left them; None: they were not kept."""
+    row = conn.execute(
+        "SELECT coalesce((SELECT leaves FROM casebook.handover_notice WHERE order_no = %(o)s AND bag = %(b)s"
+        " ORDER BY notice DESC LIMIT 1), (SELECT leaves FROM casebook.handover_leaves WHERE order_no = %(o)s"
+        " AND bag = %(b)s)) AS leaves",
+        {"o": of.statement.order, "b": of.name},
     ).fetchone()
-    if other is not None:
-        raise Refused(
-            "bags of this order were packed by another consignment (another successor, day or list of datasets)",
-            about=consignment.order, next_step="go on with that one; a changed order needs a number of its own",
-        )  # fmt: skip
+    if row is None or row["leaves"] is None:
+        return None
+    return split(bytes(row["leaves"]))
 
 
 def packed(conn: Conn, consignment: Consignment, of: Packed) -> None:
@@ -85,11 +101,16 @@ def packed(conn: Conn, consignment: Consignment, of: Packed) -> None:
     said = of.statement
     conn.execute(
         "INSERT INTO casebook.handover_bag (order_no, bag, consignment, dataset, kind, shard, upto, last, items, stays,"
-        " root, salt, bytes, sha256, statement) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        " root, salt, bytes, sha256, statement, read_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (said.order, said.bag, consignment.fingerprint(), said.dataset, said.kind.value, of.shard,
          list(of.upto) if of.upto is not None else None, of.last, said.items, Jsonb(of.stays), said.root, of.salt,
-         said.bytes, said.sha256, said.canonical()),
+         said.bytes, said.sha256, said.canonical(), of.read_at),
     )  # fmt: skip
+    conn.execute(
+        "INSERT INTO casebook.handover_leaves (order_no, bag, leaves) VALUES (%s, %s, %s)",
+        (said.order, said.bag, of.leaves),
+    )
 
 
 def signed(conn: Conn, of: Bag, envelope: bytes) -> None:
@@ -152,7 +173,7 @@ def reconciled(conn: Conn, order: str, datasets: Iterable[str] = ()) -> bool:
     E, transition 18). A dataset of which no bag was ever made is not received. Of an order without bags: no."""
     found = bags(conn, order)
     whole = {b.statement.dataset for b in found if b.last}
-    wanted = {b.statement.dataset for b in found} | {*datasets, *PARTS, *_consigned(conn, order)}
+    wanted = {b.statement.dataset for b in found} | {*datasets, *BAGS, *_consigned(conn, order)}
     return bool(found) and wanted <= whole and all(b.state is BagState.RECEIVED for b in found)
 
 
@@ -162,35 +183,3 @@ def salts(conn: Conn, order: str) -> dict[str, bytes]:
         "SELECT bag, salt FROM casebook.handover_bag WHERE order_no = %s", (order,)
     ).fetchall()
     return {str(r["bag"]): bytes(r["salt"]) for r in rows}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The newest verified receipt for a bag: the root it says, and how many items it names as different."""
-
-    root: str
-    missing: int
-    changed: int
-    extra: int
-
-    @property
-    def refused(self) -> str:
-        """The differences in words; nothing: there are none."""
-        if not (self.missing or self.changed or self.extra):
-            return ""
-        return f"{self.missing} missing, {self.changed} changed, {self.extra} too many"
-
-
-def answers(conn: Conn, order: str) -> dict[str, Answer]:
-    """What the successor said last of each bag. Its signature was verified when it was recorded."""
-    rows = conn.execute(
-        "SELECT DISTINCT ON (bag) bag, envelope, missing, changed, extra FROM casebook.handover_receipt"
-        " WHERE order_no = %s ORDER BY bag, receipt_no DESC",
-        (order,),
-    ).fetchall()
-    found = {}
-    for r in rows:
-        payload = base64.b64decode(json.loads(bytes(r["envelope"]))["payload"])
-        said = BagReceipt.model_validate(json.loads(payload))
-        found[str(r["bag"])] = Answer(said.root, r["missing"], r["changed"], r["extra"])
-    return found

@@ -15,6 +15,7 @@ from typing import Any
 
 from psycopg import sql
 
+from include.handover.marks import Marks
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import CatalogueError
@@ -107,21 +108,23 @@ class Consigning(Look):
     """Every row of a range with its clocks, due or not, whole."""
 
     def lines(
-        self, shape: Shape, after: Key | None, upto: Key | None, holds: Sequence[tuple[bool, Sequence[str]]]
+        self, shape: Shape, after: Key | None, upto: Key | None, holds: Sequence[tuple[bool, Sequence[str]]],
+        marks: Marks,
     ) -> sql.Composed:  # fmt: skip
-        """COPY of the rows in order of their key; after a row's own columns its clocks, and whether each of ``holds`` (of
-        everybody, or of these people) names its owner."""
+        """COPY of the rows in order of their key; before a row's own columns its clocks, whether each of ``holds`` (of
+        everybody, or of these people) names its owner, and its mark: a line is cut there at once, however many columns it has."""
         clocks, source = self._clocks()
         owners = Owners(self.catalogue, self.live)
         flags = [
             sql.SQL("true") if everybody else owners.among(self.dataset, "t", list(people))
             for everybody, people in holds
         ]
+        flags.append(marks.field(owners, self.dataset, "t"))
         return sql.SQL(
             "COPY (WITH {ctes} SELECT {all} FROM {source} ORDER BY {key}) TO STDOUT"
         ).format(
             ctes=self._ctes(self._part(self._range(after, upto))), source=source, key=self._columns("t"),
-            all=joined(", ", [*(name("t", c) for c in shape.names), clocks, *flags]),
+            all=joined(", ", [clocks, *flags, *(name("t", c) for c in shape.names)]),
         )  # fmt: skip
 
     def until(self, upto: Key) -> sql.Composed:
@@ -134,7 +137,7 @@ def consigning(look: Look) -> Consigning:
 
 
 def clocks_of(fields: Sequence[bytes], limits: int) -> tuple[Clock, ...]:
-    """Clocks from the fields behind a row's own columns."""
+    """Clocks from the fields before a row's own columns."""
     return tuple(Clock(applies=fields[2 * i] == b"t", day=_day(fields[2 * i + 1])) for i in range(limits))
 
 

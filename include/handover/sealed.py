@@ -32,14 +32,17 @@ _AUTH_ENVELOPED = core.ObjectIdentifier("1.2.840.113549.1.9.16.1.23")
 _DATA = core.ObjectIdentifier("1.2.840.113549.1.7.1")
 
 
-def _oaep() -> padding.OAEP:
+def oaep() -> padding.OAEP:
     return padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
 
 
-def recipient(pem: str, at: datetime | None = None) -> x509.Certificate:
+def recipient(pem: str, at: datetime | None = None, *, compared: bool = False) -> x509.Certificate:
     """The certificate that bags are sealed to: the first of a chain that ends in one that signed itself, all valid now (``at``).
+    ``compared``: it was valid when people compared it and the consignment was made, and it stays that key until the last bag is
+    signed for, though a handover lasts longer than the certificate.
 
-    Raises Refused for a chain that is broken or over, or a key that is not RSA of 2048 bits or more.
+    Raises Refused for a chain that is broken or over, an issuer that is no CA, a key that is not RSA of 2048 bits or more, or one
+    that is not for encrypting.
     """
     try:
         chain = x509.load_pem_x509_certificates(pem.encode())
@@ -51,12 +54,39 @@ def recipient(pem: str, at: datetime | None = None) -> x509.Certificate:
             of.verify_directly_issued_by(issuer)
         except (ValueError, TypeError, InvalidSignature):
             raise _no_recipient("the chain of the successor's certificate is broken") from None
-        if not of.not_valid_before_utc <= moment <= of.not_valid_after_utc:
+        if not compared and not of.not_valid_before_utc <= moment <= of.not_valid_after_utc:
             raise _no_recipient("a certificate of the successor's chain is over, or not valid yet")
+    for below, issuer in enumerate(chain[1:]):
+        if not _issues(issuer, below):
+            raise _no_recipient(
+                "an issuer in the successor's chain is no certification authority, or not of that one"
+            )
+    if not _may(chain[0], "key_encipherment"):
+        raise _no_recipient("the successor's certificate is not for encrypting keys")
     key = chain[0].public_key()
     if not isinstance(key, RSAPublicKey) or key.key_size < LEAST_BITS:
         raise _no_recipient(f"the successor's certificate is not of an RSA key of {LEAST_BITS} bits or more")
     return chain[0]
+
+
+def _issues(of: x509.Certificate, below: int) -> bool:
+    """Whether it may issue certificates, with so many authorities below it (RFC 5280, 4.2.1.3 and 4.2.1.9)."""
+    try:
+        said = of.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return False
+    deep = said.path_length is None or below <= said.path_length
+    return said.ca and deep and _may(of, "key_cert_sign")
+
+
+def _may(of: x509.Certificate, usage: str) -> bool:
+    """Whether its key may be used so: one that says nothing of it may."""
+    try:
+        return bool(getattr(of.extensions.get_extension_for_class(x509.KeyUsage).value, usage))
+    except x509.ExtensionNotFound:
+        return True
+    except (x509.DuplicateExtension, ValueError):
+        return False
 
 
 def _no_recipient(what: str) -> Refused:
@@ -89,6 +119,10 @@ class Sealing:
             raise ValueError("more was written than was announced")
         self._put(self._cipher.update(data))
         return len(data)
+
+    def tell(self) -> int:
+        """Where a tar begins in it: at its beginning. Nobody asks later."""
+        return 0
 
     def finish(self) -> str:
         """The tag, then the SHA-256 of everything, in hex."""
@@ -128,7 +162,7 @@ def _head(certificate: x509.Certificate, key: bytes, nonce: bytes, size: int) ->
                     "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": sha256},
                 },
             },
-            "encrypted_key": public.encrypt(key, _oaep()),
+            "encrypted_key": public.encrypt(key, oaep()),
         }
     )
     gcm = _tlv(
@@ -199,7 +233,7 @@ class Opening:
             )
         try:
             self._cipher = Cipher(
-                algorithms.AES(key.decrypt(encrypted, _oaep())), modes.GCM(nonce)
+                algorithms.AES(key.decrypt(encrypted, oaep())), modes.GCM(nonce)
             ).decryptor()
         except ValueError:
             raise Refused(

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from include.cases.book import Conn
-from include.handover import register
+from include.handover import addressed, heard, register
+from include.handover.heard import Answer
 from include.handover.register import Bag
 from include.handover.shards import At
 from include.model.errors import NoRoom, Refused
@@ -73,39 +74,52 @@ def receipt_key(order: str, bag: str) -> str:
     return f"{order}/{bag}.receipt.json"
 
 
+def notice_key(order: str, name: str) -> str:
+    return f"{order}/notices/{name}.json"
+
+
+def notice_sealed_key(order: str, name: str) -> str:
+    return f"{order}/notices/{name}.cms"
+
+
+def notice_receipt_key(order: str, name: str) -> str:
+    return f"{order}/notices/{name}.receipt.json"
+
+
 def send(way: Way, consignment: Consignment, again: str | None = None) -> list[str]:
     """Send every bag that is packed and signed, and not sent. Names of those that this run finished. ``again``: send this one
-    bag anew instead, which was sent and arrived damaged or not at all.
+    bag anew instead, which was sent and arrived damaged or not at all, or of which the successor lost something since.
 
     Raises Refused for a sealed file that is gone or changed, a full bucket, or a bag that cannot be sent again; NotReachable.
     Killed, it goes on where it was.
     """
     with way.book() as conn:
-        register.one_consignment(conn, consignment)
+        addressed.standing(conn, consignment)
         if again is not None:
-            waiting = [_sent_before(register.bag(conn, consignment.order, again))]
+            bag = register.bag(conn, consignment.order, again)
+            waiting = [_sent_before(bag, heard.answers(conn, consignment.order).get(again))]
         else:
             waiting = [b for b in register.bags(conn, consignment.order) if b.state is BagState.PACKED]
     done = []
     for bag in waiting:
         if bag.envelope is None:
             raise Refused("it is not signed", about=bag.name, next_step="quietus handover pack signs it")
-        _send(way, bag, bag.envelope)
+        _send(way, consignment, bag, bag.envelope)
         done.append(bag.name)
     return done
 
 
-def _sent_before(bag: Bag) -> Bag:
+def _sent_before(bag: Bag, said: Answer | None) -> Bag:
     if bag.state is BagState.PACKED:
         raise Refused(
             "it was not sent yet", about=bag.name, next_step="quietus handover send, without --again"
         )
-    if bag.state is BagState.RECEIVED:
+    if bag.state is BagState.RECEIVED and not (said and said.refused):
         raise Refused("the successor signed for it", about=bag.name, next_step="leave it: it arrived whole")
     return bag
 
 
-def _send(way: Way, bag: Bag, envelope: bytes) -> None:
+def _send(way: Way, consignment: Consignment, bag: Bag, envelope: bytes) -> None:
     order = bag.statement.order
     path = way.home / order / f"{bag.name}.cms"
     if (
@@ -118,15 +132,20 @@ def _send(way: Way, bag: Bag, envelope: bytes) -> None:
             next_step="put the file back; a finished bag is never packed again",
         )  # fmt: skip
     about = f"bag {bag.name}"
+    with way.book() as conn:
+        addressed.standing(conn, consignment)
     with delivering(about):
         _parts(way, bag, path, sealed_key(order, bag.name))
-        way.at("handover.uploaded")
-        way.client.put_object(
-            Bucket=way.bucket, Key=statement_key(order, bag.name), Body=envelope, ContentType="application/json",
-            ChecksumAlgorithm="SHA256",
-        )  # fmt: skip
-        way.at("handover.told")
+    way.at("handover.uploaded")
     with way.book() as conn, conn.transaction():
+        # Nobody withdraws meanwhile: either that is known here, or the bag is known as sent there.
+        addressed.standing(conn, consignment)
+        with delivering(about):
+            way.client.put_object(
+                Bucket=way.bucket, Key=statement_key(order, bag.name), Body=envelope, ContentType="application/json",
+                ChecksumAlgorithm="SHA256",
+            )  # fmt: skip
+        way.at("handover.told")
         register.sent(conn, bag)
         register.uploading(conn, bag, None)
     way.at("handover.sent")

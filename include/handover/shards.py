@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import os
 import secrets
@@ -10,13 +11,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import rfc8785
 
 from include.handover import bag as bags
 from include.handover.items import SALT, Growing, Leaves
+from include.handover.keyed import PAYLOAD, Transit
 from include.handover.sealed import Sealing, digest_of, recipient
 from include.model.durable import sync_directory
 from include.model.errors import NoRoom
@@ -38,7 +42,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Packed:
-    """A sealed bag: what is to be signed of it, and what only we keep."""
+    """A sealed bag: what is to be signed of it, and what only we keep. ``read_at``: since when its items are these."""
 
     statement: BagStatement
     shard: int
@@ -47,6 +51,8 @@ class Packed:
     last: bool
     stays: dict[str, int]
     path: Path
+    leaves: bytes = field(repr=False, default=b"")  # the items' digests, one after the other
+    read_at: datetime | None = None
 
 
 @contextmanager
@@ -67,8 +73,10 @@ class Shard:
     """A bag of one dataset. ``add`` its items in order; then ``seal``."""
 
     def __init__(
-        self, home: Path, consignment: Consignment, dataset: str, kind: BagKind, number: int, payload: str
+        self, home: Path, consignment: Consignment, dataset: str, kind: BagKind, number: int, payload: str,
+        *, keyed: bool = False, read_at: datetime | None = None,
     ) -> None:  # fmt: skip
+        self.read_at = read_at
         self.name, self.number, self.kind, self.dataset = f"{dataset}-{number:05d}", number, kind, dataset
         self._home, self._consignment = home, consignment
         self._under = home / "unfinished" / self.name
@@ -76,12 +84,18 @@ class Shard:
         self.writer = bags.BagWriter(self._under)
         self.salt = secrets.token_bytes(SALT)
         self._leaves, self._root = Leaves(self.salt), Growing()
+        self._listed = bytearray()
         self._clocks: dict[bytes, bytes] = {}  # canonical JSON -> its number, as text
         self.stays: Counter[str] = Counter()
         self._files = ExitStack()
         self._payload = self._files.enter_context(self.writer.payload(payload))
         self._items = self._files.enter_context(self.writer.payload("items.tsv"))
         self._more = 0
+        # Drawn for this bag, and never written down: a bag that is begun anew has another.
+        self._transit = (
+            Transit.drawn(recipient(consignment.successor.certificate, compared=True)) if keyed else None
+        )
+        self._keys = self._files.enter_context(self.writer.payload(PAYLOAD)) if keyed else None
 
     @property
     def items(self) -> int:
@@ -97,9 +111,16 @@ class Shard:
         number = self._clocks.get(clocks)
         if number is None:
             number = self._clocks[clocks] = b"%d" % len(self._clocks)
-        self._root.add(self._leaves.of(stored, clocks, holds))
+        leaf = self._leaves.of(stored, clocks, holds)
+        self._root.add(leaf)
+        self._listed += leaf
         self._payload.write(stored + b"\n")
         self._items.write(b"%b\t%b\n" % (number, holds))
+
+    def key(self, number: UUID, key: bytes) -> None:
+        """The key of the item that is added next, wrapped for the successor alone."""
+        assert self._transit is not None and self._keys is not None  # noqa: S101 - whoever made the bag said that it has keys
+        self._keys.write(self._transit.wrap(number, key))
 
     def content(self, octets: Iterator[bytes]) -> None:
         """The content of the item that is added next, as a file of its own."""
@@ -108,8 +129,14 @@ class Shard:
                 file.write(data)
             self._more += file.size
 
+    def whole(self, content: bytes, digests: tuple[str, str]) -> None:
+        """The same, of what was read and digested (SHA-256, SM3) already."""
+        self.writer.whole(f"content/{self.items:08d}", content, digests)
+        self._more += len(content)
+
     def discard(self) -> None:
         self._files.close()
+        self.writer.discard()
         shutil.rmtree(self._under, ignore_errors=True)
 
     def seal(
@@ -117,12 +144,14 @@ class Shard:
     ) -> Packed:
         """Finish the bag, write its sealed file, whole and under its name, and take the open one away."""
         self._files.close()
-        root, to = self._root.root(), recipient(self._consignment.successor.certificate)
+        root, to = self._root.root(), recipient(self._consignment.successor.certificate, compared=True)
         said = {
             "format": "quietus-bag/1", "order": self._consignment.order, "bag": self.name, "kind": self.kind.value,
             "dataset": self.dataset, "shard": self.number, "last": last, "items": self.items, "root": root,
             "salt": self.salt.hex(), "clocks": [c.decode() for c in self._clocks], **described,
         }  # fmt: skip
+        if self._transit is not None:
+            said["transit"] = base64.b64encode(self._transit.sent).decode()
         with self.writer.payload("bag.json") as file:
             file.write(rfc8785.dumps(said))
         now = observed_now()
@@ -150,4 +179,14 @@ class Shard:
             as_of=self._consignment.as_of, items=self.items, root=root, bytes=sealing.bytes, sha256=digest,
             catalogue=catalogue, packed_at=now,
         )  # fmt: skip
-        return Packed(statement, self.number, self.salt, upto, last, dict(self.stays), path)
+        return Packed(
+            statement,
+            self.number,
+            self.salt,
+            upto,
+            last,
+            dict(self.stays),
+            path,
+            bytes(self._listed),
+            self.read_at,
+        )

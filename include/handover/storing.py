@@ -13,15 +13,17 @@ from urllib.parse import urlencode
 
 from psycopg import sql
 
-from include.handover import objects
+from include.handover import objects, tombstone_keys
 from include.handover.custody import Custody, known
 from include.handover.fetching import Arrived
 from include.handover.items import Growing, Leaves
+from include.handover.keyed import PAYLOAD, WRAPPED, KeyedRows
 from include.handover.rows import Shape
 from include.handover.sending import delivering
 from include.ledger import attest
-from include.model.errors import CatalogueError, LedgerError, Refused
+from include.model.errors import CatalogueError, LedgerError, Refused, Unopened
 from include.model.handover import BagKind, BagStatement
+from include.model.keks import Keks
 from include.stores.postgres.server import Connection, name
 from include.stores.s3.items import Item
 
@@ -56,9 +58,11 @@ def store(custody: Custody, arrived: Arrived) -> bool:
             case BagKind.ROWS:
                 with connection.transaction():
                     connection.execute(_LOCK, [said.order, said.bag])
-                    _rows(connection, arrived)
+                    _rows(custody, connection, arrived)
                     custody.at("handover.before_store_commit")
             case BagKind.BOOK:
+                _keep_keys(custody, arrived)
+                custody.at("handover.keys_kept")
                 with connection.transaction():
                     connection.execute(_LOCK, [said.order, said.bag])
                     _begin(connection, arrived, stored=True)
@@ -84,7 +88,7 @@ def is_stored(custody: Custody, said: BagStatement, payload: bytes) -> bool:
 
 def _begin(connection: Connection, arrived: Arrived, *, stored: bool) -> None:
     said, described = arrived.statement, arrived.said
-    kept = {k: v for k, v in described.items() if k not in ("salt", "clocks")}
+    kept = {k: v for k, v in described.items() if k not in ("salt", "clocks", "transit")}
     connection.execute(
         "INSERT INTO quietus_handover.bag (order_no, bag, kind, dataset, sender, statement, salt, clocks, described, stored_at)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s::text[], %s::jsonb, CASE WHEN %s THEN clock_timestamp() END)",
@@ -115,7 +119,7 @@ def items_of(arrived: Arrived, payload: str) -> Iterator[tuple[bytes, int, bytes
 # --- rows ---------------------------------------------------------------------------------------------
 
 
-def _rows(connection: Connection, arrived: Arrived) -> None:
+def _rows(custody: Custody, connection: Connection, arrived: Arrived) -> None:
     said = arrived.said
     shape = Shape.read(connection, said["address"], tuple(said["key"]))
     if [list(c) for c in shape.columns] != said["columns"]:
@@ -128,11 +132,38 @@ def _rows(connection: Connection, arrived: Arrived) -> None:
     into = sql.SQL("COPY {} ({}) FROM STDIN").format(
         name(shape.address), sql.SQL(", ").join(sql.Identifier(c) for c in shape.names)
     )
-    with connection.cursor().copy(into) as copy, (arrived.path / "data/rows.copy").open("rb") as file:
-        while data := file.read(CHUNK):
+    with connection.cursor().copy(into) as copy:
+        for data in _as_stored(custody, arrived, shape):
             copy.write(data)
     _begin(connection, arrived, stored=True)
     _items(connection, arrived, lambda line: (shape.key_of(line), None), "rows.copy")
+
+
+def _as_stored(custody: Custody, arrived: Arrived, shape: Shape) -> Iterator[bytes]:
+    """What is copied into the table: the bag's own lines; of keys, with each under our key-encryption key."""
+    data = arrived.path / "data"
+    with (data / "rows.copy").open("rb") as lines:
+        if "keys" not in arrived.said:
+            while block := lines.read(CHUNK):
+                yield block
+            return
+        said = arrived.statement
+        keys, transit = custody.catalogue.dataset(said.dataset).keys, arrived.transit
+        if keys is None or transit is None or keys.model_dump() != arrived.said["keys"]:
+            raise CatalogueError(
+                "the bag has keys in other columns than ours", about=said.dataset,
+                next_step="bring the successor's catalogue to the sender's, then receive again",
+            )  # fmt: skip
+        keyed = KeyedRows(shape, keys, Keks.of(custody.connections), bytes.fromhex(arrived.said["salt"]))
+        with (data / PAYLOAD).open("rb") as wrapped:
+            for line in lines:
+                try:
+                    yield keyed.stored(line.rstrip(b"\n"), wrapped.read(WRAPPED), transit.unwrap) + b"\n"
+                except Unopened:
+                    raise LedgerError(
+                        "one of its keys does not open, or is another than its row says", about=said.bag,
+                        next_step="nothing was stored; have it packed anew",
+                    ) from None  # fmt: skip
 
 
 def _nobody_elses(connection: Connection, address: str, dataset: str) -> None:
@@ -157,6 +188,18 @@ def _items(connection: Connection, arrived: Arrived, of: Any, payload: str = "bo
         for no, (stored, clock, holds, leaf) in enumerate(items_of(arrived, payload)):
             key, body = of(stored)
             copy.write_row((said.order, said.bag, no, said.dataset, key, clock, holds.decode(), leaf, body))
+
+
+def _keep_keys(custody: Custody, arrived: Arrived) -> None:
+    """Before the bag's row is there: a key that is kept is kept once, however often this is begun."""
+    if arrived.transit is None:
+        return
+    said, salt = arrived.statement, bytes.fromhex(arrived.said["salt"])
+    with (arrived.path / "data" / PAYLOAD).open("rb") as wrapped:
+        for line, *_ in items_of(arrived, "book.jsonl"):
+            tombstone_keys.keep(
+                custody.key_store(), said.order, said.sender, salt, line, wrapped.read(WRAPPED), arrived.transit
+            )  # fmt: skip
 
 
 # --- objects ------------------------------------------------------------------------------------------
@@ -207,6 +250,7 @@ class _Objects:
                 "UPDATE quietus_handover.bag SET stored_at = clock_timestamp() WHERE order_no = %s AND bag = %s",
                 [said.order, said.bag],
             )
+            self.custody.at("handover.before_store_commit")
 
     def _note(self, batch: list[tuple[Any, ...]]) -> None:
         with self.connection.transaction():

@@ -1,4 +1,5 @@
-"""Histories of runs as files: one a batch, named by the digest of what is in it, so that a second time changes nothing."""
+"""Histories of runs, and the audit log, as files: one a batch, named by the digest of what is in it. A second time changes
+nothing."""
 
 from __future__ import annotations
 
@@ -21,11 +22,11 @@ _NAME = re.compile(r"(?P<day>\d{4}-\d{2}-\d{2})-(?P<digest>[0-9a-f]{64})\.jsonl\
 
 @dataclass(frozen=True)
 class Export:
-    """A file of histories. ``digest``: SHA-256 of its lines, unpacked."""
+    """A file of histories, a line a run or an entry. ``digest``: SHA-256 of its lines, unpacked."""
 
     name: str
     digest: str
-    runs: int
+    lines: int
 
 
 class Exports:
@@ -39,12 +40,12 @@ class Exports:
                 next_step="make it, or mount it, and name it in the connection run_history",
             )  # fmt: skip
 
-    def keep(self, runs: Sequence[dict[str, Any]], day: date) -> Export:
+    def keep(self, told: Sequence[dict[str, Any]], day: date) -> Export:
         """Written and synced when it returns. A file that has the same histories is not written again."""
-        lines = b"".join(rfc8785.dumps(run) + b"\n" for run in runs)
+        lines = b"".join(rfc8785.dumps(one) + b"\n" for one in told)
         digest = hashlib.sha256(lines).hexdigest()
         for known in self._directory.glob(f"*-{digest}.jsonl.gz"):
-            return Export(known.name, digest, len(runs))
+            return Export(known.name, digest, len(told))
         path = self._directory / f"{day.isoformat()}-{digest}.jsonl.gz"
         fresh = path.with_suffix(".new")
         try:
@@ -57,9 +58,9 @@ class Exports:
         except OSError as error:
             raise NotReachable(
                 f"the history could not be written ({error.strerror})", about="run_history",
-                next_step="see to the directory; no run was deleted without its history",
+                next_step="see to the directory; nothing was deleted that is not in a file",
             ) from None  # fmt: skip
-        return Export(path.name, digest, len(runs))
+        return Export(path.name, digest, len(told))
 
     def all(self) -> Iterator[tuple[Path, date]]:
         """Each file and the day on which it was made, the oldest first."""

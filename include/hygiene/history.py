@@ -1,4 +1,4 @@
-"""What auditors review of a run, told before it goes: who answered what, when, in which order; no value, field or note."""
+"""What auditors review of a run, or of the audit log, told before it goes: who answered or did what, when; no value or note."""
 
 from __future__ import annotations
 
@@ -33,6 +33,23 @@ LEFT JOIN (
 WHERE r.id = ANY(%s)
 ORDER BY r.id, t.task_id, t.map_index, t.try_number, t.start_date
 """
+
+
+_AUDIT = (  # a name of ours
+    "SELECT l.id, l.dttm, l.event, l.owner, l.dag_id, l.run_id, l.task_id, l.map_index, l.try_number, s.states, s.tasks"  # noqa: S608
+    f" FROM log l LEFT JOIN {SCHEMA}.said_of(%(ids)s) s ON s.entry = l.id WHERE l.id = ANY(%(ids)s) ORDER BY l.id"
+)
+
+
+def audited(conn: Conn, ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Of each of these entries of the audit log who did what to which run and task, as JSON can say it; the same entries give the
+    same words. Of a request's body only states and names of tasks are told."""
+    found = []
+    for row in conn.execute(_AUDIT, {"ids": list(ids)}).fetchall():
+        by, tasks, states = row.pop("owner"), row.pop("tasks") or (), row.pop("states") or ()
+        said = _plain(row) | {name: clean(row[name]) for name in ("event", "dag_id", "run_id", "task_id")}
+        found.append({**said, "by": clean(by), "tasks": [clean(t) for t in tasks], "states": list(states)})
+    return found
 
 
 def told(conn: Conn, ids: Sequence[int]) -> list[dict[str, Any]]:

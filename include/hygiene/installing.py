@@ -1,8 +1,8 @@
 """The role that keeps Airflow's metadata in its limits: it may read a few columns, and delete; nothing else.
 
 Run as the owner of the tables (or a superuser), once and again after each upgrade of Airflow, like the stores' install. Two
-things a role without the tables cannot do are functions of the owner's: dropping an archive, and telling the case of a run
-without reading what else was typed into it.
+things a role without the tables cannot do are functions of the owner's: dropping an archive, and telling the case of a run,
+or to what tasks and states an entry of the audit log speaks, without reading what else was typed into it.
 """
 
 from __future__ import annotations
@@ -36,6 +36,26 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 BEGIN
     RETURN QUERY SELECT r.id::bigint, to_jsonb(r.conf) ->> 'case' FROM {public_ident}.dag_run r
         WHERE r.id = ANY(runs) AND to_jsonb(r.conf) ->> 'case' ~ '^CASE-[0-9]{{6,}}$';
+END $$;
+CREATE OR REPLACE FUNCTION {schema}.said_of(entries bigint[])
+    RETURNS TABLE (entry bigint, states text[], tasks text[])
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE one record; body jsonb;
+BEGIN
+    FOR one IN SELECT l.id, l.extra FROM {public_ident}.log l WHERE l.id = ANY(entries) ORDER BY l.id LOOP
+        BEGIN
+            body := one.extra::jsonb;
+        EXCEPTION WHEN data_exception THEN
+            body := NULL;
+        END;
+        RETURN QUERY SELECT one.id::bigint,
+            ARRAY(SELECT DISTINCT s #>> '{{}}' FROM (SELECT jsonb_path_query(body, 'strict $.**.new_state')
+                UNION ALL SELECT jsonb_path_query(body, 'lax $.state')) AS f(s)
+                WHERE jsonb_typeof(s) = 'string' AND s #>> '{{}}' ~ '^[a-z_]{{1,30}}$' ORDER BY 1),
+            ARRAY(SELECT DISTINCT s #>> '{{}}' FROM (SELECT jsonb_path_query(body, 'strict $.**.task_ids.**')
+                UNION ALL SELECT jsonb_path_query(body, 'strict $.**.task_id')) AS f(s)
+                WHERE jsonb_typeof(s) = 'string' AND s #>> '{{}}' ~ '^[A-Za-z_][A-Za-z0-9_.-]{{0,99}}$' ORDER BY 1);
+    END LOOP;
 END $$;
 REVOKE ALL ON SCHEMA {schema} FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM PUBLIC;

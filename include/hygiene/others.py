@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,23 +29,48 @@ def fates(conn: Conn, table: Swept, before: datetime) -> tuple[Fate, ...]:
     )
 
 
-def delete(conn: Conn, table: Swept, before: datetime, many: int) -> Counter[str]:
+_ALL = sql.SQL("TRUE")
+_DUE = sql.SQL(
+    "SELECT {key} FROM {table} t WHERE {clock} < %(before)s AND {why} IS NULL AND {chosen} ORDER BY {clock}, {key} LIMIT %(many)s"
+)
+
+
+def due(conn: Conn, table: Swept, before: datetime, many: int) -> tuple[int, ...]:
+    """The keys of the next rows that go, the oldest first. Of a table whose key is one number."""
+    asked = sql.SQL("WITH {live} {due}").format(live=runs.LIVE, due=_due(table))
+    rows = conn.execute(asked, {"before": before, "many": many, **runs.over()}).fetchall()
+    return tuple(int(row[table.key[0]]) for row in rows)
+
+
+def delete(
+    conn: Conn, table: Swept, before: datetime, many: int, chosen: Sequence[int] | None = None
+) -> Counter[str]:  # fmt: skip
     """Delete at most so many rows that are past their limit, the oldest first, in the caller's transaction; rows by table.
+    ``chosen``: only of these, those that still may go.
 
     Raises ValueError if anything went with them that is not declared: roll back.
     """
-    key = sql.SQL(", ").join(sql.Identifier(k) for k in table.key)
     asked = sql.SQL(
-        "WITH {live}, due AS MATERIALIZED (SELECT {key} FROM {table} t WHERE {clock} < %(before)s AND {why} IS NULL"
-        " ORDER BY {clock}, {key} LIMIT %(many)s) DELETE FROM {table} t WHERE ({key}) IN (SELECT {key} FROM due)"
+        "WITH {live}, due AS MATERIALIZED ({due}) DELETE FROM {table} t WHERE ({key}) IN (SELECT {key} FROM due)"
     ).format(
-        live=runs.LIVE, key=key, table=sql.Identifier(table.table), clock=sql.SQL(table.clock), why=_why(table)
+        live=runs.LIVE, key=_key(table), table=sql.Identifier(table.table),
+        due=_due(table, _ALL if chosen is None else sql.SQL("({}) = ANY(%(chosen)s)").format(_key(table))),
     )  # fmt: skip
     earlier = runs.deleted(conn)
-    conn.execute(asked, {"before": before, "many": many, **runs.over()})
+    conn.execute(asked, {"before": before, "many": many, "chosen": list(chosen or ()), **runs.over()})
     went = runs.deleted(conn) - earlier
     runs.expect(went, {table.table, *table.takes})
     return went
+
+
+def _key(table: Swept) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(k) for k in table.key)
+
+
+def _due(table: Swept, chosen: sql.Composable = _ALL) -> sql.Composed:
+    return _DUE.format(
+        key=_key(table), table=sql.Identifier(table.table), clock=sql.SQL(table.clock), why=_why(table), chosen=chosen
+    )  # fmt: skip
 
 
 def _why(table: Swept) -> sql.Composed:

@@ -58,13 +58,22 @@ def _left(conn: Conn, ids: Sequence[int]) -> list[int]:
     return [int(r["id"]) for r in rows]
 
 
-def sweep_rows(conn: Conn, table: Swept, before: datetime, many: int = ROWS_A_BATCH) -> Sweep:
-    """Rows of one table that are past their limit. One that Airflow holds ends it for tonight."""
+def sweep_rows(
+    conn: Conn, table: Swept, before: datetime, many: int = ROWS_A_BATCH, keep: Keep | None = None
+) -> Sweep:
+    """Rows of one table that are past their limit. One that Airflow holds ends it for tonight. ``keep``, of a table that is told:
+    returns when what is told of a batch lies outside and is in the ledger. Raises what it raises, with nothing of its batch
+    deleted."""
+    if table.told and keep is None:
+        raise ValueError(f"{table.table} is told before it goes, and nobody keeps it")
     done, size = Sweep(), many
     while True:
+        chosen: tuple[int, ...] | None = None
+        if keep is not None and table.told and (chosen := others.due(conn, table, before, size)):
+            keep(history.audited(conn, chosen))
         try:
             with conn.transaction():
-                went = others.delete(conn, table, before, size)
+                went = others.delete(conn, table, before, size, chosen)
         except GIVES_WAY:
             if size == 1:
                 done.locked[table.table] += 1

@@ -20,7 +20,7 @@ LIVE = "a run that lives needs it"
 @dataclass(frozen=True)
 class Swept:
     """A table whose rows go by their own age. ``reads``: what our role may read of it; ``takes``: what the database
-    deletes with its rows."""
+    deletes with its rows. ``told``: who did what is in it, and goes to a file first."""
 
     table: str
     key: tuple[str, ...]
@@ -28,16 +28,19 @@ class Swept:
     reads: tuple[str, ...]
     stays: tuple[tuple[str, str], ...] = ()  # reason, condition: the first that holds is told
     takes: tuple[str, ...] = ()
+    told: bool = False
 
 
 def _of_live(run: str) -> str:
     return f"EXISTS (SELECT FROM live WHERE (live.dag_id, live.run_id) = ({run}))"
 
 
+AUDIT = ("id", "dttm", "dag_id", "run_id", "task_id", "map_index", "try_number", "event", "owner")
+"""What we read of the audit log. Not its ``extra``: that has the body of each request, refused ones included."""
+
 SWEPT: tuple[Swept, ...] = (
     Swept(
-        "log", ("id",), "t.dttm", ("id", "dttm", "dag_id", "run_id"),
-        ((LIVE, _of_live("t.dag_id, t.run_id")),),
+        "log", ("id",), "t.dttm", AUDIT, ((LIVE, _of_live("t.dag_id, t.run_id")),), told=True,
     ),
     Swept(
         "asset_event", ("id",), "t.timestamp", ("id", "timestamp", "asset_id"),

@@ -22,6 +22,9 @@ from include.model.errors import LedgerError, Refused
 TYPES = {
     "quietus-bag/1": "application/vnd.quietus.bag+json",
     "quietus-bag-receipt/1": "application/vnd.quietus.bag-receipt+json",
+    "quietus-bag-notice/1": "application/vnd.quietus.bag-notice+json",
+    "quietus-bag-notice-receipt/1": "application/vnd.quietus.bag-notice-receipt+json",
+    "quietus-dataroom-statement/1": "application/vnd.quietus.dataroom-statement+json",
 }
 """Format of the payload -> its type in the envelope."""
 MOST = 16 * 1024 * 1024  # bytes of an envelope: a receipt that names every item of a full bag
@@ -29,7 +32,7 @@ MOST = 16 * 1024 * 1024  # bytes of an envelope: a receipt that names every item
 
 def pae(kind: str, payload: bytes) -> bytes:
     """DSSE's pre-authentication encoding: what is signed."""
-    return b"DSSEv1 %d %b %d %b" % (len(kind), kind.encode(), len(payload), payload)
+    return verify.encoded(kind, payload)
 
 
 def parsed(payload: bytes) -> dict[str, Any]:

@@ -232,7 +232,7 @@ def issue(draft: Draft, desk: Desk, *, person: bool = True) -> Issued:
         whole = Certificate.model_validate(
             fixed.payload
             | {
-                "entries": _included(desk.reader, sorted(relied), size),
+                "entries": included(desk.reader, sorted(relied), size),
                 "completeness": Completeness(entry=fixed.entry, salt=salt),
                 "checkpoint": note,
                 "successions": successions,
@@ -267,7 +267,7 @@ def _record(desk: Desk, draft: Draft, edition: Edition, listed: Listed, rungs: i
     return _Recorded(made, entry.index, salt)
 
 
-def _included(reader: log.Conn, indexes: Sequence[int], size: int) -> tuple[IncludedEntry, ...]:
+def included(reader: log.Conn, indexes: Sequence[int], size: int) -> tuple[IncludedEntry, ...]:
     """These entries with their proofs. Raises LedgerError if the log lost one since."""
     proofs = log.inclusion_proofs(reader, indexes, size)
     found = log.entries(reader, indexes)

@@ -32,7 +32,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from include.ledger import attest, verify
+from include.ledger import attest, verify, verify_dataroom, verify_service
 from include.ledger.checkpoint import Checkpoint, Succession, exact_base64, open_checkpoint
 from include.ledger.merkle import EMPTY_ROOT, consistency_holds
 from include.model.errors import LedgerError, NotReachable, QuietusError, Refused
@@ -115,6 +115,14 @@ class Said:
     @staticmethod
     def beside(state: Path) -> Path:
         return state.with_name(state.name + ".said")
+
+    def signed(self, case_no: str, edition: str, serial: int, digest: str) -> bool:
+        """Whether this very document was signed at this place."""
+        row = self._db.execute(
+            "SELECT 1 FROM said WHERE case_no = ? AND edition = ? AND serial = ? AND digest = ?",
+            (case_no, edition, serial, digest),
+        ).fetchone()
+        return row is not None
 
     def remember(self, case_no: str, edition: str, serial: int, digest: str) -> bool:
         """On disk before this returns. False if another document has this place."""
@@ -276,16 +284,61 @@ class Signer:
         envelope = {"payload": _b64(payload), "payloadType": verify.PAYLOAD_TYPE, "signatures": [signature]}
         return {"envelope": verify.canonical(envelope).decode()}
 
+    def certify_service(self, payload: bytes) -> dict[str, Any]:
+        """Sign the certificate of a service that stopped, as :meth:`certify` signs a case's: what its verifier accepts, under a
+        head of ours, and the only one of its order and serial."""
+        return self._certified(payload, verify_service, "order", "service")
+
+    def certify_room(self, payload: bytes) -> dict[str, Any]:
+        """The same of a data room that is over."""
+        return self._certified(payload, verify_dataroom, "room", "data room")
+
+    def _certified(self, payload: bytes, by: Any, number: str, what: str) -> dict[str, Any]:
+        """``by``: the verifier of that kind; ``number``: the field that says what it is about."""
+        report = by.check_payload(payload, self._public)
+        if report.ok:
+            said = json.loads(payload)
+            if open_checkpoint(said["checkpoint"], self._state.origin, self._public).size > self._head().size:
+                report.problems.append("its checkpoint is beyond the last head that was signed")
+        if not report.ok:
+            raise Refused(f"the certificate would not verify: {report.problems[0]}")
+        with self._turn:
+            if not self._said.remember(said[number], what, said["serial"], by.facts(said)):
+                raise Refused(f"another certificate {said['serial']} of this {what} was signed")
+        sig = self._key.sign(verify.encoded(by.PAYLOAD_TYPE, payload))
+        signature = {"keyid": verify.key_id(self._public), "sig": _b64(sig)}
+        envelope = {"payload": _b64(payload), "payloadType": by.PAYLOAD_TYPE, "signatures": [signature]}
+        return {"envelope": verify.canonical(envelope).decode()}
+
     def attest(self, payload: bytes) -> dict[str, Any]:
         """Sign a statement about a bag, the only one of its order and name, or a receipt for one. What it is about the signer
-        cannot see; that nobody is ever shown two different bags of one name it can see to."""
+        cannot see. That nobody is ever shown two different bags of one name it can see to, and that nobody signs for what they
+        sent themselves."""
         said = attest.parsed(payload)
         if said["format"] == "quietus-bag/1":
             place = (str(said["order"]), f"bag {said['bag']}", 0)
             with self._turn:
                 if not self._said.remember(*place, attest.digest(payload)):
                     raise Refused(f"another statement about bag {said['bag']} of this order was signed")
+        if said["format"] == "quietus-bag-notice/1":
+            place = (str(said["order"]), f"notice {said['bag']}", int(said["notice"]))
+            with self._turn:
+                if not self._said.remember(*place, attest.digest(payload)):
+                    raise Refused(f"another notice of this number about bag {said['bag']} was signed")
+        if (own := self._own(said)) and self._said.signed(*own):
+            raise Refused(
+                "what it is a receipt for was signed by this very signer: nobody receives what they sent"
+            )
         return {"envelope": attest.envelope(payload, self._key.sign, self._public).decode()}
+
+    @staticmethod
+    def _own(said: Mapping[str, Any]) -> tuple[str, str, int, str] | None:
+        """Where it would remember having signed that for which this is a receipt."""
+        if said["format"] == "quietus-bag-receipt/1":
+            return str(said["order"]), f"bag {said['bag']}", 0, str(said["statement"])
+        if said["format"] == "quietus-bag-notice-receipt/1":
+            return str(said["order"]), f"notice {said['bag']}", int(said["notice"]), str(said["digest"])
+        return None
 
     def answer(self, line: bytes) -> dict[str, Any]:
         """One request, one answer; whatever is wrong with a request, the answer says it."""
@@ -301,6 +354,10 @@ class Signer:
                     said = self.extend(asked["size"], exact_base64(asked["root"], "the root"), proof)
                 case "certify":
                     said = self.certify(exact_base64(asked["payload"], "the payload"))
+                case "certify_service":
+                    said = self.certify_service(exact_base64(asked["payload"], "the payload"))
+                case "certify_room":
+                    said = self.certify_room(exact_base64(asked["payload"], "the payload"))
                 case "attest":
                     said = self.attest(exact_base64(asked["payload"], "the payload"))
                 case _:
@@ -405,6 +462,16 @@ class SignerClient:
     def certify(self, payload: bytes) -> bytes:
         """The DSSE envelope around this certificate, as a file."""
         return str(self._ask({"op": "certify", "payload": _b64(payload)})["envelope"]).encode() + b"\n"
+
+    def certify_service(self, payload: bytes) -> bytes:
+        """The DSSE envelope around the certificate of a service, as a file."""
+        return (
+            str(self._ask({"op": "certify_service", "payload": _b64(payload)})["envelope"]).encode() + b"\n"
+        )
+
+    def certify_room(self, payload: bytes) -> bytes:
+        """The DSSE envelope around the certificate of a data room, as a file."""
+        return str(self._ask({"op": "certify_room", "payload": _b64(payload)})["envelope"]).encode() + b"\n"
 
     def attest(self, payload: bytes) -> bytes:
         """The DSSE envelope around a statement about a bag, or a receipt for one, as a file."""

@@ -53,7 +53,7 @@ STAYS = ("retain", "hold")
 # Kinds of ledger entries that bear out a rung: in full, and without counts for a person's edition.
 EVIDENCE = {"auditor": "evidence", "person": "evidence.person"}
 # Kinds of proofs that say where an item stands now. A baseline or a balance says how we know.
-SPEAKS = ("gone", "own_log", "residue", "restricted")
+SPEAKS = ("anonymity", "gone", "own_log", "residue", "restricted")
 # Those of them that look where no query can: into files, and at the server's own log.
 BELOW_QUERIES = ("own_log", "residue")
 # Checks, by their first word, that speak about items that stay; the others of these kinds, about items that went.
@@ -163,8 +163,7 @@ def moment(text: Any, what: str) -> datetime:
 
 def pae(payload: bytes) -> bytes:
     """DSSE's pre-authentication encoding: what is signed."""
-    kind = PAYLOAD_TYPE.encode()
-    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+    return encoded(PAYLOAD_TYPE, payload)
 
 
 def key_id(key: Ed25519PublicKey) -> str:
@@ -584,8 +583,9 @@ def shortcomings(look: Look) -> Iterator[str]:
             yield f"{look} did not pass: {c['name']} is {c['verdict']}"
 
 
-OF_ITEMS = "limit_reached"
-"""The ground of a night of retention limits: it is about items, so that its last look is for what is still due."""
+OF_ITEMS = ("limit_reached", "shutdown")
+"""Grounds of cases that are about items and nobody in particular: a night of retention limits, and what goes since a service
+stopped. Their last look is for what is still due; a whole service is looked through for its own certificate."""
 
 
 def evidence_missing(
@@ -598,7 +598,7 @@ def evidence_missing(
     for n, step in enumerate(steps):
         wanted = [(kind, store) for kind in ("baseline", "gone") for store in step["stores"]]
         if n == len(steps) - 1:  # what nobody declared, and what is still there, are looked for once more
-            last = "due" if ground == OF_ITEMS else "dragnet"
+            last = "due" if ground in OF_ITEMS else "dragnet"
             kinds = (last, "restricted") if step["restricting"] else (last,)
             wanted += [(kind, store) for kind in kinds for store in step["stores"]]
         for kind, store in [*wanted, ("balance", None)]:
@@ -646,11 +646,13 @@ def speaks_of_staying(kind: str, name: str) -> bool:
 def speaks_of(g: dict[str, Any], look: Look, check: dict[str, Any]) -> bool:
     """Whether a check is about a group: its step, its dataset, its copy, and items of its fate.
 
-    A restriction is proved of a dataset with all its copies at once.
+    A restriction is proved of a dataset with all its copies at once. How anonymous a set is says nothing of rows that were not
+    released.
     """
     return bool(
         look.step == g["step"]
         and look.kind in SPEAKS
+        and (look.kind != "anonymity" or g["disposition"] == "anonymise")
         and check["dataset"] == g["dataset"]
         and (check["copy_kind"] == g["copy_kind"] or look.kind == "restricted")
         and speaks_of_staying(look.kind, check["name"]) == (g["disposition"] in STAYS)
@@ -1059,6 +1061,44 @@ def verify(envelope: bytes, pem: bytes) -> Report:
         return Report(["the file is malformed"])
 
 
+def opened(
+    envelope: bytes, pem: bytes, kind: str, what: str, check: Callable[[bytes, Ed25519PublicKey], Report]
+) -> Report:  # fmt: skip
+    """Check a signed file of another kind: the envelope, and by ``check`` its payload under the key that signed it, which is the
+    one given or a successor of it. Never raises on bad input."""
+    try:
+        if len(envelope) > MAX_BYTES:
+            bad("the file is too large to be a certificate")
+        key = load_key(pem)
+        e = keys_are(
+            parse(envelope.removesuffix(b"\n"), "the file"), "payload payloadType signatures", "the file"
+        )
+        if e["payloadType"] != kind:
+            bad(f"the file is no {what}: it has another payload type")
+        payload = unbase64(e["payload"], "the payload")
+        (signature,) = need(e["signatures"], list, "signatures")
+        keys_are(signature, "keyid sig", "the signature")
+        if signature["keyid"] != key_id(key):
+            p = parse(payload, "the certificate")
+            key = succeeded(key, origin_of(p["checkpoint"]), p["successions"])
+        if signature["keyid"] != key_id(key):
+            bad("it is signed by another key than the one given, and no succession leads to it")
+        try:
+            key.verify(unbase64(signature["sig"], "the signature"), encoded(kind, payload))
+        except InvalidSignature:
+            bad("the signature is not good: the certificate or the signature was changed")
+        return check(payload, key)
+    except Bad as e:
+        return Report([str(e)])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+        return Report(["the file is malformed"])
+
+
+def encoded(kind: str, payload: bytes) -> bytes:
+    """DSSE's pre-authentication encoding of a payload of this kind: what is signed."""
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind.encode(), len(payload), payload)
+
+
 def _successor(payload: bytes, key: Ed25519PublicKey, wanted: Any) -> Ed25519PublicKey:
     """The successor of our key that signed, if the certificate carries statements that lead to it."""
     try:
@@ -1071,11 +1111,16 @@ def _successor(payload: bytes, key: Ed25519PublicKey, wanted: Any) -> Ed25519Pub
     return key
 
 
+def said_in(envelope: bytes | str) -> dict[str, Any]:
+    """What an envelope says, whoever signed it."""
+    return dict(json.loads(base64.b64decode(json.loads(envelope)["payload"])))
+
+
 def check_extension(envelope: bytes, pem: bytes, previous: str, proof: bytes) -> str | None:
     """What is wrong with the claim that the certificate's log extends the one of an older checkpoint."""
     try:
         key = load_key(pem)
-        p = json.loads(base64.b64decode(json.loads(envelope)["payload"]))
+        p = said_in(envelope)
         origin = origin_of(p["checkpoint"])
         old, old_root = checkpoint(previous, key, origin)
         size, root = checkpoint(p["checkpoint"], succeeded(key, origin, p["successions"]), origin)
@@ -1122,8 +1167,13 @@ def main(arguments: list[str] | None = None, out: Callable[[str], Any] = print) 
     report = verify(data, pem)
     if report.ok and older and (problem := check_extension(data, pem, *older)):
         report.problems.append(problem)
+    return tell(report, "signed, complete, in the log, balanced, and borne out by its evidence", out)
+
+
+def tell(report: Report, valid: str, out: Callable[[str], Any]) -> int:
+    """Print a report, the worst first; the exit code that it means. ``valid``: what it means that nothing is wrong."""
     if report.ok:
-        out("VALID: signed, complete, in the log, balanced, and borne out by its evidence")
+        out(f"VALID: {valid}")
     for problem in report.problems:
         out(plain(f"NOT VALID: {problem}"))
     for name, value in report.said.items():

@@ -1,565 +1,37 @@
-"""What is declared. Loaded from YAML by ``include.catalogue``; frozen, and rejects unknown keys."""
+"""A whole policy, declared: loaded from YAML by ``include.catalogue``; frozen, and unknown keys are refused."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
-from enum import StrEnum
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import Field, StringConstraints
-
-from include.model.declared import CategoryId as CategoryId  # noqa: PLC0414 - it belongs to this page too
-from include.model.declared import DatasetId, Ident, Iso8601Period, Region, RuleId, Size
-from include.model.declared import Declared as Declared  # noqa: PLC0414 - likewise
+from include.model.declared import Declared
+from include.model.estate import (
+    BackupSet,
+    Bound,
+    Cut,
+    Dataset,
+    Derived,
+    Excepted,
+    Measure,
+    NotPersonal,
+    Part,
+    StoreDeclared,
+)
+from include.model.policy import (
+    Category,
+    Clause,
+    Law,
+    OwnRecords,
+    Period,
+    Recipient,
+    RetentionRule,
+    Upstream,
+)
 from include.model.releases import Release
-from include.model.times import Counting
-from include.model.words import DatasetKind, LegalRank, Ownership, Rung, StoreKind
-
-# --- what the policy says -------------------------------------------------------------------
-
-
-class NoControl(StrEnum):
-    """The closed list of reasons why no system control honours a clause."""
-
-    DEFINITION = "definition"  # the sentence defines or informs, and promises nothing
-    HUMAN_PROCEDURE = "human_procedure"  # kept by people: contracts, assessments, supervision
-    OTHER_SYSTEM = "other_system"  # kept at collection time by the company's own products
-    NEVER_EXPECTED = "never_expected"  # a permission the company does not use
-
-
-class Clause(Declared):
-    """One sentence of the policy, the control that honours it, or why none does."""
-
-    no: int
-    art: str
-    zh: str
-    en: str
-    workflows: tuple[str, ...]
-    evidence: str
-    controls: tuple[str, ...] = ()
-    no_control: NoControl | None = None
-    reason: str | None = None
-    open: str | None = None  # the promise is ours to keep and not kept yet: what is missing
-
-
-class Category(Declared):
-    """A kind of personal data. ``rung`` is how gone it must be when erased (docs/ladder.md)."""
-
-    id: CategoryId
-    service: str
-    zh: str
-    en: str
-    sensitive: bool
-    sensitivity_note: str = ""
-    rules: tuple[RuleId, ...]
-    rung: Rung = Rung.R2
-
-
-class Basis(Declared):
-    cite: str  # "ESL 24"
-    rank: LegalRank
-    text: str = ""  # what it says, in a few words
-
-
-class Proposal(Declared):
-    owner: str | None = None
-    approved_on: date | None = None
-    until_then: str = "sandbox only"
-
-
-class Period(Declared):
-    """One period of a rule. A ``floor`` must not be undercut, a ``ceiling`` not be exceeded."""
-
-    name: Ident = "main"
-    duration: Iso8601Period
-    counting: Counting = Counting.CALENDAR
-    kind: Literal["floor", "ceiling", "both"]
-    basis: tuple[Basis, ...]
-    proposal: Proposal | None = None  # no number in law: a company period with an owner
-    unbound: str | None = None  # why no dataset and no backup set is bound to it, if the rule has others
-
-    @property
-    def restrains_deletion(self) -> bool:
-        """True if a statute, not a company wish, forbids disposing before the end (PIPL 47 para. 2)."""
-        return (
-            self.kind != "ceiling"
-            and self.proposal is None
-            and any(b.rank.restrains_deletion for b in self.basis)
-        )
-
-    @property
-    def statutory_end(self) -> bool:
-        """Whether a statute demands the end itself. What is ``both`` has its floor from a statute and its ceiling from the
-        policy, which promises no more than that."""
-        return (
-            self.kind == "ceiling"
-            and self.proposal is None
-            and any(b.rank.restrains_deletion for b in self.basis)
-        )
-
-
-class RetentionRule(Declared):
-    """RS-nn: what starts the clock, how long, what happens at the end, what may stay."""
-
-    id: RuleId
-    title: str
-    starts: str  # in words, as in the schedule
-    periods: tuple[Period, ...]
-    basis: tuple[Basis, ...]
-    at_end: Literal["erase", "deidentify", "unlink", "transfer", "expire"]
-    stays: str
-    unbound: str | None = None  # why no dataset and no backup set is bound to it
-
-    def floor(self, period: str = "main") -> Period | None:
-        """The named period if it restrains deletion, else None."""
-        for p in self.periods:
-            if p.name == period and p.restrains_deletion:
-                return p
-        return None
-
-
-class OwnRecords(Declared):
-    """A kind of records that our own machinery makes, and the rule by which it goes. The machinery names the kinds.
-
-    ``after``: the period also runs from the last date by which this rule kept something of the same people.
-    """
-
-    id: Ident
-    rule: RuleId
-    period: Ident = "main"
-    after: RuleId | None = None
-    what: str
-
-
-class RecipientRole(StrEnum):
-    ENTRUSTED = "P"
-    INDEPENDENT = "I"
-    MIXED = "P/I"
-    LEDGER = "L"
-
-
-class KnownBy(Declared):
-    """A value by which a recipient knows a person beside its own numbers, and where we have it.
-
-    It goes into a notice only if nobody else of ours has the same value: a number that another subject uses is
-    notified by the recipient's own numbers alone.
-    """
-
-    category: CategoryId
-    dataset: DatasetId
-    column: str
-
-
-class Recipient(Declared):
-    """Somebody who is given personal data. ``channel``: how it is told; ``information`` and ``ledger`` go by e-mail
-    where the connection ``recipient_<id>`` has an address, else by a person.
-
-    ``domain``: whose certificate signs its answers. ``registered``: since when the register of transfers has whatever it
-    is given. ``used_when``: datasets of which a row shows that its service was used, for what went out before that;
-    ``named_in`` has the column by which such a row names the recipient (by id or name), and then only rows that name it
-    count; ``dated_by`` the column that says when. ``per_minute``: notices that it takes.
-    ``says``: what its notice says beyond the usual, in the language of the notice. ``ask_again``: how long after an
-    answer that it goes on keeping something, without a last day, it is asked whether it still must. No law has a number
-    for that: [proposal], as often as a hold of our own is reviewed.
-    """
-
-    id: Ident
-    row: str
-    name: str
-    phone: str | None
-    service: str
-    region: Region  # where it keeps what it is given
-    fields: str
-    categories: tuple[CategoryId, ...]
-    purpose: str
-    role: RecipientRole
-    channel: Literal["opendsr", "email", "manual", "ledger", "information"]
-    notice: str
-    says: str = ""
-    expected: tuple[str, ...]
-    domain: str | None = None
-    registered: date | None = None
-    used_when: tuple[DatasetId, ...] = ()
-    named_in: dict[DatasetId, str] = Field(default_factory=dict)
-    dated_by: dict[DatasetId, str] = Field(default_factory=dict)
-    known_by: tuple[KnownBy, ...] = ()
-    per_minute: int = Field(default=600, gt=0)
-    ask_again: Iso8601Period = "P6M"
-    names_partners: bool = False  # it passes data on, and is to name to whom
-
-
-class Upstream(Declared):
-    """A partner that gave us data about people, and may tell us to delete it. It shows who it is by the token of the
-    connection ``upstream_<id>``, whose address is where its callbacks go; no other address is ever called."""
-
-    id: Ident
-    name: str
-    partner: str  # as the data it supplied names it
-    region: Region
-
-
-class Keeps(Declared):
-    """An article that lets, or makes, somebody keep data. ``article`` is its number, such as "23(3)" or "annex 1".
-
-    ``duration``: how long at most; none: the article names no number. ``binds``: the recipients that it is addressed
-    to, and whose data of ours it fits; none: anybody.
-    """
-
-    article: Annotated[str, StringConstraints(pattern=r"^(\d+(\(\d+\))?|annex \d+)$")]
-    duration: Iso8601Period | None = None
-    counting: Counting = Counting.CALENDAR
-    binds: tuple[Ident, ...] = ()
-    text: str
-
-
-class Law(Declared):
-    """A law, rule, standard or contract that a recipient may cite for keeping what it was told to delete.
-
-    ``names``: how it is cited, in any language. ``keeps``: its articles that count as an answer. ``under``: for one
-    that is too weak by itself, the provision above it that would do.
-    """
-
-    id: Ident
-    title: str
-    names: tuple[str, ...]
-    rank: LegalRank
-    keeps: tuple[Keeps, ...] = ()
-    under: str | None = None
-
-
-# --- where the data lives -------------------------------------------------------------------
-
-
-class PastRestriction(Declared):
-    """A database role that must read everything, restricted or not (it makes backups, say), and why.
-
-    It stays a hole in the restriction: what it can read is never claimed to be hidden."""
-
-    role: str
-    reason: str
-
-
-class Maintenance(Declared):
-    """When and how far a database's tables may be written anew, which rids their files of what was deleted.
-
-    ``window``: from and to, Beijing time; it may pass midnight. ``rewrite_limit``: a table that is larger, with its indexes,
-    is left. ``head_room``: how much of the disk the company keeps free for this; a table that is larger is left, too.
-    """
-
-    window: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$")
-    rewrite_limit: Size
-    head_room: Size
-
-    @property
-    def most(self) -> int:
-        """Bytes of the largest table that may be written anew."""
-        return min(size_in_bytes(self.rewrite_limit), size_in_bytes(self.head_room))
-
-
-def size_in_bytes(size: Size) -> int:
-    """``20 GB`` as a number of bytes; a unit is 1024 of the one below."""
-    number, unit = size.split()
-    return int(number) << {"MB": 20, "GB": 30, "TB": 40}[unit]
-
-
-class StoreDeclared(Declared):
-    """A place with its own server. Secrets come from connections, never from here."""
-
-    id: Ident
-    kind: StoreKind
-    region: Region
-    connection: str  # connection ids are "<connection>_<role>"
-    modifiable: bool = True  # false: no quietus schema may be made; restriction is detect-only
-    business_roles: tuple[str, ...] = ()  # database roles of the company's own applications
-    past_restriction: tuple[PastRestriction, ...] = ()
-    maintenance: Maintenance | None = None  # None: no table is written anew
-    description: str
-
-
-class Link(Declared):
-    """How an item leads to its subject. Exactly one of ``column`` and ``via``.
-
-    ``column``: this dataset's own column (or record field, or key-template variable) holds the
-    account id. ``via``: join ``on`` (my column to theirs) to another dataset, which leads on.
-    """
-
-    column: str | None = None
-    via: DatasetId | None = None
-    on: dict[str, str] = Field(default_factory=dict)
-    ownership: Ownership = Ownership.SOLE
-    role: str = ""  # "handler", "legal representative", "counter-signer": for explanations
-
-
-class Start(Declared):
-    """Where a rule finds its starting point for a row of this dataset. Exactly one is set.
-
-    ``column``: a date or timestamp column of the row itself.
-    ``query``: a named query in ``starting_points/<query>.sql``, joined ``on`` (my column to its).
-    A row that the query does not return is not under the rule; a row it returns with a null
-    ``started_at`` is under the rule and its clock has not started.
-    """
-
-    column: str | None = None
-    query: Ident | None = None
-    on: dict[str, str] = Field(default_factory=dict)
-
-
-class Bound(Declared):
-    """A rule that binds rows of a dataset."""
-
-    rule: RuleId
-    period: Ident = "main"
-    start: Start | None = None  # None: the case's own event (cancellation accepted) starts it
-    # Rules that also bind it, whose statutory period this one waits for: a collision of two statutes that was decided.
-    gives_way: tuple[RuleId, ...] = ()
-
-
-class Column(Declared):
-    """A mapped column, record field or key variable. No category means: holds no personal data."""
-
-    category: CategoryId | None = None
-    categories: tuple[CategoryId, ...] = ()  # free text, documents: several kinds at once
-    derived_from: tuple[str, ...] = ()  # "dataset:column" it was computed from
-    # What of the row's own person or company it names whoever has the row. A number that is given to somebody else one
-    # day (a phone) never names alone.
-    identifies: Literal["document", "credit_code", "phone"] | None = None
-
-    @property
-    def all_categories(self) -> tuple[CategoryId, ...]:
-        return ((self.category,) if self.category else ()) + self.categories
-
-
-class Cut(Declared):
-    """De-identify by cutting: these columns are set to these constants; everything else stays.
-
-    ``ends``: the bind by which what is left goes, counted from a date of the row's own, for nobody's account leads to it any
-    more. Of a dataset whose action is erase a cut row has none: it goes with the last row that needs it.
-    """
-
-    set: dict[str, str | int | bool | None]
-    ends: Bound | None = None
-
-
-class Effect(Declared):
-    """A declared side effect of disposing of this dataset's rows, counted per disposed row or whole."""
-
-    table: str  # "schema.table"
-    operation: Literal["insert", "update", "delete"]
-    per_row: bool = True
-    reason: str
-
-
-class Dormancy(Declared):
-    """That an account which nobody uses comes to an end by a company period of the table's own rule, once its holder was told."""
-
-    period: str
-    last_use: (
-        str  # the starting point that says when each was used last; null: it is in use, whatever the day
-    )
-    noticed: str  # the column that is set when its holder was told
-    notice: Iso8601Period  # how long the holder has from then on
-
-
-class Accounts(Declared):
-    """That the rows of a table *are* the accounts, by whose id every case begins."""
-
-    ended: str | None = None  # the column that is set once the account is cancelled
-    began: str | None = None  # the column that says since when it is there
-    dormancy: Dormancy | None = None
-
-
-class Transfers(Declared):
-    """That a table is the register of what was given to whom."""
-
-    recipient: str  # the column with the recipient's id, as in recipients.yaml
-    reference: str | None = None  # the recipient's own number for it
-    fields: str | None = None  # what was given
-
-
-class Supplied(Declared):
-    """That a table says which partner supplied data about whom, and by which of the partner's own numbers."""
-
-    partner: str  # the column with the partner, as in upstream.yaml
-    reference: str
-
-
-class Consents(Declared):
-    """That a table says who consented, and when."""
-
-    given: str  # the column with the moment
-    purpose: str | None = None  # the column that says what for
-    withdrawn: str | None = None  # the column with the moment at which it was taken back; null: it stands
-
-
-class Digested(Declared):
-    """A column with the digest of an original."""
-
-    dataset: DatasetId
-    column: str
-
-
-class Anchored(Declared):
-    """That a row's ``hash`` stands on a chain for ever: SHA-256 over the text of ``salt`` and an original's digest.
-
-    Unlinked means that nothing we keep gives that hash again: neither this salt nor any other, nor none, with any
-    digest that we still have of the person's originals.
-    """
-
-    hash: str
-    salt: str
-    of: tuple[Digested, ...]
-
-
-class Keys(Declared):
-    """That each row of a table is a data key, wrapped by a key-encryption key (``include.model.sealed``).
-
-    ``id``: the column with the number that the objects name (uuid); ``wrapped``: the key (bytea); ``kek``: the name of the
-    key-encryption key that wrapped it.
-    """
-
-    id: str
-    wrapped: str
-    kek: str
-
-
-class SealedBy(Declared):
-    """That the objects of a dataset are sealed with keys of another: once a key's row is gone, every copy of what it opens
-    is noise. ``on``: variables of the path to columns of the key's row, by which an object finds its key."""
-
-    dataset: DatasetId
-    on: dict[str, str]
-
-
-class Dataset(Declared):
-    """One table, bucket prefix or record file that holds personal data, and how it links to people."""
-
-    id: DatasetId
-    store: Ident
-    kind: DatasetKind
-    title: str
-    # TABLE: "schema.table". OBJECTS: "bucket". RECORDS: "bucket".
-    address: str
-    # TABLE: primary-key columns in order. Empty for objects and records.
-    key: tuple[str, ...] = ()
-    # OBJECTS: key template such as "id/{account_id}/{application_id}/". RECORDS: prefix such as "access/".
-    prefix: str = ""
-    format: Literal["jsonl.gz", "parquet"] | None = None  # RECORDS only
-    links: tuple[Link, ...]
-    binds: tuple[Bound, ...]  # the first is the dataset's own rule; every floor among them applies
-    action: Literal["erase", "deidentify", "unlink"] = "erase"
-    cut: Cut | None = None  # what to set when the action is deidentify or unlink
-    columns: dict[str, Column] = Field(default_factory=dict)
-    # OBJECTS: the categories that the objects themselves hold.
-    categories: tuple[CategoryId, ...] = ()
-    # What it is to the company, besides a place with data: one table is its accounts, one may be its register.
-    accounts: Accounts | None = None
-    transfers: Transfers | None = None
-    anchored: Anchored | None = None
-    supplied: Supplied | None = None
-    consents: Consents | None = None
-    keys: Keys | None = None
-    sealed_by: SealedBy | None = None  # OBJECTS only
-    # The purpose whose consent alone it rests on, as the table of consents names it: without that it may not be kept.
-    rests_on: str | None = None
-    # Rows that other datasets' disposals are declared to touch (triggers, re-aggregation).
-    effects: tuple[Effect, ...] = ()
-
-    @property
-    def all_binds(self) -> tuple[Bound, ...]:
-        """Its binds, and that of what is left of its cut rows."""
-        return (*self.binds, *((self.cut.ends,) if self.cut and self.cut.ends else ()))
-
-    @property
-    def sole_owner(self) -> str | None:
-        """The column that names the one owner of each item; None if others own it, too, or it is found by way of another."""
-        owning = [link for link in self.links if link.ownership is not Ownership.ACCESS_ONLY]
-        return owning[0].column if len(owning) == 1 and owning[0].ownership is Ownership.SOLE else None
-
-    @property
-    def all_categories(self) -> tuple[CategoryId, ...]:
-        """Every category in the dataset, in order of id, without repeats."""
-        found = set(self.categories)
-        for column in self.columns.values():
-            found.update(column.all_categories)
-        return tuple(sorted(found))
-
-
-class NotPersonal(Declared):
-    """A table or bucket that a survey may pass over, and why. Lint checks that it still looks so."""
-
-    store: Ident
-    address: str
-    reason: str
-    columns: tuple[str, ...] = ()  # of a table: all of them, so that one which comes later is noticed
-    # Kinds of data that no longer lead to anybody, such as statistics.
-    categories: tuple[CategoryId, ...] = ()
-    # Columns that count people, and how many a row counts at least: counted again every year (RS-27).
-    at_least: dict[str, Annotated[int, Field(ge=2)]] = Field(default_factory=dict)
-
-
-class Excepted(Declared):
-    """A category that one dataset keeps under a rule which is none of the category's own, and why that is right.
-
-    ``law``: why a statutory period among the category's own rules does not reach this copy. Lint asks for it
-    wherever there is such a period, so that nobody loses a floor by an exception.
-    """
-
-    dataset: DatasetId
-    category: CategoryId
-    rule: RuleId  # one that binds the dataset
-    reason: str
-    law: str | None = None
-
-
-class Derived(Declared):
-    """A copy that the database keeps of other datasets: a materialised view, refreshed after a disposal."""
-
-    store: Ident
-    address: str
-    kind: Literal["matview"]
-    of: tuple[DatasetId, ...]
-    subject_column: str | None = None  # where a prover can look for the subject
-
-
-class Measure(Declared):
-    """What restricting a person means in one store beyond hiding rows: sessions and tokens revoked,
-    certificates revoked and on the CRL, hosted keys destroyed with their record.
-
-    ``measures/<id>.sql`` is one statement over the unqualified table ``cohort(subject_no, subject_id)``
-    with psycopg parameters ``%(as_of)s`` and ``%(case_no)s``; running it twice changes nothing more.
-    ``measures/<id>.proof.sql`` is a SELECT by the prover that returns one row per violation.
-    """
-
-    id: Ident
-    store: Ident
-    title: str
-    law: str
-    # Datasets in which it makes or changes rows, so that a plan may differ from its rehearsal there.
-    touches: tuple[DatasetId, ...] = ()
-
-
-class BackupSet(Declared):
-    id: Ident
-    store: Ident
-    tool: Literal["basebackup", "pgbackrest", "barman", "dump", "object_versions", "own_log"]
-    region: Region
-    location: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/-]*$")]  # a directory or a bucket
-    archive: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/-]*$")] | None = (
-        None  # of base backups: where below their directory the server archives its log
-    )
-    keep: Iso8601Period
-    rule: RuleId = "RS-25"
-    period: Ident = "main"
-    # Of its chains (a full copy and what leans on it), the share that may be expired at one time without a word from ops.
-    at_most: Annotated[float, Field(gt=0, le=1)] = 0.5
-    replica: bool = False  # of object versions: another bucket than the store's own, to which what is written there is copied
-    hold: str | None = None  # an order by which nothing of it is expired: by whom, since when
-    description: str
-
-    @property
-    def restored(self) -> bool:
-        """Whether its copies are let go and restored one by one: a bucket's versions and a server's own log are not."""
-        return self.tool not in ("object_versions", "own_log")
+from include.model.versions import Former, PolicyVersion, formers, longest
+from include.model.words import DatasetKind
 
 
 class Control(Declared):
@@ -582,8 +54,24 @@ def _by_id(things: tuple[_Named, ...], id: str) -> _Named:
     raise KeyError(id)
 
 
+class Stop(Declared):
+    """What a shutdown changes of clocks, from the day collection was closed. ``ended``: relations with everybody ended then;
+    ``over``: the order has come to its end, so that this starts every clock, and till then only those of what a floor keeps;
+    ``waits``: datasets of which what the law hands over waits for the handover: these floors do not run out here;
+    ``purposes``: dataset -> the day on which its purpose ended, with its collection: what a floor kept then, nothing but that
+    floor keeps (policy 5.6(3))."""
+
+    closed_on: date
+    ended: bool
+    over: bool
+    waits: frozenset[str]
+    purposes: Mapping[str, date] = {}
+
+
 class Catalogue(Declared):
-    """A whole policy, as loaded. ``digest`` is the SHA-256 of its source files, pinned by plans."""
+    """A whole policy, as loaded. ``digest`` is the SHA-256 of its source files, pinned by plans. ``stop``: of a shutdown that is
+    under way; no file says it, the case book does. ``told_apart``: of a simulation, by rule and period the versions of another
+    catalogue by which it asks who accepted what."""
 
     name: str
     digest: str
@@ -605,13 +93,60 @@ class Catalogue(Declared):
     upstream: tuple[Upstream, ...] = ()
     own_records: tuple[OwnRecords, ...] = ()
     starting_points: dict[str, str]  # name -> SQL text; contract in docs/catalogue.md
+    versions: tuple[PolicyVersion, ...] = ()
+    stop: Stop | None = None
+    told_apart: Mapping[str, tuple[tuple[str, ...], ...]] = {}
 
     def dataset(self, id: str) -> Dataset:
-        """The dataset with this id. Raises KeyError."""
-        return _by_id(self.datasets, id)
+        """The dataset with this id, or a part of one. Raises KeyError."""
+        try:
+            return _by_id(self.datasets, id)
+        except KeyError:
+            return _by_id(tuple(self._part(d, p) for d in self.datasets for p in d.parts), id)
+
+    @property
+    def in_parts(self) -> Catalogue:
+        """The same with every part as a dataset of its own, as nights work on them. Whoever asks for a table's dataset by its
+        address finds the whole, which comes last."""
+        parts = tuple(self._part(d, p) for d in self.datasets for p in d.parts)
+        if not parts or any(d.part_of for d in self.datasets):
+            return self
+        return self.model_copy(update={"datasets": (*parts, *self.datasets)})
+
+    def _part(self, of: Dataset, part: Part) -> Dataset:
+        """Disposed of as a whole, for nothing of it is left. The floors of its row are its own."""
+        floors = tuple(b for b in of.binds if self._restrains(b) and b not in part.binds)
+        return Dataset(
+            id=f"{of.id}.{part.id}", store=of.store, kind=of.kind, title=f"{of.title}: {part.title}", address=of.address,
+            key=of.key, links=of.links, binds=(*part.binds, *floors), action="erase", cut=Cut(set=part.set),
+            columns={c: of.columns[c] for c in part.set if c in of.columns}, effects=of.effects, part_of=of.id,
+        )  # fmt: skip
+
+    def _restrains(self, bound: Bound) -> bool:
+        try:
+            return any(p.restrains_deletion for p in self.rule(bound.rule).periods if p.name == bound.period)
+        except KeyError:
+            return False
 
     def rule(self, id: str) -> RetentionRule:
         return _by_id(self.rules, id)
+
+    def formers(self, rule: str, period: Period) -> tuple[Former, ...]:
+        """What the policy promised of a company period before it was longer, and to whom that holds still."""
+        if not period.shortenable or not self.versions:
+            return ()
+        return formers(self.versions, f"{rule}/{period.name}", period.duration)
+
+    def period_for(self, rule: str, period: Period, accepted: str | None) -> Period:
+        """The period of whoever accepted this version of the policy last; None: of whom nobody knows it."""
+        of = [f.duration for f in self.formers(rule, period) if accepted not in f.unless]
+        each = (period, *(period.model_copy(update={"duration": d}) for d in of))
+        return min(each, key=lambda p: longest(p.duration))
+
+    def for_anybody(self, rule: str, period: Period) -> Period:
+        """The period of data of which nobody can say who owns it: the shortest that was promised since anybody may have accepted
+        it, for nobody's consent to a longer one can be shown."""
+        return self.period_for(rule, period, None)
 
     def category(self, id: str) -> Category:
         return _by_id(self.categories, id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from uuid import UUID
@@ -106,6 +106,13 @@ class Clearing(Protocol):
     id: str
     left: dict[str, str]
     """Datasets that could not be asked or finished, and why."""
+    by_rows: dict[str, str]
+    """Datasets of which a whole partition was due and went row by row, and why. A partition that went is named by its receipt's
+    position."""
+
+    @property
+    def waited(self) -> Mapping[str, int]:
+        """What is told of waiting for standbys: seconds, pieces, how often in vain; nothing, if there was none."""
 
     def locate(self, step: Step) -> Survey:
         """Find everything that is due and not held, and keep its keys, each with its fate, in the step area. Again replaces

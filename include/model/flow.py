@@ -20,7 +20,7 @@ from pydantic import (
     model_serializer,
 )
 
-from include.model.catalogue import Cut, Start
+from include.model.estate import Cut, Start
 from include.model.times import Counting
 from include.model.words import CopyKind, Disposition, Rung, Verdict
 

@@ -11,11 +11,17 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
 
-from include.model.declared import DatasetId, Ident, RuleId
+from include.model.declared import CategoryId, DatasetId, Ident, RuleId
 from include.model.flow import Flow
 
 OrderNo = Annotated[str, StringConstraints(pattern=r"^SO-\d{4,}(-\d+)?$")]
@@ -28,6 +34,9 @@ HANDED_OVER: tuple[RuleId, ...] = ("RS-03", "RS-04", "RS-10")
 
 NEVER: tuple[RuleId, ...] = ("RS-07",)
 """The rules of raw biometrics: no item of a dataset that one of them binds goes, whatever else binds it."""
+
+KEY_MATERIAL: tuple[CategoryId, ...] = ("PI-044",)
+"""The kinds of what a signatory signs with, private keys among them: shown in no data room (ESL 13)."""
 
 
 class BagKind(StrEnum):
@@ -102,15 +111,33 @@ class Running(Flow):
     company: bool
 
 
+class Restricted(StrEnum):
+    """Why an item may only be stored and protected (PIPL 47 para. 2)."""
+
+    OBJECTION = (
+        "objection"  # its owner objects to the handover, which lifts no duty to keep and hand on (ESL 23, 24)
+    )
+    CASE = "case"  # its owner's relation with us has ended, by a case
+
+
 class Clocks(Flow):
     """All clocks of an item, and what they leave. ``earliest``: the first day on which it may go; ``due``: the first day on
-    which it must have gone; ``by``: the rule that says so, with its law."""
+    which it must have gone; ``by``: the rule that says so, with its law. ``restricted``: not written where it is None, so that
+    bags from before there was such a word give the same digests."""
 
     running: tuple[Running, ...]
     earliest: date | None
     due: date | None
     by: str
     law: str
+    restricted: Restricted | None = None
+
+    @model_serializer(mode="wrap")
+    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        said: dict[str, Any] = handler(self)
+        if said["restricted"] is None:
+            del said["restricted"]
+        return said
 
 
 class BagStatement(Flow):
@@ -161,3 +188,53 @@ class BagReceipt(Flow):
     differences: Differences
     custodian: str
     stored_at: datetime
+
+
+class BagNotice(Flow):
+    """What became of items of a bag after it was packed, told to the successor: these digests are no item of it any more.
+
+    ``notice``: 1, 2, … of the bag; ``statement``: SHA-256 of the bag's; ``removed``: in the order of the bag; ``added``: how many
+    items the sealed file brings in their place (``sealed``, ``bytes``); ``items`` and ``root``: of the bag from then on: what is
+    left of it in its order, then what is added. A removed item whose key none of the added has was deleted with us.
+    """
+
+    format: Literal["quietus-bag-notice/1"] = "quietus-bag-notice/1"
+    order: OrderNo
+    bag: BagName
+    notice: Annotated[int, Field(ge=1)]
+    statement: Sha256
+    removed: tuple[Sha256, ...]
+    added: Annotated[int, Field(ge=0)]
+    sealed: Sha256 | None = None
+    bytes: Annotated[int, Field(ge=0)] = 0
+    items: Annotated[int, Field(ge=0)]
+    root: Sha256
+    as_of: date
+    made_at: datetime
+
+
+class Kept(Flow):
+    """An item of a notice that the successor may not delete yet: it is restricted instead. ``until``: the last day; None: not
+    known yet."""
+
+    item: Sha256
+    why: str
+    until: date | None = None
+
+
+class NoticeReceipt(Flow):
+    """What the successor signs of a notice: ``deleted`` items are gone there, ``kept`` are restricted, ``items`` and ``root`` are
+    of what it reads back of the bag. ``digest``: SHA-256 of the notice."""
+
+    format: Literal["quietus-bag-notice-receipt/1"] = "quietus-bag-notice-receipt/1"
+    order: OrderNo
+    bag: BagName
+    notice: Annotated[int, Field(ge=1)]
+    digest: Sha256
+    deleted: Annotated[int, Field(ge=0)]
+    kept: tuple[Kept, ...] = ()
+    items: Annotated[int, Field(ge=0)]
+    root: Sha256
+    differences: Differences
+    custodian: str
+    done_at: datetime

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
-from include.model.catalogue import Bound, Period
+from include.model.estate import Bound
+from include.model.policy import Period
 
 DAY = timedelta(days=1)
 NO_LONGER = "PIPL 19"

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from include.model.catalogue import CategoryId
+from include.model.declared import CategoryId
 from include.model.flow import CaseNo, Flow
 from include.model.words import Ground
 
@@ -78,6 +78,7 @@ class Notice(Flow):
     references: tuple[str, ...] = Field(default=(), repr=False)
     identities: tuple[Identity, ...] = Field(default=(), repr=False)
     text: str = ""  # what the catalogue says to this recipient beyond that
+    everybody: bool = False  # a service stopped: it is about all that it has from us, and names nobody
     reminder: bool = False  # said before, and not answered yet
 
 

@@ -73,6 +73,7 @@ class Release(Declared):
     that is null from then on. ``person``: the column that tells one person's rows from another's; of several rows of a
     person that with the highest ``latest`` is taken. ``small``: what becomes of rows in classes that are too small;
     ``suppress_at_most``: of which share that may happen. ``pseudonyms``: datasets that lead from it to people; they go first.
+    ``every``: how often all that is there is released without being asked for; none: only when somebody does by hand.
     """
 
     id: Ident
@@ -94,6 +95,10 @@ class Release(Declared):
     suppress_at_most: Annotated[float, Field(ge=0, le=1)] = 0.05
     small: Literal["delete", "generalise"] = "delete"
     pseudonyms: tuple[DatasetId, ...] = ()
+    readers: dict[str, str] = Field(
+        default_factory=dict
+    )  # database role: why it may read what the set is made of
+    every: Annotated[str, Field(pattern=r"^P[1-9]\d*[DMY]$")] | None = None
 
     @property
     def known(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
-from include.model.catalogue import Start
+from include.model.estate import Start
 from include.model.flow import Flow
 
 
@@ -18,7 +18,10 @@ class Limit(Flow):
 
     ``start``: None means the owner's account ended (for all owners, of what is shared). ``minutes``: the part of the
     period that is less than a day, added to the start before its day is taken. ``over``: the newest such day whose
-    period is over on the day that was asked about. ``gives_way``: rules whose floors it waits for, as declared.
+    period is over on the day that was asked about. ``gives_way``: rules whose floors it waits for, as declared. ``closed``: of a
+    floor of which the purpose ended: the newest such day whose period was over by then. What started later is kept by it alone.
+    ``unless``: of a former period, the versions of the policy that say a longer one: of people who accepted one of these its
+    clock never starts.
     """
 
     rule: str
@@ -35,6 +38,8 @@ class Limit(Flow):
     company: bool  # a period of the company's own, never called law
     gives_way: tuple[str, ...] = ()
     rest: bool = False  # it binds what is left of rows that were cut, and the others bind those that were not
+    closed: date | None = None
+    unless: tuple[str, ...] = ()
 
     @property
     def floor(self) -> bool:
@@ -44,14 +49,21 @@ class Limit(Flow):
     def ceiling(self) -> bool:
         return self.kind != "floor"
 
+    @property
+    def ends(self) -> bool:
+        """Whether something may have to go by its end: a ceiling, or a floor past which no purpose is left."""
+        return self.ceiling or self.closed is not None
+
 
 class Question(Flow):
-    """Which items of a dataset are due on ``as_of`` (or, if ``everything``, how all of them stand)."""
+    """Which items of a dataset are due on ``as_of`` (or, if ``everything``, how all of them stand). ``bare``: also rows that were
+    cut, unless that was all that was to be done with them: when a service ends these go, too."""
 
     dataset: str
     as_of: date
     limits: tuple[Limit, ...]
     everything: bool = False
+    bare: bool = False
 
 
 class Clock(Flow):

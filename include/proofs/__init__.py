@@ -18,6 +18,8 @@ from include.proofs.ciphertexts import Ciphertexts
 from include.proofs.collecting import collect_values
 from include.proofs.dragnet import dragnet
 from include.proofs.pictures import Picture, picture, unchanged
+from include.proofs.pieces import alive
+from include.proofs.pieces import collect as collect_pieces
 from include.proofs.relational import gone
 from include.proofs.values import Values
 
@@ -81,7 +83,9 @@ __all__ = [
     "Ciphertexts",
     "Picture",
     "Values",
+    "alive",
     "baseline",
+    "collect_pieces",
     "collect_values",
     "dragnet",
     "gone",

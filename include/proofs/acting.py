@@ -14,7 +14,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg import sql
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.proofs.server import Connection, meaning
 
 # A lock, a time-out, a deadlock or a busy server: nothing is learnt of the restriction.

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
+from include.model.estate import Dataset
 from include.model.flow import Check, Evidence, Step
 from include.model.releases import Release
 from include.model.words import Rung, Verdict

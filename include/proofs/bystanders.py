@@ -22,8 +22,9 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset, Effect
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
+from include.model.estate import Dataset, Effect
 from include.model.flow import Check, Evidence, Plan, Step
 from include.model.words import Disposition, Rung, Verdict
 from include.proofs.asking import Question, Questionnaire, evidence
@@ -147,9 +148,10 @@ def _unverified(name: str, why: str) -> Check:
 
 
 def _about(tables: Tables, plan: Plan, deed: Deed, address: str, kind: str) -> Iterator[Question]:
-    dataset = next((d for d in tables.datasets if d.address == address), None)
+    datasets = [d for d in tables.datasets if d.address == address]
+    dataset = next((d for d in datasets if d.part_of is None), None)
     effects = effects_on(tables, plan, address)
-    rows = _rows(tables, dataset, address, kind, deed.wrote())
+    rows = _rows(tables, datasets, address, kind, deed.wrote())
     if effects:
         most = sum(n for _, n in effects)
         yield Question(
@@ -157,6 +159,11 @@ def _about(tables: Tables, plan: Plan, deed: Deed, address: str, kind: str) -> I
             "more rows were written than the declared effects write: "
             + "; ".join(e.reason for e, _ in effects),
             at_most=True,
+        )  # fmt: skip
+    elif most := released_into(tables, plan, address):
+        yield Question(
+            f"declared.{address}", None, Rung.R0, most, rows,
+            "more rows were written than were released", at_most=True,
         )  # fmt: skip
     else:
         yield Question(
@@ -166,21 +173,22 @@ def _about(tables: Tables, plan: Plan, deed: Deed, address: str, kind: str) -> I
 
 
 def _rows(
-    tables: Tables, dataset: Dataset | None, address: str, kind: str, wrote: sql.Composable
+    tables: Tables, datasets: Sequence[Dataset], address: str, kind: str, wrote: sql.Composable
 ) -> sql.Composed:
-    """Rows that we wrote and that are no item we were to write."""
+    """Rows that we wrote and that are no item we were to write, as a whole or in a part of their columns."""
     # A child table by inheritance is listed by itself; a partition is not.
     source = sql.SQL("SELECT FROM {}{} AS t WHERE {}").format(
         sql.SQL("" if kind == "p" else "ONLY "), quoted(address), wrote
     )
-    if dataset is None:
-        return source
-    return sql.SQL("{} AND NOT EXISTS (SELECT FROM {} AS k WHERE {} AND k.disposition IN ({}))").format(
-        source,
-        tables.items(dataset.id),
-        equal("k", "t", dataset.key),
-        sql.SQL(", ").join(sql.Literal(d.value) for d in WRITTEN),
-    )
+    for dataset in datasets:
+        written = WRITTEN if dataset.part_of is None else (Disposition.ERASE,)
+        source = sql.SQL("{} AND NOT EXISTS (SELECT FROM {} AS k WHERE {} AND k.disposition IN ({}))").format(
+            source,
+            tables.items(dataset.id),
+            equal("k", "t", dataset.key),
+            sql.SQL(", ").join(sql.Literal(d.value) for d in written),
+        )
+    return source
 
 
 def effects_on(tables: Tables, plan: Plan, address: str) -> list[tuple[Effect, int]]:
@@ -192,6 +200,17 @@ def effects_on(tables: Tables, plan: Plan, address: str) -> list[tuple[Effect, i
             if effect.table == address and effect.operation != "delete" and disposed:
                 found.append((effect, disposed if effect.per_row else 1))
     return found
+
+
+def released_into(tables: Tables, plan: Plan, address: str) -> int:
+    """How many rows a release of this plan writes to a table that takes them."""
+    return sum(
+        x.items
+        for r in tables.catalogue.releases
+        if r.into == address
+        for x in plan.lines_of(r.dataset)
+        if x.disposition is Disposition.ANONYMISE
+    )
 
 
 # --- subtransactions ------------------------------------------------------------------------------

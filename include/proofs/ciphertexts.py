@@ -2,18 +2,23 @@
 
 A ciphertext that does not open proves nothing unless the same one did: so of each key that is to go one is kept that the
 key, as found in its row, opens. It is the first segment of an object, and is sealed again with the case's own key.
+
+Of a night, which no person leads to, only some versions are looked into, and each is named: what is passed over later takes
+its key along.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from include.model.words import CopyKind
 
-MOST = 32  # kept in a case, for each is some 64 KiB; of further keys nothing is claimed
+MOST = (
+    32  # kept in a case, at night of a dataset, for each is some 64 KiB; of further keys nothing is claimed
+)
 
 
 class _Kept(BaseModel):
@@ -29,6 +34,21 @@ class Sample(_Kept):
     last: bool = False  # it has no more than this
 
 
+class Seen(_Kept):
+    """A version that was looked into at night: by which key it is sealed, whether that has a row, and whether it opened it."""
+
+    path: str = Field(repr=False)
+    version: str
+    etag: str = ""  # without versioning it names the bytes
+    key_id: UUID | None = None
+    row: bool = False
+    opened: bool = False
+
+    def opens_still(self, gone: Collection[UUID]) -> bool:
+        """Whether its key has a row that is not among those that went."""
+        return self.row and self.key_id not in gone
+
+
 class Tally(_Kept):
     """What there was, before the disposal, of a dataset's versions of one copy and one fate."""
 
@@ -42,6 +62,8 @@ class Tally(_Kept):
     plain: int = 0  # versions that are not sealed
     uploads: int = 0  # nobody can read into them
     beside: int = 0  # versions of the same copy that must stay, with their keys
+    unread: int = 0  # versions that nobody looked into
+    seen: list[Seen] = Field(default_factory=list)  # at night: those that somebody did
 
 
 class Ciphertexts(_Kept):

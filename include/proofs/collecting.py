@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
+from include.model.estate import Dataset
 from include.model.flow import Step
 from include.proofs.relational import each_store
 from include.proofs.server import Connection

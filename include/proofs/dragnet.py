@@ -24,9 +24,10 @@ from typing import IO, Any, cast
 import psycopg
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import NotReachable
+from include.model.estate import Dataset
 from include.model.flow import Check, Evidence, Plan, Step
 from include.model.words import Rung, Verdict
 from include.proofs.asking import evidence

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from psycopg import sql
 
-from include.model.catalogue import Dataset, Link
+from include.model.estate import Dataset, Link
 from include.model.words import Ownership
 from include.proofs.server import Connection
 from include.proofs.tables import Tables, quoted

@@ -16,9 +16,10 @@ import psycopg
 from psycopg import sql
 
 from include.model import sealed
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import NotReachable, Refused, Unopened
+from include.model.estate import Dataset
 from include.model.keks import Keks
 from include.model.words import StoreKind
 from include.proofs.ciphertexts import Sample
@@ -80,15 +81,20 @@ class Found:
         return (len(self.rows) + len(self.loose)) * samples
 
 
-def hunt(catalogue: Catalogue, connections: Connections) -> Found:
-    """Look through every database of the catalogue. Raises NotReachable if one does not answer, Refused without the
-    key-encryption keys: with none of them nothing can be tried."""
+def hunt(catalogue: Catalogue, connections: Connections, *, everywhere: bool = True) -> Found:
+    """Look through every database of the catalogue. ``everywhere``: else through the tables of keys alone, and it says so. Raises
+    NotReachable if one does not answer, Refused without the key-encryption keys: with none of them nothing can be tried."""
     found = Found(Keks.of(connections))
+    if not everywhere:
+        found.blind.append(
+            "a run by the minute tries the tables of keys, and does not look through all others for a key"
+        )
     for store in catalogue.stores:
         if store.kind is StoreKind.POSTGRES and catalogue.of_store(store.id):
             reader = Reader.of(connections, store.id, store.connection)
             with reader.connect() as connection, reader.reaching():
-                _database(connection, reader, {d.address: d for d in catalogue.of_store(store.id)}, found)
+                declared = {d.address: d for d in catalogue.of_store(store.id)}
+                _database(connection, reader, declared, found, everywhere=everywhere)
     strange = sum(row.kek not in found.keks.by_name for row in found.rows)
     if strange:
         found.blind.append(
@@ -97,9 +103,13 @@ def hunt(catalogue: Catalogue, connections: Connections) -> Found:
     return found
 
 
-def _database(connection: Connection, reader: Reader, declared: dict[str, Dataset], found: Found) -> None:
+def _database(
+    connection: Connection, reader: Reader, declared: dict[str, Dataset], found: Found, *, everywhere: bool
+) -> None:
     for address, kind, there in everybodys(connection, copies=True):
         dataset = declared.get(address)
+        if not everywhere and (dataset is None or dataset.keys is None):
+            continue
         if kind == "f":
             found.blind.append(f"{address} is a foreign table: its data lives elsewhere")
             continue

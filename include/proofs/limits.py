@@ -16,17 +16,22 @@ from include.model.words import Rung, Verdict
 from include.proofs import limits_objects, suites
 from include.proofs.asking import evidence
 from include.proofs.bucket import WORK
+from include.proofs.ciphertexts import Ciphertexts
+from include.proofs.limits_records import Before, unread
+from include.proofs.limits_sealed import Hunting
 from include.proofs.relational import definitions, each_store
 from include.proofs.run import ask
 from include.proofs.standbys import replayed
 
 
 def baseline(
-    catalogue: Catalogue, connections: Connections, step: Step, plan: Plan, due: Mapping[str, int], *, work: str = WORK
+    catalogue: Catalogue, connections: Connections, step: Step, plan: Plan, due: Mapping[str, int],
+    kept: Ciphertexts | None = None, before: Before = unread, *, work: str = WORK,
 ) -> list[Evidence]:  # fmt: skip
     """Before anything is disposed of: every located item is there, and as many are due as were located. ``due``: by dataset,
-    what the prover itself counts. ``work``: the bucket of the S3 stores' step areas. Raises NotReachable if a store does not
-    answer."""
+    what the prover itself counts; ``kept``: to which this look adds ciphertexts of what is sealed, for the caller to seal (None:
+    nothing is said of keys); ``before``: what it made of record files when it read them. ``work``: the bucket of the S3 stores'
+    step areas. Raises NotReachable if a store does not answer."""
     found = []
     for reader, tables in each_store(catalogue, connections, step):
         mine = [x for x in plan.located if catalogue.dataset(x.dataset).store == reader.store]
@@ -40,23 +45,26 @@ def baseline(
             )
             found.append(evidence("baseline", step, plan, reader.store, checks))
     for looking in limits_objects.stores(catalogue, connections, step, plan, work):
-        found.append(limits_objects.baseline(looking, plan, due))
+        found.append(limits_objects.baseline(looking, plan, due, kept, before))
     return found
 
 
 def gone(
-    catalogue: Catalogue, connections: Connections, step: Step, plan: Plan, *, work: str = WORK
+    catalogue: Catalogue, connections: Connections, step: Step, plan: Plan, kept: Ciphertexts | None = None,
+    before: Before = unread, *, everywhere: bool = True, work: str = WORK,
 ) -> list[Evidence]:  # fmt: skip
-    """After it, here and on standbys: no located row is there, or it is cut; no version, marker or upload of a located object.
-    Raises NotReachable if a store does not answer."""
+    """After it, here and on standbys: no located row is there, or it is cut; no version, marker or upload of a located object;
+    and nothing opens what was ``kept`` of sealed ones. ``everywhere``: keys are looked for in every table, else in those of keys
+    alone. Raises NotReachable if a store does not answer."""
     found = []
     for reader, tables in each_store(catalogue, connections, step):
         if any(catalogue.dataset(x.dataset).store == reader.store for x in plan.located):
             questionnaire = suites.gone_items(tables, plan, definitions(reader, tables))
             checks = ask(questionnaire, reader) + replayed(reader, tables, plan) + suites.beyond(tables, plan)
             found.append(evidence("gone", step, plan, reader.store, checks))
+    hunting = Hunting(catalogue, connections, everywhere=everywhere)
     for looking in limits_objects.stores(catalogue, connections, step, plan, work):
-        found.append(limits_objects.gone(looking, plan))
+        found.append(limits_objects.gone(looking, plan, kept, hunting, before))
     return found
 
 

@@ -11,12 +11,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
+from include.model.estate import Dataset
 from include.model.flow import Evidence, Plan, Step
 from include.model.words import CopyKind, DatasetKind, Rung, StoreKind
-from include.proofs import limits_records
+from include.proofs import limits_records, limits_sealed
 from include.proofs.bucket import Bucket, Pattern, Thing, exactly
+from include.proofs.ciphertexts import Ciphertexts
+from include.proofs.limits_records import Before, unread
+from include.proofs.limits_sealed import Hunting
 from include.proofs.objects import COPIES, HEADS, Looking, replicas
 
 Id = tuple[str, str, str]  # key, version or upload id, and without versioning the ETag
@@ -32,17 +36,27 @@ def stores(
             yield Looking(catalogue, connections, step, store, work)
 
 
-def baseline(looking: Looking, plan: Plan, due: Mapping[str, int]) -> Evidence:
-    """Before anything goes: every located version, marker, upload and record is there, and as many are due as were located."""
+def baseline(
+    looking: Looking,
+    plan: Plan,
+    due: Mapping[str, int],
+    kept: Ciphertexts | None = None,
+    before: Before = unread,
+) -> Evidence:
+    """Before anything goes: every located version, marker, upload and record is there, and as many are due as were located.
+    ``kept``: to which ciphertexts of what is sealed are added; None: nothing is to be said of keys. ``before``: what the prover
+    made of record files that it read already."""
     mine = {d.id for d in _datasets(looking, plan)}
 
     def look(dataset: Dataset) -> None:
         if dataset.id not in mine:
             return
         now = _listed(looking, dataset)
-        there = limits_records.there(looking, dataset, now) if dataset.kind is DatasetKind.RECORDS else Counter(
+        there = limits_records.there(looking, dataset, now, before) if dataset.kind is DatasetKind.RECORDS else Counter(
             copy for id_, copy in _copies(looking, "weighed", dataset).items() if id_ in now
         )  # fmt: skip
+        if kept is not None and dataset.sealed_by is not None:
+            limits_sealed.collect(looking, dataset, now, kept)
         for copy in COPIES:
             if copy is CopyKind.LIVE or _items(plan, dataset, copy):
                 looking.note(
@@ -58,25 +72,35 @@ def baseline(looking: Looking, plan: Plan, due: Mapping[str, int]) -> Evidence:
     return looking.evidence("baseline", plan)
 
 
-def gone(looking: Looking, plan: Plan) -> Evidence:
-    """After it: no version of a located key is there any more, but what the night says that it passed over."""
+def gone(
+    looking: Looking,
+    plan: Plan,
+    kept: Ciphertexts | None = None,
+    hunting: Hunting | None = None,
+    before: Before = unread,
+) -> Evidence:
+    """After it: no version of a located key is there any more, but what the night says that it passed over; and none of the keys
+    that ``hunting`` finds opens what was ``kept``."""
     mine = {d.id for d in _datasets(looking, plan)}
 
     def look(dataset: Dataset) -> None:
-        if dataset.id in mine:
-            _gone(looking, plan, dataset)
+        if dataset.id not in mine:
+            return
+        _gone(looking, plan, dataset, before)
+        if kept is not None and hunting is not None and dataset.sealed_by is not None:
+            limits_sealed.destroyed(looking, dataset, kept, hunting)
 
     looking.each(look, "gone", Rung.R2)
     return looking.evidence("gone", plan)
 
 
-def _gone(looking: Looking, plan: Plan, dataset: Dataset) -> None:
+def _gone(looking: Looking, plan: Plan, dataset: Dataset, before: Before) -> None:
     copies = _copies(looking, "settled", dataset)
     weights = _weights(looking, "settled", dataset)
     stay = {id_[0] for id_ in _copies(looking, "weighed", dataset).keys() - copies.keys()}
     if dataset.kind is DatasetKind.RECORDS:
         stay |= limits_records.shared(looking, dataset)
-        limits_records.kept(looking, dataset)
+        limits_records.kept(looking, dataset, before)
     now = _listed(looking, dataset)
     bucket = Bucket(looking.client, dataset.address)
     for copy in COPIES:

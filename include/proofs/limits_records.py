@@ -4,19 +4,29 @@ The step area says of each version of which something goes and something stays h
 their digests. Before the deed the prover reads the version itself, and the two sums must make up the sum of all its records;
 after it, it reads the file as it is now, which must have those that stay and nothing else. Neither sum is taken on trust: a
 record that was counted to neither, or to both, shows before, and one that was lost, changed or added shows after.
+
+A version that the prover has read already, it need not read again (``Before``): its bytes are those. What was put in place of one
+is another version, which nobody had read before the deed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.words import CopyKind, Rung
 from include.proofs.bodies import summed
 from include.proofs.bucket import Bucket, Thing, exactly
 from include.proofs.objects import Looking
+
+Before = Callable[[Dataset, Thing], tuple[int, int] | None]
+"""Records, and the sum of their digests, of a version that the prover read before, by its own reading; None: it did not."""
+
+
+def unread(_dataset: Dataset, _thing: Thing) -> None:
+    """The default for ``Before``."""
 
 
 @dataclass
@@ -37,7 +47,9 @@ class Version:
         return CopyKind.LIVE if self.current else CopyKind.OBJECT_VERSION
 
 
-def there(looking: Looking, dataset: Dataset, now: Mapping[tuple[str, str, str], Thing]) -> Counter[CopyKind]:
+def there(
+    looking: Looking, dataset: Dataset, now: Mapping[tuple[str, str, str], Thing], before: Before = unread
+) -> Counter[CopyKind]:
     """How many of the located records, markers and uploads are there, before anything goes. Raises Unreadable."""
     bucket = Bucket(looking.client, dataset.address)
     found: Counter[CopyKind] = Counter()
@@ -48,7 +60,7 @@ def there(looking: Looking, dataset: Dataset, now: Mapping[tuple[str, str, str],
         if version.id not in now:
             continue
         if version.stays:
-            records, total = summed(bucket.body(now[version.id]), dataset.format or "jsonl.gz")
+            records, total = _summed(bucket, dataset, now[version.id], before)
             parts = sum(int(x, 16) for x in (version.sum_of_stays, *version.sums)) % 2**256
             if (records, total) != (version.stays + version.going, parts):
                 continue  # what goes and what stays is not what is there
@@ -61,7 +73,11 @@ def shared(looking: Looking, dataset: Dataset) -> set[str]:
     return {row["key"] for row in looking.manifests.rows("weighed", dataset.id) if row.get("stays")}
 
 
-def kept(looking: Looking, dataset: Dataset) -> None:
+def _summed(bucket: Bucket, dataset: Dataset, thing: Thing, before: Before) -> tuple[int, int]:
+    return before(dataset, thing) or summed(bucket.body(thing), dataset.format or "jsonl.gz")
+
+
+def kept(looking: Looking, dataset: Dataset, before: Before = unread) -> None:
     """After the deed: of each current file of which something went and something was to stay, just that is there."""
     bucket = Bucket(looking.client, dataset.address)
     mixed = [v for v in _versions(looking, "settled", dataset) if v.current and v.stays]
@@ -69,7 +85,7 @@ def kept(looking: Looking, dataset: Dataset) -> None:
     for version in mixed:
         now = next((t for t in bucket.under([version.id[0]]) if t.current and t.key == version.id[0]), None)
         if now is not None:
-            left = summed(bucket.body(now), dataset.format or "jsonl.gz")
+            left = _summed(bucket, dataset, now, before)
             same += version.stays if left == (version.stays, int(version.sum_of_stays, 16)) else 0
     if mixed:
         looking.note(

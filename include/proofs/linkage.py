@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg import sql
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.releases import Quasi, Release
 from include.proofs.server import Connection, Reader
 from include.proofs.tables import quoted

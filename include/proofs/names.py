@@ -82,7 +82,12 @@ NAMES = (
     Name("gone", "beyond", (POSTGRES,), "a rung that is asked for and that no query can see", says_only=True),
     Name("residue", "dead", (POSTGRES,), "no snapshot sees any more what was deleted"),
     Name("residue", "rewritten", (POSTGRES,), "its files were written anew since, from live rows alone"),
-    Name("residue", "bytes", (POSTGRES,), "no value of the person is in a live file, read as bytes"),
+    Name(
+        "residue",
+        "bytes",
+        (POSTGRES,),
+        "no value of the person, and no piece of what went, is in a live file, read as bytes",
+    ),
     Name(
         "own_log",
         "log",
@@ -122,6 +127,23 @@ NAMES = (
     Name(
         "due", "strays", (S3,), "objects whose paths lead to nobody, so that no rule is known", says_only=True
     ),
+    Name("conservation", "sums", (POSTGRES,), "located = transferred + deleted + anonymised + retained"),
+    Name("conservation", "open", (POSTGRES,), "the books name nothing that is on its way or not explained"),
+    Name("conservation", "located", (POSTGRES,), "what the books say was located is what was counted on T0"),
+    Name("conservation", "roots", (POSTGRES,), "of each bag both sides computed the same root"),
+    Name("conservation", "signed", (POSTGRES,), "as many are transferred as the successor signed for"),
+    Name("custody", "stored", (POSTGRES,), "the successor has stored as many items as were signed"),
+    Name("custody", "same", (POSTGRES,), "the root of what it has stored is the one that was signed"),
+    Name("custody", "differences", (POSTGRES,), "and no item is missing, changed or too many"),
+    Name(
+        "estate", "holds", (POSTGRES, S3), "a declared dataset holds what stays after a shutdown, and no more"
+    ),
+    Name(
+        "estate", "undeclared", (POSTGRES, S3), "nothing is in a table, bucket or path that nobody declared"
+    ),
+    Name("estate", "column", (POSTGRES,), "nothing is in a column that nobody declared"),
+    Name("estate", "derived", (POSTGRES,), "a declared copy shows nothing that its tables do not hold"),
+    Name("estate", "needle", (POSTGRES,), "no row that stays says an identifier of somebody else"),
     Name("dragnet", "dragnet", (POSTGRES, S3), "no value of the person anywhere, declared or not"),
     Name("dragnet", "statistics", (POSTGRES,), "the planner's statistics hold no value that no row has"),
 )

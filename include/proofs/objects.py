@@ -22,9 +22,10 @@ import psycopg
 from psycopg import sql
 
 from include.model.abreast import abreast
-from include.model.catalogue import Catalogue, Dataset, StoreDeclared
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import QuietusError, Refused
+from include.model.estate import Dataset, StoreDeclared
 from include.model.flow import Check, Evidence, Plan, Step
 from include.model.words import CopyKind, DatasetKind, Disposition, Ownership, Role, Rung, StoreKind, Verdict
 from include.proofs.asking import Question, evidence

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from include.model.abreast import abreast
-from include.model.catalogue import StoreDeclared
 from include.model.doors import BusinessKeys, Connections
 from include.model.errors import NotReachable, Refused
+from include.model.estate import StoreDeclared
 from include.proofs.bucket import BUSY
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.flow import Evidence
 from include.model.words import CopyKind, Rung
 from include.proofs.bucket import Bucket

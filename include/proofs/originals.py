@@ -7,7 +7,7 @@ from pathlib import Path
 
 from psycopg import sql
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.flow import Check
 from include.model.releases import Release
 from include.model.words import Rung, Verdict

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from include.model.catalogue import Dataset
 from include.model.errors import Refused
+from include.model.estate import Dataset
 from include.model.words import DatasetKind
 from include.proofs.bodies import Unreadable, others_of
 from include.proofs.bucket import Bucket, Thing
@@ -66,11 +66,12 @@ def _bucket(looking: Looking, name: str, seed: int) -> Portion:
     total = Sum(seed)
     for thing in Bucket(looking.client, name).under([""]):
         if thing.id not in mine and thing.key not in files:
-            total.add(*_of(thing))
+            total.add(*of_thing(thing))
     return total.portion(f"unchanged.{name}", None)
 
 
-def _of(thing: Thing) -> tuple[bytes, ...]:
+def of_thing(thing: Thing) -> tuple[bytes, ...]:
+    """What names a thing and its bytes, for a sum."""
     # A version id names immutable bytes; where there are no versions the ETag and the size do.
     parts = (thing.kind, thing.key, thing.version, thing.etag, str(thing.size), str(thing.current))
     return tuple(part.encode() for part in parts)
@@ -106,4 +107,4 @@ def _files(looking: Looking, dataset: Dataset) -> set[str]:
     return {row["key"] for row in _items(looking, dataset)}
 
 
-__all__ = ["portions"]
+__all__ = ["Sum", "of_thing", "portions"]

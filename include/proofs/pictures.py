@@ -21,9 +21,10 @@ from collections.abc import Iterator, Sequence
 import psycopg
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import NotReachable
+from include.model.estate import Dataset
 from include.model.flow import Check, Evidence, Flow, Plan, Step
 from include.model.words import Ownership, Rung, Verdict
 from include.proofs.asking import evidence

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from include.model.catalogue import Catalogue, StoreDeclared
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
+from include.model.estate import StoreDeclared
 from include.model.flow import Evidence, Plan, Step
 from include.model.words import DatasetKind, StoreKind
 from include.proofs import suites
@@ -14,7 +15,7 @@ from include.proofs.restriction import hidden, views
 from include.proofs.run import ask
 from include.proofs.server import Reader
 from include.proofs.standbys import replayed
-from include.proofs.tables import Tables, types_of
+from include.proofs.tables import Tables, packed_of, types_of
 
 
 def baseline(catalogue: Catalogue, connections: Connections, step: Step, plan: Plan) -> list[Evidence]:
@@ -76,7 +77,8 @@ def opened(
     reader = Reader.of(connections, store.id, store.connection, step.subjects)
     with reader.connect() as connection, reader.reaching():
         types = types_of(connection, catalogue.of_store(store.id, DatasetKind.TABLE))
-    return reader, Tables(catalogue, store.id, step, types)
+        packed = packed_of(connection, step)
+    return reader, Tables(catalogue, store.id, step, types, packed)
 
 
 def definitions(reader: Reader, tables: Tables) -> dict[str, str]:

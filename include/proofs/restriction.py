@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.flow import Check
 from include.model.words import Rung, Verdict
 from include.proofs.acting import Rights, Unable, act, not_acting, rights, told

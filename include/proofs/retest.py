@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, NotPersonal
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import CatalogueError, Refused
+from include.model.estate import NotPersonal
 from include.model.flow import Check
 from include.model.releases import Release
 from include.model.words import Rung, Verdict

@@ -5,7 +5,8 @@ opens          each version was seen to open with its key, which goes; one a key
 key_destroyed  no key that can be found opens what is kept of what went                           R9   gone
 noise          nor of what a lock keeps: it is there, and says nothing                            R9   gone
 
-R9 is claimed only of keys whose own row is gone far enough as well: who certifies sees to that.
+R9 is claimed only of keys whose own row is gone far enough as well: who certifies sees to that. What no person leads to, as at
+night, is looked at by :mod:`include.proofs.limits_sealed`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from psycopg import sql
 
 from include.model import sealed
 from include.model.abreast import abreast
-from include.model.catalogue import Dataset
 from include.model.errors import Refused, Unopened
+from include.model.estate import Dataset
 from include.model.flow import OBJECT_LOCK, Check, Plan
 from include.model.keks import Keks
 from include.model.words import CopyKind, DatasetKind, Rung, Verdict
@@ -63,8 +64,8 @@ def _collect(looking: Looking, dataset: Dataset, kept: Ciphertexts) -> None:
     weighed = {(r["key"], r["version"]): r for r in looking.manifests.rows("weighed", dataset.id)}
     things = [t for t in looking.things(dataset) if t.id in weighed]
     there, going = _rows(looking, dataset)
-    keks, blind = _keks(looking)
-    opening = _Opening(Bucket(looking.client, dataset.address), _data_keys(keks, going.values()))
+    keks, blind = keks_of(looking)
+    opening = Opening(Bucket(looking.client, dataset.address), data_keys(keks, going.values()))
     tallies: dict[tuple[CopyKind, str], Tally] = {}
     beside: Counter[CopyKind] = Counter()
     lost = named = opened = 0
@@ -98,13 +99,13 @@ def _collect(looking: Looking, dataset: Dataset, kept: Ciphertexts) -> None:
     for (copy, _), tally in tallies.items():
         tally.beside = beside[copy]
     kept.replace(looking.step.id, [dataset.id], tallies.values())
-    _say_keys(looking, dataset, lost)
+    say_keys(looking, dataset, lost)
     if named:
-        _say_opens(looking, dataset, named, opened, blind)
+        say_opens(looking, dataset, named, opened, blind)
 
 
 @dataclass(frozen=True)
-class _Opening:
+class Opening:
     """Called with a version: by which key it is sealed; and its start, if one of these data keys opens it."""
 
     bucket: Bucket
@@ -151,14 +152,14 @@ def _rows(looking: Looking, dataset: Dataset) -> tuple[dict[UUID, Wrapped], dict
     return there, going
 
 
-def _keks(looking: Looking) -> tuple[Keks | None, str]:
+def keks_of(looking: Looking) -> tuple[Keks | None, str]:
     try:
         return Keks.of(looking.connections), ""
     except Refused as error:
         return None, f"the prover was given no key-encryption keys: {error.what}"
 
 
-def _data_keys(keks: Keks | None, rows: Iterable[Wrapped]) -> dict[UUID, bytes]:
+def data_keys(keks: Keks | None, rows: Iterable[Wrapped]) -> dict[UUID, bytes]:
     """Those that open."""
     found: dict[UUID, bytes] = {}
     if keks is None:
@@ -169,7 +170,7 @@ def _data_keys(keks: Keks | None, rows: Iterable[Wrapped]) -> dict[UUID, bytes]:
     return found
 
 
-def _say_keys(looking: Looking, dataset: Dataset, lost: int) -> None:
+def say_keys(looking: Looking, dataset: Dataset, lost: int) -> None:
     looking.blind.append(
         Check(
             name=f"keys.{dataset.id}", dataset=dataset.id, rung=Rung.R0, expected=0, observed=lost,
@@ -179,7 +180,7 @@ def _say_keys(looking: Looking, dataset: Dataset, lost: int) -> None:
     )  # fmt: skip
 
 
-def _say_opens(looking: Looking, dataset: Dataset, named: int, opened: int, blind: str) -> None:
+def say_opens(looking: Looking, dataset: Dataset, named: int, opened: int, blind: str) -> None:
     short = named - opened
     why = blind or (
         f"{short} of {named} versions do not open with the key that they name: that nothing opens them afterwards will"
@@ -203,7 +204,7 @@ def destroyed(looking: Looking, plan: Plan, kept: Ciphertexts) -> None:
     """
     found: Found | None = None
     for dataset in sealed_datasets(looking):
-        tallies = [t for t in kept.of(looking.step.id, dataset.id) if _said(t)]
+        tallies = [t for t in kept.of(looking.step.id, dataset.id) if said_of(t)]
         if not tallies and any(x.disposition.value == "erase" and x.items for x in plan.lines_of(dataset.id)):
             if not kept.tallies or not kept.of(looking.step.id, dataset.id):
                 _unseen(looking, plan, dataset)
@@ -215,10 +216,10 @@ def destroyed(looking: Looking, plan: Plan, kept: Ciphertexts) -> None:
                 found = Found(Keks({}), blind=[error.what])
         for tally in tallies:
             assert found is not None  # noqa: S101 (there is a tally)
-            looking.blind.append(_check(tally, kept, found))
+            looking.blind.append(check(tally, kept, found))
 
 
-def _said(tally: Tally) -> bool:
+def said_of(tally: Tally) -> bool:
     """Whether there is anything to say: of delete markers alone there is not."""
     return bool(tally.keys or tally.kept_keys or tally.plain or tally.uploads)
 
@@ -234,7 +235,7 @@ def _unseen(looking: Looking, plan: Plan, dataset: Dataset) -> None:
         )  # fmt: skip
 
 
-def _check(tally: Tally, kept: Ciphertexts, found: Found) -> Check:
+def check(tally: Tally, kept: Ciphertexts, found: Found) -> Check:
     samples = [s for k in sorted(tally.keys) if (s := kept.sample(k)) is not None]
     why = list(_unclaimed(tally, len(samples), found))
     opened = 0
@@ -260,6 +261,8 @@ def _unclaimed(tally: Tally, samples: int, found: Found) -> Iterator[str]:
         yield f"{tally.uploads} uploads were open, and nobody can read whether they are sealed"
     if tally.locked and tally.beside:
         yield f"{tally.beside} others of the same copy must stay, with their keys"
+    if tally.unread:
+        yield f"into {tally.unread} versions nobody looked for which key opens them (at most {MOST} of a dataset)"
     if tally.unopened:
         yield f"{tally.unopened} versions were not seen to open with their key before"
     if missing := len(tally.keys) - samples:
@@ -267,4 +270,16 @@ def _unclaimed(tally: Tally, samples: int, found: Found) -> Iterator[str]:
     yield from found.blind
 
 
-__all__ = ["Ciphertexts", "collect", "destroyed", "sealed_datasets"]
+__all__ = [
+    "Ciphertexts",
+    "Opening",
+    "check",
+    "collect",
+    "data_keys",
+    "destroyed",
+    "keks_of",
+    "said_of",
+    "say_keys",
+    "say_opens",
+    "sealed_datasets",
+]

@@ -135,6 +135,22 @@ class Reader:
         return connection
 
 
+@dataclass(frozen=True)
+class Standing(Reader):
+    """The same, on one connection that is there already: all that is asked is asked in its transaction."""
+
+    there: Connection | None = field(default=None, repr=False)
+
+    @classmethod
+    def on(cls, reader: Reader, connection: Connection) -> Standing:
+        return cls(reader.conninfo, reader.store, reader.subjects, connection)
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        assert self.there is not None  # noqa: S101  made by `on`
+        yield self.there
+
+
 def meaning(error: psycopg.Error, about: str) -> QuietusError:
     """Our error for the driver's. Names of tables and columns at most, and the SQLSTATE."""
     table = ".".join(part for part in (error.diag.schema_name, error.diag.table_name) if part)

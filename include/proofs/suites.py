@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 import psycopg
 from psycopg import sql
 
-from include.model.catalogue import Anchored, Dataset
+from include.model.estate import Anchored, Dataset
 from include.model.flow import Check, Line, Plan
 from include.model.words import Disposition, Ownership, Rung, Verdict
 from include.proofs.asking import Question, Questionnaire
@@ -204,10 +204,13 @@ def _of(tables: Tables, plan: Plan, dataset: Dataset, alone: bool) -> Iterator[Q
                 ),
                 "the step area no longer says what the plan says",
             )  # fmt: skip
-    if _items(lines, Disposition.ERASE):
+    going = [Disposition.ERASE]
+    if any(r.dataset == dataset.id and r.into for r in tables.catalogue.releases):
+        going.append(Disposition.ANONYMISE)  # what was released stands in another table, and names nobody
+    if _items(lines, *going):
         yield ask(
             "gone", Rung.R2, 0,
-            sql.SQL("{} WHERE {}").format(_joined(tables, dataset), _disposed(Disposition.ERASE)),
+            sql.SQL("{} WHERE {}").format(_joined(tables, dataset), _disposed(*going)),
             "rows that were to be erased are still there",
         )  # fmt: skip
     if staying := _items(lines, *STAYS):
@@ -244,10 +247,15 @@ def _disposed(*dispositions: Disposition) -> sql.Composed:
 
 
 def _joined(tables: Tables, dataset: Dataset) -> sql.Composed:
-    """The surveyed items that are in the table now."""
-    return sql.SQL("SELECT FROM {} AS k JOIN {} AS t ON {}").format(
-        tables.items(dataset.id), quoted(dataset.address), equal("t", "k", dataset.key)
+    """The surveyed items that are in the table now. Of a part of a row: whose columns hold anything but what they are set to."""
+    there = sql.SQL("SELECT FROM {}").format(tables.there(dataset))
+    if dataset.part_of is None or dataset.cut is None:
+        return there
+    held = sql.SQL(" OR ").join(
+        sql.SQL("t.{} IS DISTINCT FROM {}").format(sql.Identifier(c), sql.Literal(v))
+        for c, v in dataset.cut.set.items()
     )
+    return sql.SQL("{} AND ({})").format(there, held)  # of the join
 
 
 def _same_people(tables: Tables) -> Question:
@@ -428,15 +436,17 @@ def _views(tables: Tables, plan: Plan, definitions: dict[str, str]) -> Iterator[
     for derived in tables.catalogue.derived:
         if derived.store != tables.store:
             continue
-        for id in derived.of:
-            if not any(x.items and x.disposition.changes_data for x in plan.lines_of(id)):
+        for dataset in tables.datasets:  # a part of a row, too: a view may show its columns
+            if dataset.whole not in derived.of or not any(
+                x.items and x.disposition.changes_data for x in plan.lines_of(dataset.id)
+            ):
                 continue
             definition = definitions.get(derived.address)
             source: sql.Composable = sql.SQL("SELECT FROM {} AS v").format(quoted(derived.address))
             if definition is not None:
                 source = _stale(tables, derived.address, definition, derived.subject_column)
             yield Question(
-                f"fresh.{derived.address}.{id}", id, Rung.R2, 0, source,
+                f"fresh.{derived.address}.{dataset.id}", dataset.id, Rung.R2, 0, source,
                 "the view still shows rows that its tables no longer hold: refresh it",
             )  # fmt: skip
 

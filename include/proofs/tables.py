@@ -13,7 +13,8 @@ from graphlib import TopologicalSorter
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset, Link
+from include.model.catalogue import Catalogue
+from include.model.estate import Dataset, Link
 from include.model.flow import Step
 from include.model.words import DatasetKind, Ownership
 from include.proofs.asking import Part
@@ -50,6 +51,16 @@ def types_of(connection: Connection, datasets: Sequence[Dataset]) -> dict[str, d
     return found
 
 
+def packed_of(connection: Connection, step: Step) -> frozenset[str]:
+    """The datasets whose keys the step area keeps in packs (``clearing.packs``): each has a table named by it and ``#``."""
+    rows = connection.execute(
+        "SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relkind = 'r' AND c.relname LIKE %s",
+        [f"q_{step.id}", "%#"],
+    )
+    return frozenset(str(relname)[:-1] for (relname,) in rows)
+
+
 @dataclass(frozen=True)
 class Tables:
     """The tables of one store, the people of the step, and the step area that names their items."""
@@ -58,6 +69,7 @@ class Tables:
     store: str
     step: Step
     types: dict[str, dict[str, str]] = field(default_factory=dict)
+    packed: frozenset[str] = frozenset()  # datasets whose keys a night keeps by the thousand
 
     @property
     def datasets(self) -> tuple[Dataset, ...]:
@@ -83,6 +95,18 @@ class Tables:
     def items(self, dataset: str) -> sql.Identifier:
         """The dataset's item keys as they were surveyed, with what was to become of each."""
         return sql.Identifier(f"q_{self.step.id}", dataset)
+
+    def there(self, dataset: Dataset) -> sql.Composed:
+        """The items ``k`` and the rows ``t`` of the table that have their keys now. Keys by the thousand are looked up by the
+        thousand; were one named twice in a pack, its row is found once, and the count falls short."""
+        if dataset.id not in self.packed or len(dataset.key) != 1:
+            return sql.SQL("{} AS k JOIN {} AS t ON {}").format(
+                self.items(dataset.id), quoted(dataset.address), equal("t", "k", dataset.key)
+            )
+        return sql.SQL("{} AS k JOIN {} AS t ON {} = ANY({})").format(
+            sql.Identifier(f"q_{self.step.id}", f"{dataset.id}#"), quoted(dataset.address),
+            sql.Identifier("t", dataset.key[0]), sql.Identifier("k", dataset.key[0]),
+        )  # fmt: skip
 
     def of_subject(self, dataset: Dataset, alias: str, column: str, subject: sql.Composable) -> sql.Composed:
         """Whether ``alias.column`` names the subject; such that an index on the column serves."""

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import psycopg
 from psycopg import sql
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.flow import Check
 from include.model.words import Rung, Verdict
 from include.proofs.acting import text

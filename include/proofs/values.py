@@ -36,14 +36,26 @@ _HAS_FULL_WIDTH = re.compile("[\uff01-\uff5e]")
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Some bytes of one stored value, as a file has them."""
+
+    dataset: str
+    column: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Values:
     """What to look for. Its representation shows how many there are, and nothing of them.
 
-    ``weak``: values without a form that nobody else has, such as a name or an address; they count in pairs.
+    ``weak``: values without a form that nobody else has, such as a name or an address; they count in pairs. ``pieces``: of what
+    is to go from files (:mod:`include.proofs.pieces`); ``empty``: datasets of which nothing that was located had such content.
     """
 
     found: frozenset[str] = field(default=frozenset(), repr=False)
     weak: frozenset[str] = field(default=frozenset(), repr=False)
+    pieces: frozenset[Piece] = field(default=frozenset(), repr=False)
+    empty: frozenset[str] = field(default=frozenset(), repr=False)
 
     def __len__(self) -> int:
         return len(self.found)
@@ -51,9 +63,23 @@ class Values:
     def __repr__(self) -> str:
         return f"Values({len(self.found)})"
 
+    @property
+    def of_somebody(self) -> bool:
+        """Whether it tells whose something is, wherever it stands: not so of items that no person leads to."""
+        return bool(self.found or self.weak)
+
     def to_text(self) -> str:
         """As a text to be sealed."""
-        return json.dumps({"strong": sorted(self.found), "weak": sorted(self.weak)}, ensure_ascii=False)
+        pieces = sorted((p.dataset, p.column, p.content.hex()) for p in self.pieces)
+        return json.dumps(
+            {
+                "strong": sorted(self.found),
+                "weak": sorted(self.weak),
+                "pieces": pieces,
+                "empty": sorted(self.empty),
+            },
+            ensure_ascii=False,
+        )
 
     @classmethod
     def from_text(cls, text: str) -> Values:
@@ -63,8 +89,12 @@ class Values:
             of = (
                 said if isinstance(said, dict) else {"strong": said}
             )  # a list: sealed before there were weak ones
-            return cls(*(frozenset(str(v) for v in of.get(which, ())) for which in ("strong", "weak")))
-        except (ValueError, TypeError):
+            strong, weak, empty = (
+                frozenset(str(v) for v in of.get(which, ())) for which in ("strong", "weak", "empty")
+            )
+            pieces = (Piece(str(d), str(c), bytes.fromhex(content)) for d, c, content in of.get("pieces", ()))
+            return cls(strong, weak, frozenset(pieces), empty)
+        except (ValueError, TypeError, IndexError):
             raise Refused("what was sealed is not a list of values", about="sought values") from None
 
     @cached_property

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from psycopg import errors as pg
 from psycopg import sql
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.words import Ownership
 from include.proofs.acting import Rights, Tried, act, text
 from include.proofs.hiding import Key, owning

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from include.model.catalogue import CategoryId, Law, Recipient, RecipientRole
+from include.model.declared import CategoryId
 from include.model.notices import Answer, AnswerCode, Judgement, Part
+from include.model.policy import Law, Recipient, RecipientRole
 from include.model.times import prc_date
 from include.recipients import citing
 

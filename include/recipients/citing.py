@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
-from include.model.catalogue import Keeps, Law
+from include.model.policy import Keeps, Law
 from include.model.times import Counting
 from include.recipients.letters import law_in_chinese
 

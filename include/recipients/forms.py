@@ -18,9 +18,9 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from include.model.catalogue import Recipient
 from include.model.errors import Refused
 from include.model.notices import Answer, Notice, Part, Pending
+from include.model.policy import Recipient
 from include.model.times import prc_date
 
 VERSION = "2.0"
@@ -55,6 +55,8 @@ def request(notice: Notice, domain: str, callback_url: str | None) -> bytes:
             }
         },
     }
+    if notice.everybody:
+        said["extensions"][domain]["everybody"] = True
     if notice.references:  # section 7.1.1: optional where the extension has identities
         said["subject_identities"] = [
             {

@@ -13,8 +13,9 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from include.model.catalogue import CategoryId, Recipient, RecipientRole
+from include.model.declared import CategoryId
 from include.model.notices import AnswerCode, Instruction, Notice
+from include.model.policy import Recipient, RecipientRole
 from include.model.words import Ground
 
 GROUNDS = {
@@ -48,6 +49,7 @@ SUBJECTS = {
     Instruction.INFORM: "关于个人信息删除请求的告知函",
     Instruction.STOP_ANCHORING: "关于停止上链存证的通知",
 }
+EVERYBODY = "关于停止运营后个人信息处理的通知"
 ANSWERS = {
     AnswerCode.DELETED: "已删除：请写明记录条数、完成时间（含时区）、删除方式及贵方流水号",
     AnswerCode.NOTHING_HELD: "未持有相关数据",
@@ -64,7 +66,8 @@ ANSWERS = {
 def subject(notice: Notice) -> str:
     """What the letter is about, in one line."""
     reminder = "【催办】" if notice.reminder else ""
-    return f"{reminder}{SUBJECTS[notice.instruction]}（{notice.case_no}）"
+    about = EVERYBODY if notice.everybody else SUBJECTS[notice.instruction]
+    return f"{reminder}{about}（{notice.case_no}）"
 
 
 def letter(recipient: Recipient, notice: Notice, *, names: Mapping[CategoryId, str] | None = None) -> str:

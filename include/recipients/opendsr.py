@@ -16,10 +16,10 @@ from uuid import UUID
 
 from cryptography import x509
 
-from include.model.catalogue import Recipient
 from include.model.doors import Endpoint
 from include.model.errors import NotReachable, Refused
 from include.model.notices import Answer, Delivery, Notice, Pending
+from include.model.policy import Recipient
 from include.recipients import forms, signing
 from include.recipients.calling import TURNED_AWAY, Caller, NotAnswered, Patience, Said
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from include.model.catalogue import CategoryId, Recipient
+from include.model.declared import CategoryId
 from include.model.doors import Channel, Connections
 from include.model.errors import Refused
+from include.model.policy import Recipient
 from include.recipients.mail import Mail, address_in
 from include.recipients.opendsr import OpenDSR
 from include.recipients.person import Person

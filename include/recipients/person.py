@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from include.model.catalogue import Recipient
 from include.model.notices import Answer, Delivery, Notice, Pending
+from include.model.policy import Recipient
 
 
 class Person:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 
 import psycopg
 
-from include.cases.rooms import desk
+from include.cases.assembling import desk
 from include.catalogue import load
 from include.connections import PREFIXES, Environment
 from include.model.keks import Keks
@@ -16,6 +16,7 @@ from include.model.words import DatasetKind, Role, StoreKind
 from include.sandbox import seed as seeding
 from include.sandbox.backups import take
 from include.sandbox.legal import hold_open_disputes
+from include.sandbox.objects_seed import LOCKED_FOR
 from include.sandbox.registering import register_synthetic_people
 from include.sandbox.stack.postgres import ensure_gatekeeper
 from include.sandbox.stack.stack import COMPANY, Stack
@@ -39,6 +40,7 @@ def make_ready(
     people: int = PEOPLE,
     seed: int = SEED,
     today: date | None = None,
+    locked_for: timedelta = LOCKED_FOR,
 ) -> bool:
     """Schema, people and buckets if they are not there yet, and Quietus in both stores. True if people were made."""
     owner = stack.company.superuser_conninfo(COMPANY)
@@ -51,6 +53,7 @@ def make_ready(
         seeding.seed(
             owner, buckets, people=people, seed=seed, today=today or prc_date(observed_now()),
             synthetic_people=SYNTHETIC, keks=Keks.of(connections), progress=say,
+            locked_for=locked_for,
         )  # fmt: skip
     elif empty:
         say(

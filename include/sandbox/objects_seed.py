@@ -31,7 +31,8 @@ class Putting:
     Raises NotReachable if the server does not take an object.
     """
 
-    def __init__(self, s3: S3Client) -> None:
+    def __init__(self, s3: S3Client, locked_for: timedelta = LOCKED_FOR) -> None:
+        self.locked_for = locked_for
         self.counts: Counter[str] = Counter()
         self._s3 = s3
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="put")
@@ -60,7 +61,9 @@ class Putting:
         try:
             for file in files:
                 for body in file.bodies:
-                    self._s3.put_object(Bucket=file.bucket, Key=file.key, Body=body, **_lock(file.bucket))
+                    self._s3.put_object(
+                        Bucket=file.bucket, Key=file.key, Body=body, **_lock(file.bucket, self.locked_for)
+                    )
                     put[file.bucket] += 1
                 if file.deleted:
                     self._s3.delete_object(Bucket=file.bucket, Key=file.key)
@@ -79,7 +82,7 @@ class Putting:
         self._s3.upload_part(Bucket=bucket, Key=key, UploadId=begun["UploadId"], PartNumber=1, Body=part)
 
 
-def _lock(bucket: str) -> dict[str, Any]:
+def _lock(bucket: str, locked_for: timedelta) -> dict[str, Any]:
     if bucket != buckets.LOCKED:
         return {}
-    return {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": observed_now() + LOCKED_FOR}
+    return {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": observed_now() + locked_for}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from include.model.errors import NotReachable, Refused
 from include.model.keks import Keks
 from include.sandbox.buckets import make_buckets
 from include.sandbox.loading import derive, load, make_partitions
-from include.sandbox.objects_seed import Putting
+from include.sandbox.objects_seed import LOCKED_FOR, Putting
 from include.sandbox.people import ops, synthetic
 from include.sandbox.people.cases import ORDER, hard_cases
 from include.sandbox.people.everybody import makings, rows_of
@@ -76,6 +76,7 @@ def seed(
     synthetic_people: int = 0,
     keks: Keks | None = None,
     progress: Say = lambda line: None,
+    locked_for: timedelta = LOCKED_FOR,
 ) -> Seeded:
     """Make so many people, the hard cases first: rows for all, objects for the hard cases and a share of the others.
     And so many ``synthetic_people`` beside them, whom every body with an interface knows. ``keks``: what wraps their data
@@ -97,7 +98,7 @@ def seed(
                 "there are people already", about="sandbox", next_step="quietus sandbox down --purge, then up"
             )
         make_partitions(connection, today)
-        with Putting(s3) as putting:
+        with Putting(s3, locked_for) as putting:
             made = Made(people, seed, today.isoformat(), objects_share, synthetic_people)
             counts = load(connection, _everything(made, putting, progress, keks=keks))
             counts += derive(connection, today)

@@ -22,8 +22,8 @@ def nothing() -> None:
     """Stands for ``may_go_on`` where nobody stops a night."""
 
 
-def everything(wanted: int) -> int:
-    """Stands for ``budget`` where all of so many items may go."""
+def everything(wanted: int, *_datasets: str) -> int:
+    """Stands for ``budget`` where all of so many items may go, of datasets that go together."""
     return wanted
 
 

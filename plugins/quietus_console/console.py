@@ -17,7 +17,14 @@ from fastapi import Depends, FastAPI, Query, Request
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
-from quietus_console import control_pages, errand_pages, recipient_pages, retention_pages, shutdown_pages
+from quietus_console import (
+    control_pages,
+    dataroom_pages,
+    errand_pages,
+    recipient_pages,
+    retention_pages,
+    shutdown_pages,
+)
 from quietus_console.connections import AirflowConnections
 from quietus_console.rendering import HEADERS, PREFIX
 from quietus_console.rendering import page as _page
@@ -44,6 +51,7 @@ console.include_router(recipient_pages.router)
 console.include_router(control_pages.router)
 console.include_router(retention_pages.router)
 console.include_router(shutdown_pages.router)
+console.include_router(dataroom_pages.router)
 
 
 @contextmanager

@@ -142,8 +142,8 @@ ORDER = Param(
 )
 
 
-def gate() -> Fields:
-    """What a gate cannot do without: the document that proves it, and the day on which it was done."""
+def paper() -> Fields:
+    """A document that a person answers by."""
     return {
         "document": Param(
             None, type=MAYBE_TEXT, pattern="^[A-Z]{1,8}-[0-9]{1,8}(-[0-9]{1,8})?$", title="文书编号 Document number"
@@ -152,6 +152,13 @@ def gate() -> Fields:
             None, type=MAYBE_TEXT, pattern="^[0-9a-f]{64}$", title="文件的SHA-256 SHA-256 of the file",
             description="sha256sum FILE",
         ),
+    }  # fmt: skip
+
+
+def gate() -> Fields:
+    """What a gate cannot do without: the document that proves it, and the day on which it was done."""
+    return {
+        **paper(),
         "done_on": Param(
             None, type=MAYBE_TEXT, pattern="^20[0-9]{2}-[01][0-9]-[0-3][0-9]$", title="办理日期 Done on",
             description="年-月-日;留空为今天。 Year-month-day; empty: today.",

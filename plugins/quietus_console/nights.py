@@ -41,7 +41,7 @@ def take_word(found: Found, answer: dict[str, Any]) -> str:
     if chose(answer, NOT_TONIGHT):
         raise Refused(
             "it was put off: nothing was disposed of", about=str(found["case"]),
-            next_step="clear the task `ask` to decide again; the next night asks too",
+            next_step="clear the task that asked to decide again; the next night asks too",
         )  # fmt: skip
     budget = answer["params_input"].get("at_most")
     return str(
@@ -52,9 +52,13 @@ def take_word(found: Found, answer: dict[str, Any]) -> str:
 
 
 @step(pool="disposals")
-def plan(found: Found) -> str:
-    """Keys of what is due, and the plan; the prover sees the same before anything goes."""
-    return night_proofs.plan_and_prove(desk(), found["case"], **now()) if found["case"] else "nothing is due"
+def plan(found: Found) -> Found:
+    """Keys of what is due, and the plan; the prover sees the same before anything goes. ``why``: more is to go than was judged,
+    so that a person is asked (again)."""
+    if not found["case"]:
+        return {"said": "nothing is due", "why": None}
+    said = night_proofs.plan_and_prove(desk(), found["case"], **now())
+    return {"said": said, "why": night.waits_for(desk(), found["case"])}
 
 
 @step(pool="disposals")
@@ -62,7 +66,7 @@ def dispose(found: Found) -> int:
     """Piece by piece, each with its receipt; how many items went."""
     if not found["case"]:
         return 0
-    return sum(x.items for x in night.dispose(desk(), found["case"], **now()).located)
+    return sum(x.items for x in night_proofs.dispose(desk(), found["case"], **now()).located)
 
 
 @step(pool="proofs")

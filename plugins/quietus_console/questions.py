@@ -89,18 +89,21 @@ def an_errand() -> Ask:
 GO_ON, NOT_TONIGHT = "Go on 执行", "Not tonight 今晚不执行"
 
 
-def may_the_night_go_on() -> Ask:
-    """A night of retention limits that is out of line, as the first one is: a person looks before anything goes."""
-    told = "{% set n = ti.xcom_pull(task_ids='look') %}"
+def may_the_night_go_on(*, as_planned: bool = False) -> Ask:
+    """A night of retention limits that is out of line, as the first one is: a person looks before anything goes. ``as_planned``:
+    asked once more, if the plan has more than was seen when the night began."""
+    told = "{% set n = ti.xcom_pull(task_ids='look') %}{% set why = ti.xcom_pull(task_ids='ASKER')['why'] %}"
+    told = told.replace("ASKER", "plan" if as_planned else "look")
     return Ask(
-        task_id="ask",
+        task_id="ask_again" if as_planned else "ask",
         case_of="look",
         answered=lambda found: night.needs_nobody(desk(), found["case"]),
         subject=told + "{{ n.case }}: 到期数据数量异常,请确认 · the size of this night is out of line",
         body=told
-        + "{{ n.why }}\n\nSee what would go with `quietus retention due`, and the nights to come with `quietus"
-        " retention forecast`. *at_most*: so many items tonight, the rest in the nights after; empty: all of it. "
-        "填写 at_most 可分批执行;留空则全部执行。",
+        + "{{ why }}\n\nSee what would go with `quietus retention due`, and the nights to come with `quietus"
+        " retention forecast`. *at_most*: so many items tonight, and the next night asks again; empty: all of it. "
+        "For a backlog in stages, approve a plan with `quietus retention backlog`. "
+        "填写 at_most 可限制今晚条数,余下的次日再行确认;留空则全部执行。分批清理积压请用 quietus retention backlog。",
         options=[GO_ON, NOT_TONIGHT],
         params=forms.night(),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from quietus_console import words
+from quietus_console import shutdown_words, words
 
 from include.model.times import PRC
 
@@ -26,6 +26,8 @@ def _templates() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     made.filters["word"] = lambda code, kind, lang: words.word(kind, str(code), lang)
+    made.filters["sentence"] = lambda text, lang: shutdown_words.sentence(str(text), lang)
+    made.filters["past"] = lambda code, lang: shutdown_words.past(str(code), lang)
     made.filters["moment"] = lambda t: t.astimezone(PRC).strftime("%Y-%m-%d %H:%M") if t else ""
     return made
 

@@ -13,20 +13,23 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import APIRouter, Query
-from fastapi.responses import HTMLResponse
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from quietus_console import uploads
 from quietus_console.connections import AirflowConnections
 from quietus_console.plots import OTHERS, Plot, plot
-from quietus_console.rendering import page
-from quietus_console.roles import audits, operates
+from quietus_console.rendering import PREFIX, page
+from quietus_console.roles import audits, operates, stops
+from quietus_console.work import desk
 
 from include.cases import book, holds
-from include.cases.retention import figures, latency, nights, stopping
+from include.cases.retention import backlog, figures, latency, nights, stopping, undecided
 from include.cases.retention.figures import End
 from include.cases.retention.nights import Night
 from include.cases.retention.unproved import unproved
 from include.catalogue import load
-from include.model.errors import Refused
+from include.model.errors import NotReachable, Refused
 from include.model.times import PRC, observed_now, prc_date
 from include.model.words import Role
 
@@ -51,8 +54,46 @@ def retention(user: GetUserDep, lang: Annotated[str, Query(pattern="^(zh|en)$")]
         told = _told(conn, now, auditor)
     return page(
         "retention.html.j2", lang=lang, auditor=auditor, today=prc_date(now), legend=LEGEND[lang],
+        reasons=REASONS, mark=uploads.mark(user, FORM) if stops(user) else None,
         titles={f"{rule.id}/{p.name}": rule.title for rule in load().rules for p in rule.periods}, **told,
     )  # fmt: skip
+
+
+FORM = "retention"  # what its mark is for
+REASONS = {
+    "wrong_items": ("处理了不应处理的数据", "what should stay goes, or may go"),
+    "trouble": ("服务器或副本异常", "a server or a standby is in trouble"),
+    "inquiry": ("接到调查或命令", "an inquiry or an order has come"),
+    "drill": ("演练", "a drill"),
+}
+"""Why somebody stops it: a closed list, for there is no field of free text."""
+
+
+@router.post("/retention")
+async def stop_or_resume(
+    request: Request, user: GetUserDep, lang: Annotated[str, Query(pattern="^(zh|en)$")] = "zh"
+) -> Response:
+    """The emergency stop, and its end: a form that this page gave to this user."""
+    if not stops(user):
+        raise Refused("stopping is for ops", about="retention", next_step="ask ops")
+    try:
+        form = await uploads.form_of(request)
+        uploads.marked(form, user, FORM, request.headers.get("sec-fetch-site"))
+        await to_thread.run_sync(_set, form.fields, f"ops/{user.get_name()}")
+    except NotReachable as passing:
+        return page("said.html.j2", 503, what=str(passing), lang=lang)
+    except Refused as refused:
+        return page("said.html.j2", 422, what=str(refused), lang=lang)
+    return RedirectResponse(f"{PREFIX}/retention?lang={lang}", 303)
+
+
+def _set(fields: Mapping[str, str], actor: str) -> None:
+    with desk().book() as conn, book.deed(conn, stopping.ABOUT):
+        if fields.get("deed") == "resume":
+            stopping.lift(conn, actor=actor)
+            return
+        _, why = REASONS.get(fields.get("why", ""), ("", ""))
+        stopping.stop(conn, why, actor=actor)
 
 
 def _told(conn: book.Conn, now: datetime, auditor: bool) -> dict[str, Any]:
@@ -72,6 +113,8 @@ def _told(conn: book.Conn, now: datetime, auditor: bool) -> dict[str, Any]:
         "worst_late": figures.worst_late(conn, now - DAY),
         "by_basis": Counter(order.basis.value for order in orders),
         "stopped": stopping.stopped(conn),
+        "undecided": undecided.open_now(conn),
+        "backlog": next((p for p in backlog.plans(conn) if p.ended is None), None),
         "unproved": [u for u in unproved(conn) if u.night_id not in newest],
         "nights": last,
         "hour_nights": short,
@@ -90,10 +133,10 @@ def _told(conn: book.Conn, now: datetime, auditor: bool) -> dict[str, Any]:
 
 def verdict(days: End | None, now: datetime) -> str:
     """What the one number may be called: ``good`` only if it is zero, of this night, and the whole estate was asked; ``bad``
-    above zero; else ``wait``, with the reason beside it."""
+    above zero (what a plan of stages covers is told beside it); else ``wait``, with the reason beside it."""
     if days is None:
         return "wait"
-    if days.night.overdue:
+    if days.night.unplanned:
         return "bad"
     return "wait" if days.unverified or is_old(days.night, now) else "good"
 

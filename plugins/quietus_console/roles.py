@@ -10,6 +10,9 @@ confidential hold."""
 OPERATES = frozenset({"OP", "OPS"})
 """Those whose work is to keep the nights going."""
 
+STOPS = OPERATES | {"ADMIN"}
+"""Those who may stop everything that disposes, and let it go on."""
+
 
 def audits(user: Any) -> bool:
     """Whether one of the user's roles is to look."""
@@ -19,6 +22,11 @@ def audits(user: Any) -> bool:
 def operates(user: Any) -> bool:
     """Whether one of them is to keep the nights going."""
     return not OPERATES.isdisjoint(_roles(user))
+
+
+def stops(user: Any) -> bool:
+    """Whether one of them may stop what disposes, and let it go on."""
+    return not STOPS.isdisjoint(_roles(user))
 
 
 def _roles(user: Any) -> frozenset[str]:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from airflow.sdk import get_current_context, task_group
 from quietus_console import forms
 from quietus_console.asking import Ask
-from quietus_console.questions import answered_at, person
+from quietus_console.questions import APPROVE, answered_at, chose, person
+from quietus_console.waits import Waits
 from quietus_console.words import GATES
 from quietus_console.work import DONE, desk, now, step, today
 
-from include.cases.shutdown import closing, located, orders
+from include.cases.shutdown import accepting, approving, closing, located, needles, orders, people
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.dates import LAW, Gate
 from include.cases.shutdown.told import Paper
-from include.model.errors import NotProved, Refused
+from include.handover import dataroom
+from include.model.errors import NotProved, NotReachable, Refused
 from include.model.times import prc_date
 
 PAGE = "[/quietus/shutdown/{n}](/quietus/shutdown/{n})"
+ANSWERED_FOR, NOT_ANSWERED_FOR = "I answer for it 同意继续", "Stop here 停止"
+FIRST_LOOK, SELDOMEST = timedelta(seconds=10), timedelta(minutes=15)  # at what is to be filed
 ORDER = "{{ ti.xcom_pull(task_ids='take_up') }}"
 
 
@@ -69,13 +73,69 @@ def record(number: str, which: str, answer: dict[str, Any]) -> str:
     return f"T0 is {of.t0}"
 
 
+def approvals(number: Any) -> list[Any]:
+    """Each of the two who approve it is asked by himself."""
+    return [_approval(number, n) for n in (0, 1)]
+
+
+def _approval(number: Any, n: int) -> Any:
+    @task_group(group_id=f"approval_{n + 1}")
+    def of_approver() -> None:
+        approve(number, _ask_approver(n).output)
+
+    return of_approver()
+
+
+@step(task_id="record")
+def approve(number: str, answer: dict[str, Any]) -> str:
+    """The approval of whoever answered, as the user that was logged in. Refused for anybody else: clear the question."""
+    if "known" in answer:
+        return str(answer["known"])
+    of = approving.approve(desk(), number, as_of=_answered_on(answer), actor=person(answer, "legal"))
+    return f"waits for {len(of.waits_for)} more" if of.waits_for else "approved by both"
+
+
+@step
+def tell_people(number: str) -> str:
+    """Everybody gets the letter, once, where the catalogue says how holders are reached. What is said here are counts."""
+    return _tell(number)
+
+
+@step
+def tell_of_the_last_day(number: str) -> str:
+    """If a late gate moved T0, everybody gets another letter; who has it is not told twice."""
+    return _tell(number)
+
+
+def _tell(number: str) -> str:
+    it = desk()
+    if not orders.reached(it.catalogue):
+        return "the catalogue does not say where people are reached: they are told by other means"
+    run = people.notify(it, number, **now())
+    if run.stopped:
+        raise NotReachable(run.stopped, about=number, next_step="nobody is told twice")
+    return (
+        f"{run.telling.told} told, {run.telling.unreached} could not be reached: the announcement tells them"
+    )
+
+
 def close(number: Any) -> Any:
-    """T0: a person says that it has come, by a document; rights to write are taken, and another role looks."""
+    """T0: a person says that it has come, by a document; rights to write are taken, and another role looks. Asked once everything
+    is filed and everybody told that has to be before; of a revoked licence at once, and what is filed is asked beside it."""
 
     @task_group(group_id="t0")
     def at_t0() -> None:
-        closed = close_collection(number, _ask(Gate.CLOSED).output)
-        closed >> prove(number)
+        filed = Waits(
+            task_id="filed", waiting=_before_t0, first_look=FIRST_LOOK, seldomest=SELDOMEST,
+            doc_md="Waits for the gates that T0 needs, and for letters that name that day.",
+        )  # fmt: skip
+        asked_to_close = _ask(Gate.CLOSED)
+        filed >> asked_to_close
+        closed = close_collection(number, asked_to_close.output)
+        shown = unseen(number)
+        asked = _ask_unseen()
+        closed >> prove(number) >> shown >> asked
+        go_on(number, asked.output, shown)
 
     return at_t0()
 
@@ -93,10 +153,38 @@ def close_collection(number: str, answer: dict[str, Any]) -> str:
 
 @step(pool="proofs")
 def prove(number: str) -> str:
-    """Looked at by the prover: nothing was written since, and nobody can write. What there is then opens the books."""
+    """Looked at by the prover: nothing was written since, and nobody can write. Identifiers are gathered,
+    by which what is left is looked through; and what there is then opens the books."""
     proof = closing.prove(desk(), number, **now())
+    needles.gather(desk(), number, **now())
     located.locate(desk(), number, **now())
     return closing.proved(proof)
+
+
+@step
+def unseen(number: str) -> dict[str, Any]:
+    """What the last look could not see and nobody answers for, as the question shows it: places and reasons, and which look."""
+    with desk().book() as conn:
+        found = accepting.shown(conn, number)
+    return {"look": found.look, "places": str(found)}
+
+
+@step
+def go_on(number: str, answer: dict[str, Any], shown: dict[str, Any]) -> str:
+    """Nothing goes on by itself behind what could not be seen: somebody answers for it, or the run ends here, as UNVERIFIED. The
+    answer is for what was shown: every night looks again, and who answers days later saw no more than the question."""
+    if "known" in answer:
+        return str(answer["known"])
+    if not chose(answer, ANSWERED_FOR):
+        raise NotProved(
+            "UNVERIFIED: that nothing is collected since T0 could not be seen everywhere, and nobody answers for it",
+            about=number,
+            next_step="see the order's page; make it visible, then clear `t0.prove`, which looks again",
+        )  # fmt: skip
+    places = accepting.accept(
+        desk(), number, look=shown["look"], paper=_paper(answer["params_input"]), as_of=today(), actor=person(answer, "legal")
+    )  # fmt: skip
+    return f"UNVERIFIED, and answered for: {', '.join(places)}"
 
 
 @step(retries=0)
@@ -111,6 +199,18 @@ def no_gate_is_overdue() -> str:
     return "no gate is overdue"
 
 
+@step(retries=0)
+def no_data_room_is_overdue() -> str:
+    """Red while a deal is over and somebody's copies of what was shown are past their last day."""
+    with desk().book() as conn:
+        found = dataroom.alarms(conn, today())
+    if found:
+        raise NotProved(
+            "; ".join(found), about="data rooms", next_step="clear our copies, and ask for the statement (docs/dataroom.md)"
+        )  # fmt: skip
+    return "no data room is overdue"
+
+
 @step(pool="proofs")
 def nothing_is_collected() -> str:
     """Of an order whose collection is closed: looked at again every night, by the prover."""
@@ -118,7 +218,15 @@ def nothing_is_collected() -> str:
         of = orders.in_force(conn)
     if of is None or of.closed_on is None:
         return "no collection is closed"
-    return closing.proved(closing.prove(desk(), of.number, **now()))
+    said = closing.proved(closing.prove(desk(), of.number, **now()))
+    with desk().book() as conn:
+        open_ = accepting.open_places(conn, of.number)
+    if open_:
+        raise NotProved(
+            f"UNVERIFIED: {said}", about=of.number,
+            next_step="look there in another way, then `quietus shutdown accept-unverified`, which shows it, by a document",
+        )  # fmt: skip
+    return said
 
 
 # --- the questions ----------------------------------------------------------------------------------
@@ -143,6 +251,49 @@ def _ask(which: Gate) -> Ask:
         options=[DONE],
         params=forms.gate(),
     )
+
+
+def _ask_unseen() -> Ask:
+    """Asked only if the look after T0 could not see everything."""
+    return Ask(
+        task_id="ask_unseen",
+        case_of="take_up",
+        answered=_standing,
+        subject=f"{ORDER}: 停止收集未能全部核查 · UNVERIFIED: not all could be seen after T0",
+        body="What could not be seen, and why (look {{ ti.xcom_pull(task_ids='t0.unseen')['look'] }}): "
+        "{{ ti.xcom_pull(task_ids='t0.unseen')['places'] }}\n\n"
+        f"Look there in another way: {PAGE.format(n=ORDER)}. Whoever answers for going on, for these places and no others, gives "
+        "a document; else the run ends here. 上列未能核查之处须另行查明;同意就上列各处继续的,填写文书编号与文件的SHA-256。",
+        options=[ANSWERED_FOR, NOT_ANSWERED_FOR],
+        params=forms.paper(),
+    )
+
+
+def _standing(number: str) -> str | None:
+    with desk().book() as conn:
+        return accepting.standing(conn, number)
+
+
+def _ask_approver(n: int) -> Ask:
+    return Ask(
+        task_id="ask",
+        case_of="take_up",
+        answered=lambda number: _approved(number, n),
+        subject=f"{ORDER}: 请批准停止运营令（第{n + 1}位批准人） · approve the shutdown (approver {n + 1})",
+        body=f"须由命令所列的批准人本人登录后批准。 Only that approver, logged in: {PAGE.format(n=ORDER)}",
+        options=[APPROVE],
+    )
+
+
+def _approved(number: str, n: int) -> str | None:
+    with desk().book() as conn:
+        of = orders.order(conn, number)
+    return None if of.approvers[n] in of.waits_for else "approved already"
+
+
+def _before_t0(number: str) -> list[str]:
+    with desk().book() as conn:
+        return list(closing.missing(desk(), conn, orders.order(conn, number)))
 
 
 def _known(number: str, which: Gate) -> str | None:

@@ -88,4 +88,4 @@ def _too_large() -> Refused:
 
 
 def _refused(what: str) -> Refused:
-    return Refused(what, about="errand", next_step="open the errand's page again; nothing was recorded")
+    return Refused(what, about="form", next_step="open its page again; nothing was recorded")

@@ -18,8 +18,8 @@ from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from quietus_console.connections import AirflowConnections
 
+from include.cases.assembling import desk as make_desk
 from include.cases.rooms import Desk
-from include.cases.rooms import desk as make_desk
 from include.cases.shelf import Shelf
 from include.catalogue import load
 from include.model.errors import NotReachable, QuietusError

@@ -20,9 +20,9 @@ from quietus_recipients.certificates import Certificates
 from quietus_recipients.limits import IN_ALL, Allowance, Allowances, body_of
 from quietus_recipients.saying import HEADERS, Said
 
-from include.model.catalogue import Recipient
 from include.model.errors import Refused
 from include.model.notices import Answer, Judgement, Pending
+from include.model.policy import Recipient
 from include.recipients import signing
 from include.recipients.opendsr import read_callback
 

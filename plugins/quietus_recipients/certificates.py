@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from cryptography.x509 import Certificate
 
-from include.model.catalogue import Recipient
 from include.model.errors import QuietusError
+from include.model.policy import Recipient
 
 KEPT = 3600.0  # seconds
 AT_MOST_EVERY = 600.0  # seconds between two fetches for one recipient, whatever strangers send

@@ -17,8 +17,8 @@ from quietus_recipients.limits import IN_ALL, Allowance, Allowances
 from include.cases import allowances, book, upstream
 from include.cases.notices import answering
 from include.catalogue import load
-from include.model.catalogue import Recipient, Upstream
 from include.model.notices import Answer, Judgement, Pending
+from include.model.policy import Recipient, Upstream
 from include.recipients.opendsr import OpenDSR
 from include.recipients.our_signature import CONNECTION, OurSignature
 

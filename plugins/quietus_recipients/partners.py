@@ -25,8 +25,8 @@ from quietus_recipients.saying import HEADERS, Said
 
 from include.cases.upstream import Request as Known
 from include.cases.upstream import Status
-from include.model.catalogue import Upstream
 from include.model.errors import Refused
+from include.model.policy import Upstream
 from include.recipients.our_signature import OurSignature
 
 VERSION = "2.0"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -19,7 +19,7 @@ SETTINGS = {
     "unix_socket_directories": "/tmp",  # noqa: S108
     "full_page_writes": "on",
 }
-MAKERS: dict[str, tuple[type[OnServer], str]] = {
+MAKERS: dict[str, tuple[Callable[[PgServer], OnServer], str]] = {
     "basebackup": (WithBaseBackups, "backed18"),
     "pgbackrest": (WithPgBackRest, "backed15"),
     "barman": (WithBarman, "backed15"),

@@ -18,7 +18,7 @@ from include.cases.drilling import Drilled, drill
 from include.cases.keys import FileKeyStore
 from include.cases.rooms import Desk
 from include.connections import Environment
-from include.model.catalogue import BackupSet
+from include.model.estate import BackupSet
 from include.model.words import CaseState, LegalRank, Role
 from tests.backups.making import WithBaseBackups
 from tests.cases.resting import begun_unasked

@@ -15,7 +15,8 @@ import psycopg
 from include.cases import opening, provers, upstream, verbs
 from include.cases.replaying import Place, place
 from include.cases.rooms import Desk
-from include.model.catalogue import Bound, Column, Consents, Start, Supplied, Upstream
+from include.model.estate import Bound, Column, Consents, Start, Supplied
+from include.model.policy import Upstream
 from include.model.words import LegalRank, Role
 from tests.cases.resting import begun_unasked
 from tests.cases.small import TODAY, World, catalogue, rule

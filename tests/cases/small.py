@@ -17,25 +17,9 @@ from include.cases.rooms import Desk, NoRegister
 from include.ledger.log import KeyTaken
 from include.ledger.screen import screened
 from include.model.backups import Copies
-from include.model.catalogue import (
-    BackupSet,
-    Basis,
-    Bound,
-    Catalogue,
-    Category,
-    Column,
-    Cut,
-    Dataset,
-    Link,
-    Period,
-    Proposal,
-    Recipient,
-    RecipientRole,
-    RetentionRule,
-    Start,
-    StoreDeclared,
-)
+from include.model.catalogue import Catalogue
 from include.model.errors import Drifted, NotReachable, Refused
+from include.model.estate import BackupSet, Bound, Column, Cut, Dataset, Link, Start, StoreDeclared
 from include.model.flow import (
     NOT_REACHED,
     Check,
@@ -51,6 +35,7 @@ from include.model.flow import (
 )
 from include.model.history import History
 from include.model.notices import Answer, Judgement
+from include.model.policy import Basis, Category, Period, Proposal, Recipient, RecipientRole, RetentionRule
 from include.model.times import observed_now
 from include.model.words import (
     CopyKind,

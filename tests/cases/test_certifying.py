@@ -19,14 +19,15 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from include.cases import book, certificates, opening, papers, planner, rooms, verbs
+from include.cases import assembling, book, certificates, opening, papers, planner, verbs
 from include.cases.certificates import Editions
 from include.cases.keys import FileKeyStore
 from include.ledger import log, signer
 from include.ledger.verify import load_key, verify
-from include.model.catalogue import Bound, Column, Supplied, Upstream
 from include.model.errors import NotProved, QuietusError, Refused
+from include.model.estate import Bound, Column, Supplied
 from include.model.flow import Check, Evidence, Line, Provision, Step
+from include.model.policy import Upstream
 from include.model.times import observed_now
 from include.model.words import CaseState, Disposition, Ground, Role, Rung, Verdict
 from tests.cases.conftest import build
@@ -183,8 +184,8 @@ def new_house(pg18: PgServer, tmp_path: Path) -> Iterator[Callable[[], House]]:
         records = Records(pg18, pg18.fresh_database("certifying", whole), str(home / "s"))
         w = world(
             "unused", FileKeyStore(home / "keys", b"k" * 32), connections=records,
-            append=lambda evidence, key: rooms.append_evidence(records, evidence, key),
-            record=lambda kind, case_no, body, key: rooms.record_entry(records, kind, case_no, body, key),
+            append=lambda evidence, key: assembling.append_evidence(records, evidence, key),
+            record=lambda kind, case_no, body, key: assembling.record_entry(records, kind, case_no, body, key),
         )  # fmt: skip
         return House(w, (home / "pub.pem").read_bytes())
 

@@ -17,6 +17,7 @@ from include.cases.notices import outbox
 from include.commands import _common as common
 from include.commands import case as command
 from include.model.errors import Drifted, Refused
+from include.model.times import observed_now, prc_date
 from include.model.words import CaseState
 from tests.cases.small import LI, TODAY, Row, World, catalogue, world
 from tests.cases.test_verbs import BOSS, approved, carried_out, hold, issued, on, proved, rested, verified
@@ -70,6 +71,14 @@ def test_a_case_is_shown_planned_and_explained_by_the_reader_without_a_personal_
         assert word in shown
     assert "依法保存至 2029-06-30" in run("plan", case_no)
     assert "until 2029-06-30" in run("explain", case_no, "ra.application", "--lang", "en")
+    gone = run("explain", case_no, "account.session", "--lang", "en")
+    assert f"2 items were erased, on {prc_date(observed_now())}" in gone and "will be" not in gone
+    assert (
+        f"earliest lawful day: {TODAY} (no law keeps it); latest: {TODAY} is the last day (RS-02/main: PIPL 19)"
+        in gone
+    )
+    kept = run("explain", case_no, "ra.application", "--lang", "en")
+    assert "earliest lawful day: 2029-07-01 (RS-03: ESL 24); latest: 2029-06-30 is the last day" in kept
     assert json.loads(run("plan", case_no, "--json"))["case_no"] == case_no
     assert json.loads(run("list", "--json"))[0]["state"] == "waiting"
     assert "acct_" not in shown + run("plan", case_no) + run("list")

@@ -12,9 +12,11 @@ import pytest
 from include.cases import book, dormant, unasked, verbs
 from include.cases.keys import FileKeyStore
 from include.catalogue import load
-from include.model.catalogue import Accounts, Consents, Dormancy, Period, Proposal
-from include.model.errors import Refused
+from include.model.errors import NotReachable, Refused
+from include.model.estate import Accounts, Consents, Dormancy
+from include.model.policy import Period, Proposal
 from include.model.times import PRC
+from include.model.versions import PolicyVersion
 from include.model.words import CaseState, Channel, Disposition, Ground, Requester, Role
 from tests.cases.small import LI, WANG, World, catalogue, world
 from tests.cases.test_verbs import carried_out, on
@@ -28,7 +30,7 @@ DAY = timedelta(days=1)
 COMPANY = """
 CREATE SCHEMA account; CREATE SCHEMA cert;
 CREATE TABLE account.account (account_id text PRIMARY KEY, registered_at timestamptz NOT NULL, last_login_at timestamptz,
-                              cancelled_at timestamptz, noticed_at timestamptz);
+                              cancelled_at timestamptz, noticed_at timestamptz, policy_version text);
 CREATE TABLE account.consent (account_id text, purpose text, given_at timestamptz, withdrawn_at timestamptz);
 CREATE TABLE cert.certificate (account_id text, not_after timestamptz, revoked_at timestamptz);
 GRANT USAGE ON SCHEMA account, cert TO prover;
@@ -81,7 +83,8 @@ class Places:
     def postgres(self, connection: str, role: Role) -> str:
         if role is Role.CASE_WRITER:
             return self.records
-        assert (connection, role) == ("company", Role.PROVER)
+        if (connection, role) != ("company", Role.PROVER):
+            raise NotReachable("there is no such server here", about=connection)
         return self.company
 
     def text(self, name: str) -> str:
@@ -151,6 +154,37 @@ def test_an_account_is_told_first_and_goes_when_both_times_are_over(
         what: int(what == stands) for what in ("due", "told", "to_tell")
     }
     assert len(house.open_cases().cases) == (stands == "due")
+
+
+@pytest.mark.parametrize(("accepted", "sleeps_long"), [("1", False), ("2", True), (None, False)])
+def test_who_did_not_accept_a_longer_sleep_goes_by_the_shorter(
+    house: House, accepted: str | None, sleeps_long: bool
+) -> None:
+    base = sleepy()()
+    rules = [
+        r.model_copy(update={"periods": tuple(
+            p.model_copy(update={"duration": "P36M"}) if p.name == "dormant" else p for p in r.periods
+        )})
+        for r in base.rules
+    ]  # fmt: skip
+    datasets = [
+        d.model_copy(update={"accounts": d.accounts.model_copy(update={"accepted": "policy_version"})})
+        if d.accounts
+        else d
+        for d in base.datasets
+    ]
+    said = {"1": "P24M", "2": "P36M"}
+    versions = tuple(PolicyVersion(id=id, says={"RS-01/dormant": d}) for id, d in said.items())
+    changes = {"rules": tuple(rules), "datasets": tuple(datasets), "versions": versions}
+    desk = replace(house.w.desk, catalogue=base.model_copy(update=changes))
+    house.says("UPDATE account.account SET policy_version = %s WHERE account_id = %s", accepted, LI)
+    house.used(LI, LAST_USED, date(2026, 10, 1))
+    assert dormant.look(desk, TODAY).due == ([] if sleeps_long else [LI])
+    assert dormant.sleeps(desk, LI, TODAY) is not sleeps_long
+    assert dormant.look(desk, date(2027, 11, 24)).due == [LI]
+    # Whose holder is to be told, too.
+    house.used(LI, LAST_USED)
+    assert dormant.look(desk, TODAY).to_tell == ([] if sleeps_long else [LI])
 
 
 def test_it_runs_as_any_cancellation_of_our_own_and_is_opened_once(house: House) -> None:

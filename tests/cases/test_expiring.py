@@ -12,8 +12,8 @@ from typing import Any
 from include.backups.opening import open_tool
 from include.cases.expiring import expire_due
 from include.model.backups import BackupTool
-from include.model.catalogue import BackupSet
-from include.model.errors import Refused
+from include.model.errors import Refused, Stopped
+from include.model.estate import BackupSet
 
 MADE = datetime(2026, 11, 1, 4, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -26,6 +26,11 @@ class Company:
     home: Path
     sets: Sequence[BackupSet]
     said: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    stopped: bool = False
+
+    def may_go_on(self) -> None:
+        if self.stopped:
+            raise Stopped("disposing is stopped by ops/zhao", about="disposing")
 
     @property
     def catalogue(self) -> Company:
@@ -147,3 +152,14 @@ def test_a_dump_that_is_a_link_is_left_to_a_person(tmp_path: Path) -> None:
     (tmp_path / "nightly" / names[0]).symlink_to(tmp_path / "elsewhere")
     (alarm,) = expire_due(at, as_of=on(31)).alarms  # type: ignore[arg-type]
     assert "is a link" in alarm and (tmp_path / "nightly" / names[0]).exists()
+
+
+def test_while_disposing_is_stopped_no_copy_goes_and_it_is_said(tmp_path: Path) -> None:
+    at = Company(tmp_path, [declared("nightly")], stopped=True)
+    names = [dumped(tmp_path / "nightly", day) for day in (0, 10, 20)]
+    found = expire_due(at, as_of=on(31))  # type: ignore[arg-type]
+    assert found.said == [] and at.said == []
+    assert found.alarms == ["backup set nightly was not expired: disposing: disposing is stopped by ops/zhao"]
+    assert sorted(p.name for p in (tmp_path / "nightly").iterdir()) == names
+    at.stopped = False
+    assert expire_due(at, as_of=on(31)).said == ["nightly: 1 copies went, 2 stay"]  # type: ignore[arg-type]

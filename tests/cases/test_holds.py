@@ -55,6 +55,28 @@ def test_a_hold_is_reviewed_every_six_months_on_paper_and_late_is_an_alarm(w: Wo
         assert told["reviewed_by"] == on()["actor"]
 
 
+@pytest.mark.parametrize("scope", [{"datasets": frozenset({"web.log"})}, {"categories": EVERYTHING}])
+def test_a_hold_on_a_kind_of_data_reaches_every_case_that_has_some(
+    w: World, scope: dict[str, frozenset[str]]
+) -> None:
+    """Whosever it is; the case says so, keeps it, and goes on when the hold is released."""
+    order = {"basis": "authority", "document_no": "1", "issuing_body": "b", "law": "policy 5.2(3)"}
+    case_no = approved(w)
+    verbs.restrict(w.desk, case_no, **on())
+    verbs.settle_and_plan(w.desk, case_no, **on())
+    number = verbs.open_hold(w.desk, **order, **scope, **on())
+    with w.desk.book() as conn:
+        noted = [e["detail"] for e in book.timeline(conn, case_no) if e["what"] == "hold opened"]
+        (told,) = holds.listing(conn)
+    assert noted == [{"hold": number, "while_disposing": False}] and told["everybody"]
+    rested(w, case_no)
+    covered = {d.id for d in w.desk.catalogue.datasets if Scope(**scope).covers(d)}
+    assert held(w, case_no) and held(w, case_no) <= covered
+    assert verbs.release_hold(w.desk, number, document="2", **on()) == (case_no,)
+    with pytest.raises(Refused):
+        verbs.narrow_hold(w.desk, number, without=Scope(**scope), document="3", **on())
+
+
 @pytest.mark.parametrize("document", ["", "  ", "13800138000"])
 def test_a_review_rests_on_a_paper_that_names_nobody(w: World, document: str) -> None:
     number = hold(w, approved(w))

@@ -6,13 +6,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from include.cases import rooms, verbs
+from include.cases import assembling, rooms, verbs
 from include.cases.accounts import CatalogueAccounts, Standing, home
 from include.cases.keys import FileKeyStore
 from include.cases.notices.register import Company, register
 from include.ledger import log
-from include.model.catalogue import Accounts, Bound, Column, Transfers
 from include.model.errors import CatalogueError, NotReachable, Refused
+from include.model.estate import Accounts, Bound, Column, Transfers
 from include.model.words import CaseState, Role
 from tests.cases.small import GHOST, GONE, LI, TODAY, WANG, catalogue, table, world
 from tests.cases.test_verbs import approved, carried_out, on, proved
@@ -105,7 +105,7 @@ def test_the_transfer_register_tells_each_recipient_only_its_own_numbers(servers
 
 def test_evidence_goes_into_the_real_ledger_once_and_can_be_found_again(servers, writer, tmp_path) -> None:
     def append(evidence, key):
-        return rooms.append_evidence(servers, evidence, key)
+        return assembling.append_evidence(servers, evidence, key)
 
     w = world(writer, FileKeyStore(tmp_path / "keys", b"k" * 32), append=append)
     case_no = approved(w)
@@ -124,7 +124,7 @@ def test_a_desk_without_its_connections_says_which_one_is_missing() -> None:
     from include.connections import Environment
 
     with pytest.raises(Refused, match="key_store"):
-        rooms.desk(Environment({}), catalogue())
+        assembling.desk(Environment({}), catalogue())
 
 
 def test_no_store_at_all_is_not_an_empty_survey() -> None:

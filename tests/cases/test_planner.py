@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.cases.explain import explain, sentence, whole
+from include.cases.became import told
+from include.cases.explain import sentence, whole
 from include.cases.planner import beyond, compare, grave, missing, plan, provide
 from include.cases.scopes import HoldBasis, HoldOrder, Scope, narrowed
-from include.model.catalogue import Bound, Link, Measure
 from include.model.errors import BooksDoNotBalance, Refused
+from include.model.estate import Bound, Link, Measure
 from include.model.flow import LAST_OWNER, Line, Located, Plan, Step, Survey, others_rows
 from include.model.times import observed_now
 from include.model.words import CopyKind, Disposition, Ground, LegalRank, Ownership
@@ -83,7 +84,7 @@ def test_a_contradiction_is_a_finding_and_never_guessed(dataset, code) -> None:
 
 
 def test_a_floor_and_a_ceiling_with_different_starts_do_not_contradict() -> None:
-    from include.model.catalogue import Start
+    from include.model.estate import Start
 
     dataset = table("x.a", "x", (Bound(rule="RS-01"), Bound(rule="RS-03", start=Start(column="at"))), ())
     assert provided(catalogue(datasets=(dataset,))).findings == ()
@@ -265,11 +266,15 @@ def test_a_dataset_is_explained_by_its_title_and_an_unknown_one_is_refused() -> 
         "d",
         "c",
     )
-    assert explain(made, "account.account", cat).startswith("账户 (account.account)\n  1 项将被删除")
-    assert "未发现" in explain(made, "web.log", cat)
+
+    def explain(dataset: str) -> str:
+        return "".join(told(made, (), cat, dataset=dataset, own=True, language="zh"))
+
+    assert explain("account.account").startswith("账户 (account.account)\n  1 项将被删除")
+    assert "未发现" in explain("web.log")
     assert "Will go (1)" in whole(made, cat, "en")
     with pytest.raises(Refused, match="does not speak of this dataset"):
-        explain(made, "ra.application", cat)
+        explain("ra.application")
 
 
 def test_what_stayed_for_another_owner_only_goes_as_approved_once_that_one_left() -> None:

@@ -14,8 +14,8 @@ from include.cases import came_back, papers, put_back
 from include.cases.keys import FileKeyStore
 from include.cases.rooms import Desk
 from include.catalogue import load
-from include.model.catalogue import Bound, Column, Dataset, Link, StoreDeclared
 from include.model.errors import QuietusError
+from include.model.estate import Bound, Column, Dataset, Link, StoreDeclared
 from include.model.words import DatasetKind, Role, StoreKind
 from tests.cases.restoring import ON, PEOPLE, PERSON, SHOP, Both, Restorable
 from tests.cases.small import TODAY, world

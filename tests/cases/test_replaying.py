@@ -12,7 +12,8 @@ from include.cases import book, histories, verbs
 from include.cases.keys import FileKeyStore
 from include.cases.replaying import replay
 from include.cases.restored import faithful, go_forward, recover
-from include.model.errors import NotProved, NotReachable, Refused
+from include.cases.retention import stopping
+from include.model.errors import NotProved, NotReachable, Refused, Stopped
 from include.model.words import CaseState, Verdict
 from tests.cases.restoring import ON, PEOPLE, PERSON, SHOP, Restorable, differences, killed_at
 from tests.cases.small import world
@@ -55,6 +56,25 @@ def test_what_was_deleted_goes_again_and_the_database_is_what_it_was(at_work: Re
         assert "replayed" in [e["what"] for e in book.timeline(conn, second)]
         assert "replayed" not in [e["what"] for e in book.timeline(conn, earlier)]
     assert recover(at_work.desk, at_work.place(), **ON).replayed is None, "it is the database that we know"
+
+
+def test_while_disposing_is_stopped_a_restored_database_stays_closed(at_work: Restorable) -> None:
+    old = at_work.snapshot()
+    at_work.erase(2)
+    was = at_work.picture()
+    at_work.restore(old)
+    back = at_work.picture()
+    with at_work.desk.book() as conn:
+        stopping.stop(conn, "restored on purpose", actor="ops/zhao")
+    with pytest.raises(Stopped):
+        recover(at_work.desk, at_work.place(), **ON)
+    assert at_work.picture() == back, "what came back is there, for nobody but us"
+    with pytest.raises(Refused):
+        faithful(at_work.desk, [at_work.place().past])
+    with at_work.desk.book() as conn:
+        stopping.lift(conn, actor="ops/zhao")
+    recover(at_work.desk, at_work.place(), **ON)
+    assert not differences(was, at_work.picture())
 
 
 POINTS = (

@@ -14,10 +14,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from include.cases import backups, epochs, own_log, papers, remains, scrubbing, verbs
+from include.cases import backups, epochs, own_log, papers, provers, remains, scrubbing, verbs
 from include.cases.certificates import Editions
 from include.cases.controls import again
 from include.cases.controls.results import Outcome
+from include.cases.retention import night, whole
 from include.cases.rooms import Desk
 from include.cases.units import of_case
 from include.catalogue import load
@@ -26,6 +27,7 @@ from include.model.catalogue import Catalogue
 from include.model.errors import NotProved
 from include.model.flow import Check, Evidence
 from include.model.history import History
+from include.model.times import observed_now
 from include.model.words import Rung, Verdict
 from include.proofs.names import POSTGRES, unknown
 from include.sandbox.backups import take
@@ -118,8 +120,8 @@ def waits(editions: Editions, dataset: str) -> list[str]:
     return [w["what"] for w in said(editions)["pending"] if w["track"] == "rung" and w["dataset"] == dataset]
 
 
-def checks(evidence: Evidence, what: str) -> Check:
-    (found,) = [c for c in evidence.checks if c.name == f"{what}.{TABLE}"]
+def checks(evidence: Evidence, what: str, dataset: str = TABLE) -> Check:
+    (found,) = [c for c in evidence.checks if c.name == f"{what}.{dataset}"]
     return found
 
 
@@ -243,7 +245,7 @@ def scrubbed(house: House) -> str:
     return case_no
 
 
-def night(house: House) -> None:
+def purge(house: House) -> None:
     """What `backup_purge` does."""
     backups.look(house.desk, **on())
     own_log.look(house.desk, **on())
@@ -256,7 +258,7 @@ def test_r5_is_not_there_while_the_log_is_and_is_when_it_is_seen_to_be_gone(hous
         conn.execute("SELECT pg_create_physical_replication_slot('stale', true)")
     try:
         take(house.stack.company, house.stack.backups)
-        night(house)
+        purge(house)
         assert sets(house, case_no) == {"company_base": "backup_pending", "company_log": "backup_pending"}
         seen = house.looked(case_no, own_log.KIND)
         (check,) = [c for c in seen.checks if c.dataset == TABLE]
@@ -269,7 +271,7 @@ def test_r5_is_not_there_while_the_log_is_and_is_when_it_is_seen_to_be_gone(hous
         with house.company() as conn:
             conn.execute("SELECT pg_drop_replication_slot('stale')")
     take(house.stack.company, house.stack.backups)
-    night(house)
+    purge(house)
     assert sets(house, case_no) == {"company_base": "backup_pending", "company_log": "backup_purged"}
     with house.desk.book() as conn:
         assert case_no in scrubbing.to_certify(conn)
@@ -278,7 +280,7 @@ def test_r5_is_not_there_while_the_log_is_and_is_when_it_is_seen_to_be_gone(hous
     assert {g["rung_reached"] for g in groups(gone, TABLE)} == {5}
     (of_log,) = [c for c in said(gone)["copies"] if c["backup_set"] == "company_log"]
     assert of_log["gone_on"] and of_log["evidence"]
-    night(house)
+    purge(house)
     with house.desk.book() as conn:
         kept = [e.verdict for _, e in papers.evidence(conn, case_no) if e.kind == own_log.KIND]
         assert case_no not in scrubbing.to_certify(conn)
@@ -322,10 +324,10 @@ def test_a_category_that_asks_for_r5_waits_for_it(house: House, monkeypatch: pyt
     assert all(what.startswith("R5 is to be reached; so far R4") for what in waits(before, TABLE)) and waits(
         before, TABLE
     )
-    night(house)
+    purge(house)
     assert all("archived WAL" in what for what in waits(house.certified(case_no), TABLE))
     take(house.stack.company, house.stack.backups)
-    night(house)
+    purge(house)
     after = house.certified(case_no)
     assert {g["rung_reached"] for g in groups(after, TABLE)} == {5} and waits(after, TABLE) == []
 
@@ -334,7 +336,7 @@ def test_another_history_of_the_store_has_another_log(house: House, monkeypatch:
     """A standby that was promoted brings its own: what was seen of the old primary's says nothing of it. It is waited for."""
     case_no = scrubbed(house)
     take(house.stack.company, house.stack.backups)
-    night(house)
+    purge(house)
     assert house.looked(case_no, own_log.KIND).verdict is Verdict.PASSED
     history = PostgresStore.history
 
@@ -342,7 +344,7 @@ def test_another_history_of_the_store_has_another_log(house: House, monkeypatch:
         return replace(now := history(store), timeline=now.timeline + 1)
 
     monkeypatch.setattr(PostgresStore, "history", promoted)
-    night(house)
+    purge(house)
     assert sets(house, case_no)["company_log"] == "backup_pending"
     (check,) = [c for c in house.looked(case_no, own_log.KIND).checks if c.dataset == TABLE]
     assert check.verdict is Verdict.UNVERIFIED and "to be rewritten first" in check.why
@@ -353,7 +355,135 @@ def test_another_history_of_the_store_has_another_log(house: House, monkeypatch:
 
     assert scrubbing.scrub(house.desk, **on()).left == []
     take(house.stack.company, house.stack.backups)
-    night(house)
+    purge(house)
     assert house.looked(case_no, own_log.KIND).verdict is Verdict.PASSED
     (of_log,) = [c for c in said(house.certified(case_no))["copies"] if c["backup_set"] == "company_log"]
     assert of_log["gone_on"] and of_log["evidence"]
+
+
+# --- of items that no person leads to -------------------------------------------------------------------
+
+
+def templates(house: House) -> set[bytes]:
+    with house.company() as conn:
+        rows = conn.execute(f"SELECT face_template, fingerprint_template, verification_face FROM {TABLE}")
+        return {bytes(x) for row in rows for x in row if x is not None}
+
+
+def by_the_minute(house: House) -> str:
+    """A whole run of the limits that are counted in hours. The first is more than ever, so somebody lets it go."""
+    at = observed_now()
+    run = whole.run(house.desk, at=at, **on())
+    assert run.case_no is not None
+    if run.waits_for_a_person:
+        night.approve(house.desk, run.case_no, as_of=on()["as_of"], actor="ops/li")
+        run = whole.run(house.desk, at=at, **on())
+    assert not run.waits_for_a_person and run.case_no is not None
+    return run.case_no
+
+
+def test_what_a_night_took_is_looked_for_by_pieces_of_itself(house: House) -> None:
+    """It has no person by whom the files could be searched: a template that lies in one all the same fails it."""
+    before = templates(house)
+    case_no = by_the_minute(house)
+    gone = before - templates(house)
+    assert len(gone) > 10
+    with house.desk.book() as conn:
+        row = conn.execute(
+            "SELECT sealed_values FROM casebook.sought WHERE case_no = %s", (case_no,)
+        ).fetchone()
+    assert row is not None and not any(piece in bytes(row["sealed_values"]) for piece in gone)
+    assert {g["rung_reached"] for g in groups(house.certified(case_no), TABLE)} == {2}
+    assert scrubbing.scrub(house.desk, **on()).left == []
+    planted = house.stack.company.data / "log/core.4711"
+    planted.parent.mkdir(exist_ok=True)
+    sought = {p.content for p in provers.sealed(house.desk, case_no).pieces if p.dataset == TABLE}
+    planted.write_bytes(b"\x7fELF" + next(t for t in gone if any(s in t for s in sought)))
+    try:
+        assert "1 failed" in remains.look(house.desk, **on())
+    finally:
+        planted.unlink()
+    seen = checks(house.looked(case_no), "bytes")
+    assert (
+        seen.verdict is Verdict.FAILED and "pieces of what went" in seen.why and "log/core.4711" in seen.why
+    )
+    with pytest.raises(NotProved, match="residue"):
+        house.certified(case_no)
+    assert "1 passed" in remains.look(house.desk, **on())
+    seen = checks(house.looked(case_no), "bytes")
+    assert seen.verdict is Verdict.PASSED and "values that went were looked for" in seen.why
+    after = house.certified(case_no)
+    assert {g["rung_reached"] for g in groups(after, TABLE)} == {4} and waits(after, TABLE) == []
+
+
+PART = "support.rights_request.proof"
+
+
+def test_a_part_of_a_row_that_asks_for_r4_reaches_it_and_its_residue_fails_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only columns went, and their rows stay: the table is written anew for them, and what they held is looked for."""
+    of = house.catalogue
+    asking = of.dataset(PART).all_categories
+    higher = tuple(c.model_copy(update={"rung": Rung.R4}) if c.id in asking else c for c in of.categories)
+    monkeypatch.setattr(house, "catalogue", of.model_copy(update={"digest": "4" * 64, "categories": higher}))
+    with house.company() as conn:
+        added = conn.execute(
+            "INSERT INTO support.rights_request (account_id, right_asked, proof_kind, proof, proof_checked_at, received_at)"
+            " SELECT account_id, 'copy', 'letter', 'I, ' || sha256(account_id::bytea)::text || ', ask for a copy.',"
+            f" now() - interval '2 days', now() - interval '3 days' FROM account.account a {FREE.format('a.account_id')}"
+            " LIMIT 5 RETURNING request_id, proof"
+        ).fetchall()
+    kept = [r for r, _ in added]
+    case_no = by_the_minute(house)
+    with house.company() as conn:
+        rows = conn.execute(
+            "SELECT proof, proof_kind FROM support.rights_request WHERE request_id = ANY(%s)", [kept]
+        ).fetchall()
+    assert rows == [(None, "letter")] * 5
+    before = house.certified(case_no)
+    assert {g["rung_reached"] for g in groups(before, PART)} == {2} and waits(before, PART)
+
+    assert scrubbing.scrub(house.desk, **on()).left == []
+    sought = [p.content for p in provers.sealed(house.desk, case_no).pieces if p.dataset == PART]
+    assert any(content in proof.encode() for content in sought for _, proof in added)
+    planted = house.stack.company.data / "log/core.4712"
+    planted.parent.mkdir(exist_ok=True)
+    planted.write_bytes(b"\x7fELF" + sought[0])
+    try:
+        assert "1 failed" in remains.look(house.desk, **on())
+    finally:
+        planted.unlink()
+    seen = checks(house.looked(case_no), "bytes", PART)
+    assert seen.verdict is Verdict.FAILED and "log/core.4712" in seen.why
+    with pytest.raises(NotProved, match="residue"):
+        house.certified(case_no)
+    assert "1 passed" in remains.look(house.desk, **on())
+    seen = checks(house.looked(case_no), "bytes", PART)
+    assert seen.verdict is Verdict.PASSED and "values that went were looked for" in seen.why
+    assert checks(house.looked(case_no), "rewritten", PART).verdict is Verdict.PASSED
+    after = house.certified(case_no)
+    assert {g["rung_reached"] for g in groups(after, PART)} == {4} and waits(after, PART) == []
+
+
+FREE = "WHERE NOT EXISTS (SELECT FROM quietus.restriction x WHERE x.subject_id = {} AND x.lifted_at IS NULL)"
+
+
+def test_a_piece_that_a_row_still_has_says_nothing(house: House) -> None:
+    """Somebody comes back with the same template: that it is in the file is no residue, and nothing else is known to look for."""
+    with house.company() as conn:
+        conn.execute(
+            f"INSERT INTO {TABLE} (account_id, face_template, captured_at) SELECT p.account_id, sha512(p.account_id::bytea),"
+            " min(r.matched_at) FROM ra.application p JOIN ra.match_result r USING (application_id) "
+            f"{FREE.format('p.account_id')} GROUP BY 1"
+        )
+    case_no = by_the_minute(house)
+    scrubbing.scrub(house.desk, **on())
+    with house.company() as conn:
+        conn.execute(
+            f"INSERT INTO {TABLE} (account_id, face_template, captured_at) SELECT account_id, sha512(account_id::bytea),"
+            f" now() FROM account.account a {FREE.format('a.account_id')}"
+        )
+        conn.execute("CHECKPOINT")  # until then it is in memory, and the file is clean
+    assert "1 unverified" in remains.look(house.desk, **on())
+    assert checks(house.looked(case_no), "bytes").why == remains.NOTHING

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from include.cases.part import Part
 from include.cases.planner import provide
 from include.cases.scopes import HoldBasis, HoldOrder, Scope
-from include.model.catalogue import Bound, Column, Dataset, Keys, Link, SealedBy, Start
 from include.model.errors import CatalogueError
+from include.model.estate import Bound, Column, Dataset, Keys, Link, SealedBy, Start
 from include.model.flow import Provision
 from include.model.words import DatasetKind, Disposition, Ground
 from include.stores.s3.fate import NOT_STARTED, Judge

@@ -8,13 +8,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from include.cases import book, explain, opening, papers, planner, supplied, units, upstream, verbs
+from include.cases import became, book, opening, papers, planner, supplied, units, upstream, verbs
 from include.cases.keys import FileKeyStore
 from include.cases.notices import outbox
 from include.cases.upstream import Request
-from include.model.catalogue import Bound, Column, Supplied, Upstream
 from include.model.errors import CatalogueError, Refused
+from include.model.estate import Bound, Column, Supplied
 from include.model.notices import AnswerCode
+from include.model.policy import Upstream
 from include.model.times import observed_now
 from include.model.words import CaseState, Channel, Disposition, Ground, Requester
 from tests.cases.small import GHOST, GONE, LI, TODAY, WANG, Row, World, catalogue, table, world
@@ -222,10 +223,10 @@ def test_a_partners_request_reaches_what_it_supplied_and_leaves_our_customer_a_c
     assert all(
         x.not_reached and x.law == planner.OWN_CONTRACT for x in plan.lines if x.dataset != "partner.supplied"
     )
-    assert "none that the request reaches" in explain.explain(
-        plan, "account.account", both.desk.catalogue, "en"
-    )
-    assert "不在本次请求范围内" in explain.explain(plan, "account.account", both.desk.catalogue)
+    known = {"dataset": "account.account", "own": True}
+    for language, words in (("en", "none that the request reaches"), ("zh", "不在本次请求范围内")):
+        (said,) = became.told(plan, (), both.desk.catalogue, language=language, **known)  # type: ignore[arg-type]
+        assert words in said
 
 
 def test_the_partner_is_told_what_went_and_what_stays_by_our_own_contract(both: World) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
 
 from include.cases import book, holds, papers, parts, planner, unasked, units, verbs, withdrawals
 from include.cases.keys import FileKeyStore, Purpose
-from include.model.catalogue import Accounts, Bound, Column, Consents
 from include.model.errors import CatalogueError, Drifted, NotReachable, Refused
+from include.model.estate import Accounts, Bound, Column, Consents
 from include.model.flow import Reach
 from include.model.times import PRC, observed_now, prc_date
 from include.model.words import CaseState, Disposition, Ground, Role, UnitState
@@ -365,9 +366,8 @@ def test_the_case_book_holds_no_account_id(house: House, database: str) -> None:
 
 
 def test_a_company_that_does_not_answer_is_waited_for(house: House) -> None:
-    down = replace(
-        house.w.desk, connections=Places(house.w.desk.connections.records, "host=127.0.0.1 port=1")
-    )  # type: ignore[attr-defined]
+    up: Any = house.w.desk.connections
+    down = replace(house.w.desk, connections=Places(up.records, "host=127.0.0.1 port=1"))
     with pytest.raises(NotReachable):
         unasked.look(down, TODAY)
 

@@ -13,9 +13,10 @@ from include.catalogue.explain import explain
 from include.catalogue.loader import ITRUS, load
 from include.catalogue.plain import AT_END, COUNTING, OWNERSHIP, RANK, REASON, STANDING, Language, length
 from include.commands import catalogue as command
-from include.model.catalogue import NoControl
 from include.model.errors import CatalogueError, Refused
+from include.model.policy import NoControl
 from include.model.times import Counting
+from include.model.versions import PolicyVersion
 from include.model.words import LegalRank, Ownership
 
 POLICY = load()
@@ -64,7 +65,7 @@ def test_a_proposal_says_that_nobody_owns_it() -> None:
 
 def test_a_clause_names_its_controls_or_what_is_missing() -> None:
     assert "include.cases.clocks:reply_due" in explain(POLICY, "118", "en")
-    assert "Missing: there is no handover" in explain(POLICY, "81", "en")
+    assert "Missing: a transfer to a new holder is not run" in explain(POLICY, "56", "en")
     assert "a permission that the company does not use" in explain(POLICY, "33", "en")
 
 
@@ -107,7 +108,7 @@ def test_the_command_line_finds_the_first_policy_sound() -> None:
 
 def test_coverage_prints_what_is_open_and_the_share_of_each_reason() -> None:
     said = run("coverage")
-    assert "not kept yet" in said and "there is no handover to a successor yet" in said
+    assert "not kept yet" in said and "a transfer to a new holder is not run by the system yet" in said
     assert "people keep it" in said and "%" in said
     assert "case_opened_or_joined" not in said and "case_opened_or_joined" in run("coverage", "--all")
 
@@ -129,3 +130,24 @@ def test_a_catalogue_that_does_not_load_says_file_line_and_key(tmp_path: Path) -
     line = file.read_text("utf-8").splitlines().index("  kind: s4") + 1
     with pytest.raises(CatalogueError, match=rf"stores\.yaml:{line}: objects: kind"):
         load(root)
+
+
+def test_a_longer_period_says_for_whom_the_shorter_one_holds_still() -> None:
+    base = load()
+    rules = tuple(
+        r.model_copy(update={"periods": tuple(
+            p.model_copy(update={"duration": "P24M"}) if p.name == "cap" else p for p in r.periods
+        )}) if r.id == "RS-12" else r
+        for r in base.rules
+    )  # fmt: skip
+    longer = base.model_copy(update={"rules": rules})
+    assert "at most 24 months" in explain(longer, "RS-12", "en")
+    assert "12 months still for everybody: no version of the policy says more" in explain(
+        longer, "RS-12", "en"
+    )
+    newer = PolicyVersion(id="2026-10", says={"RS-12/cap": "P24M"})
+    said = longer.model_copy(update={"versions": (*base.versions, newer)})
+    for name in ("RS-12", "usage.access_log"):
+        assert "12 months still for whoever has not accepted version 2026-10" in explain(said, name, "en")
+        assert "未接受政策版本 2026-10 的仍为 12 个月" in explain(said, name, "zh")
+    assert "still" not in explain(base, "RS-12", "en")

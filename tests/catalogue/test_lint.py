@@ -224,6 +224,42 @@ CASES: dict[str, tuple[str, str, str, str]] = {
         "after: RS-99",
         "'RS-99' is declared nowhere",
     ),
+    "a company period that is made longer unsaid": (
+        "retention.yaml",
+        "- name: cap\n      duration: P12M",
+        "- name: cap\n      duration: P24M",
+        "promised P12M: nobody accepted P24M, so that it reaches nobody",
+    ),
+    "a company period that could be made longer unsaid": (
+        "versions.yaml",
+        "    RS-12/cap: P12M\n",
+        "",
+        "RS-12.periods.1.duration: version 2025-03 of the policy, the newest, does not say it",
+    ),
+    "a promise about what a statute sets": (
+        "versions.yaml",
+        "    RS-12/cap: P12M\n",
+        "    RS-12/cap: P12M\n    RS-12/main: P6M\n",
+        "2025-03.says.RS-12/main: no rule has such a period that no statute sets",
+    ),
+    "a version that nobody can have accepted": (
+        "datasets/account.yaml",
+        "accepted: policy_version,",
+        "",
+        "nothing says which version the holder of an account accepted",
+    ),
+    "a version in a column that is not there": (
+        "datasets/account.yaml",
+        "accepted: policy_version,",
+        "accepted: no_such_column,",
+        "no_such_column",
+    ),
+    "our own records for longer than was promised": (
+        "retention.yaml",
+        "last RS-03 date\n      duration: P3Y",
+        "last RS-03 date\n      duration: P4Y",
+        "no account leads to these records",
+    ),
     # what is wrong: file, what is there, what is put there, what lint says
     "a circle": (
         "datasets/ent.yaml",
@@ -431,6 +467,14 @@ CASES: dict[str, tuple[str, str, str, str]] = {
         "duration: P3M\n",
         "cannot be counted in working days",
     ),
+    "a floor in working days": (
+        "retention.yaml",
+        "- duration: P15D\n      counting: prc_working_days\n      kind: ceiling\n      basis:\n"
+        "        - {cite: App Method 6, rank: departmental_rule, text: manual",
+        "- duration: P15D\n      counting: prc_working_days\n      kind: both\n      basis:\n"
+        "        - {cite: App Method 6, rank: law, text: manual",
+        "forbids deleting for a number of working days",
+    ),
     "a long archive of everything": (
         "backups.yaml",
         "keep: P30D",
@@ -500,8 +544,9 @@ CASES: dict[str, tuple[str, str, str, str]] = {
     ),
     "no accounts": (
         "datasets/account.yaml",
-        "  accounts: {ended: cancelled_at, began: registered_at,\n             dormancy: {period: dormant,"
-        " last_use: account_last_used, noticed: dormancy_noticed_at, notice: P30D}}\n",
+        "  accounts: {ended: cancelled_at, began: registered_at, accepted: policy_version,\n"
+        "             dormancy: {period: dormant, last_use: account_last_used, noticed: dormancy_noticed_at, notice: P30D},\n"
+        "             reached: [{dataset: account.person, column: email}, {dataset: ent.enterprise, column: contact_email}]}\n",
         "",
         "which table holds the accounts",
     ),
@@ -691,8 +736,21 @@ def test_a_contradiction_is_named(name: str, policy: Path) -> None:
     assert all((policy / p.file).is_file() and p.line >= 1 and p.next_step for p in found)
 
 
+def test_a_company_period_is_made_longer_by_the_version_of_the_policy_that_says_it(policy: Path) -> None:
+    edited(policy, "retention.yaml", "- name: cap\n      duration: P12M", "- name: cap\n      duration: P24M")
+    assert "nobody accepted P24M" in said(lint(policy))
+    file = policy / "versions.yaml"
+    promised = file.read_text("utf-8").split("  says:\n")[1].replace("RS-12/cap: P12M", "RS-12/cap: P24M")
+    file.write_text(file.read_text("utf-8") + f'\n- id: "2026-10"\n  says:\n{promised}', "utf-8")
+    assert lint(policy) == ()
+
+
 Breaking = Callable[[Path], None]
 FILES: dict[str, tuple[Breaking, str]] = {
+    "accounts that accepted what is no version": (
+        lambda r: (r / "versions.yaml").unlink(),
+        "no version of the policy is declared that its holder could have accepted",
+    ),
     "a measure without its proof": (
         lambda r: (r / "measures/revoke_tokens.proof.sql").unlink(),
         "it has no proof",
@@ -748,6 +806,7 @@ def test_a_file_of_sql_that_does_not_fit_is_named(name: str, policy: Path) -> No
         "datasets",
         "backups",
         "measures",
+        "versions",
     ],
 )
 def test_what_is_declared_twice_is_named(of: str, policy: Path) -> None:

@@ -38,6 +38,10 @@ WRONG = {
     "levels below the first": ("    region:\n", "    region:\n      at_least: 9\n", "may not be finer than 9"),
     "pseudonyms that lead nowhere": ("[stat.pseudonym]", "[cert.usb_key]", "no link of stat.research_extract"),
     "unknown pseudonyms": ("[stat.pseudonym]", "[stat.no_such]", "declared nowhere"),
+    "a rhythm for what no run releases": (
+        "  drop: [reason]\n", "  every: P1Y\n  drop: [reason]\n", "no run releases it",
+    ),
+    "a reader that is no role of the store": ("    app_bi:", "    app_nobody:", "is no business role"),
 }  # fmt: skip
 NESTING = {
     "a band that cuts through": ("band: [10, 25]", "no multiple"),
@@ -71,6 +75,18 @@ def test_levels_nest(tmp_path: Path, name: str) -> None:
     whole = re.search(r"    age_band:\n      map:\n(?:        .*\n)+", text)
     assert whole
     assert said in problems(tmp_path, whole[0], f"    age_band:\n      {hierarchy}\n")
+
+
+@pytest.mark.parametrize("dataset", ["stat.research_extract", "stat.pseudonym"])
+def test_what_a_statute_keeps_is_not_released(tmp_path: Path, dataset: str) -> None:
+    root = tmp_path / "itrus"
+    shutil.copytree(ITRUS, root)
+    file = root / "datasets" / "stat.yaml"
+    head, found, tail = file.read_text("utf-8").partition(f"- id: {dataset}\n")
+    assert found
+    file.write_text(head + found + tail.replace("  binds:\n", "  binds:\n    - {rule: RS-03}\n", 1), "utf-8")
+    said = "\n".join(map(str, lint(root)))
+    assert re.search(rf"releases\.yaml:\d+: .*RS-03 forbids disposing of {dataset} too early", said), said
 
 
 def test_a_policy_that_releases_nothing_needs_no_file_for_it(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from include.catalogue import buckets, records
 from include.catalogue import database as tables
 from include.catalogue.loader import ITRUS, load
 from include.catalogue.problems import Compared
-from include.model.catalogue import Column
 from include.model.errors import NotReachable
+from include.model.estate import Column
 from include.sandbox import seed as seeding
 
 if TYPE_CHECKING:

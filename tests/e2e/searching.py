@@ -83,7 +83,8 @@ class Sought:
 
     def hits(self, place: str, content: bytes) -> set[Hit]:
         """Every value in ``content``, in any writing and carrier."""
-        return {Hit(*said, place) for _, said in self._found.iter(content.decode("latin-1"))}
+        found = self._found.iter(content.decode("latin-1"))
+        return {Hit(person, what, how, place) for _, (person, what, how) in found}
 
     def in_all(self, places: Iterable[tuple[str, bytes]]) -> set[Hit]:
         return {hit for place, content in places for hit in self.hits(place, content)}

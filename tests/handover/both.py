@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -17,24 +17,28 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+from psycopg.types.json import Jsonb
 
 from include.cases import book
+from include.cases.keys import KeyStore
 from include.cases.retention.held import HeldPeople
+from include.cases.shutdown.consigning import CONSIGNED, last_consigned
 from include.handover import packing, receipts, register
 from include.handover.custody import Custody
 from include.handover.fetching import Inbox
-from include.handover.packing import Outcome, Room
 from include.handover.receiving import Received, receive
+from include.handover.room import Outcome, Room
 from include.handover.sending import Way, receipt_key, send
 from include.handover.shards import Bounds
 from include.ledger import attest
 from include.ledger.signer import Signer, initialise
 from include.model.handover import BagStatement, Consigned, Consignment, Successor
+from include.model.keks import CONNECTION, Keks
 from include.model.words import Role
 from tests.conftest import PgServer, S3Server
 from tests.stores.postgres.dated import AS_OF, CATALOGUE
 
-ORDER = "SO-0001"
+ORDER = "SO-000001"
 INBOX = "inbox"
 TABLES = (
     Consigned(dataset="cert.certificate", rule="RS-04"),
@@ -47,19 +51,33 @@ BEGAN = datetime.now(UTC) - timedelta(days=1)
 
 
 def certificate(
-    key: rsa.RSAPrivateKey, name: str, *, issuer: tuple[str, rsa.RSAPrivateKey] | None = None, days: int = 30
-) -> x509.Certificate:
+    key: rsa.RSAPrivateKey, name: str, *, issuer: tuple[str, rsa.RSAPrivateKey] | None = None, days: int = 30,
+    extensions: Sequence[x509.ExtensionType] = (),
+) -> x509.Certificate:  # fmt: skip
     """A certificate of this key, by itself or by an issuer."""
 
     def called(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
     by, signer = issuer or (name, key)
-    return (
+    made = (
         x509.CertificateBuilder().subject_name(called(name)).issuer_name(called(by)).public_key(key.public_key())
         .serial_number(x509.random_serial_number()).not_valid_before(BEGAN)
-        .not_valid_after(BEGAN + timedelta(days=days)).sign(signer, hashes.SHA256())
+        .not_valid_after(BEGAN + timedelta(days=days))
     )  # fmt: skip
+    for extension in extensions:
+        made = made.add_extension(extension, critical=True)
+    return made.sign(signer, hashes.SHA256())
+
+
+def usage(*names: str) -> x509.KeyUsage:
+    """A key is for these uses, and for no other."""
+    every = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+             "key_cert_sign", "crl_sign", "encipher_only", "decipher_only")  # fmt: skip
+    return x509.KeyUsage(**{name: name in names for name in every})
+
+
+AUTHORITY = x509.BasicConstraints(ca=True, path_length=None)
 
 
 def pem(of: x509.Certificate) -> str:
@@ -93,12 +111,52 @@ class Side:
     objects: S3Server
     records: str = ""
     stands_in: dict[str, Any] = field(default_factory=dict)  # connection -> client
+    keks: Keks = field(default_factory=Keks.made)
+    keys: KeyStore | None = None
 
     def postgres(self, connection: str, role: Role) -> str:
         return self.server.conninfo(self.records if connection == "records" else self.database, role.value)
 
     def s3(self, connection: str, role: Role) -> Any:
         return self.stands_in.get(connection) or self.objects.client()
+
+    def text(self, name: str) -> str:
+        assert name == CONNECTION
+        return self.keks.text()
+
+
+def ordered(conn: book.Conn, of: Consignment) -> None:
+    """An order in force, approved by both, to this consignment's successor; and that it was consigned, if that is not its last
+    word."""
+    shown = (
+        x509.load_pem_x509_certificate(of.successor.certificate.encode()).fingerprint(hashes.SHA256()).hex()
+    )
+    values = {
+        "n": of.order,
+        "d": of.as_of,
+        "name": of.successor.name,
+        "contact": of.successor.contact,
+        "shown": shown,
+    }
+    conn.execute(
+        "INSERT INTO casebook.shutdown_order (number, scope, path, reason, decided_on, document, digest, approvers,"
+        " t0_announced, t0, closed_on, opened_on, opened_by, successor, successor_contact, successor_certificate) VALUES (%(n)s,"
+        " 'company', 'voluntary', 'x', %(d)s, 'BR-1', repeat('a', 64), '{legal/a,board/b}', %(d)s, %(d)s, %(d)s, %(d)s,"
+        " 'legal/a', %(name)s, %(contact)s, %(shown)s) ON CONFLICT (number) DO UPDATE SET successor_certificate = %(shown)s",
+        values,
+    )  # fmt: skip
+    conn.execute(
+        "INSERT INTO casebook.shutdown_approval (number, approver, approved_on) SELECT %(n)s,"
+        " unnest('{legal/a,board/b}'::text[]), %(d)s ON CONFLICT DO NOTHING",
+        values,
+    )
+    if last_consigned(conn, of.order) != of.fingerprint():
+        body = {"consignment": of.fingerprint(), "datasets": [d.dataset for d in of.datasets]}
+        conn.execute(
+            "INSERT INTO casebook.shutdown_event (number, as_of, actor, what, detail) VALUES (%s, %s, 'legal/a', %s, %s)",
+            (of.order, of.as_of, CONSIGNED, Jsonb(body)),
+        )
+    conn.commit()
 
 
 @dataclass
@@ -144,10 +202,18 @@ class Both:
     def watch(self) -> Callable[[str], None]:
         return getattr(self, "_at", lambda _: None)
 
+    def consigned(self) -> None:
+        """The book has the order, its successor, and that this consignment was made last."""
+        said = self.consignment
+        with self.book() as conn:
+            ordered(conn, said)
+
     def pack(self) -> Outcome:
+        self.consigned()
         room = Room(
             catalogue=CATALOGUE, connections=self.ours, book=self.book, attest=self.our_signer, home=self.home / "out",  # type: ignore[arg-type]
             held=self.held, bounds=self.bounds, record=lambda *said: self.ledger.append(said), at=self.watch,
+            keys=self.ours.keys,
         )  # fmt: skip
         return packing.pack(room, self.consignment)
 
@@ -164,7 +230,7 @@ class Both:
 
     @property
     def custody(self) -> Custody:
-        return Custody(CATALOGUE, self.theirs, self.watch)  # type: ignore[arg-type]
+        return Custody(CATALOGUE, self.theirs, self.watch, self.theirs.keys)  # type: ignore[arg-type]
 
     def receive(self) -> Received:
         return receive(self.inbox, self.custody, self.their_signer, ORDER)

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from include.cases import book
 from include.commands import _common, _connections
 from include.commands.handover import app
+from include.handover import stages
 from include.ledger import signer
 from include.model.errors import QuietusError, Refused
 from include.model.words import Role
@@ -58,7 +59,8 @@ def becomes(both: Both, side: Side, attesting: Any, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(_common, "catalogue", lambda: CATALOGUE)
     monkeypatch.setattr(_common, "reader", lambda: book.connect(named.postgres("records", Role.READER)))
     monkeypatch.setattr(_connections, "connections", lambda: named)
-    monkeypatch.setattr(signer, "SignerClient", lambda _: SimpleNamespace(attest=attesting))
+    for room in (signer, stages):
+        monkeypatch.setattr(room, "SignerClient", lambda _: SimpleNamespace(attest=attesting))
 
 
 def test_both_sides_from_the_command_line(
@@ -66,11 +68,12 @@ def test_both_sides_from_the_command_line(
 ) -> None:
     consignment, home = tmp_path / "c.json", tmp_path / "bags"
     consignment.write_bytes(shell.consignment.canonical())
-    assert run("pack", consignment, "--dir", home) == (0, f"{ORDER}: 4 bags packed now")
+    shell.consigned()
+    assert run("pack", consignment, "--dir", home) == (0, f"{ORDER}: 5 bags packed now")
     assert run("status", ORDER)[0] == 3
-    assert run("send", consignment, "--dir", home, "--bucket", INBOX) == (0, f"{ORDER}: 4 bags sent now")
+    assert run("send", consignment, "--dir", home, "--bucket", INBOX) == (0, f"{ORDER}: 5 bags sent now")
     code, said = run("verify-receipt", consignment, "--bucket", INBOX)
-    assert code == 3 and said.count("no receipt yet") == 4
+    assert code == 3 and said.count("no receipt yet") == 5
 
     becomes(shell, shell.theirs, shell.their_signer, monkeypatch)
     files = {"certificate": shell.consignment.successor.certificate, "sender-key": shell.our_signer.pem}
@@ -87,14 +90,14 @@ def test_both_sides_from_the_command_line(
     with pytest.raises(Refused, match="open to others"):
         run(*receive)
     (tmp_path / "key").chmod(0o600)
-    assert run(*receive) == (0, f"{ORDER}: 4 bags stored and signed for, 0 of them with differences")
+    assert run(*receive) == (0, f"{ORDER}: 5 bags stored and signed for, 0 of them with differences")
 
     becomes(shell, shell.ours, shell.our_signer, monkeypatch)
     code, said = run("verify-receipt", consignment, "--bucket", INBOX)
-    assert code == 0 and said.count(": received") == 4
+    assert code == 0 and said.count(": received") == 5
     code, said = run("status", ORDER, "--json")
     assert code == 0 and {row["state"] for row in json.loads(said)} == {"received"}
-    assert [kind for kind, *_ in shell.ledger].count("handover.receipt") == 4
+    assert [kind for kind, *_ in shell.ledger].count("handover.receipt") == 5
     # The successor's table changes: it signs that it does, and exits accordingly.
     shell.sql(
         shell.theirs, "DELETE FROM cert.crl_entry WHERE serial = (SELECT min(serial) FROM cert.crl_entry)"

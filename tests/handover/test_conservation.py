@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.catalogue import load
-from include.handover.conservation import BagSeen, Entry, Kind, Ordered, Place, line, stops
+from include.handover.conservation import BagSeen, Entry, Kind, Ordered, Place, bag_reasons, line, stops
 from include.handover.hanging import hanging
 from include.model.handover import BagState
 from include.model.words import Disposition as D
@@ -211,6 +211,18 @@ def test_what_the_successor_names_as_different_is_not_transferred() -> None:
     assert line(w.entry(), CUSTODIAN).transferred == 0
 
 
+@pytest.mark.parametrize(
+    ("place", "rest", "kind", "items"),
+    [(Place.GONE, None, Kind.WRONG, 3), (Place.PART, 1, Kind.WRONG, 2), (Place.WHOLE, None, Kind.WAITS, 3)],
+)
+def test_what_went_on_the_receipt_of_one_that_withdrew_is_named(
+    place: Place, rest: int | None, kind: Kind, items: int
+) -> None:
+    bag = replace(ARRIVED, doubted="A takes over no more: it withdrew", place=place, rest=rest)
+    (reason,) = bag_reasons(bag)
+    assert (reason.kind, reason.items, reason.bag) == (kind, items, bag.bag) and "withdrew" in reason.why
+
+
 # --- which bag's source may go ------------------------------------------------------------------------
 
 CLOSED = Ordered("SO-000001", "closed", True, T0, T0)
@@ -232,12 +244,20 @@ def test_what_arrived_whole_may_go() -> None:
         ({}, {"state": BagState.PACKED, "theirs": None}, T0, "no verified receipt"),
         ({}, {"refused": "1 missing, 0 changed, 0 too many"}, T0, "differences: 1 missing"),
         ({}, {"theirs": OTHER}, T0, "another root"),
+        ({}, {"doubted": "A takes over no more: it withdrew"}, T0, "it withdrew"),
         ({}, {"held": 2}, T0, "a hold names 2 of its items"),
         ({}, {"kept": 2}, T0, "keeps 2 of its items here"),
         ({}, {"place": Place.PART}, T0, "not what was packed"),
         ({}, {"place": Place.GONE}, T0, "nothing of it is here"),
         ({}, {"place": Place.UNASKED, "why": "no answer"}, T0, "could not be read again: no answer"),
         ({}, {"place": Place.KEPT}, T0, "the case book is not deleted"),
+        (
+            {},
+            {"locked": 2, "until": date(2027, 1, 3)},
+            T0,
+            "keeps 2 of its versions until 2027-01-03: it goes after",
+        ),
+        ({}, {"locked": 1}, T0, "keeps 1 of its versions under a legal hold"),
     ],
 )
 def test_one_thing_stops_that_bag_and_is_named(
@@ -279,3 +299,12 @@ def test_a_certificate_goes_after_everything_whose_clock_its_end_starts() -> Non
     assert waits(HANDED, packed=HANDED - {"ra.image"}) == {"cert.certificate", "ra.application"}, (
         "more images are to come"
     )
+
+
+def test_the_event_of_the_books_has_room_for_any_number_of_bags() -> None:
+    bags = tuple(BagSeen(f"x-{n:05}", "x", 10, BagState.SENT, ROOT) for n in range(1, 3001))
+    said = line(Entry("x", located={D.TRANSFER: 30_000}, here={D.TRANSFER: 30_000}, bags=bags), CUSTODIAN)
+    assert len(said.told()["reasons"]) >= 3000
+    noted = said.noted()
+    assert len(noted["reasons"]) <= 3 and max(r["bags"] for r in noted["reasons"]) == 3000
+    assert sum(r["items"] for r in noted["reasons"]) == sum(r["items"] for r in said.told()["reasons"])

@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from psycopg.types.json import Jsonb
 
 from include.handover import packing, receipts, register, sealed, shards
 from include.handover.sending import sealed_key, statement_key
@@ -21,7 +21,7 @@ from include.ledger import attest
 from include.model.errors import BooksDoNotBalance, LedgerError, NoRoom, QuietusError, Refused
 from include.model.handover import BagReceipt, BagState, Consigned
 from include.model.words import Role
-from tests.handover.both import INBOX, ORDER, TABLES, Attesting, Both, certificate, pem
+from tests.handover.both import AUTHORITY, INBOX, ORDER, TABLES, Attesting, Both, certificate, pem, usage
 
 SmallDisk = Callable[[Path, int], AbstractContextManager[Path]]
 NAME = "cert.crl_entry-00001"
@@ -131,6 +131,14 @@ def test_what_differs_at_the_successor_is_named_and_its_bag_waits(stored: Both) 
     stored.receive()
     stored.verify(NAME)
     assert state(stored) is BagState.RECEIVED, "once it is repaired, a receipt says so"
+    with pytest.raises(Refused, match="the successor signed for it"):
+        stored.send(again=NAME)
+    # It lost something after that: our copy may be gone, and the sealed file is all there is.
+    stored.sql(stored.theirs, CHANGES["missing"][0])
+    stored.receive()
+    with pytest.raises(BooksDoNotBalance):
+        stored.verify(NAME)
+    assert stored.send(again=NAME) == [NAME] and state(stored) is BagState.RECEIVED
 
 
 # --- bags --------------------------------------------------------------------------------------------
@@ -177,7 +185,7 @@ def test_a_bag_that_was_tampered_with_is_not_stored_and_stops_alone(sent: Both) 
         deed(sent)
         got = sent.receive()
         assert list(got.refused) == [NAME] and words in got.refused[NAME]
-        assert len(got.receipts) == 3, "the others are stored"
+        assert len(got.receipts) == 4, "the others are stored"
         assert sent.sql(sent.theirs, "SELECT count(*) FROM cert.crl_entry") == [(0,)]
         with pytest.raises(ClientError):
             sent.receipt(NAME)
@@ -251,13 +259,11 @@ def test_a_successors_certificate_that_nobody_vouches_for(
 ) -> None:
     root = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     by = ("root", root)
-    good = pem(certificate(successors_key, "successor", issuer=by)) + pem(certificate(root, "root"))
+    good = pem(certificate(successors_key, "successor", issuer=by)) + pem(authority(root))
     assert sealed.recipient(good)
     bad = {
-        "broken": pem(certificate(successors_key, "successor", issuer=by))
-        + pem(certificate(successors_key, "root")),
-        "over": pem(certificate(successors_key, "successor", issuer=by, days=0))
-        + pem(certificate(root, "root")),
+        "broken": pem(certificate(successors_key, "successor", issuer=by)) + pem(authority(successors_key)),
+        "over": pem(certificate(successors_key, "successor", issuer=by, days=0)) + pem(authority(root)),
         "no chain": pem(certificate(successors_key, "successor", issuer=by)),
         "small": pem(certificate(_small_key(), "successor")),
         "garbage": "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n",
@@ -266,10 +272,63 @@ def test_a_successors_certificate_that_nobody_vouches_for(
         sealed.recipient(bad)
 
 
+def authority(
+    key: rsa.RSAPrivateKey, *more: x509.ExtensionType, depth: int | None = None
+) -> x509.Certificate:
+    """One that signed itself, and may issue."""
+    return certificate(
+        key, "root", extensions=[x509.BasicConstraints(ca=True, path_length=depth), *more]
+    )  # fmt: skip
+
+
+def test_who_issues_a_successors_certificate_is_an_authority(successors_key: rsa.RSAPrivateKey) -> None:
+    """A customer of an authority has a certificate of the same chain, and a key that signs."""
+    middle, root = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+    own = certificate(successors_key, "successor", issuer=("middle", middle))
+
+    def chain(of: Sequence[x509.ExtensionType], above: x509.Certificate) -> str:
+        by = certificate(middle, "middle", issuer=("root", root), extensions=of)
+        return pem(own) + pem(by) + pem(above)
+
+    top, signs = authority(root), usage("key_cert_sign", "crl_sign")
+    assert sealed.recipient(chain([AUTHORITY, signs], top)) == own
+    assert sealed.recipient(chain([AUTHORITY], authority(root, depth=1))) == own
+    no_authority = x509.BasicConstraints(ca=False, path_length=None)
+    bad = {
+        "nothing said": chain([], top),
+        "a customer": chain([no_authority, usage("digital_signature")], top),
+        "not for issuing": chain([AUTHORITY, usage("digital_signature")], top),
+        "too deep": chain([AUTHORITY], authority(root, depth=0)),
+        "a root that says nothing": chain([AUTHORITY], certificate(root, "root")),
+    }
+    for what, text in bad.items():
+        with pytest.raises(Refused, match="no certification authority"):
+            sealed.recipient(text)
+            pytest.fail(what)
+
+
+def test_a_successors_key_is_for_encrypting(successors_key: rsa.RSAPrivateKey) -> None:
+    assert sealed.recipient(pem(certificate(successors_key, "s", extensions=[usage("key_encipherment")])))
+    with pytest.raises(Refused, match="not for encrypting"):
+        sealed.recipient(pem(certificate(successors_key, "s", extensions=[usage("digital_signature")])))
+
+
 def test_the_year_after_is_over(successors_key: rsa.RSAPrivateKey) -> None:
     mine = certificate(successors_key, "successor")
     with pytest.raises(Refused, match="over"):
         sealed.recipient(pem(mine), at=mine.not_valid_after_utc + timedelta(seconds=1))
+
+
+def test_a_certificate_that_ended_since_it_was_compared_stays_the_key_of_the_handover(both: Both) -> None:
+    """Months lie between the day on which it was compared by phone and the last bag."""
+    both.certificate = certificate(both.key, "successor", days=0)
+    with pytest.raises(Refused, match="over"):
+        sealed.recipient(pem(both.certificate))
+    outcome = both.pack()
+    assert outcome.made and not outcome.left
+    both.send()
+    got = both.receive()
+    assert not got.refused and {r.bag for r in got.receipts} == set(outcome.made)
 
 
 def _small_key() -> rsa.RSAPrivateKey:
@@ -289,7 +348,7 @@ def test_raw_biometrics_never_go_and_the_rest_does(both: Both) -> None:
     )
     left = both.pack().left
     assert "raw biometrics" in left["ra.biometric"] and "raw biometrics" in left["objects.face_video"]
-    assert "key-encryption key" in left["objects.locked_evidence"]
+    assert "which opens it, is not handed over" in left["objects.locked_evidence"]
     assert "does not bind" in left["cert.issuance_log"]
     assert len(left) == 4 and both.bags("cert.crl_entry")
     assert not both.reconciled()
@@ -314,7 +373,7 @@ def test_nothing_is_reconciled_before_holds_tombstones_and_recipients_went(
 ) -> None:
     both.datasets = (TABLES[1],)
     with monkeypatch.context() as killed:
-        killed.setattr(packing, "_book", lambda *_: None)  # they are packed last
+        killed.setattr(packing.bookbags, "pack", lambda *_: None)  # they are packed last
         both.pack()
     assert not everything_received(both)
     both.pack()
@@ -323,19 +382,6 @@ def test_nothing_is_reconciled_before_holds_tombstones_and_recipients_went(
 
 def test_nothing_is_reconciled_while_a_dataset_that_was_consigned_was_left(both: Both) -> None:
     both.datasets = (TABLES[1], Consigned(dataset="objects.locked_evidence", rule="RS-10"))
-    with both.book() as conn:
-        conn.execute(
-            "INSERT INTO casebook.shutdown_order (number, scope, path, reason, decided_on, document, digest, approvers,"
-            " t0_announced, t0, opened_on, opened_by) VALUES ('SO-000001', 'company', 'voluntary', 'x', %(d)s, 'BR-1',"
-            " repeat('a', 64), '{legal/a,board/b}', %(d)s, %(d)s, %(d)s, 'legal/a')",
-            {"d": both.consignment.as_of},
-        )
-        body = {"consignment": both.consignment.fingerprint(), "datasets": [d.dataset for d in both.datasets]}
-        conn.execute(
-            "INSERT INTO casebook.shutdown_event (number, as_of, actor, what, detail)"
-            " VALUES ('SO-000001', %s, 'legal/a', 'consigned', %s)",
-            (both.consignment.as_of, Jsonb(body)),
-        )
     assert list(both.pack().left) == ["objects.locked_evidence"]
     assert not everything_received(both)
 
@@ -411,7 +457,7 @@ def test_a_full_bucket_is_named_and_sending_goes_on_when_there_is_room(both: Bot
         both.send()
     assert "secret" not in str(told.value)
     both.ours.stands_in["inbox"] = client
-    assert len(both.send()) == 4
+    assert len(both.send()) == 5
 
 
 def test_a_full_disk_of_ours_and_of_the_successor_is_named(both: Both, small_disk: SmallDisk) -> None:

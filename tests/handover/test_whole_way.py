@@ -16,6 +16,7 @@ from include.cases.scopes import HoldBasis, HoldOrder, Scope
 from include.handover import bag as bags
 from include.model.interval import Standing
 from include.model.words import Role
+from include.stores.s3.server import Patience, delete_versions
 from tests.handover.both import ORDER, PHOTOS, TABLES, Both, Side
 from tests.stores.postgres.dated import AS_OF, CATALOGUE, Oracle
 
@@ -197,6 +198,7 @@ def _emptied(client, bucket: str) -> None:
     if bucket not in {b["Name"] for b in client.list_buckets()["Buckets"]}:
         client.create_bucket(Bucket=bucket)
         client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    there = client.list_object_versions(Bucket=bucket)
-    for v in [*there.get("Versions", []), *there.get("DeleteMarkers", [])]:
-        client.delete_object(Bucket=bucket, Key=v["Key"], VersionId=v["VersionId"])
+    pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket)
+    there = [v for p in pages for v in (*p.get("Versions", []), *p.get("DeleteMarkers", []))]
+    gone = delete_versions(client, bucket, [(v["Key"], v["VersionId"]) for v in there], Patience(), bucket)
+    assert not gone.stayed

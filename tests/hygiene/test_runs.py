@@ -244,8 +244,8 @@ def test_two_nights_at_once_do_not_disturb_each_other(metadata: Metadata, owner:
             went.append(sweeping.sweep_runs(conn, BEFORE, nowhere, many=7).rows["dag_run"])
 
     nights = [threading.Thread(target=night) for _ in range(2)]
-    for n in nights:
-        n.start()
-    for n in nights:
-        n.join()
+    for one in nights:
+        one.start()
+    for one in nights:
+        one.join()
     assert sum(went) == 40 and not there(owner)

@@ -22,7 +22,7 @@ from include.cases.tidying import AUDIT, HISTORIES, LOGS, RUNS, TaskLogs, limits
 from include.catalogue import load
 from include.connections import Environment
 from include.hygiene.logfiles import LAYOUT
-from include.model.errors import CatalogueError, Refused
+from include.model.errors import CatalogueError, NotReachable, Refused, Stopped
 from include.model.times import PRC
 from include.model.words import Verdict
 from tests.hygiene.conftest import Metadata
@@ -69,7 +69,13 @@ class House:
         """The run ids in the files of histories, one for each time it is told."""
         files = sorted(self.histories.glob("*.jsonl.gz"))
         lines = [line for f in files for line in gzip.decompress(f.read_bytes()).splitlines()]
-        return [json.loads(line)["run_id"] for line in lines]
+        return [of["run_id"] for line in lines if "tries" in (of := json.loads(line))]
+
+    def audited(self) -> list[dict[str, Any]]:
+        """What the files tell of the audit log, one for each time it is told."""
+        files = sorted(self.histories.glob("*.jsonl.gz"))
+        lines = [line for f in files for line in gzip.decompress(f.read_bytes()).splitlines()]
+        return [of for line in lines if "event" in (of := json.loads(line))]
 
 
 @pytest.fixture
@@ -78,7 +84,10 @@ def house(metadata: Metadata, tmp_path: Path) -> Iterator[House]:
     histories.mkdir()
     logs.mkdir()
     desk = SimpleNamespace(
-        catalogue=load(), connections=Environment(connections(metadata, histories)), record=said
+        catalogue=load(),
+        connections=Environment(connections(metadata, histories)),
+        record=said,
+        may_go_on=lambda: None,
     )
     with psycopg.connect(metadata.owner, autocommit=True) as owner:
         yield House(metadata, desk, TaskLogs(logs, LAYOUT + "x"), said, histories, owner)
@@ -152,6 +161,74 @@ def test_a_night_exports_deletes_and_says_what_it_did(house: House) -> None:
     assert not again.rows and not again.exports
 
 
+PHONE = "13812345678"
+
+
+def logged(owner: Any, event: str, by: str, at: datetime = OLD, extra: str | None = None, **of: Any) -> None:
+    owner.execute(
+        "INSERT INTO log (event, dttm, owner, extra, dag_id, task_id, run_id) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (event, at, by, extra, *(of.get(x) for x in ("dag_id", "task_id", "run_id"))),
+    )
+
+
+def test_who_cleared_a_task_or_marked_one_is_exported_before_the_audit_log_goes(house: House) -> None:
+    case = {"dag_id": "account_cancellation", "run_id": "CASE-000001"}
+    marked = {"new_state": "success", "note": SECRET, "include_future": False, "method": "PATCH"}
+    logged(house.owner, "patch_task_instance", "wang", extra=json.dumps(marked), task_id="prove", **case)
+    cleared = {
+        "task_ids": ["dispose", ["prove", 3], PHONE, "Li Lei", 7],
+        "dag_run_id": "CASE-000001",
+        "reason": SECRET,
+    }
+    logged(house.owner, "post_clear_task_instances", PHONE, extra=json.dumps(cleared), **case)
+    entities = [{"task_id": "prove", "new_state": "skipped", "note": SECRET}]
+    many = {"actions": [{"action": "update", "entities": entities}]}
+    logged(house.owner, "bulk_task_instances", "wang", extra=json.dumps(many), **case)
+    logged(house.owner, "trigger", "li", extra="no JSON: " + SECRET, run_id=PHONE)
+    logged(house.owner, "patch_dag", "wang", at=datetime(2026, 11, 1, tzinfo=PRC))
+    done = tidy(house.desk, house.logs, as_of=AS_OF)
+    assert done.failed == [] and done.rows["log"] == 4
+    told = house.audited()
+    assert [(x["event"], x["by"], x["dag_id"], x["task_id"], x["states"], x["tasks"]) for x in told] == [
+        ("patch_task_instance", "wang", "account_cancellation", "prove", ["success"], []),
+        (
+            "post_clear_task_instances",
+            "(withheld: a mobile number)",
+            "account_cancellation",
+            None,
+            [],
+            ["dispose", "prove"],
+        ),
+        ("bulk_task_instances", "wang", "account_cancellation", None, ["skipped"], ["prove"]),
+        ("trigger", "li", None, None, [], []),
+    ]
+    assert [x["run_id"] for x in told] == [*["CASE-000001"] * 3, "(withheld: a mobile number)"]
+    everything = json.dumps(told)
+    assert not any(word in everything for word in (SECRET, PHONE, "Li Lei"))
+    (entry,) = house.said.of("audit_history")
+    assert (
+        entry["entries"] == 4
+        and (house.histories / entry["name"]).exists()
+        and entry["digest"] in entry["name"]
+    )
+    assert not house.said.of("run_history"), "no run went"
+    tidy(house.desk, house.logs, as_of=AS_OF)
+    assert len(house.audited()) == 4, "told once"
+
+
+def test_what_could_not_be_written_of_the_audit_log_stays_in_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    logged(house.owner, "patch_task_instance", "wang", task_id="prove")
+    monkeypatch.setattr("include.hygiene.exports.os.fsync", full)
+    with pytest.raises(NotReachable, match="could not be written"):
+        tidy(house.desk, house.logs, as_of=AS_OF)
+    assert house.owner.execute("SELECT count(*) FROM log").fetchone() == (1,)
+
+
 def test_what_nobody_could_look_at_is_unverified_and_the_rest_is_done(house: House) -> None:
     run(house.owner, "d", "old")
     house.owner.execute("CREATE TABLE of_tomorrow (id int)")
@@ -171,6 +248,18 @@ def test_without_a_place_for_histories_nothing_is_deleted(house: House) -> None:
     with pytest.raises(Refused, match="directory of run histories"):
         tidy(house.desk, house.logs, as_of=AS_OF)
     assert runs(house.owner) == {"old"}
+
+
+def test_while_disposing_is_stopped_nothing_of_airflow_goes_either(house: House) -> None:
+    run(house.owner, "d", "old")
+
+    def stopped() -> None:
+        raise Stopped("disposing is stopped by ops/zhao", about="disposing")
+
+    house.desk.may_go_on = stopped
+    with pytest.raises(Stopped):
+        tidy(house.desk, house.logs, as_of=AS_OF)
+    assert runs(house.owner) == {"old"} and not house.told()
 
 
 def test_histories_go_by_their_own_limit(house: House) -> None:
@@ -212,7 +301,7 @@ if point == "after a batch":
     nth, due = iter(range(9)), runs.due
     runs.due = lambda *args: die() if next(nth) else due(*args)
 sweeping.sweep_runs.__defaults__ = (3,)
-desk = SimpleNamespace(catalogue=load(), connections=Environment(), record=record)
+desk = SimpleNamespace(catalogue=load(), connections=Environment(), record=record, may_go_on=lambda: None)
 tidying.tidy(desk, tidying.TaskLogs(logs, LAYOUT), as_of=date(2026, 11, 28))
 """
 

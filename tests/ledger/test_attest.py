@@ -13,7 +13,14 @@ import pytest
 from include.ledger import attest
 from include.ledger.signer import Signer, initialise
 from include.model.errors import LedgerError, Refused
-from include.model.handover import BagKind, BagReceipt, BagStatement, Differences
+from include.model.handover import (
+    BagKind,
+    BagNotice,
+    BagReceipt,
+    BagStatement,
+    Differences,
+    NoticeReceipt,
+)
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 STATEMENT = BagStatement(
@@ -47,6 +54,25 @@ def test_a_bag_has_one_statement_for_ever(signer: Signer, tmp_path: Path) -> Non
     assert asked(signer, STATEMENT.model_copy(update={"order": "SO-0002"}).canonical())["ok"]
     repaired = RECEIPT.model_copy(update={"differences": Differences(missing=("4" * 64,))})
     assert asked(signer, RECEIPT.canonical())["ok"] and asked(signer, repaired.canonical())["ok"]
+
+
+def test_nobody_signs_for_what_they_sent(signer: Signer, tmp_path: Path) -> None:
+    notice = BagNotice(
+        order="SO-0001", bag=STATEMENT.bag, notice=1, statement="3" * 64, removed=("5" * 64,), added=0, items=0, root="1" * 64,
+        as_of=date(2026, 11, 29), made_at=NOW,
+    )  # fmt: skip
+    mine = RECEIPT.model_copy(update={"statement": attest.digest(STATEMENT.canonical())})
+    answer = NoticeReceipt(
+        order="SO-0001", bag=STATEMENT.bag, notice=1, digest=attest.digest(notice.canonical()), deleted=1, items=0,
+        root="1" * 64, differences=Differences(), custodian="b", done_at=NOW,
+    )  # fmt: skip
+    for receipt in (mine, answer):  # of another signer's bags and notices
+        assert asked(signer, receipt.canonical())["ok"]
+    for sent in (STATEMENT, notice):
+        assert asked(signer, sent.canonical())["ok"]
+    for receipt in (mine, answer):
+        assert "by this very signer" in asked(signer, receipt.canonical())["refused"]
+        assert not asked(Signer(tmp_path / "k", tmp_path / "s"), receipt.canonical())["ok"]
 
 
 def test_one_kind_does_not_pass_for_another(signer: Signer, tmp_path: Path) -> None:

@@ -357,7 +357,7 @@ def test_the_signer_signs_one_certificate_under_a_serial(desk: Desk, signer: Run
     at = log.indexes_of_keys(desk.reader, ["forged"])["forged"]
     forged["completeness"]["entry"] = at
     relied = sorted({*forged["evidence"], forged["rungs"], at})
-    forged["entries"] = [e.model_dump(mode="json") for e in issuing._included(desk.reader, relied, size)]
+    forged["entries"] = [e.model_dump(mode="json") for e in issuing.included(desk.reader, relied, size)]
     said = verify.canonical(forged)
     assert verify.check_payload(said, verify.load_key(signer.public_pem)).problems == []
     for restart in (False, True):

@@ -844,7 +844,7 @@ def test_it_opens_no_socket_with_cryptography_alone(files: Path, bare: str) -> N
 # --- for ever -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("folder", sorted(p for p in VECTORS.glob("*") if p.is_dir()), ids=lambda p: p.name)
+@pytest.mark.parametrize("folder", sorted(p for p in VECTORS.glob("v*") if p.is_dir()), ids=lambda p: p.name)
 def test_every_certificate_ever_released_still_verifies(folder: Path) -> None:
     found = sorted(folder.glob("*.json"))
     assert found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -27,6 +27,7 @@ def test_things_are_taken_only_as_answers_are() -> None:
     answers = abreast(lambda n: n, things(), workers=3)
     assert next(answers) == 0
     assert taken == 4
+    assert isinstance(answers, Generator)
     answers.close()
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from include.cases.periods import last_day
 from include.cases.retention.limits import newest_over, split
 from include.catalogue import load
-from include.model.catalogue import Basis, Period
 from include.model.interval import Bounded, Standing, interval
+from include.model.policy import Basis, Period
 from include.model.times import Counting
 from include.model.words import LegalRank
 

@@ -14,8 +14,9 @@ from include.cases.controls.night import Audited
 from include.cases.keys import FileKeyStore
 from include.cases.rooms import Desk
 from include.ledger.screen import screened
-from include.model.catalogue import Bound, Catalogue, Dataset, Link, StoreDeclared
+from include.model.catalogue import Catalogue
 from include.model.errors import Refused
+from include.model.estate import Bound, Dataset, Link, StoreDeclared
 from include.model.times import observed_now, prc_date
 from include.model.words import DatasetKind, LegalRank, Role, StoreKind
 from include.proofs.bucket import WORK

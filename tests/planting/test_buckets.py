@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from include.model.catalogue import Bound, Catalogue, Dataset, Link, StoreDeclared
+from include.model.catalogue import Catalogue
 from include.model.errors import Refused
+from include.model.estate import Bound, Dataset, Link, StoreDeclared
 from include.model.words import DatasetKind, StoreKind
 from include.planting import s3
 from include.planting.note import BUCKETS, Note, draw

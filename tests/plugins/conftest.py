@@ -1,14 +1,7 @@
-"""Plugins are found as Airflow finds them: by their own directory."""
+"""The case book's servers, for tests of pages and tasks that read it."""
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 from tests.cases.conftest import case_book, database, reader, writer
 
 __all__ = ["case_book", "database", "reader", "writer"]
-
-PLUGINS = str(Path(__file__).parents[2] / "plugins")
-if PLUGINS not in sys.path:
-    sys.path.insert(0, PLUGINS)

@@ -25,9 +25,9 @@ from quietus_recipients.limits import MAX_BODY, Allowance, Allowances
 from quietus_recipients.saying import Said
 from starlette.testclient import TestClient
 
-from include.model.catalogue import Recipient, RecipientRole
 from include.model.errors import NotReachable, Refused
 from include.model.notices import Answer, AnswerCode, Judgement, Part, Pending
+from include.model.policy import Recipient, RecipientRole
 from include.model.times import observed_now
 from tests.plugins.counting import counted
 

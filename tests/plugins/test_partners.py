@@ -22,10 +22,10 @@ from quietus_recipients.limits import Allowance, Allowances
 from starlette.testclient import TestClient
 
 from include.cases.upstream import Request, Status
-from include.model.catalogue import Upstream
 from include.model.doors import Endpoint
 from include.model.errors import NotReachable, Refused
 from include.model.notices import AnswerCode, Part
+from include.model.policy import Upstream
 from include.recipients import signing
 from include.recipients.our_signature import OurSignature
 from include.recipients.telling_partners import tell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,15 +17,18 @@ from airflow.api_fastapi.core_api.security import get_user
 from psycopg.types.json import Jsonb
 from quietus_console import shutdown_pages
 from quietus_console.console import console
+from quietus_console.shutdown_words import sentence
 from quietus_console.words import SHUTDOWNS
 from starlette.testclient import TestClient
 
 from include.cases.keys import FileKeyStore
-from include.cases.shutdown import orders
+from include.cases.shutdown import approving, orders
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.dates import Gate
 from include.cases.shutdown.preview import Line, Preview
+from include.handover import conservation
 from include.model.words import Role
+from include.stores.s3.collection import BLUNT, NOBODY, UNENFORCED
 from tests.cases.shutdown.test_orders import NEXT, PAPER, TODAY, TOLD
 from tests.cases.small import World, world
 
@@ -73,6 +77,7 @@ LINES = (
 
 def filled(w: World, owner: str) -> str:
     number = orders.open_order(w.desk, replace(TOLD, custodian=None), as_of=TODAY, actor="legal/zhao")
+    approving.approve(w.desk, number, as_of=TODAY, actor="board/qian")
     late = TODAY + 15 * DAY
     orders.pass_gate(w.desk, number, Gate.NOTIFIED, on=late, paper=PAPER, as_of=late, actor="legal/zhao")
     with w.desk.book() as conn:
@@ -143,6 +148,11 @@ def test_an_overdue_gate_is_red_and_no_order_is_said(
 ) -> None:
     assert "none" in browser("/shutdown").text
     number = orders.open_order(w.desk, TOLD, as_of=TODAY, actor="legal/zhao")
+    assert (
+        "board/qian" in browser(f"/shutdown/{number}").text
+        and "waits for" in browser(f"/shutdown/{number}").text
+    )
+    approving.approve(w.desk, number, as_of=TODAY, actor="board/qian")
     assert f"{number}: notified was due on 2026-12-04" in browser("/shutdown").text
     assert "overdue" in browser(f"/shutdown/{number}").text
     assert browser("/shutdown/SO-000099").status_code == 404
@@ -156,3 +166,93 @@ def test_every_event_has_a_word() -> None:
     )
     said = set(re.findall(r"""say\(\s*desk, conn, number, "([^"]+)\"""", source))
     assert len(said) >= 9 and said <= SHUTDOWNS.keys()
+
+
+# --- after T0 ------------------------------------------------------------------------------------------
+
+LINE = {"located": 60, "transferred": 40, "deleted": 0, "anonymised": 0, "retained": 0, "custodian": None, "pending": 20,
+        "balances": False}  # fmt: skip
+WAITS = {
+    "kind": "waits",
+    "why": "is sent, and no receipt without difference came",
+    "items": 20,
+    "bags": 1,
+}
+WRONG = {
+    "kind": "wrong",
+    "why": "the receipt names differences: 1 missing, 0 changed, 0 too many",
+    "items": 9,
+    "bags": 1,
+}
+
+
+def happened(w: World, number: str, what: str, detail: dict[str, Any]) -> None:
+    with w.desk.book() as conn, conn.transaction():
+        conn.execute(
+            "INSERT INTO casebook.shutdown_event (number, as_of, actor, what, detail) VALUES (%s, %s, 'ops/wu', %s, %s)",
+            (number, TODAY, what, Jsonb(detail)),
+        )
+
+
+def test_books_and_what_waits_are_told_in_both_languages(browser: Browser, w: World, database: str) -> None:
+    number = filled(w, database)
+    holds = {**LINE, "dataset": "book.hold", "located": 7, "reasons": []}
+    lines = [{**LINE, "dataset": "ra.application", "reasons": [WAITS, WRONG]}, holds]
+    happened(w, number, "books", {"verdict": "failed", "lines": lines, "bags": 3})
+    happened(
+        w,
+        number,
+        "conservation proved",
+        {"verdict": "failed", "checks": [["sums.ra.application", "failed", 1, 0]]},
+    )
+    happened(
+        w, number, "unverified accepted", {"places": ["objects"], "document": "BR-2", "digest": "a" * 64}
+    )
+    english = unescape(browser(f"/shutdown/{number}", role="ADMIN").text)
+    for told in ("The books", "is sent, and no receipt without difference came", "1 missing, 0 changed",
+                 "A person answers for objects",
+                 "conservation was proved", "book.hold"):  # fmt: skip
+        assert told in english, told
+    chinese = unescape(browser(f"/shutdown/{number}", role="ADMIN", lang="zh").text)
+    for told in (
+        "账目",
+        "已发送,尚无无差异的回执",
+        "缺1、改0、多0",
+        "由人负责 objects",
+        "5 删除",
+        "守恒核验",
+    ):
+        assert told in chinese, told
+    for word in ("receipt", "erased", "was due", "not done by"):
+        assert word not in chinese, word
+    assert "book.hold" not in browser(f"/shutdown/{number}", role="USER").text, "how many holds there are"
+
+
+def test_every_reason_that_the_books_may_name_is_said_in_chinese() -> None:
+    said: list[str] = []
+    for node in ast.walk(ast.parse(Path(conservation.__file__).read_text("utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Reason" and len(node.args) > 1:
+            said += [
+                _filled(x) for x in ast.walk(node.args[1]) if isinstance(x, ast.Constant | ast.JoinedStr)
+            ]
+    said += ["was changed or is gone in part since it was packed, and is not received", "is packed and not sent",
+             "is sent, and no receipt without difference came", UNENFORCED, BLUNT, NOBODY]  # fmt: skip
+    known = [s for s in said if len(s) > 12]
+    assert len(known) > 14
+    assert [s for s in known if sentence(s, "zh") == s] == []
+    assert sentence(
+        "notified on 2026-12-09, 90 days; reported not done by 2026-12-14, 60 days: not before 2027-03-09",
+        "zh",
+    ) == (
+        "通知有关各方(90日前)于2026-12-09办理,须90日;向主管部门报告(60日前)截至2026-12-14未办理,须60日;不早于2027-03-09"
+    )
+    assert sentence("something else", "zh") == "something else"
+
+
+def _filled(node: ast.Constant | ast.JoinedStr) -> str:
+    """A sentence with a number, or a receipt's differences, where something varies; parts of a longer one are nothing."""
+    if isinstance(node, ast.JoinedStr):
+        text = "".join(str(v.value) if isinstance(v, ast.Constant) else "3" for v in node.values)
+        return text.replace("differences: 3", "differences: 1 missing, 2 changed, 3 too many")
+    text = str(node.value)
+    return text if text == text.strip() and " " in text else ""

@@ -15,6 +15,7 @@ import pendulum
 import pytest
 from airflow.exceptions import AirflowTimetableInvalid
 from airflow.timetables.base import DataInterval, TimeRestriction
+from croniter import croniter  # type: ignore[import-untyped]
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -231,6 +232,15 @@ def test_what_locks_or_deletes_by_the_night_runs_in_the_window(promise: str) -> 
     assert "only between 01:00 and 06:00" in made.timetable.description
 
 
+def test_a_release_is_made_before_the_night_erases_what_is_due() -> None:
+    """In the same window, a quarter of an hour apart; the night waits for no release, and no release for a night."""
+    evening = datetime(2026, 11, 23, 20, tzinfo=PRC)
+    said = [promised(n).timetable.serialize() for n in ("anonymised_releases", "retention_limits")]
+    release, night = (croniter(x["expression"], evening).get_next(datetime) for x in said)
+    assert (release, night - release) == (datetime(2026, 11, 24, 1, tzinfo=PRC), timedelta(minutes=15))
+    assert [x["opens"] for x in said] == ["01:00", "01:00"]
+
+
 # --- a new house --------------------------------------------------------------------------------------
 
 PROMISES = sorted(path.stem for path in (PLUGINS.parent / "dags").glob("*.py"))
@@ -238,7 +248,9 @@ LOOKS = timedelta(minutes=15)
 """What is looked at so often begins at once, too: it only looks, at a house that may be empty."""
 HOURS = {
     "airflow_hygiene",
+    "anonymised_releases",
     "backup_purge",
+    "handover_notices",
     "hold_reviews",
     "ledger_audit",
     "proof_audit",

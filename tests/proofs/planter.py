@@ -10,7 +10,7 @@ import random
 import string
 from dataclasses import dataclass, field
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.flow import Plan, Step
 from include.model.words import Disposition
 from include.planting import made_up

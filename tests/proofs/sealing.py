@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from include import proofs
 from include.model import sealed
-from include.model.catalogue import Bound, Column, Dataset, Keys, SealedBy
+from include.model.estate import Bound, Column, Dataset, Keys, SealedBy
 from include.model.flow import Evidence, Floor, Held, Plan, Step
 from include.model.keks import CONNECTION, Keks
 from include.proofs import Ciphertexts

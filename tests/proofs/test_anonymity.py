@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from include.model.catalogue import Maintenance
+from include.model.estate import Maintenance
 from include.model.flow import Check, Evidence
 from include.model.releases import Release, Sensitive
 from include.model.words import Rung, Verdict

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from include import proofs
-from include.model.catalogue import Link
+from include.model.estate import Link
 from include.model.flow import Evidence, Plan, Step
 from include.model.words import Ownership, Role, Verdict
 from include.proofs.names import S3

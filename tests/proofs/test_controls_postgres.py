@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from include import proofs
-from include.model.catalogue import Anchored, Cut, Derived, Digested
+from include.model.estate import Anchored, Cut, Derived, Digested
 from include.model.flow import Evidence, Plan, Step
 from include.model.words import Disposition, Verdict
 from include.proofs.names import POSTGRES

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from include import proofs
-from include.model.catalogue import Column
+from include.model.estate import Column
 from include.model.flow import Evidence, Plan, Step
 from include.model.words import Verdict
 from include.proofs.values import Values, strong

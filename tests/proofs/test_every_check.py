@@ -12,10 +12,14 @@ from include.model.words import Rung, Verdict
 from include.proofs.asking import evidence
 from include.proofs.names import NAMES
 from tests.cases import test_drilling, test_scrub
+from tests.cases.retention import test_night_sealed
+from tests.cases.shutdown import test_conserved
+from tests.handover import test_custody_proved
 from tests.proofs import (
     test_anonymity,
     test_controls_objects,
     test_controls_postgres,
+    test_estate,
     test_limits,
     test_limits_objects,
     test_objects_restricted,
@@ -33,8 +37,9 @@ def test_every_name_has_a_planted_control() -> None:
     wanted = {(n.kind, n.what, store) for n in NAMES if not n.says_only for store in n.stores}
     assert wanted - CONTROLS.keys() == set()
     modules = (
-        test_anonymity, test_controls_objects, test_controls_postgres, test_drilling, test_limits, test_limits_objects,
-        test_logs, test_objects_restricted, test_scrub, test_sealed, test_standbys,
+        test_anonymity, test_conserved, test_controls_objects, test_controls_postgres, test_custody_proved, test_drilling,
+        test_estate, test_limits, test_limits_objects, test_logs, test_night_sealed, test_objects_restricted, test_scrub,
+        test_sealed, test_standbys,
     )  # fmt: skip
     there = {n for m in modules for n in vars(m)}
     assert {name for names in CONTROLS.values() for name in names} <= there

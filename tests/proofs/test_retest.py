@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from include.model.catalogue import NotPersonal
+from include.model.estate import NotPersonal
 from include.model.releases import Sensitive
 from include.model.words import Verdict
 from include.proofs.retest import Retested, recount, retest

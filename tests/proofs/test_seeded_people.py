@@ -11,7 +11,7 @@ import pytest
 
 from include import proofs
 from include.cases import planner
-from include.cases.rooms import stores
+from include.cases.wiring import stores
 from include.catalogue import load
 from include.model.flow import Check, Evidence, Plan, Step
 from include.model.keks import Keks

@@ -32,12 +32,12 @@ def pg_server(session_places: Places) -> Iterator[PgServer]:
 class Berlin:
     """A standby of the server, by streaming, with a slot that keeps its place."""
 
-    def __init__(self, primary: Cluster, places: Places) -> None:
+    def __init__(self, primary: Cluster, places: Places, name: str = "berlin") -> None:
         self.primary = primary
         secret = primary.password(ADMIN)
-        primary.vault.keep(f"postgres/berlin/{ADMIN}", lambda: secret)
+        primary.vault.keep(f"postgres/{name}/{ADMIN}", lambda: secret)
         settings = {**primary.settings, "recovery_min_apply_delay": "0"}
-        self.cluster = Cluster("berlin", primary.binaries, places, primary.vault, free_port(), settings)
+        self.cluster = Cluster(name, primary.binaries, places, primary.vault, free_port(), settings)
         conninfo = primary.conninfo(ADMIN, "postgres")
         done = subprocess.run(
             [

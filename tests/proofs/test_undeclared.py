@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from include.model.catalogue import PastRestriction
+from include.model.estate import PastRestriction
 from include.model.flow import Evidence
 from include.model.words import Verdict
 from tests.conftest import PgServer

@@ -24,8 +24,9 @@ from include import proofs
 from include.cases import book, papers, planner, units, verbs
 from include.cases.book import Case
 from include.cases.keys import FileKeyStore
-from include.cases.rooms import Desk, stores
+from include.cases.rooms import Desk
 from include.cases.units import Unit
+from include.cases.wiring import stores
 from include.catalogue import load
 from include.model.errors import Refused
 from include.model.flow import Line, Located, Plan, Step

@@ -19,8 +19,8 @@ from psycopg import sql
 
 from include.catalogue import load
 from include.model import sealed
-from include.model.catalogue import Dataset
 from include.model.errors import NotReachable, Refused
+from include.model.estate import Dataset
 from include.model.keks import Keks
 from include.model.template import Template
 from include.model.words import DatasetKind

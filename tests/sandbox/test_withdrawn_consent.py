@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from include.cases import book, papers, planner, provers, unasked, units, verbs, withdrawals
-from include.cases.explain import explain
-from include.cases.retention import nights, stopping
+from include.cases.became import told as became
+from include.cases.retention import breaker, stopping
 from include.model.errors import Refused, Stopped
 from include.model.times import observed_now, prc_date
 from include.model.words import CaseState, Channel, Disposition, Ground, Requester, UnitState
@@ -214,7 +214,7 @@ def test_given_again_after_it_was_restricted_nothing_goes_and_the_case_comes_to_
     assert verbs.rest(house.desk, case_no, **ON).state is CaseState.WAITING
     with house.desk.book() as conn:
         assert {u.state for u in units.of_case(conn, case_no)} == {UnitState.LIVE_AGAIN}
-    told = explain(plan, "usage.location", house.desk.catalogue, "en")
+    (told,) = became(plan, (), house.desk.catalogue, dataset="usage.location", own=True, language="en")
     assert "the consent was given again, and we go on by it (PIPL 13(1)(1), 15)" in told
     house._last = None
     assert house.now() == before
@@ -265,7 +265,7 @@ def test_what_is_held_waits_with_its_reason(house: House) -> None:
 def test_more_than_ever_waits_for_a_persons_word(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         withdraw(house, one(house), PLACES)
-    monkeypatch.setattr(nights, "FEW", 2)
+    monkeypatch.setattr(breaker, "FEW", 2)
     monkeypatch.setattr(unasked, "_nights_before", lambda conn: [])
     assert unasked.look(house.desk, TODAY).needs_word
     with pytest.raises(Refused, match="a person has to look"):

@@ -49,15 +49,16 @@ class Expired:
 def expire(
     backup_set: str, reader: BackupTool, expirer: BackupExpirer, *, last: Callable[[date], date], today: date,
     holds: Sequence[str] = (), restorable: Collection[str] = (), share: float = 0.5, dry_run: bool = False,
-    yes: bool = False,
+    yes: bool = False, may_go_on: Callable[[], None] = lambda: None,
 ) -> Expired:  # fmt: skip
     """Let go what is due in a set on ``today``; with ``dry_run`` only say what would go.
 
     ``last``: the last day of a copy, by the day on which it was made. ``holds``: why the set must not be touched, in
     words. ``restorable``: copies that a drill restored; where none of those that stay is among them, the tool reads the
-    newest itself. ``share``: of the set's chains, how many may go at one time unless ``yes``. Raises Refused if more
-    would, Drifted if the tool would let go anything else than is planned: nothing is gone then; NotReachable if it
-    cannot be asked, or stops on the way: then run it again.
+    newest itself. ``may_go_on`` is called before copies go, and before archived WAL does, and raises Stopped. ``share``: of
+    the set's chains, how many may go at one time unless ``yes``. Raises Refused if more would, Drifted if the tool would let
+    go anything else than is planned: nothing is gone then; NotReachable if it cannot be asked, or stops on the way: then run
+    it again.
     """
     before = reader.look()
     dates = ends(before.copies, last)
@@ -77,10 +78,12 @@ def expire(
     if breaker and not yes:
         raise Refused(breaker, about=backup_set, next_step="see what goes with --dry-run, then say --yes")
     if plan.go:
+        may_go_on()
         expirer.let_go(plan.go)
     between = reader.look()
     cuts = () if between.problems else _cuts(backup_set, between.copies, expirer)
     if cuts:
+        may_go_on()
         expirer.let_go_archive(between.copies)
     return replace(_seen(done, before, reader.look() if cuts else between), cuts=cuts)
 

@@ -10,9 +10,9 @@ from include.backups.restoring.dumps import RestoreDump
 from include.backups.restoring.pgbackrest import RestorePgBackRest
 from include.backups.restoring.place import Place
 from include.backups.restoring.tool import RestoreTool
-from include.model.catalogue import BackupSet
 from include.model.doors import Connections
 from include.model.errors import Refused
+from include.model.estate import BackupSet
 
 SCRATCH = "scratch"
 """The plain connection that says where scratches lie."""

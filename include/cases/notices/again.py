@@ -20,8 +20,9 @@ from include.cases.notices.standing import KEPT, Said, last_words
 from include.cases.periods import last_day
 from include.cases.rooms import Desk
 from include.cases.scopes import Kinds
-from include.model.catalogue import CategoryId, Recipient
+from include.model.declared import CategoryId
 from include.model.notices import AnswerCode
+from include.model.policy import Recipient
 
 DAY = timedelta(days=1)
 

@@ -23,9 +23,10 @@ from include.cases.notices.standing import Standing, standing
 from include.cases.rooms import Desk
 from include.cases.sealing import Seal
 from include.cases.situation import facts
-from include.model.catalogue import CategoryId, Recipient
+from include.model.declared import CategoryId
 from include.model.errors import Refused
 from include.model.notices import Answer, AnswerCode, Judgement, Part, Pending
+from include.model.policy import Recipient
 from include.model.words import UnitState, Verdict
 
 OPEN, ESCALATED = UnitState.TP_NOTIFIED, UnitState.TP_ESCALATED

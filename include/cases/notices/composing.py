@@ -18,9 +18,12 @@ from uuid import UUID
 from include.cases.book import Case
 from include.cases.planner import ARTICLES
 from include.cases.scopes import HoldOrder
-from include.model.catalogue import Catalogue, CategoryId, Recipient, RecipientRole
+from include.model.catalogue import Catalogue
+from include.model.declared import CategoryId
 from include.model.flow import Plan
 from include.model.notices import AnswerCode, Identity, Instruction, Notice
+from include.model.policy import Recipient, RecipientRole
+from include.model.words import Ground
 
 _CHANGED = {
     "hold_opened": (
@@ -101,6 +104,7 @@ def compose(
         erase=erase, preserve=tuple(c for c in every if c in preserved), references=given.references,
         identities=tuple(i for i in given.identities if i.category in given.categories(recipient)),
         text=f"{_CHANGED.get(because, '')}{recipient.says}",
+        everybody=case.ground is Ground.SHUTDOWN and not (given.references or given.identities),
     )  # fmt: skip
 
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from include.cases.book import Conn
 from include.cases.notices.outbox import NOTIFIED, Row
 from include.cases.notices.standing import GONE, OPEN, Said, last_words
-from include.model.catalogue import Catalogue, CategoryId, Recipient
+from include.model.catalogue import Catalogue
+from include.model.declared import CategoryId
 from include.model.notices import AnswerCode
+from include.model.policy import Recipient
 
 ANEW = frozenset({"not_deleted", "reopened"})
 """Rounds that do not believe what was said before: after them it counts only if it is said again."""

@@ -20,9 +20,10 @@ from include.cases.notices.composing import compose, opened
 from include.cases.notices.instants import moment
 from include.cases.notices.whom import ToTell
 from include.cases.sealing import Seal
-from include.model.catalogue import CategoryId, Recipient
+from include.model.declared import CategoryId
 from include.model.errors import Refused
 from include.model.notices import AnswerCode, Notice
+from include.model.policy import Recipient
 from include.model.times import observed_now
 from include.model.words import UnitState
 

@@ -14,7 +14,8 @@ from include.cases.notices import history, outbox, stopping
 from include.cases.notices.outbox import Row
 from include.cases.notices.standing import KEPT, Said, last_words
 from include.ledger.certificate import Outcome, Told
-from include.model.catalogue import Catalogue, CategoryId
+from include.model.catalogue import Catalogue
+from include.model.declared import CategoryId
 from include.model.notices import AnswerCode
 from include.model.screening import kind_of_identifier
 from include.model.times import prc_date

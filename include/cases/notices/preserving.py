@@ -19,7 +19,8 @@ from include.cases.notices.history import Told
 from include.cases.notices.rounds import Next
 from include.cases.rooms import Desk
 from include.cases.scopes import HoldOrder
-from include.model.catalogue import Catalogue, CategoryId
+from include.model.catalogue import Catalogue
+from include.model.declared import CategoryId
 
 
 def hold_opened(

@@ -20,9 +20,11 @@ from include.cases.lookups import looking_up
 from include.cases.notices.composing import Given
 from include.cases.notices.whom import Used
 from include.cases.periods import last_day
-from include.model.catalogue import Catalogue, Dataset, KnownBy, Recipient, Transfers
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
+from include.model.estate import Dataset, Transfers
 from include.model.notices import Identity
+from include.model.policy import KnownBy, Recipient
 from include.model.times import prc_date
 from include.model.words import DatasetKind, Ownership
 

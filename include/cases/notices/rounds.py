@@ -27,10 +27,11 @@ from include.cases.notices.whom import ToTell
 from include.cases.rooms import Desk
 from include.cases.sealing import Seal
 from include.cases.situation import facts, roll_up
-from include.model.catalogue import CategoryId, Recipient
+from include.model.declared import CategoryId
 from include.model.errors import QuietusError, Refused
 from include.model.flow import Finding
 from include.model.notices import Identity
+from include.model.policy import Recipient
 from include.model.words import CaseState, UnitState
 
 STILL_KNOWS = "recipient_still_knows"

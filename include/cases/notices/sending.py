@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 
 from psycopg import sql
 
-from include.cases import clocks
+from include.cases import clocks, turns
 from include.cases.book import Conn, checked_actor
 from include.cases.notices.instants import again_after, next_poll, start_of
 from include.cases.notices.outbox import Row
@@ -47,16 +47,8 @@ def due(conn: Conn, at: datetime) -> tuple[str, ...]:
 @contextmanager
 def only_sender(conn: Conn, recipient: str) -> Iterator[bool]:
     """Whether we are the one who sends to this recipient. The lock dies with the connection, as its holder does."""
-    lock = {"what": f"casebook.tell {recipient}"}
-    row = conn.execute("SELECT pg_try_advisory_lock(hashtextextended(%(what)s, 0)) AS got", lock).fetchone()
-    if not (row and row["got"]):
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        if not (conn.closed or conn.broken):
-            conn.execute("SELECT pg_advisory_unlock(hashtextextended(%(what)s, 0))", lock)
+    with turns.mine(conn, f"casebook.tell {recipient}") as ours:
+        yield ours
 
 
 def take_over(conn: Conn, recipient: str, at: datetime, *, repeatable: bool, as_of: date, actor: str) -> int:
@@ -80,7 +72,8 @@ def take_over(conn: Conn, recipient: str, at: datetime, *, repeatable: bool, as_
 
 def claim(conn: Conn, recipient: str, at: datetime, as_of: date, limit: int, per_minute: int) -> list[Row]:
     """Take the notices whose turn it is, the longest due first, as many as the recipient takes in this minute; the
-    rest are put off to the minutes that follow. Each row comes with its case's key."""
+    rest are put off to the minutes that follow. Each row comes with its case's key. While disposing is stopped, what asks to
+    delete waits, and what asks to preserve goes out."""
     left = _left(conn, recipient, per_minute)
     if left <= 0:
         _put_off(conn, recipient, at, as_of, per_minute)
@@ -88,6 +81,7 @@ def claim(conn: Conn, recipient: str, at: datetime, as_of: date, limit: int, per
     rows = conn.execute(
         sql.SQL(
             "WITH mine AS (SELECT notice_id FROM casebook.outbox WHERE recipient = %(who)s AND due_at <= %(at)s AND {turn}"
+            "  AND (erase = '{{}}' OR NOT EXISTS (SELECT FROM casebook.night_stop WHERE lifted_at IS NULL))"
             "  ORDER BY due_at, notice_id LIMIT %(n)s FOR UPDATE SKIP LOCKED)"
             " UPDATE casebook.outbox o SET delivery = 'sending', attempts = attempts + 1 FROM mine"
             " WHERE o.notice_id = mine.notice_id RETURNING o.*"

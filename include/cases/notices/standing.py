@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from include.model.catalogue import CategoryId
+from include.model.declared import CategoryId
 from include.model.notices import AnswerCode
 from include.model.words import UnitState
 

@@ -18,10 +18,10 @@ from include.cases.notices.instants import moment
 from include.cases.notices.outbox import Row
 from include.cases.notices.sending import Attempt
 from include.cases.rooms import Desk
-from include.model.catalogue import Recipient
 from include.model.doors import Channel
 from include.model.errors import NotReachable, Refused
 from include.model.notices import Answer, Delivery, Notice, Pending
+from include.model.policy import Recipient
 
 CHUNK = 100
 

@@ -18,10 +18,10 @@ from include.cases.book import Conn
 from include.cases.notices import outbox, rechecks, rounds
 from include.cases.notices.outbox import Row
 from include.cases.rooms import Desk
-from include.model.catalogue import Recipient
 from include.model.doors import Channel
 from include.model.errors import NotReachable, Refused
 from include.model.notices import Notice
+from include.model.policy import Recipient
 from include.model.screening import kind_of_identifier
 
 DAYS = 7  # after its end, in which a notice is looked at; what could not be asked by then stays unverified

@@ -14,10 +14,12 @@ from datetime import date
 from typing import Protocol
 
 from include.cases.notices.composing import Given
-from include.model.catalogue import Catalogue, CategoryId, Recipient
+from include.model.catalogue import Catalogue
+from include.model.declared import CategoryId
 from include.model.errors import CatalogueError
 from include.model.flow import Plan
 from include.model.notices import Identity
+from include.model.policy import Recipient
 
 
 @dataclass(frozen=True)

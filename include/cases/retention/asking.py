@@ -12,13 +12,15 @@ from datetime import date, datetime
 from typing import Any
 
 from include.cases.planner import rest_of, what_ends_the_rest
+from include.cases.retention.accepted import Accepted, nobody
 from include.cases.retention.due import look_at
 from include.cases.retention.fates import by_days, by_hours
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import binds, bounded, ends, question
 from include.cases.retention.records import aging
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.errors import BooksDoNotBalance, QuietusError
+from include.model.estate import Dataset
 from include.model.interval import Standing, interval
 from include.model.retention import Clock, Group
 from include.model.template import Template
@@ -34,13 +36,14 @@ from include.stores.s3.aged import Aging
 @dataclass
 class Asking:
     """The questions of one night. ``at``: the moment, for periods of less than a day; None: the night, by days. ``held``: whom
-    the holds of now name. ``unasked``: datasets that could not be asked, and why."""
+    the holds of now name. ``unasked``: datasets that could not be asked, and why. ``accepted``: as the accounts say it now."""
 
     catalogue: Catalogue
     as_of: date
     held: Callable[[], HeldPeople]
     at: datetime | None = None
     unasked: dict[str, str] = field(default_factory=dict)
+    accepted: Callable[[], Accepted] = lambda: nobody
 
     def looks(self, server: Server, connection: Connection, live: Live) -> Mapping[str, Look]:
         """A look at each table of the store that has a limit to ask about."""
@@ -87,7 +90,7 @@ class Asking:
 
     def aging(self, dataset: Dataset) -> Aging:
         """What to ask of the record files of a dataset, with the holds of now."""
-        return aging(self.catalogue, dataset, self.as_of, self.held())
+        return aging(self.catalogue, dataset, self.as_of, self.held(), self.accepted())
 
     def paths(
         self, server: Server, connection: Connection, live: Live, dataset: Dataset, held: HeldPeople

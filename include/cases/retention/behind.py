@@ -11,7 +11,7 @@ An object that is not due yet needs no row that is due: its own clock, which sta
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -20,9 +20,10 @@ from include.cases.accounts import home
 from include.cases.retention.asking import Asking
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.paths_due import asking
-from include.model.catalogue import Catalogue, Dataset, Link
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import NotReachable, QuietusError
+from include.model.estate import Dataset, Link
 from include.model.words import DatasetKind, Role, StoreKind
 from include.stores.postgres.area import Area, same_key
 from include.stores.postgres.live import Live
@@ -55,10 +56,12 @@ def leads(catalogue: Catalogue) -> dict[str, frozenset[str]]:
 
 @dataclass
 class Needed:
-    """What still lies in the buckets, as conditions on rows (``include.stores.postgres.clearing.Led``); asked as the eraser."""
+    """What still lies in the buckets, as conditions on rows (``include.stores.postgres.clearing.Led``); asked as the eraser.
+    ``whose``: whose of some paths need their rows; without it, of those that are due."""
 
     about: Asking
     connections: Connections
+    whose: Callable[[Connections, Dataset, Mapping[Values, int]], set[str]] | None = None
 
     def __call__(
         self, server: Server, connection: Connection, live: Live, area: Area, located: Sequence[Dataset]
@@ -94,7 +97,7 @@ class Needed:
         store = self.about.catalogue.store(dataset.store)
         inventory = Inventory(self.connections.s3(store.connection, Role.ERASER), dataset)
         for tally in inventory.tallies(PATHS):
-            people |= whose(self.about, self.connections, dataset, tally)
+            people |= self._whose(dataset, tally)
             for link in dataset.links:
                 if link.via in kept:
                     at = [inventory.variables.index(mine) for mine in link.on]
@@ -111,6 +114,11 @@ class Needed:
             if ways:
                 found[table.id] = sql.SQL("({})").format(joined(" OR ", ways))
         return found
+
+    def _whose(self, dataset: Dataset, tally: Mapping[Values, int]) -> set[str]:
+        if self.whose is not None:
+            return self.whose(self.connections, dataset, tally)
+        return whose(self.about, self.connections, dataset, tally)
 
 
 def whose(about: Asking, connections: Connections, dataset: Dataset, tally: Mapping[Values, int]) -> set[str]:

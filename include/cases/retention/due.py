@@ -8,24 +8,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
 
 from include.cases.accounts import home
 from include.cases.retention import objects, records
+from include.cases.retention.accepted import Accepted, Asked
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import binds, bounded, question
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import BooksDoNotBalance, CatalogueError, NotReachable, QuietusError
+from include.model.estate import Dataset
 from include.model.flow import Finding
 from include.model.interval import DECIDE, Interval, Standing, collided, interval
 from include.model.retention import Clock, Group, Question
 from include.model.words import DatasetKind, Role, StoreKind
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import ROWS, Look, look
+from include.stores.postgres.retention.needs import Held
 from include.stores.postgres.retention.ownerless import ownerless
+from include.stores.postgres.retention.paths import Paths
 from include.stores.postgres.retention.starts import kinds
 from include.stores.postgres.server import Connection, Server
 from include.stores.s3.once import Once
@@ -46,6 +50,8 @@ class Judged:
     held: bool
     items: int
     clocks: tuple[Clock, ...] = ()  # of its binds, in their order
+    unfinished: bool = False  # uploads that were never finished
+    objected: bool = False  # of people who object to the handover
 
     @property
     def rule(self) -> str:
@@ -113,40 +119,46 @@ Known = Callable[[str], None]
 
 def see(
     catalogue: Catalogue, connections: Connections, as_of: date, *, held: HeldPeople | None = None,
-    everything: bool = False, rows: int = ROWS, say: Known = lambda _: None, once: Once | None = None,
+    everything: bool = False, bare: bool = False, rows: int = ROWS, say: Known = lambda _: None, once: Once | None = None,
+    accepted: Accepted | None = None,
 ) -> Seen:  # fmt: skip
-    """Ask every store about every dataset. ``everything``: how all items stand, not only what is due. ``once``: what buckets were
-    seen to hold, for several questions of one moment with the same holds."""
-    once = once or Once()
+    """Ask every store about every dataset. ``everything``: how all items stand, not only what is due; ``bare``: also rows that
+    were cut. ``once``: what buckets were seen to hold, for several questions of one moment with the same holds. ``accepted``: of
+    records in files, whose owner accepted what; None: as the accounts say it now."""
+    catalogue, once = catalogue.in_parts, once or Once()
     seen = Seen(as_of)
 
     def one(server: Server, connection: Connection, it: Look) -> str | None:
         groups = look(server, connection, it, rows)
-        seen.judged += judge(catalogue, it.dataset, as_of, groups, everything=everything)
+        judged = judge(catalogue, it.dataset, as_of, groups, everything=everything)
+        seen.judged += (replace(x, unfinished=isinstance(it, Paths) and it.unfinished) for x in judged)
         if it.dataset.kind is DatasetKind.TABLE and (many := ownerless(server, connection, it, rows)):
             return objects.Partly(OWNERLESS.format(many))
         return None
 
     def questions(dataset: Dataset) -> Question:
-        return question(catalogue, dataset, as_of, everything=everything)
+        return question(catalogue, dataset, as_of, everything=everything, bare=bare)
 
-    people = held or HeldPeople()
+    people, accepted = held or HeldPeople(), accepted or Asked(catalogue, connections)
     seen.unverified = ask(catalogue, connections, questions, people, one, say, once)
     for dataset in catalogue.datasets:
         if dataset.kind is DatasetKind.RECORDS and dataset.id not in seen.unverified:
             say(dataset.id)
-            if why := _records(catalogue, connections, dataset, seen, people, once, everything=everything):
+            if why := _records(
+                catalogue, connections, dataset, seen, people, accepted, once, everything=everything
+            ):
                 seen.unverified[dataset.id] = why
     return seen
 
 
 def _records(
-    catalogue: Catalogue, connections: Connections, dataset: Dataset, seen: Seen, held: HeldPeople, once: Once, *,
+    catalogue: Catalogue, connections: Connections, dataset: Dataset, seen: Seen, held: HeldPeople, accepted: Accepted,
+    once: Once, *,
     everything: bool,
 ) -> str | None:  # fmt: skip
     """Judge the records of shared files, which say by themselves when they are due. Why not all of them could be judged."""
     try:
-        asked = records.aging(catalogue, dataset, seen.as_of, held)
+        asked = records.aging(catalogue, dataset, seen.as_of, held, accepted)
         groups, said = records.groups(records.logs(catalogue, connections, asked, once))
         found = list(judge(catalogue, dataset, seen.as_of, groups, everything=True))
     except QuietusError as error:
@@ -223,8 +235,20 @@ def look_at(
     with server.reaching(f"{server.store} {asked.dataset}"):
         of = kinds(connection, catalogue, queries, asked.as_of, {} if types is None else types)
     dataset = catalogue.dataset(asked.dataset)
-    everybody, people = held.of(dataset)
-    return Look(catalogue, live, dataset, asked, of, people, everybody)
+    everybody, people = named(catalogue, held, dataset)
+    others = {
+        d.id: Held(*named(catalogue, held, d))
+        for d in catalogue.of_store(dataset.store, DatasetKind.TABLE)
+        if any(link.via == dataset.id for link in d.links)
+    }
+    return Look(catalogue, live, dataset, asked, of, people, everybody, others)
+
+
+def named(catalogue: Catalogue, held: HeldPeople, dataset: Dataset) -> tuple[bool, tuple[str, ...]]:
+    """Whether the holds name everybody in a dataset, and else whom; with what its keys open. A row is the least that can be held:
+    whatever covers it covers its columns that end by themselves."""
+    row = catalogue.dataset(dataset.whole)
+    return held.of(dataset, row, *catalogue.opened_by(row.id))
 
 
 def judge(
@@ -238,7 +262,7 @@ def judge(
     for group, items in merged.items():
         it = interval(bounded(of, group))
         stands = it.stands(as_of)
-        if not everything and stands not in (Standing.DUE, Standing.CONFLICT):
+        if not everything and stands not in (Standing.DUE, Standing.CONFLICT, Standing.NO_RULE):
             raise BooksDoNotBalance(
                 f"the store calls {items} items due that are {stands.value}", about=dataset.id,
                 next_step="this is a fault of the query; report it, and dispose of nothing by it",

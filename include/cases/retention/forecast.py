@@ -29,6 +29,16 @@ def nights(seen: Seen, first: date) -> Mapping[date, Counter[str]]:
     return dict(sorted(found.items()))
 
 
+def by_dataset(seen: Seen, day: date) -> Counter[str]:
+    """What is due on a day, of each dataset, holds left out; of what was looked ahead to."""
+    found = Counter[str]()
+    for it in seen.judged:
+        on = due_on(it.interval)
+        if on is not None and on <= day and not it.held and it.interval.stands(seen.as_of) is Standing.DUE:
+            found[it.dataset] += it.items
+    return found
+
+
 def bars(of: Mapping[date, Counter[str]], first: date, last: date) -> list[str]:
     """A bar of text per night, also for a night of nothing. The longest is ``WIDTH`` wide; the first night's, which has the
     backlog too, is cut there and marked, so that the others can be told apart."""

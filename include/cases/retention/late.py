@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from include.cases.retention.due import ask
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import question
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import BooksDoNotBalance, CatalogueError
+from include.model.estate import Dataset
 from include.model.retention import Late, Question
 from include.model.times import prc_date
 from include.model.words import DatasetKind
@@ -50,7 +51,7 @@ def late(
     catalogue: Catalogue, connections: Connections, at: datetime, *, held: HeldPeople | None = None, rows: int = ROWS
 ) -> Minutes:  # fmt: skip
     """Ask every store what is past a period of less than a day at an aware moment."""
-    minutes = Minutes(at)
+    catalogue, minutes = catalogue.in_parts, Minutes(at)
 
     def questions(dataset: Dataset) -> Question | None:
         asked = question(catalogue, dataset, prc_date(at))
@@ -66,7 +67,7 @@ def late(
 def judged(catalogue: Catalogue, at: datetime) -> frozenset[str]:
     """The datasets of which :func:`late` can say that something is; of all others it says nothing."""
     found = set()
-    for dataset in catalogue.datasets:
+    for dataset in catalogue.in_parts.datasets:
         with suppress(CatalogueError):  # which it says itself, as UNVERIFIED
             limits = question(catalogue, dataset, prc_date(at)).limits
             if dataset.kind is not DatasetKind.RECORDS and any(short(x) for x in limits):

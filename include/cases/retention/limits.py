@@ -12,26 +12,38 @@ from datetime import date, timedelta
 from functools import lru_cache
 
 from include.cases.periods import Duration, add_months, last_day
-from include.model.catalogue import Bound, Catalogue, Dataset, Period
+from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError
+from include.model.estate import Bound, Dataset
 from include.model.flow import Flow
+from include.model.handover import HANDED_OVER
 from include.model.interval import Bounded
+from include.model.policy import Period
 from include.model.retention import Clock, Group, Limit, Question
 from include.model.times import Counting
 
 DAY = timedelta(days=1)
 
 
+PURPOSE_OVER, NO_PURPOSE = ("RS-28", "main"), "policy 5.6(3)"
+"""By which something goes that nothing but a floor kept since its service ended."""
+
+
 class Bind(Flow):
-    """A bind of a dataset with its period. ``rest``: it is that of what is left of cut rows, and of nothing else."""
+    """A bind of a dataset with its period. ``rest``: it is that of what is left of cut rows, and of nothing else. ``purpose``: of
+    a floor, the day on which the dataset's purpose ended: an item goes with the last of its floors that ran then. ``unless``: the
+    period is a former, shorter one, which holds unless all owners accepted one of these versions of the policy."""
 
     bound: Bound
     period: Period
     rest: bool = False
+    purpose: date | None = None
+    unless: tuple[str, ...] = ()
 
 
 def binds(catalogue: Catalogue, dataset: Dataset) -> Iterator[Bind]:
-    """Its binds, each with its period; that of what is left of cut rows last.
+    """Its binds, each with its period, after the shorter ones that hold still for whoever has not accepted it; that of what is
+    left of cut rows last.
 
     Raises CatalogueError for one that is not declared, or for a dataset without any.
     """
@@ -39,6 +51,7 @@ def binds(catalogue: Catalogue, dataset: Dataset) -> Iterator[Bind]:
         raise CatalogueError(
             "no retention rule binds it", about=dataset.id, next_step="bind a rule in the catalogue"
         )
+    purpose = None if catalogue.stop is None else catalogue.stop.purposes.get(dataset.id)
     for bound in dataset.all_binds:
         try:
             found = next(p for p in catalogue.rule(bound.rule).periods if p.name == bound.period)
@@ -47,7 +60,27 @@ def binds(catalogue: Catalogue, dataset: Dataset) -> Iterator[Bind]:
                 f"it is bound to {bound.rule}/{bound.period}, which is not declared", about=dataset.id,
                 next_step="correct the bind in the catalogue",
             ) from None  # fmt: skip
-        yield Bind(bound=bound, period=found, rest=dataset.cut is not None and bound is dataset.cut.ends)
+        rest = dataset.cut is not None and bound is dataset.cut.ends
+        # What is `both` ends an item by itself; what is left of a cut row has an end of its own.
+        floor = found.kind == "floor" and found.restrains_deletion and not rest
+        if rest:  # no account leads to it any more, so that nobody can be shown to have accepted more
+            found = catalogue.for_anybody(bound.rule, found)
+        else:
+            yield from _former(catalogue, bound, found)
+        yield Bind(bound=bound, period=found, rest=rest, purpose=purpose if floor else None)
+
+
+def _former(catalogue: Catalogue, bound: Bound, period: Period) -> Iterator[Bind]:
+    """The periods beside the present one. Each applies by itself: the first that is over ends an item."""
+    of = catalogue.formers(bound.rule, period)
+    for former in of:
+        shorter = period.model_copy(update={"duration": former.duration})
+        yield Bind(bound=bound, period=shorter, unless=former.unless)
+    for unless in catalogue.told_apart.get(f"{bound.rule}/{period.name}", ()) if period.shortenable else ():
+        if unless not in {
+            f.unless for f in of
+        }:  # as long as the present one, it changes nothing but what is asked
+            yield Bind(bound=bound, period=period, unless=unless)
 
 
 def limit(bind: Bind, as_of: date) -> Limit:
@@ -59,13 +92,25 @@ def limit(bind: Bind, as_of: date) -> Limit:
         over=newest_over(period, as_of), restrains=period.restrains_deletion, statutory=period.statutory_end,
         law="; ".join(b.cite for b in period.basis), company=period.proposal is not None,
         gives_way=bind.bound.gives_way, rest=bind.rest,
+        closed=None if bind.purpose is None else newest_over(period, bind.purpose), unless=bind.unless,
     )  # fmt: skip
 
 
-def question(catalogue: Catalogue, dataset: Dataset, as_of: date, *, everything: bool = False) -> Question:
+def question(
+    catalogue: Catalogue, dataset: Dataset, as_of: date, *, everything: bool = False, bare: bool = False
+) -> Question:  # fmt: skip
     """What to ask a store about a dataset."""
-    limits = tuple(limit(b, as_of) for b in binds(catalogue, dataset))
-    return Question(dataset=dataset.id, as_of=as_of, limits=limits, everything=everything)
+    limits = tuple(limit(b, _by(catalogue, dataset, b, as_of)) for b in binds(catalogue, dataset))
+    return Question(dataset=dataset.id, as_of=as_of, limits=limits, everything=everything, bare=bare)
+
+
+def _by(catalogue: Catalogue, dataset: Dataset, bind: Bind, as_of: date) -> date:
+    """The day by which a limit is judged. A floor by which items go to a successor stands still while they wait for that: were
+    they deleted here meanwhile, they would be in neither place."""
+    stop = catalogue.stop
+    if stop is None or dataset.whole not in stop.waits or bind.bound.rule not in HANDED_OVER:
+        return as_of
+    return min(as_of, stop.closed_on) if bind.period.restrains_deletion else as_of
 
 
 def split(period: Period) -> tuple[int, str]:
@@ -119,10 +164,13 @@ def bounded(of: tuple[Bind, ...], group: Group) -> tuple[Bounded, ...]:
 
 def resolved(applying: Sequence[tuple[Bind, Clock]]) -> tuple[Bounded, ...]:
     """These limits of one item, all of which apply to it. What is left of a cut row ends by its own limit alone: one of the row's
-    others may keep it, as long as its clock can be told, but never ends it."""
+    others may keep it, as long as its clock can be told, but never ends it. Where the purpose ended, a floor that ran then is
+    also the most: a ceiling ends with it, that waits for the other floors as the company's own do."""
     cut = any(bind.rest for bind, _ in applying)
-    found = []
+    found, purposes = [], []
     for bind, clock in applying:
         it = Bounded.of(bind.bound, bind.period, ends(bind.period, clock))
         found.append(replace(it, ceiling=False) if cut and not bind.rest else it)
-    return tuple(found)
+        if bind.purpose is not None and it.ends is not None and it.ends >= bind.purpose and not cut:
+            purposes.append(Bounded(*PURPOSE_OVER, floor=False, ceiling=True, ends=it.ends, law=NO_PURPOSE))
+    return (*found, *purposes)

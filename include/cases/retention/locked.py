@@ -17,16 +17,17 @@ from include.cases.retention.asking import Asking
 from include.cases.retention.behind import ROW, leads, whose
 from include.cases.retention.paths_due import PathsDue
 from include.cases.retention.stayed import NEEDED, locked
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import QuietusError
+from include.model.estate import Dataset
 from include.model.template import Template
 from include.model.times import prc_date
 from include.model.words import DatasetKind, Role
 from include.stores.postgres.area import same_key
-from include.stores.postgres.clearing.needs import needs
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import Look
+from include.stores.postgres.retention.needs import needs
 from include.stores.postgres.retention.owners import Owners
 from include.stores.postgres.server import Server, joined, name
 from include.stores.s3.area import Area

@@ -20,39 +20,55 @@ from include.cases.acting import begun_with
 from include.cases.book import Case, Conn
 from include.cases.disposing import ask
 from include.cases.opening import open_night
-from include.cases.retention import counted, due, figures, forecast, late, nights, stopping
+from include.cases.retention import (
+    backlog,
+    counted,
+    due,
+    figures,
+    forecast,
+    late,
+    nights,
+    stopping,
+    undecided,
+)
 from include.cases.retention.due import Row
 from include.cases.retention.fates import PERIOD_OVER
 from include.cases.retention.held import HeldPeople, held_people
 from include.cases.retention.locked import Locked
 from include.cases.retention.nights import Night
 from include.cases.retention.objects import Partly
-from include.cases.retention.proposals import in_earnest
+from include.cases.retention.proposals import in_earnest, lawful
+from include.cases.retention.readings import remembering
+from include.cases.retention.stages import Budget
 from include.cases.retention.stayed import STAYED, stayed
+from include.cases.retention.stopped import stopped
 from include.cases.retention.unproved import unproved
-from include.cases.retention.workers import Budget, asking, clearings, worked_on
+from include.cases.retention.workers import asking, clearings, worked_on
 from include.cases.rooms import Desk
 from include.model.doors import Clearing
 from include.model.errors import Refused
-from include.model.flow import Line, Located, Plan, Step
-from include.model.words import CaseState, Disposition
+from include.model.flow import Finding, Line, Located, Plan, Step
+from include.model.words import CaseState
 from include.stores.s3.once import Once
 from include.stores.shared import is_staged
 
 KIND = "night"
 """Of the ledger's entries: what a night found and how it ended."""
 DAY = timedelta(days=1)
+SYSTEM = "system/nights"
+"""Who ends a plan of stages that is burnt down."""
 
 
 @dataclass
 class Seen:
     """What the prover sees to be due. ``unverified``: datasets that could not be asked, and why. ``late``: in minutes. ``ages``:
-    since when it has been due."""
+    since when it has been due. ``undecided``: what two laws collide over, or no rule speaks of."""
 
     rows: list[Row] = field(default_factory=list)
     unverified: dict[str, str] = field(default_factory=dict)
     late: int | None = None
     ages: figures.Ages = field(default_factory=dict)
+    undecided: list[Finding] = field(default_factory=list)
 
     def of(self, dataset: str) -> int:
         """Items of a dataset that are due and not held."""
@@ -62,12 +78,16 @@ class Seen:
 def look(
     desk: Desk, as_of: date, at: datetime | None = None, held: HeldPeople | None = None, once: Once | None = None
 ) -> Seen:  # fmt: skip
-    """What is due on a day, or past its hours at a moment, read by the prover. Nothing is changed."""
+    """What is due on a day, or past its hours at a moment, read by the prover. Nothing is changed. ``once``: what was listed and
+    read before, of the same moment."""
     held = held if held is not None else held_people(desk)
     if at is None:
-        seen = due.see(desk.catalogue, desk.connections, as_of, held=held, once=once)
-        return Seen(due.table(seen), seen.unverified, ages=figures.ages(seen.judged, as_of))
-    minutes = late.late(desk.catalogue, desk.connections, at, held=held)
+        once = once or remembering(desk)
+        seen = due.see(stopped(desk), desk.connections, as_of, held=held, once=once)
+        return Seen(
+            due.table(seen), seen.unverified, ages=figures.ages(seen.judged, as_of), undecided=seen.findings()
+        )
+    minutes = late.late(stopped(desk), desk.connections, at, held=held)
     lines = late.table(minutes)
     rows = [
         Row(
@@ -85,30 +105,42 @@ def look(
 
 def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) -> Night:
     """Look, and open a case if anything is due that no lock keeps; the night that is under way, if there is one. ``at``: for
-    periods of less than a day. Raises Refused while nights are stopped, and outside a sandbox while a company period has no
+    periods of less than a day. Raises Refused while disposing is stopped, and outside a sandbox while a company period has no
     owner."""
     schedule: nights.Schedule = "days" if at is None else "hours"
     in_earnest(desk.catalogue, desk.connections)
+    lawful(desk.catalogue)
     desk.are_ours()
     with desk.book() as conn:
         stopping.may_go_on(conn)
         if (there := nights.under_way(conn, schedule)) is not None:
-            return there
-    held, once = held_people(desk), Once()
+            return _by_plan_now(conn, there, actor)
+    held, once = held_people(desk), remembering(desk)
     seen = look(desk, as_of, at, held, once)
     about = asking(desk, as_of, at)
     due_now = Counter[str]()
     for line in seen.rows:
         due_now[line.dataset] += line.due
-    kept = Locked(desk.catalogue, desk.connections, about).all_of(+due_now)
+    kept = Locked(desk.catalogue.in_parts, desk.connections, about).all_of(+due_now)
     with desk.book() as conn, book.deed(conn, "night"):
         if (there := nights.under_way(conn, schedule)) is not None:
             return there
         ours = worked_on(desk, about)
+        stages = backlog.in_force(conn, as_of) if schedule == "days" else None
         something = any(r.due for r in seen.rows if r.dataset in ours) and not kept
         case_no = open_night(desk, conn, as_of, actor) if something else None
-        night = nights.begin(conn, case_no, schedule, as_of, at, seen.rows if something else [], seen.late)
+        night = nights.begin(
+            conn, case_no, schedule, as_of, at, seen.rows if something else [], seen.late, desk.catalogue.digest,
+            backlog=stages.number if stages else None, under=stages.under(seen.rows) if stages else None,
+        )  # fmt: skip
         figures.keep_found(conn, night, seen.ages)
+        if at is None:
+            new = undecided.keep(conn, night, seen.undecided, seen.unverified)
+            for it in new if night.case_no else ():
+                book.note(
+                    conn, str(night.case_no), as_of, actor, undecided.NOTED[it.code],
+                    detail={"dataset": it.dataset, "items": it.items, "what": it.what},
+                )  # fmt: skip
         for dataset, (items, why) in (kept or {}).items():
             nights.tell(conn, night, nights.STAYED, dataset, needed=items, why_left=why)
         for dataset, why in seen.unverified.items():
@@ -117,19 +149,57 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
     return night if night.case_no else _ended(desk, night, {}, seen, held, once)
 
 
+def _by_plan_now(conn: Conn, night: Night, actor: str) -> Night:
+    """A night that waits for a person, as the first one does, obeys the plan of stages that was approved meanwhile."""
+    stages = (
+        backlog.in_force(conn, night.as_of) if night.schedule == "days" and night.backlog is None else None
+    )
+    if stages is None or not night.waits_for_a_person or night.case_no is None:
+        return night
+    with book.deed(conn, night.case_no):
+        under = stages.under(nights.rows_of(conn, night))
+        nights.obey(conn, night, stages.number, under)
+        detail = {"plan": stages.number, "items": sum(under.values())}
+        book.note(conn, night.case_no, night.as_of, actor, "night goes by a plan of stages", detail=detail)
+    return nights.of_id(conn, night.night_id)
+
+
 def approve(desk: Desk, case_no: str, *, budget: int | None = None, as_of: date, actor: str) -> Night:
-    """A person lets a night go on that is out of line; ``budget``: with at most so many items tonight."""
+    """A person lets a night go on that is out of line; ``budget``: with at most so many items tonight. The same word again says
+    nothing new. Raises Refused if the night has ended, needs nobody's word, or has somebody else's or another one."""
     if budget is not None and budget < 1:
         raise Refused(
             "a night of no items is none", about=case_no, next_step="give a number above zero, or none"
         )
     with desk.book() as conn, book.deed(conn, case_no):
         night = night_of(conn, case_no)
-        nights.approve(conn, night, actor, budget)
-        book.note(
-            conn, case_no, as_of, actor, "night approved", detail={"due": night.due, "budget": budget or 0}
+        if nights.approve(conn, night, actor, budget):
+            book.note(
+                conn, case_no, as_of, actor, "night approved",
+                detail={"due": sum((night.asked or {}).values()), "budget": budget or 0},
+            )  # fmt: skip
+            return night_of(conn, case_no)
+        night = night_of(conn, case_no)
+    if night.ended_at is None and (night.approved_by, night.budget) == (actor, budget):
+        return night
+    what, next_step = _no_word_wanted(night)
+    raise Refused(what, about=case_no, next_step=next_step)
+
+
+def _no_word_wanted(night: Night) -> tuple[str, str]:
+    """Why a person's word changes nothing of a night, and what would."""
+    if night.ended_at is not None:
+        return "the night has ended", "what is due still is the next night's: see `quietus retention nights`"
+    if night.approved_by is not None:
+        at_most = f", with at most {night.budget} items" if night.budget else ""
+        return (
+            f"{night.approved_by} let it go on already{at_most}",
+            "to keep it from going on, `quietus retention stop`",
         )
-        return night_of(conn, case_no)
+    return (
+        "its size is in line, so it needs nobody's word",
+        "to keep it from going on, `quietus retention stop`",
+    )
 
 
 def needs_nobody(desk: Desk, case_no: str | None) -> str | None:
@@ -143,15 +213,24 @@ def needs_nobody(desk: Desk, case_no: str | None) -> str | None:
     return f"{night.approved_by} let it go on" if night.approved_by else None
 
 
+def waits_for(desk: Desk, case_no: str) -> str | None:
+    """Why a night waits for a person's word; None if it does not."""
+    with desk.book() as conn:
+        night = night_of(conn, case_no)
+    return night.needs_word if night.waits_for_a_person else None
+
+
 # --- the plan -------------------------------------------------------------------------------------
 
 
 def plan(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
-    """Locate everything that is due, and write the plan. Once something was disposed of, the plan in force stays."""
+    """Locate everything that is due, write the plan, and judge by it whether a person has to let the night go on before anything
+    goes: rows may have come since the look, or another catalogue. Once something was disposed of, the plan in force stays."""
     with desk.book() as conn:
         case, night, step = _live(desk, conn, case_no)
-        _may_go_on(night)
         plans = papers.plans(conn, case, "live")
+        if not plans:
+            _may_go_on(night)
         rooms = clearings(desk, asking(desk, night.as_of, night.at))
         if plans and any(room.begun_under(step) for room in rooms):
             return plans[-1]
@@ -161,26 +240,62 @@ def plan(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
             every += room.locate(step).located
             lines += room.lines(step)
             _left(conn, night, room)
-        # A night of which nothing is there any more is told as none of each dataset, and comes to its end like any other.
-        located = [x for x in every if x.items] or every
+        # A night of which nothing is there any more is told as none of each dataset, and comes to its end like any other; and so
+        # is, of one that is planned again, what is not due any more.
+        before = {x.dataset for p in plans for x in p.located}
+        located = [x for x in every if x.items or x.dataset in before] or every
         made = planner.plan(step, located, lines, desk.catalogue.digest, desk.code)
         with book.deed(conn, case_no):
-            of = made if lines else _of_none(desk, made)
+            if plans and not _same_catalogue(desk, plans[-1]):
+                both = _catalogues(desk, plans[-1])
+                book.note(conn, case_no, as_of, actor, "planned under another catalogue", detail=both)
+            why = nights.judge(conn, night, _items(made), desk.catalogue.digest)
+            if why is not None and not night.waits_for_a_person:
+                grew = {"due": night.due, "located": sum(_items(made).values())}
+                book.note(conn, case_no, as_of, actor, "night out of line", detail=grew)
+            of = made if lines else own_plans.of_none(made, desk.catalogue, PERIOD_OVER)
             fingerprint, base = own_plans.planned(
                 desk, conn, case_no, made, units_of=of, as_of=as_of, actor=actor
             )
             book.move(conn, case_no, CaseState.ACTING, base, actor)
             book.note(
-                conn, case_no, as_of, actor, "planned", detail={"plan": fingerprint, "items": night.due}
-            )
+                conn, case_no, as_of, actor, "planned",
+                detail={"plan": fingerprint, "items": sum(_items(made).values())},
+            )  # fmt: skip
     return made
 
 
-def _of_none(desk: Desk, made: Plan) -> Plan:
-    """A plan of no items with a line for each of its datasets, so that the case has something that ends."""
-    of = {x.dataset: Disposition(desk.catalogue.dataset(x.dataset).action) for x in made.located}
-    lines = [Line(dataset=d, disposition=x, items=0, rule="", law=PERIOD_OVER) for d, x in of.items()]
-    return made.model_copy(update={"lines": tuple(lines)})
+def _items(made: Plan) -> Counter[str]:
+    """What is to go of each dataset, in all of its copies."""
+    found = Counter[str]()
+    for x in made.located:
+        found[x.dataset] += x.items
+    return found
+
+
+def _same_catalogue(desk: Desk, made: Plan) -> bool:
+    """Whether a plan was made under the rules, and by the code, that stores would be asked by now."""
+    return (made.catalogue, made.code) == (desk.catalogue.digest, desk.code)
+
+
+def _catalogues(desk: Desk, made: Plan) -> dict[str, str]:
+    """For the timeline: under what a plan was made, and what holds now."""
+    return {
+        "planned": made.catalogue, "now": desk.catalogue.digest, "code": made.code, "code_now": desk.code
+    }  # fmt: skip
+
+
+def outdated(desk: Desk, case_no: str) -> bool:
+    """Whether a night was planned under another catalogue than that of now, and nothing of it went yet: it is to be planned
+    again."""
+    with desk.book() as conn:
+        case, night, step = _live(desk, conn, case_no)
+        plans = papers.plans(conn, case, "live")
+        if not plans or _same_catalogue(desk, plans[-1]):
+            return False
+        return not any(
+            room.begun_under(step) for room in clearings(desk, asking(desk, night.as_of, night.at))
+        )
 
 
 # --- the deed -------------------------------------------------------------------------------------
@@ -188,24 +303,38 @@ def _of_none(desk: Desk, made: Plan) -> Plan:
 
 def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
     """Carry out the plan in every store; the plan in force afterwards, without what was passed over. Raises Refused before a
-    person gave the word that the night needs, and between two pieces when nights are stopped."""
+    person gave the word that the night needs, between two pieces while disposing is stopped, and if the catalogue changed since
+    it was planned. Once something went, the rest goes by the rules of now, and the timeline names both."""
+    if outdated(desk, case_no):
+        raise Refused(
+            "the night was planned under another catalogue, and nothing of it went yet", about=case_no,
+            next_step="plan it again: run `quietus retention night`, or clear the task `plan` of its run",
+        )  # fmt: skip
     with desk.book() as conn:
         case, night, step = _live(desk, conn, case_no)
         _may_go_on(night)
         plans = papers.plans(conn, case, "live")
         if not plans:
             raise Refused("there is no plan in force", about=case_no, next_step="plan first")
-        ask(conn, case, {d.id for d in desk.catalogue.datasets}, as_of)
+        if not _same_catalogue(desk, plans[-1]):
+            with book.deed(conn, case_no):
+                both = _catalogues(desk, plans[-1])
+                book.note(conn, case_no, as_of, actor, "catalogue changed", detail=both)
+        ask(conn, case, {d.id for d in desk.catalogue.in_parts.datasets}, as_of)
         with holds.none_unnoticed(conn, case_no):
-            budget = Budget(None)
+            budget = Budget(night.budget)
+            _by_plan(conn, night, budget)
             rooms = clearings(desk, asking(desk, night.as_of, night.at), conn=conn, budget=budget)
             _keep_receipts(conn, case, step, rooms)  # of a run that was killed: its items count
-            budget.left = _left_of(night, counted.words(conn, step.id))
+            for dataset, words in counted.words(conn, step.id).items():
+                budget.gone(dataset, counted.gone({dataset: words}))
             located: list[Located] = []
             lines: list[Line] = []
+            by_rows: dict[str, str] = {}
+            waits: dict[str, dict[str, int]] = {}
             planned: Counter[str] = Counter()
             for room in rooms:
-                mine = {d.id for d in desk.catalogue.of_store(room.id)}
+                mine = {d.id for d in desk.catalogue.in_parts.of_store(room.id)}
                 begun = begun_with(room, step, plans) or plans[-1]
                 for x in begun.located:  # of each copy
                     if x.dataset in mine and x.items:
@@ -217,14 +346,14 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
                 before = {x.dataset for x in plans[-1].located}
                 located += [x for x in room.settled(step).located if x.items or x.dataset in before]
                 lines += room.lines(step)
+                by_rows |= room.by_rows
+                waits |= {room.id: dict(room.waited)} if room.waited else {}
                 _left(conn, night, room)
         made = planner.plan(step, located, lines, desk.catalogue.digest, desk.code)
         with book.deed(conn, case_no):
             own_plans.carried_out(desk, conn, case_no, made, as_of=as_of, actor=actor)
             counts = counted.words(conn, step.id)
-            book.note(
-                conn, case_no, as_of, actor, "disposed", detail={"step": step.id, **counted.total(counts)}
-            )
+            _disposed(conn, case_no, step, counts, by_rows, waits, as_of=as_of, actor=actor)
             for (dataset, rule), gone in counted.by_rule(made).items():
                 nights.tell(conn, night, rule, dataset, gone=gone)
             done = [d for d, n in planned.items() if d in counts and counts[d].total() >= n]
@@ -234,26 +363,53 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
     return made
 
 
+def _disposed(
+    conn: Conn, case_no: str, step: Step, counts: counted.Words, by_rows: Mapping[str, str],
+    waits: Mapping[str, Mapping[str, int]], *, as_of: date, actor: str,
+) -> None:  # fmt: skip
+    """What was disposed of, for the timeline: how much, which partitions whole or by rows, and for whom it was waited."""
+    book.note(conn, case_no, as_of, actor, "disposed", detail={"step": step.id, **counted.total(counts)})
+    went = [p for r in papers.receipts(conn, step.id, "dispose") if (p := r.position.get("partition"))]
+    if went or by_rows:
+        said = {"dropped": went, "by_rows": dict(by_rows)}
+        book.note(conn, case_no, as_of, actor, "partitions due", detail=said)
+    if waits:
+        book.note(conn, case_no, as_of, actor, "waited for standbys", detail=dict(waits))
+
+
 def _keep_receipts(conn: Conn, case: Case, step: Step, rooms: Sequence[Clearing]) -> None:
     with book.deed(conn, case.case_no):
         for room in rooms:
             papers.keep_receipts(conn, case, [r for r in room.receipts(step) if r.verb == "dispose"])
 
 
-def _left_of(night: Night, counts: dict[str, Counter[str]]) -> int | None:
-    """How many items the night may still take. What was passed over took none of them."""
-    return None if night.budget is None else max(0, night.budget - counted.gone(counts))
+def _by_plan(conn: Conn, night: Night, budget: Budget) -> None:
+    """Bind a night to the plan of stages that it began under: of each dataset goes what fell due besides, or what a person let
+    go, and of the rest the rate. Once it was withdrawn, nothing of the rest."""
+    if night.backlog is None or not night.under:
+        return
+    plan = backlog.of_number(conn, night.backlog)
+    budget.plan = frozenset(night.under)
+    budget.rate = plan.rate if plan.ended is None else 0
+    budget.free = _besides(conn, night)
+
+
+def _besides(conn: Conn, night: Night) -> Counter[str]:
+    """Of each dataset, what is to go whatever a plan of stages covers: what fell due since, or what a person was shown."""
+    due_since = nights.beyond(nights.found_by(conn, night), night.under)
+    return due_since | Counter(dict(night.asked or {})) if night.approved_by else due_since
 
 
 # --- the end --------------------------------------------------------------------------------------
 
 
-def end(desk: Desk, step: Step) -> tuple[Night, Seen, dict[str, int]]:
-    """How the estate stands after a night's step: what is still due by dataset, and how much of it the night says it left."""
+def end(desk: Desk, step: Step, once: Once) -> tuple[Night, Seen, dict[str, int]]:
+    """How the estate stands after a night's step: what is still due by dataset, and how much of it the night says it left.
+    ``once``: what the prover lists and reads for it."""
     with desk.book() as conn:
         night = night_of(conn, step.case_no)
         counts = counted.words(conn, step.id)
-    held, once = held_people(desk), Once()
+    held = held_people(desk)
     seen = look(desk, night.as_of, night.at, held, once)
     return _ended(desk, night, counts, seen, held, once), seen, stayed_of(counts)
 
@@ -275,30 +431,83 @@ def _ended(
     gone = counted.gone(counts)
     tomorrow, until, unverified = None, None, seen.unverified
     coming: Mapping[date, Counter[str]] = {}
+    expects: Counter[str] | None = None
     if night.at is None:
         until = night.as_of + figures.AHEAD * DAY
-        ahead = due.see(desk.catalogue, desk.connections, until, held=held, once=once)
+        ahead = due.see(stopped(desk), desk.connections, until, held=held, once=once)
         coming = forecast.nights(ahead, night.as_of + DAY)
+        expects = forecast.by_dataset(ahead, night.as_of + DAY)
         unverified = ahead.unverified | unverified  # a forecast without a dataset is no whole one either
         tomorrow = sum(coming.get(night.as_of + DAY, Counter()).values())
     with desk.book() as conn, book.deed(conn, night.about):
         figures.keep_end(conn, night, seen.rows, unverified, coming, until)
+        stages = _stages(conn, night, counts, seen)
+        if expects is not None:
+            for dataset in _staged(conn, night, counted.gone(counts)):
+                expects[dataset] -= seen.of(dataset)
         ended = nights.end(
             conn, night, gone=gone, remaining=sum(r.due for r in seen.rows),
-            overdue=sum(r.overdue for r in seen.rows), tomorrow=tomorrow,
+            overdue=sum(r.overdue for r in seen.rows), tomorrow=tomorrow, expects=None if expects is None else +expects,
+            staged=stages.went if stages else None, planned=stages.planned if stages else None,
         )  # fmt: skip
     body = {
         "schedule": ended.schedule, "as_of": ended.as_of.isoformat(), "case": ended.case_no, "due": ended.due,
         "held": ended.held, "gone": ended.gone, "remaining": ended.remaining, "overdue": ended.overdue,
         "late_minutes": ended.late, "forecast": ended.expected, "approved_by": ended.approved_by,
+        "undecided": sum(x.items or 0 for x in seen.undecided),
+        "backlog": ended.backlog, "planned": ended.planned,
     }  # fmt: skip
     desk.record(KIND, ended.case_no, body, f"{KIND}:{ended.night_id}:{ended.gone}:{ended.remaining}")
     return ended
 
 
+@dataclass(frozen=True)
+class _Stages:
+    """Of a plan of stages: what ``went`` in a night, by dataset, and how much of what is overdue by now it covers."""
+
+    went: Counter[str]
+    planned: int
+
+
+def _stages(conn: Conn, night: Night, counts: counted.Words, seen: Seen) -> _Stages | None:
+    """What became of the plan that a night obeys: what it took of that leaves it, and what is not there any more."""
+    if night.backlog is None:
+        return None
+    plan = backlog.of_number(conn, night.backlog)
+    free, under = _besides(conn, night), night.under or {}
+    went = Counter({d: max(0, counted.gone({d: counts[d]}) - free[d]) for d in under if d in counts})
+    if plan.ended is None:
+        unfinished = _unfinished(conn, night)
+        left = {}
+        for d, n in plan.remaining.items():
+            if d in seen.unverified:
+                left[d] = n
+            elif d in unfinished:
+                left[d] = min(n, max(0, under.get(d, n) - went[d]))
+            else:  # all of it was come to: what is there still waits for no stage
+                left[d] = 0
+        backlog.burnt(conn, plan.number, left, SYSTEM)
+    planned = {} if plan.ended == "withdrawn" else backlog.of_number(conn, night.backlog).under(seen.rows)
+    return _Stages(+went, sum(planned.values()))
+
+
+def _unfinished(conn: Conn, night: Night) -> dict[str, str]:
+    """Datasets that a night could not finish, or of which it took a stage, and why."""
+    rows = conn.execute(
+        "SELECT dataset, why_left FROM casebook.night_line WHERE night_id = %s AND rule = %s AND why_left IS NOT NULL",
+        (night.night_id, nights.UNFINISHED),
+    ).fetchall()
+    return {r["dataset"]: r["why_left"] for r in rows}
+
+
+def _staged(conn: Conn, night: Night, gone: int) -> list[str]:
+    """Datasets of which a night took a stage, and left the rest."""
+    return [d for d, why in _unfinished(conn, night).items() if is_staged(why, gone=gone)]
+
+
 def nothing_is_left(desk: Desk, night_id: int) -> list[str]:
-    """What of a night is not as it must be, in words, and which nights before it are not proved; nothing, if all is well. What a
-    person left for the nights after is no fault."""
+    """What of a night is not as it must be, in words, what it was the first to find undecided, and which nights before it are not
+    proved; nothing, if all is well. What a person left for the nights after is no fault."""
     with desk.book() as conn:
         night = nights.of_id(conn, night_id)
         rows = conn.execute(
@@ -306,11 +515,14 @@ def nothing_is_left(desk: Desk, night_id: int) -> list[str]:
             (night_id,),
         ).fetchall()
         before = [str(x) for x in unproved(conn, night.schedule, night_id) if x.night_id != night_id]
+        new = [str(x) for x in undecided.new_of(conn, night_id)]
     staged = [row for row in rows if is_staged(row["why_left"], gone=night.gone or 0)]
     said = [f"{row['dataset']}: {row['why_left']}" for row in rows if row not in staged]
+    if night.backlog and night.unplanned and staged:
+        said.insert(0, f"{night.unplanned} items are overdue, and {night.backlog} does not cover them")
     if night.remaining and not staged:
         said.insert(0, f"{night.remaining} items are still due, {night.overdue} of them overdue")
-    return said + before
+    return said + new + before
 
 
 # --- of the book -------------------------------------------------------------------------------------
@@ -325,6 +537,7 @@ def _left(conn: Conn, night: Night, room: Clearing) -> None:
 
 def _live(desk: Desk, conn: Conn, case_no: str) -> tuple[Case, Night, Step]:
     desk.are_ours()
+    lawful(desk.catalogue)
     case, night = book.case(conn, case_no), night_of(conn, case_no)
     if case.state not in (CaseState.ASSESSING, CaseState.ACTING):
         raise Refused(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
+from typing import TYPE_CHECKING
 
-from include.cases import book, papers, units
+from include.cases import book, ciphertexts, papers, units
 from include.cases.closing import open_backup_track, rest
-from include.cases.provers import record
+from include.cases.provers import record, seal_pieces
 from include.cases.proving import balance
 from include.cases.retention import counted, nights
 from include.cases.retention import night as nightly
@@ -14,30 +16,41 @@ from include.cases.retention.kept_once import kept_once
 from include.cases.retention.late import judged
 from include.cases.retention.night import Night, Seen
 from include.cases.retention.objects import Partly
+from include.cases.retention.readings import remembering
 from include.cases.retention.unproved import unproved
 from include.cases.retention.workers import asking, clearings, worked_on
 from include.cases.rooms import Desk
 from include.cases.situation import facts
 from include.model.errors import NotProved, QuietusError, Refused
+from include.model.estate import Dataset
 from include.model.flow import Evidence, Plan, Step
 from include.model.words import CaseState, UnitState
+from include.stores.s3.once import Once, name_of
+
+if TYPE_CHECKING:
+    from include.proofs.bucket import Thing
+    from include.proofs.limits_records import Before
 
 LOOKS = 3  # times that a night is located, at most, before a person looks into it
 
 
 def plan_and_prove(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
     """Locate what is due, and have the prover see the same. If rows came or went in between, locate again."""
-    from include.proofs import limits
+    from include.proofs import Ciphertexts, limits
 
     for attempt in range(LOOKS):
         plan = nightly.plan(desk, case_no, as_of=as_of, actor=actor)
         night, step = _night(desk, case_no)
         if _begun(desk, night, step):
             return "goes on with what was located before"
-        due = nightly.look(desk, night.as_of, night.at)
+        seal_pieces(desk, step, desk.catalogue.in_parts)
+        once, kept = remembering(desk), Ciphertexts()
+        due = nightly.look(desk, night.as_of, night.at, once=once)
+        counted_due = {x.dataset: due.of(x.dataset) for x in plan.located}
         found = limits.baseline(
-            desk.catalogue, desk.connections, step, plan, {x.dataset: due.of(x.dataset) for x in plan.located}
+            desk.catalogue.in_parts, desk.connections, step, plan, counted_due, kept, _before(once)
         )
+        ciphertexts.keep(desk, case_no, kept)
         try:
             return record(desk, found, as_of=as_of, actor=actor)
         except NotProved:
@@ -46,34 +59,59 @@ def plan_and_prove(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
     raise AssertionError("the loop returns or raises")
 
 
+def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
+    """Carry out the plan; one that another catalogue made, and of which nothing went yet, is made and seen again first. Raises
+    Refused if by that the night is out of line, and as :func:`include.cases.retention.night.dispose` does."""
+    if nightly.outdated(desk, case_no):
+        plan_and_prove(desk, case_no, as_of=as_of, actor=actor)
+    return nightly.dispose(desk, case_no, as_of=as_of, actor=actor)
+
+
 def prove(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
     """What went is gone; no row but these was written; and no more is due than the night says that it left."""
     _, step = _night(desk, case_no)
-    night, seen, stayed = nightly.end(desk, step)
-    return record(desk, _looked(desk, night, step, seen, stayed), as_of=as_of, actor=actor)
+    once = remembering(desk)
+    night, seen, stayed = nightly.end(desk, step, once)
+    return record(desk, _looked(desk, night, step, seen, stayed, once), as_of=as_of, actor=actor)
 
 
-def _looked(desk: Desk, night: Night, step: Step, seen: Seen, stayed: dict[str, int]) -> list[Evidence]:
+def _before(once: Once) -> Before:
+    """What the prover itself made of a version when it read it to say what is due."""
+
+    def before(dataset: Dataset, thing: Thing) -> tuple[int, int] | None:
+        return once.summed(
+            dataset.id, name_of(dataset.address, thing.key, thing.version, thing.etag, thing.size)
+        )
+
+    return before
+
+
+def _looked(
+    desk: Desk, night: Night, step: Step, seen: Seen, stayed: dict[str, int], once: Once
+) -> list[Evidence]:
     from include import proofs
     from include.proofs import limits
 
-    plan = _plan(desk, step.case_no)
-    due = {d.id: seen.of(d.id) for d in desk.catalogue.datasets}
-    owned_up = _owned_up(desk, night, seen, stayed)
+    plan, catalogue = _plan(desk, step.case_no), desk.catalogue.in_parts
+    due = {d.id: seen.of(d.id) for d in catalogue.datasets}
+    owned_up = _owned_up(desk, night, step, seen, stayed)
     partly = frozenset(d for d, why in seen.unverified.items() if isinstance(why, Partly))
+    kept = ciphertexts.kept(desk, step.case_no)
     return [
-        *limits.gone(desk.catalogue, desk.connections, step, plan),
-        *proofs.touched(desk.catalogue, desk.connections, step, plan),
+        # Every table of a company is read for keys once a night, and not every ten minutes.
+        *limits.gone(catalogue, desk.connections, step, plan, kept, _before(once), everywhere=night.at is None),
+        *proofs.touched(catalogue, desk.connections, step, plan),
         *limits.left(
-            desk.catalogue, step, plan, due, owned_up, seen.unverified, partly,
+            catalogue, step, plan, due, owned_up, seen.unverified, partly,
             asked=judged(desk.catalogue, night.at) if night.at is not None else None,
         ),
     ]  # fmt: skip
 
 
-def _owned_up(desk: Desk, night: Night, seen: Seen, stayed: dict[str, int]) -> dict[str, int]:
-    """How much of each dataset the night itself says is due: needed, locked, refused, or what it could not finish."""
+def _owned_up(desk: Desk, night: Night, step: Step, seen: Seen, stayed: dict[str, int]) -> dict[str, int]:
+    """How much of each dataset the night itself says is due: needed, locked, refused, what it could not finish, or set free."""
     with desk.book() as conn:
+        erased = {d: words["erased"] for d, words in counted.words(conn, step.id).items()}
         rows = conn.execute(
             "SELECT dataset FROM casebook.night_line WHERE night_id = %s AND rule = %s AND why_left IS NOT NULL",
             (night.night_id, nights.UNFINISHED),
@@ -81,9 +119,24 @@ def _owned_up(desk: Desk, night: Night, seen: Seen, stayed: dict[str, int]) -> d
     unfinished = {row["dataset"] for row in rows}
     ours = worked_on(desk, asking(desk, night.as_of, night.at))
     return {
-        d.id: seen.of(d.id) if d.id in unfinished or d.id not in ours else stayed.get(d.id, 0)
-        for d in desk.catalogue.datasets
-    }
+        d.id: seen.of(d.id) if d.id in unfinished or d.id not in ours
+        else stayed.get(d.id, 0) + _set_free(desk, d, seen, erased)
+        for d in desk.catalogue.in_parts.datasets
+    }  # fmt: skip
+
+
+def _set_free(desk: Desk, dataset: Dataset, seen: Seen, erased: Mapping[str, int]) -> int:
+    """How many rows that were cut once, and stayed bare for others, may be due since the night took those others: no more than it
+    took. They were not due when it began, of which every one was located (``seen``); the next night takes them."""
+    if (
+        dataset.cut is None
+        or dataset.cut.ends is not None
+        or dataset.part_of is not None
+        or dataset.action != "erase"
+    ):
+        return 0
+    others = (d.id for d in desk.catalogue.of_store(dataset.store) if d.id != dataset.id)
+    return min(seen.of(dataset.id), sum(erased.get(d, 0) for d in others))
 
 
 def finish(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
@@ -117,9 +170,10 @@ def _again(desk: Desk, case_no: str, *, as_of: date, actor: str) -> CaseState:
         night, step = _night(desk, case_no)
         with desk.book() as conn:
             stayed = nightly.stayed_of(counted.words(conn, step.id))
-        seen = nightly.look(desk, night.as_of, night.at)
+        once = remembering(desk)
+        seen = nightly.look(desk, night.as_of, night.at, once=once)
         _tried_again(desk, case_no, as_of, actor)
-        found = _looked(desk, night, step, seen, stayed)
+        found = _looked(desk, night, step, seen, stayed, once)
         with desk.book() as conn:
             found = kept_once(conn, step, found)
         record(desk, found, as_of=as_of, actor=actor)
@@ -136,12 +190,13 @@ def _tried_again(desk: Desk, case_no: str, as_of: date, actor: str) -> None:
 
 
 def close_finished(desk: Desk, *, as_of: date, actor: str) -> tuple[str, ...]:
-    """Close the nights whose last certificate is final: nothing of them waits, and there is nobody to tell."""
+    """Close the nights, and releases, whose last certificate is final: nothing of them waits, and there is nobody to tell."""
     from include.cases import closing
 
     with desk.book() as conn:
         rows = conn.execute(
-            "SELECT n.case_no FROM casebook.night n JOIN casebook.case_ c USING (case_no) WHERE c.state = 'waiting'"
+            "SELECT n.case_no FROM (SELECT case_no FROM casebook.night UNION ALL SELECT case_no FROM casebook.release_run) n"
+            " JOIN casebook.case_ c USING (case_no) WHERE c.state = 'waiting'"
             " AND (SELECT f.kind FROM casebook.certificate f WHERE f.case_no = n.case_no ORDER BY f.serial DESC LIMIT 1)"
             " = 'final' ORDER BY 1"
         ).fetchall()

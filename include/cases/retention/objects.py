@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from include.model.doors import Connections
 from include.model.words import Role
@@ -23,7 +24,13 @@ def ask(it: Look, connections: Connections, one: Callable[[Look], object], once:
     store = it.catalogue.store(it.dataset.store)
     inventory = once.inventory(connections.s3(store.connection, Role.PROVER), it.dataset)
     strays: list[int] = []
-    one(Paths(**it.asked(), variables=inventory.variables, tallies=inventory.tallies, strays=strays))
+    # How everything stands is told of unfinished uploads by themselves: they are no objects, and cannot be handed to anybody.
+    for part in (False, True) if it.question.everything else (None,):
+        tallies = partial(inventory.tallies, unfinished=part)
+        paths = Paths(
+            **it.asked(), variables=inventory.variables, tallies=tallies, strays=strays, unfinished=bool(part)
+        )
+        one(paths)
     said = []
     if sum(strays):
         said.append(f"{sum(strays)} lie under paths that lead to nobody in the database")

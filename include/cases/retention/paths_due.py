@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from include.cases.retention.asking import Asking
 from include.cases.retention.due import answering
 from include.cases.retention.held import HeldPeople
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
+from include.model.estate import Dataset
 from include.model.words import Role
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.paths import Values
@@ -19,7 +20,7 @@ from include.stores.postgres.server import Connection, Server
 
 @dataclass
 class PathsDue:
-    """Of paths of a dataset, those that are due and not held, each with its rule and law; asked as the eraser.
+    """Of paths of a dataset, those that are due and not held, each with its rule and law; asked as the eraser, or another role.
 
     ``holds``: what is another after any hold came, went or was narrowed; whom they name is resolved only then.
     """
@@ -27,13 +28,14 @@ class PathsDue:
     about: Asking
     connections: Connections
     holds: Callable[[], object] = lambda: None
+    role: Role = Role.ERASER
     _held: tuple[object, HeldPeople] | None = field(default=None, init=False, repr=False)
 
     def __call__(self, dataset: Dataset, paths: Sequence[Values]) -> Mapping[Values, tuple[str, str]]:
         if not paths:
             return {}
         of = len(paths[0])
-        with asking(self.about.catalogue, self.connections, dataset) as (server, connection):
+        with asking(self.about.catalogue, self.connections, dataset, self.role) as (server, connection):
             look = self.about.paths(server, connection, Live.read(connection), dataset, self._of_now())
             look = look.of(dict.fromkeys(paths, 1))
             rows = connection.execute(look.due_rows(look.between(None, None))).fetchall()
@@ -51,11 +53,11 @@ class PathsDue:
 
 @contextmanager
 def asking(
-    catalogue: Catalogue, connections: Connections, dataset: Dataset
+    catalogue: Catalogue, connections: Connections, dataset: Dataset, role: Role = Role.ERASER
 ) -> Iterator[tuple[Server, Connection]]:
     """The database that answers for a dataset of objects, in a session that cannot write."""
     store = catalogue.store(answering(catalogue, dataset))
-    server = Server(lambda: connections.postgres(store.connection, Role.ERASER), store.id)
+    server = Server(lambda: connections.postgres(store.connection, role), store.id)
     with server.connect() as connection, server.reaching(f"{store.id} {dataset.id}"):
         connection.execute("SET default_transaction_read_only = on")
         yield server, connection

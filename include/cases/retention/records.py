@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+from include.cases.retention.accepted import Accepted, nobody
 from include.cases.retention.fates import Fate, by_days
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import Bind, binds, bounded, split
 from include.cases.retention.objects import Partly
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import CatalogueError
+from include.model.estate import Dataset
 from include.model.interval import Standing, interval
 from include.model.retention import Clock, Group
 from include.model.words import Role
-from include.stores.s3.aged import Aging, Clocks, Logs, Starting
-from include.stores.s3.once import Once
+from include.stores.s3.aged import Aging, Logs, Starting
+from include.stores.s3.once import Clocks, Once
 
 
-def aging(catalogue: Catalogue, dataset: Dataset, as_of: date, held: HeldPeople) -> Aging:
+def aging(
+    catalogue: Catalogue, dataset: Dataset, as_of: date, held: HeldPeople, accepted: Accepted = nobody
+) -> Aging:  # fmt: skip
     """What to ask of the record files of a dataset on a day. Raises CatalogueError for what cannot be asked of records."""
     of = tuple(binds(catalogue, dataset))
     if dataset.action != "erase":
@@ -39,7 +43,8 @@ def aging(catalogue: Catalogue, dataset: Dataset, as_of: date, held: HeldPeople)
         return by_days(it.ended_by) if it.stands(as_of) is Standing.DUE and it.ended_by is not None else None
 
     starts = tuple(_starting(dataset, bind) for bind in of)
-    return Aging(dataset, starts, fate, dataset.links[0].column, frozenset(people), everybody)
+    mark = held.mark(dataset)
+    return Aging(dataset, starts, fate, dataset.links[0].column, frozenset(people), everybody, mark, accepted)
 
 
 def _starting(dataset: Dataset, bind: Bind) -> Starting:
@@ -49,7 +54,7 @@ def _starting(dataset: Dataset, bind: Bind) -> Starting:
             f"{bind.bound.rule}/{bind.bound.period} does not start by a field of the record, or is less than a day",
             about=dataset.id, next_step="records are judged by their own times, in whole days: correct the bind",
         )  # fmt: skip
-    return Starting(start.column, bind.period.restrains_deletion)
+    return Starting(start.column, bind.period.restrains_deletion, frozenset(bind.unless))
 
 
 def logs(catalogue: Catalogue, connections: Connections, asked: Aging, once: Once | None = None) -> Logs:

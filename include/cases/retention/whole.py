@@ -20,7 +20,11 @@ def run(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) -> N
         return night
     if (case_no := night.case_no) is not None:
         proofs.plan_and_prove(desk, case_no, as_of=as_of, actor=actor)
-        nightly.dispose(desk, case_no, as_of=as_of, actor=actor)
+        with desk.book() as conn:
+            night = nights.of_id(conn, night.night_id)
+        if night.waits_for_a_person:  # more is to go than was seen when it began
+            return night
+        proofs.dispose(desk, case_no, as_of=as_of, actor=actor)
         proofs.prove(desk, case_no, as_of=as_of, actor=actor)
         proofs.finish(desk, case_no, as_of=as_of, actor=actor)
     rest, _ = proofs.take_up(desk, night.night_id, as_of=as_of, actor=actor)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 
 from include.cases import holds
 from include.cases.book import Conn
 from include.cases.retention import stopping
+from include.cases.retention.accepted import Asked
 from include.cases.retention.asking import Asking
 from include.cases.retention.behind import Needed
 from include.cases.retention.held import held_people
 from include.cases.retention.paths_due import PathsDue
+from include.cases.retention.readings import Readings
+from include.cases.retention.stages import Budget
+from include.cases.retention.stopped import stopped
 from include.cases.rooms import Desk
-from include.model.catalogue import StoreDeclared
 from include.model.doors import Clearing
-from include.model.words import StoreKind
+from include.model.estate import StoreDeclared
+from include.model.words import Role, StoreKind
 
 
 def asking(desk: Desk, as_of: date, at: datetime | None) -> Asking:
     """The questions of a night, with whom the holds of now name."""
-    return Asking(desk.catalogue, as_of, lambda: held_people(desk), at)
+    return Asking(
+        stopped(desk).in_parts, as_of, lambda: held_people(desk), at,
+        accepted=lambda: Asked(desk.catalogue, desk.connections),
+    )  # fmt: skip
 
 
 def stores_of(desk: Desk, about: Asking) -> list[StoreDeclared]:
@@ -34,7 +40,7 @@ def stores_of(desk: Desk, about: Asking) -> list[StoreDeclared]:
 
 def worked_on(desk: Desk, about: Asking) -> set[str]:
     """The datasets of the stores that a night works on."""
-    return {d.id for x in stores_of(desk, about) for d in desk.catalogue.of_store(x.id)}
+    return {d.id for x in stores_of(desk, about) for d in desk.catalogue.in_parts.of_store(x.id)}
 
 
 def clearings(
@@ -59,7 +65,7 @@ def clearings(
         if declared.kind is StoreKind.POSTGRES:
             tables.append(
                 Tables(
-                    desk.catalogue, declared.id, desk.connections, about.looks, about.fates, changes, stops, take,
+                    desk.catalogue.in_parts, declared.id, desk.connections, about.looks, about.fates, changes, stops, take,
                     Needed(about, desk.connections), about.unasked,
                 )
             )  # fmt: skip
@@ -68,22 +74,8 @@ def clearings(
             due_ = PathsDue(about, desk.connections, changes)
             objects.append(
                 Objects(
-                    desk.catalogue, declared.id, desk.connections, ours, due_, about.aging, stops, take, about.unasked
+                    desk.catalogue, declared.id, desk.connections, ours, due_, about.aging, stops, take, about.unasked,
+                    memory=Readings(desk, Role.ERASER),
                 )
             )  # fmt: skip
     return objects + tables
-
-
-@dataclass
-class Budget:
-    """How many items a night may still take, over all its stores. None: all."""
-
-    left: int | None
-
-    def take(self, wanted: int) -> int:
-        """How many of these it may."""
-        if self.left is None:
-            return wanted
-        taken = min(wanted, self.left)
-        self.left -= taken
-        return taken

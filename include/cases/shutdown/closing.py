@@ -19,12 +19,13 @@ from psycopg.types.json import Jsonb
 from include.cases import book
 from include.cases.book import Conn
 from include.cases.rooms import Desk
-from include.cases.shutdown import orders
+from include.cases.shutdown import begun, needles, orders, tellings
 from include.cases.shutdown.dates import Gate, Path
+from include.cases.shutdown.disposing import under_way
 from include.cases.shutdown.orders import COMPANY, Order
 from include.cases.shutdown.told import Paper, checked_paper
-from include.model.catalogue import StoreDeclared
 from include.model.errors import NotProved, NotReachable, QuietusError, Refused
+from include.model.estate import StoreDeclared
 from include.model.shutdown import Looked, Picture, Right
 from include.model.words import DatasetKind, Role, StoreKind, Verdict
 from include.stores.postgres.collection import Writing
@@ -103,15 +104,14 @@ def close(
     desk: Desk, number: str, *, paper: Paper, as_of: date, actor: str, at: At = nothing
 ) -> Order:  # fmt: skip
     """Take every right to write of what the order is about. Again takes what came back since. Raises Refused before T0, or
-    while a gate is not done or nobody takes over, with nothing taken; a revoked licence waits for neither."""
+    while a gate is not done, nobody takes over or people were told of another T0, with nothing taken; a revoked licence waits
+    for none of it."""
     checked_paper(paper, number)
     with orders.deed(desk, number) as (conn, of):
         if of.closed_on is None:
             orders.days(conn, of).closable(as_of)
-            if of.path is Path.VOLUNTARY and of.successor is None and of.ministry_asked_on is None:
-                raise Refused(
-                    "nobody takes over", about=number, next_step="name a successor, or ask the ministry to arrange one"
-                )  # fmt: skip
+            if wanting := missing(desk, conn, of):
+                raise Refused("; ".join(wanting), about=number, next_step=" ".join(wanting.values()))
         if of.closing_at is None:
             conn.execute(
                 "UPDATE casebook.shutdown_order SET closing_at = clock_timestamp() WHERE number = %s", (number,)
@@ -130,6 +130,27 @@ def close(
             detail = {"document": paper.number, "digest": paper.digest, "rights_taken": rights}
             orders.say(desk, conn, number, "collection closed", as_of, actor, detail)
         return orders.order(conn, number)
+
+
+def missing(desk: Desk, conn: Conn, of: Order) -> dict[str, str]:
+    """What must come before T0, whatever its day: each with what to do. A revoked licence waits for none of it."""
+    if of.path is not Path.VOLUNTARY:
+        return {}
+    wanting = {
+        f"not done yet: {g}": "Record it with its document."
+        for g in orders.days(conn, of).open if g is not Gate.CLOSED
+    }  # fmt: skip
+    told = tellings.told_day(conn, of.number, of.successor)
+    if orders.reached(desk.catalogue) and told != of.t0:
+        why = (
+            f"people were told that it stops on {told}, and it stops on {of.t0}"
+            if told
+            else "nobody was told"
+        )
+        wanting[why] = "Run `quietus shutdown notify-people`, which tells everybody anew."
+    if of.successor is None and of.ministry_asked_on is None:
+        wanting["nobody takes over"] = "Name a successor, or ask the ministry to arrange one."
+    return wanting
 
 
 def _take(desk: Desk, of: Order, store: StoreDeclared, at: At) -> None:
@@ -233,10 +254,16 @@ def withdraw(
     desk: Desk, number: str, *, paper: Paper, as_of: date, actor: str, at: At = nothing
 ) -> Order:  # fmt: skip
     """Withdraw an order by a document. What was taken is given back first, exactly that. Again goes on where it was left. Raises
-    Refused once the successor signed for a bag: it has that data, and nothing takes it back."""
+    Refused once the successor signed for a bag, for nothing takes that back (unless it withdrew before anything went here by it),
+    and while something is disposed of by it."""
     checked_paper(paper, number)
-    with orders.deed(desk, number) as (conn, of):
-        _nobody_has_bags(conn, number)
+    with orders.deed(desk, number, approved=False) as (conn, of):
+        _may_withdraw(conn, of)
+        if not any(e["what"] == orders.WITHDRAWING for e in orders.history(conn, number)):
+            # From here on nothing is begun by it, and no receipt is taken: rights are given back store by store.
+            said = {"document": paper.number, "digest": paper.digest}
+            orders.say(desk, conn, number, orders.WITHDRAWING, as_of, actor, said)
+    at("shutdown.withdraw.begun")
     for store in _stores(desk, of):
         with desk.book() as conn:
             ours = taken(conn, number, store.id)
@@ -253,7 +280,9 @@ def withdraw(
                 " WHERE number = %s AND store = %s AND given_back_at IS NULL",
                 (number, store.id),
             )
-    with orders.deed(desk, number) as (conn, of):
+    with orders.deed(desk, number, approved=False) as (conn, of):
+        _may_withdraw(conn, of)
+        needles.drop(desk, conn, number, as_of=as_of, actor=actor)
         conn.execute(
             "UPDATE casebook.shutdown_order SET withdrawn_on = %s, withdrawn_document = %s WHERE number = %s",
             (as_of, paper.number, number),
@@ -263,14 +292,33 @@ def withdraw(
         return orders.order(conn, number)
 
 
-def _nobody_has_bags(conn: Conn, number: str) -> None:
-    row = conn.execute(
-        "SELECT count(DISTINCT bag) AS n FROM casebook.handover_receipt WHERE order_no = %s", (number,)
-    ).fetchone()
-    if row and row["n"]:
+def _may_withdraw(conn: Conn, of: Order) -> None:
+    _nobody_has_bags(conn, of)
+    number = of.number
+    if (going := under_way(conn, number)) is not None:
         raise Refused(
-            f"the successor signed for {row['n']} bags of it, and nothing takes them back", about=number,
+            f"{going.case_no} disposes of what goes to nobody", about=number,
+            next_step="let it come to its end with `quietus shutdown dispose`, then withdraw",
+        )  # fmt: skip
+
+
+def _nobody_has_bags(conn: Conn, of: Order) -> None:
+    """A successor that withdrew has none, as long as all of it is here still."""
+    rows = conn.execute(
+        "SELECT convert_from(statement, 'UTF8')::jsonb ->> 'recipient' AS recipient FROM casebook.handover_bag AS b"
+        " WHERE order_no = %s AND EXISTS (SELECT FROM casebook.handover_receipt AS r"
+        " WHERE (r.order_no, r.bag) = (b.order_no, b.bag))",
+        (of.number,),
+    ).fetchall()
+    if theirs := [r for r in rows if r["recipient"] == of.successor_certificate]:
+        raise Refused(
+            f"the successor signed for {len(theirs)} bags of it, and nothing takes them back", about=of.number,
             next_step="go on with the order; agree with the successor, on paper, on anything else",
+        )  # fmt: skip
+    if went := begun.going_by(conn, of.number):
+        raise Refused(
+            f"{len(went)} bags go here, or went, on receipts of a successor that withdrew", about=of.number,
+            next_step="agree with it, on paper, who takes what it has: `quietus shutdown books` names each bag",
         )  # fmt: skip
 
 

@@ -10,29 +10,68 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import ValidationError
 
+from include.cases import keeping
+from include.cases.book import Conn
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders
 from include.cases.shutdown.fates import is_biometric
 from include.cases.shutdown.orders import Order
 from include.cases.shutdown.told import checked_text
+from include.ledger import attest
 from include.model.catalogue import Catalogue
 from include.model.errors import Refused
 from include.model.handover import HANDED_OVER, Consigned, Consignment, Successor
+
+CONSIGNED = "consigned"
+"""Of the event."""
+ITS_OWN = "ask the successor for the key of its own signer, and compare it by phone"
 
 
 def consign(
     desk: Desk, number: str, *, sender: str, certificate: str, receipt_key: str, as_of: date, actor: str
 ) -> Consignment:
     """The consignment of an order, said in the book and the ledger by its fingerprint. ``certificate`` and ``receipt_key``: the
-    successor's, as PEM. Raises Refused before collection is closed, or if the certificate is not the one the order names."""
+    successor's, as PEM. Raises Refused before collection is closed, if the certificate is not the one the order names, if the key
+    is our own, or once something was packed by another."""
     with orders.deed(desk, number) as (conn, of):
         made = consignment(desk.catalogue, of, sender, certificate, receipt_key)
+        _not_ours(desk, of, receipt_key)
+        if packed_by(conn, number) - {made.fingerprint()}:
+            raise Refused(
+                "bags of it were packed by another consignment: to another successor, or with another key for receipts",
+                about=number,
+                next_step="go on with that one: a bag that was packed goes to nobody else. If its successor withdrew, and nothing"
+                " went here by it, withdraw the order and open another",
+            )  # fmt: skip
         detail = {
             "consignment": made.fingerprint(), "datasets": [d.dataset for d in made.datasets],
-            "clocks_as_of": made.as_of.isoformat(),
+            "clocks_as_of": made.as_of.isoformat(), "receipt_key": _raw(receipt_key),
         }  # fmt: skip
-        orders.say(desk, conn, number, "consigned", as_of, actor, detail)
+        orders.say(desk, conn, number, CONSIGNED, as_of, actor, detail)
     return made
+
+
+def _raw(receipt_key: str) -> str:
+    """The key by which the successor signs, in hex: by it a custodian sees, years later, who said that it has the bags."""
+    return attest.public_key(receipt_key).public_bytes_raw().hex()
+
+
+def last_consigned(conn: Conn, number: str) -> str | None:
+    """The fingerprint of the consignment that was made last; None: none was."""
+    row = conn.execute(
+        "SELECT detail ->> 'consignment' AS consignment FROM casebook.shutdown_event WHERE number = %s AND what = %s"
+        " ORDER BY event_id DESC LIMIT 1",
+        (number, CONSIGNED),
+    ).fetchone()
+    return None if row is None else str(row["consignment"])
+
+
+def packed_by(conn: Conn, number: str) -> set[str]:
+    """The fingerprints by which bags of an order were packed."""
+    rows = conn.execute(
+        "SELECT DISTINCT consignment FROM casebook.handover_bag WHERE order_no = %s", (number,)
+    ).fetchall()
+    return {str(r["consignment"]) for r in rows}
 
 
 def consignment(
@@ -71,6 +110,18 @@ def consigned(catalogue: Catalogue, of: Order) -> Iterator[Consigned]:
             if bound.rule in HANDED_OVER and catalogue.rule(bound.rule).floor(bound.period) is not None:
                 yield Consigned(dataset=dataset.id, rule=bound.rule, period=bound.period)
                 break
+
+
+def _not_ours(desk: Desk, of: Order, receipt_key: str) -> None:
+    """Where no key of ours is declared, the first envelope that is signed shows it (:func:`include.handover.packing.sign`)."""
+    try:
+        _, ours = keeping.public_key(desk.connections)
+    except Refused:
+        return
+    if load_pem_public_key(receipt_key.encode()) == ours:
+        raise Refused(
+            "the key for receipts is our own signer's: we would sign for what we sent", about=of.number, next_step=ITS_OWN
+        )  # fmt: skip
 
 
 def _checked_keys(of: Order, certificate: str, receipt_key: str) -> None:

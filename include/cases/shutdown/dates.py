@@ -10,7 +10,7 @@ Where the licence was revoked (ESL 23 para. 4) no law names days: T0 is when the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
@@ -37,6 +37,8 @@ LEADS: Mapping[Path, Mapping[Gate, int]] = {
     Path.VOLUNTARY: {Gate.NOTIFIED: 90, Gate.REPORTED: 60, Gate.ANNOUNCED: 30},
     Path.LICENCE_REVOKED: dict.fromkeys(FILED, 0),
 }
+TELLING = frozenset({Gate.NOTIFIED, Gate.SUCCESSOR_TOLD})
+"""What is said to people themselves."""
 LAW: Mapping[Gate, str] = {
     Gate.NOTIFIED: "ESL 23; PIPL 22",
     Gate.REPORTED: "ESL 23; MIIT Measures 24",
@@ -49,7 +51,8 @@ LAW: Mapping[Gate, str] = {
 @dataclass(frozen=True)
 class Days:
     """One order's days. ``done``: gates, each with the day on which it was done. ``successor_since``: since when there is
-    the successor; None: there is none. ``renotify_from``: when one withdrew; an older notice named somebody else."""
+    the successor; None: there is none. ``renotify_from``: since when an older notice counts no more: the successor that it named
+    withdrew, or T0 was moved to before the day that it named. ``told``: the day that everybody was told."""
 
     path: Path
     decided_on: date
@@ -57,6 +60,7 @@ class Days:
     done: Mapping[Gate, date] = field(default_factory=dict)
     successor_since: date | None = None
     renotify_from: date | None = None
+    told: date | None = None
 
     @property
     def gates(self) -> tuple[Gate, ...]:
@@ -99,7 +103,7 @@ class Days:
             )  # fmt: skip
         if gate is Gate.NOTIFIED and self.renotify_from and on < self.renotify_from:
             raise Refused(
-                f"the successor that was named by then withdrew on {self.renotify_from}", about=gate,
+                f"what people were told by then is true no more since {self.renotify_from}", about=gate,
                 next_step="notify people anew, and give the day of that",
             )  # fmt: skip
         if gate is Gate.SUCCESSOR_TOLD and self.successor_since and on < self.successor_since:
@@ -116,26 +120,35 @@ class Days:
         return after if Gate.CLOSED in self.done else replace(after, t0=max(after.t0, after.earliest()))
 
     def moved(self, t0: date, as_of: date) -> Days:
-        """With another T0: later, or earlier as far as the law and the calendar still allow. Raises Refused."""
+        """With another T0: later, or earlier as far as the law and the calendar still allow. Before the day that people were told
+        they are told anew, 90 days ahead: a notice is of a day (ESL 23). Raises Refused."""
         if Gate.CLOSED in self.done:
             raise Refused(
                 "collection is closed since T0, which has come", about="T0",
                 next_step="withdraw the order, or leave T0",
             )  # fmt: skip
-        first = max(self.earliest(as_of), as_of) if t0 < self.t0 else self.earliest()
+        then = self
+        if (
+            self.path is Path.VOLUNTARY
+            and self.told is not None
+            and t0 < self.told
+            and Gate.NOTIFIED in self.done
+        ):
+            then = replace(self, done=_without(self.done, TELLING), renotify_from=as_of, told=None)
+        first = max(then.earliest(as_of), as_of) if t0 < self.t0 else then.earliest()
         if t0 < first or (self.path is Path.LICENCE_REVOKED and t0 < self.t0):
             raise Refused(
-                f"T0 cannot be {t0}: {self.why(as_of)}", about="T0", next_step=f"choose {max(first, as_of)} or later"
+                f"T0 cannot be {t0}: {then.why(as_of)}", about="T0", next_step=f"choose {max(first, as_of)} or later"
             )  # fmt: skip
-        return replace(self, t0=t0)
+        return replace(then, t0=t0)
 
     def without_successor(self, as_of: date) -> Days:
         """The successor withdrew, on that day. What people were told of who takes over is no longer true, so it counts no more,
         and is not recorded again; of a service that has stopped already, the days before it stay as they were kept."""
         stopped = Gate.CLOSED in self.done
-        gone = (Gate.SUCCESSOR_TOLD, *(() if stopped else (Gate.NOTIFIED,)))
+        gone = TELLING - ({Gate.NOTIFIED} if stopped else set())
         return replace(
-            self, done={g: d for g, d in self.done.items() if g not in gone}, successor_since=None,
+            self, done=_without(self.done, gone), successor_since=None,
             renotify_from=self.renotify_from if stopped else as_of,
         )  # fmt: skip
 
@@ -161,3 +174,7 @@ class Days:
             for g, n in LEADS[self.path].items()
         ]
         return f"{'; '.join(said)}: not before {self.earliest(as_of)}"
+
+
+def _without(done: Mapping[Gate, date], gone: Collection[Gate]) -> dict[Gate, date]:
+    return {g: d for g, d in done.items() if g not in gone}

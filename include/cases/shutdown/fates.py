@@ -1,9 +1,13 @@
 """What becomes of an item when the service stops: exactly one fate each, with its rule, law and last day. Pure.
 
 To the successor goes only what a law makes the authority keep and hand on: vetting files and the authority's audit logs (RS-03),
-certificates with their status (RS-04), signature records (RS-10), as long as their statutory period runs (ESL 23, 24). Raw
+certificates with their status (RS-04), signature records (RS-10), as long as their statutory period runs (ESL 23, 24); and the
+register that is left of older certificates: whoever asks for the status of an old signature asks whoever took over. Raw
 biometrics never go, whatever binds them. Another statutory period keeps an item here, with a custodian; a hold does, too.
-Everything else is deleted or anonymised (policy 5.6(3)).
+An
+objection lifts no statutory period (ESL 23, 24), and what else would go of its owner stays here, whoever keeps it. Everything
+else is deleted or anonymised (policy 5.6(3)). An upload that was never finished is no object: it can be handed to
+nobody, and ends here.
 """
 
 from __future__ import annotations
@@ -14,9 +18,11 @@ from datetime import date
 
 from include.cases.retention.due import Judged
 from include.cases.retention.limits import Bind, binds, bounded
-from include.model.catalogue import Catalogue, Dataset
+from include.cases.retention.limits import ends as last_day
+from include.model.catalogue import Catalogue
+from include.model.estate import Dataset
 from include.model.handover import HANDED_OVER, NEVER
-from include.model.interval import Bounded, Standing, interval
+from include.model.interval import Bounded, Standing, collided, interval
 from include.model.retention import Clock, Group
 from include.model.words import Disposition
 
@@ -53,18 +59,34 @@ def fate(catalogue: Catalogue, dataset: Dataset, judged: Judged, t0: date, *, en
     limits = bounded(of, Group(clocks=clocks, held=judged.held, items=judged.items))
     running = [x for x in limits if x.floor and (x.ends is None or x.ends >= t0)]
     handed = [x for x in limits if x.floor and x.rule in HANDED_OVER and (x in running or judged.held)]
+    handed += (x for x in _register(of, clocks) if x.ends is None or x.ends >= t0 or judged.held)
     others = [x for x in running if x.rule not in HANDED_OVER]
+    if judged.unfinished:
+        handed, running = [], others
     if is_biometric(catalogue, dataset):
         handed, odd = [], BIOMETRIC
     else:
         odd = f"it goes to the successor, and {_names(others)} keeps it here as well: decide who keeps what"
+    if handed and judged.objected and not any(x.rule in HANDED_OVER for x in running):
+        return Fate(Disposition.HOLD, judged.rule, HELD_LAW)
     if handed:
+        if judged.interval.conflict:
+            odd = f"it goes to the successor, and {collided(judged.interval.conflict)}"
+            return _kept(handed, odd, disposition=Disposition.TRANSFER)
         return _kept(handed, odd if others else "", disposition=Disposition.TRANSFER)
     if running:
         return _kept(running, odd if odd is BIOMETRIC else "")
     if judged.held:
         return Fate(Disposition.HOLD, judged.rule, HELD_LAW)
     return _gone(dataset, limits, t0)
+
+
+def _register(of: Sequence[Bind], clocks: Sequence[Clock]) -> list[Bounded]:
+    """The limit of what is left of a cut row, if it is one."""
+    return [
+        Bounded.of(b.bound, b.period, last_day(b.period, c))
+        for b, c in zip(of, clocks, strict=True) if b.rest and c.applies and b.bound.rule in HANDED_OVER
+    ]  # fmt: skip
 
 
 def _gone(dataset: Dataset, limits: Sequence[Bounded], t0: date) -> Fate:
@@ -94,7 +116,7 @@ def _at_the_end(of: Sequence[Bind], clocks: Sequence[Clock], t0: date) -> tuple[
 def _kept(floors: Sequence[Bounded], odd: str = "", *, disposition: Disposition = Disposition.RETAIN) -> Fate:
     """By the floor that ends last; one whose clock has not started ends last of all."""
     last = max(floors, key=lambda x: x.ends or date.max)
-    return Fate(disposition, last.name, last.law, last.ends, last.ends is None, odd)
+    return Fate(disposition, last.name, _law(last), last.ends, last.ends is None, odd)
 
 
 def _law(limit: Bounded) -> str:

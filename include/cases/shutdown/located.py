@@ -8,20 +8,22 @@ dataset that could not be asked is opened by a later count; one that was counted
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from include.cases.book import Conn
-from include.cases.retention.due import see
+from include.cases.retention.due import Judged, see
 from include.cases.retention.held import held_people
+from include.cases.retention.objects import Partly
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders
-from include.cases.shutdown.fates import fate
+from include.cases.shutdown.fates import Fate, fate
+from include.cases.shutdown.objected import told_apart
 from include.cases.shutdown.orders import COMPANY, Order
 from include.model.errors import Refused
 from include.model.times import observed_now
-from include.model.words import Disposition
+from include.model.words import DatasetKind, Disposition, Ground
 
 LOCATED = "located"
 """Of the event."""
@@ -37,21 +39,41 @@ class Opening:
     since: datetime
 
 
-def counted(desk: Desk, of: Order) -> tuple[dict[str, Counter[Disposition]], dict[str, str]]:
-    """What there is now, as of the day collection was closed: dataset -> fate -> items; and which could not be asked, and why.
+def fates(
+    desk: Desk, of: Order, *, objections: bool = True
+) -> tuple[list[tuple[Judged, Fate]], dict[str, str]]:
+    """What there is now of the order's datasets, in groups with their fates, as of the day collection was closed; and which could
+    not be asked, and why (``Partly``: the rest of it was). ``objections``: whether what is of an objector has its own fate.
     Raises Refused before collection is closed."""
     if of.closed_on is None:
         raise Refused(
             "collection is not closed", about=of.number, next_step="use `quietus shutdown close-collection` on T0"
         )  # fmt: skip
-    ours = {d.id: d for d in of.datasets(desk.catalogue)}
-    seen = see(desk.catalogue, desk.connections, of.closed_on, held=held_people(desk), everything=True)
-    found = {d: Counter[Disposition]() for d in ours if d not in seen.unverified}
-    for it in seen.judged:
-        if it.dataset in found:
-            what = fate(desk.catalogue, ours[it.dataset], it, of.closed_on, ends=of.scope == COMPANY)
-            found[it.dataset][what.disposition] += it.items
-    return found, {d: why for d, why in seen.unverified.items() if d in ours}
+    ours, held = {d.id: d for d in of.datasets(desk.catalogue)}, held_people(desk)
+    seen = see(desk.catalogue, desk.connections, of.closed_on, held=held, everything=True, bare=True)
+    there = told_apart(desk, of.number, seen.judged, held, of.closed_on) if objections else seen.judged
+    # Rows that nobody owns any more are judged with all others, and that they have no clock matters to no shutdown.
+    unasked = {
+        d: why for d, why in seen.unverified.items()
+        if d in ours and not (isinstance(why, Partly) and ours[d].kind is DatasetKind.TABLE)
+    }  # fmt: skip
+    found = [
+        (it, fate(desk.catalogue, ours[it.dataset], it, of.closed_on, ends=of.scope == COMPANY))
+        for it in there if isinstance(unasked.get(it.dataset, Partly()), Partly) and it.dataset in ours
+    ]  # fmt: skip
+    return found, unasked
+
+
+def counted(
+    desk: Desk, of: Order, *, objections: bool = True
+) -> tuple[dict[str, Counter[Disposition]], dict[str, str]]:
+    """The same as dataset -> fate -> items; a dataset of which nothing is there has no items. Raises Refused."""
+    judged, unasked = fates(desk, of, objections=objections)
+    asked = (d.id for d in of.datasets(desk.catalogue) if isinstance(unasked.get(d.id, Partly()), Partly))
+    found = {d: Counter[Disposition]() for d in asked}
+    for it, what in judged:
+        found[it.dataset][what.disposition] += it.items
+    return found, unasked
 
 
 def locate(desk: Desk, number: str, *, as_of: date, actor: str) -> dict[str, str]:
@@ -61,11 +83,12 @@ def locate(desk: Desk, number: str, *, as_of: date, actor: str) -> dict[str, str
     if set(known) >= {d.id for d in of.datasets(desk.catalogue)}:
         return {}
     since = observed_now()
-    found, unasked = counted(desk, of)
+    # Who objects may come later, and what does not go by that is told by the bags: the opening does not know of it.
+    found, unasked = counted(desk, of, objections=False)
     with orders.deed(desk, number) as (conn, _):
         known = openings(conn, number)  # another may have counted meanwhile, and the first counts
         busy = {d for d, words in disposed(conn, since).items() if words}
-        new = {d: fates for d, fates in found.items() if d not in known and d not in busy}
+        new = {d: of_it for d, of_it in found.items() if d not in known and d not in busy}
         if new:
             detail = {
                 "since": since.isoformat(),
@@ -75,7 +98,7 @@ def locate(desk: Desk, number: str, *, as_of: date, actor: str) -> dict[str, str
     left = dict.fromkeys(
         busy & set(found) - set(known), "it was disposed of while it was counted; count again"
     )
-    return {d: why for d, why in unasked.items() if d not in known} | left
+    return {d: why for d, why in unasked.items() if d not in known and d not in found} | left
 
 
 def openings(conn: Conn, number: str) -> dict[str, Opening]:
@@ -90,13 +113,19 @@ def openings(conn: Conn, number: str) -> dict[str, Opening]:
     return found
 
 
-def disposed(conn: Conn, since: datetime) -> dict[str, Counter[Disposition]]:
-    """What the stores' receipts say was done since a moment, of all copies: dataset -> deed -> items."""
+def disposed(
+    conn: Conn, since: datetime, *, only: Sequence[str] | None = None, but: Ground | None = None
+) -> dict[str, Counter[Disposition]]:  # fmt: skip
+    """What the stores' receipts say was done since a moment, of all copies: dataset -> deed -> items. ``only``: the cases
+    whose receipts count, if not all; ``but``: a ground whose cases' do not."""
     rows = conn.execute(
         "SELECT d.key AS dataset, split_part(w.key, '@', 1) AS word, sum(w.value::bigint)::bigint AS items"
         " FROM casebook.receipt AS r, jsonb_each(r.body -> 'counts') AS d, jsonb_each_text(d.value) AS w"
-        " WHERE r.verb = 'dispose' AND (r.body ->> 'done_at')::timestamptz >= %s GROUP BY 1, 2",
-        (since,),
+        " WHERE r.verb = 'dispose' AND (r.body ->> 'done_at')::timestamptz >= %(since)s"
+        " AND (%(only)s::text[] IS NULL OR r.case_no = ANY(%(only)s))"
+        " AND (%(but)s::text IS NULL OR r.case_no NOT IN (SELECT case_no FROM casebook.case_ WHERE ground = %(but)s))"
+        " GROUP BY 1, 2",
+        {"since": since, "only": only if only is None else list(only), "but": but and but.value},
     ).fetchall()
     deeds = {w: d for d in Disposition if d.changes_data for w in (d.value, d.past)}
     found: dict[str, Counter[Disposition]] = {}

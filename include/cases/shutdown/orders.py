@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 from include.cases import book
 from include.cases.book import Conn, Rows
 from include.cases.rooms import Desk
+from include.cases.shutdown import begun, tellings
 from include.cases.shutdown.dates import Days, Gate, Path
 from include.cases.shutdown.told import (
     Custodian,
@@ -31,11 +32,14 @@ from include.cases.shutdown.told import (
     checked_successor,
     checked_text,
 )
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.errors import Refused
+from include.model.estate import Dataset
 
 KIND = "shutdown"
 """Of the ledger's entries."""
+WITHDRAWING = "withdrawal begun"
+"""Of the event before anything is given back."""
 SEE = "see `quietus shutdown show`"
 COMPANY, SERVICE = "company", "service"
 _NUMBER = re.compile(r"SO-\d{6,}")
@@ -72,13 +76,20 @@ class Order:
     withdrawn_on: date | None
     withdrawn_document: str | None
     ended_on: date | None
+    approved: list[str]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
 
     @property
     def in_force(self) -> bool:
+        """Neither withdrawn nor ended. Nothing is done by one that waits for an approval (:func:`deed`)."""
         return self.withdrawn_on is None and self.ended_on is None
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """Who has not approved it yet."""
+        return tuple(a for a in self.approvers if a not in self.approved)
 
     @property
     def state(self) -> str:
@@ -88,7 +99,9 @@ class Order:
             return "ended"
         if self.closed_on is not None:
             return "closed"
-        return "closing" if self.closing_at is not None else "open"
+        if self.closing_at is not None:
+            return "closing"
+        return "waits for approval" if self.waits_for else "open"
 
     def datasets(self, catalogue: Catalogue) -> tuple[Dataset, ...]:
         """What it is about: everything, or what holds a category of one of its services."""
@@ -96,6 +109,11 @@ class Order:
             return catalogue.datasets
         ours = {c.id for c in catalogue.categories if c.service in self.services}
         return tuple(d for d in catalogue.datasets if ours & set(d.all_categories))
+
+
+_ORDER = """
+SELECT o.*, ARRAY(SELECT approver FROM casebook.shutdown_approval AS a WHERE a.number = o.number) AS approved
+  FROM casebook.shutdown_order AS o"""
 
 
 # --- what is read ---------------------------------------------------------------------------------
@@ -108,7 +126,7 @@ def order(conn: Conn, number: str, *, lock: bool = False) -> Order:
     if lock:
         conn.execute("SELECT FROM casebook.shutdown_order WHERE number = %s FOR UPDATE", (number,))
     with conn.cursor(row_factory=class_row(Order)) as cursor:
-        cursor.execute("SELECT * FROM casebook.shutdown_order WHERE number = %s", (number,))
+        cursor.execute(f"{_ORDER} WHERE o.number = %s", (number,))
         found = cursor.fetchone()
     if found is None:
         raise Refused("there is no such order", about=number, next_step=SEE)
@@ -118,7 +136,7 @@ def order(conn: Conn, number: str, *, lock: bool = False) -> Order:
 def orders(conn: Conn) -> list[Order]:
     """Every order, the newest first."""
     with conn.cursor(row_factory=class_row(Order)) as cursor:
-        cursor.execute("SELECT * FROM casebook.shutdown_order ORDER BY number DESC")
+        cursor.execute(f"{_ORDER} ORDER BY o.number DESC")
         return cursor.fetchall()
 
 
@@ -138,7 +156,8 @@ def gates(conn: Conn, number: str) -> Rows:
 
 def days(conn: Conn, of: Order) -> Days:
     done = {Gate(g["gate"]): g["done_on"] for g in gates(conn, of.number)}
-    return Days(of.path, of.decided_on, of.t0, done, of.successor_since, of.renotify_from)
+    told = tellings.told_day(conn, of.number, of.successor)
+    return Days(of.path, of.decided_on, of.t0, done, of.successor_since, of.renotify_from, told)
 
 
 def history(conn: Conn, number: str) -> Rows:
@@ -152,7 +171,7 @@ def history(conn: Conn, number: str) -> Rows:
 def alarms(conn: Conn, as_of: date) -> tuple[str, ...]:
     """What is overdue with the order in force, a sentence each."""
     of = in_force(conn)
-    if of is None:
+    if of is None or of.waits_for:
         return ()
     known = days(conn, of)
     said = [f"{of.number}: {g} was due on {known.due(g)}" for g in known.overdue(as_of)]
@@ -171,7 +190,8 @@ def gate_done(conn: Conn, number: str, gate: Gate) -> str | None:
 
 
 def open_order(desk: Desk, told: Told, *, as_of: date, actor: str) -> str:
-    """Open an order; its number. Raises Refused, with nothing kept, for what cannot be so, or beside another in force."""
+    """Open an order; its number. It is in force once both approvers have approved it; who opens it and is one of them has. Raises
+    Refused, with nothing kept, for what cannot be so, or beside another."""
     checked(desk.catalogue, told, as_of)
     first = Days(told.path, told.decided_on, told.t0).earliest()
     if told.t0 < first:
@@ -199,11 +219,14 @@ def open_order(desk: Desk, told: Told, *, as_of: date, actor: str) -> str:
              told.ministry_asked_on, told.custodian and told.custodian.name, told.custodian and told.custodian.contact,
              as_of, book.checked_actor(actor)),
         )  # fmt: skip
+        for one in told.approvers:
+            if book.person(one) == book.person(actor):
+                approved(conn, number, one, as_of)
         say(
             desk, conn, number, "opened", as_of, actor,
             {"scope": SERVICE if told.services else COMPANY, "services": sorted(set(told.services)),
              "path": told.path.value, "t0": told.t0.isoformat(), "decided_on": told.decided_on.isoformat(),
-             "document": told.paper.number, "digest": told.paper.digest,
+             "document": told.paper.number, "digest": told.paper.digest, "custodian": told.custodian and told.custodian.name,
              "approvers": [a.partition("/")[0] for a in told.approvers], **_of(who, told.ministry_asked_on)},
         )  # fmt: skip
     return number
@@ -213,7 +236,8 @@ def pass_gate(
     desk: Desk, number: str, gate: Gate, *, on: date, paper: Paper, as_of: date, actor: str
 ) -> Order:
     """Record that a gate was done, with its document; the order after it, whose T0 may be later. Again with the same changes
-    nothing; with a later day it takes the other's place."""
+    nothing; with a later day it takes the other's place. That people were told is no document's word alone where the catalogue
+    says how they are reached: then it is refused until everybody was come to."""
     checked_paper(paper, number)
     if gate is Gate.CLOSED:
         raise Refused(
@@ -226,13 +250,16 @@ def pass_gate(
             for g in gates(conn, number)
         ):
             return of
+        people = {}
+        if gate in (Gate.NOTIFIED, Gate.SUCCESSOR_TOLD) and reached(desk.catalogue):
+            people = {"people": tellings.everybody_was_told(conn, number, of.successor, of.t0, on)}
         then = now.passed(gate, on, as_of)
         if gate in now.done:
             void(conn, number, (gate,), as_of, "corrected")
         passed(conn, number, gate, now.due(gate), on, paper, actor)
         detail: dict[str, Any] = {
             "gate": gate.value, "due": now.due(gate).isoformat(), "done_on": on.isoformat(), "document": paper.number,
-            "digest": paper.digest, "late": on > now.due(gate),
+            "digest": paper.digest, "late": on > now.due(gate), **people,
         }  # fmt: skip
         say(desk, conn, number, "gate", as_of, actor, detail)
         if then.t0 != now.t0:
@@ -241,7 +268,8 @@ def pass_gate(
 
 
 def move(desk: Desk, number: str, t0: date, *, paper: Paper, as_of: date, actor: str) -> Order:
-    """Move T0 by a document: later, or back as far as what was filed allows. Raises Refused."""
+    """Move T0 by a document: later, or back as far as what was filed allows. Before the day that people were told, their notice
+    counts no more, and they are told anew. Raises Refused."""
     checked_paper(paper, number)
     with deed(desk, number) as (conn, of):
         if of.closing_at is not None:
@@ -249,7 +277,13 @@ def move(desk: Desk, number: str, t0: date, *, paper: Paper, as_of: date, actor:
                 "collection is being closed, or is", about=number, next_step="finish that, or withdraw the order"
             )  # fmt: skip
         now = days(conn, of)
-        if now.moved(t0, as_of).t0 != of.t0:
+        then = now.moved(t0, as_of)
+        if gone := tuple(set(now.done) - set(then.done)):
+            void(conn, number, gone, as_of, "people were told of a later day")
+            conn.execute(
+                "UPDATE casebook.shutdown_order SET renotify_from = %s WHERE number = %s", (then.renotify_from, number)
+            )  # fmt: skip
+        if then.t0 != of.t0:
             _move(desk, conn, number, of.t0, t0, "by a document", paper, as_of, actor)
         return order(conn, number)
 
@@ -279,7 +313,8 @@ def successor_withdrew(
     desk: Desk, number: str, *, paper: Paper, ministry_asked: bool, as_of: date, actor: str
 ) -> Order:
     """Whoever was to take over does not. The notice that named it counts no more, so people are notified anew. Until another
-    is named, or the ministry is asked, that is an alarm."""
+    is named, or the ministry is asked, that is an alarm. No receipt of it counts any more, and nothing is deleted on one; what it
+    signed for, and what went here by that, is in the event."""
     checked_paper(paper, number)
     with deed(desk, number) as (conn, of):
         if of.successor is None:
@@ -295,7 +330,7 @@ def successor_withdrew(
         )
         detail = {
             "document": paper.number, "digest": paper.digest, "counts_no_more": sorted(g.value for g in gone),
-            "ministry_asked": ministry_asked,
+            "ministry_asked": ministry_asked, **begun.with_the_successor(conn, number),
         }  # fmt: skip
         say(desk, conn, number, "successor withdrew", as_of, actor, detail)
         return order(conn, number)
@@ -322,13 +357,37 @@ def name_custodian(
 
 
 @contextmanager
-def deed(desk: Desk, number: str) -> Iterator[tuple[Conn, Order]]:
-    """One transaction about an order that is in force, which is locked until its end. Raises Refused."""
+def deed(desk: Desk, number: str, *, approved: bool = True) -> Iterator[tuple[Conn, Order]]:
+    """One transaction about an order that is in force, which is locked until its end. ``approved``: by both; and nobody withdraws
+    it. Raises Refused."""
     with desk.book() as conn, book.deed(conn, number):
         of = order(conn, number, lock=True)
         if not of.in_force:
             raise Refused(f"the order is {of.state}", about=number, next_step=SEE)
+        if approved and of.waits_for:
+            roles = " and ".join(a.partition("/")[0] for a in of.waits_for)
+            raise Refused(
+                f"it is not in force: it waits for the approval of {roles}", about=number,
+                next_step="have them approve it, each under a log-in of their own: `quietus shutdown approve`",
+            )  # fmt: skip
+        if approved:
+            not_withdrawing(conn, number)
         yield conn, of
+
+
+def not_withdrawing(conn: Conn, number: str) -> None:
+    """Raises Refused if a withdrawal was begun. In a transaction that locks the order none is begun until its end."""
+    if any(e["what"] == WITHDRAWING for e in history(conn, number)):
+        raise Refused(
+            "it is being withdrawn", about=number, next_step="end that: run `quietus shutdown withdraw` again"
+        )  # fmt: skip
+
+
+def approved(conn: Conn, number: str, approver: str, as_of: date) -> None:
+    conn.execute(
+        "INSERT INTO casebook.shutdown_approval (number, approver, approved_on) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+        (number, approver, as_of),
+    )
 
 
 def passed(conn: Conn, number: str, gate: Gate, due: date, on: date, paper: Paper, actor: str) -> None:
@@ -364,6 +423,11 @@ def say(
     }
     # Rolled back if the ledger does not take it; in the ledger and not in the book: a number that no event has.
     desk.record(KIND, None, body, f"{KIND}:{row['event_id'] if row else 0}")
+
+
+def reached(catalogue: Catalogue) -> bool:
+    """Whether the catalogue says where holders of accounts are told."""
+    return any(d.accounts.reached for d in catalogue.datasets if d.accounts is not None)
 
 
 def _move(

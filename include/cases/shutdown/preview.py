@@ -22,9 +22,12 @@ from include.cases.retention.held import held_people
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders
 from include.cases.shutdown.fates import Fate, fate
+from include.cases.shutdown.objected import told_apart
 from include.cases.shutdown.orders import COMPANY, Order
 from include.model.catalogue import Catalogue
+from include.model.declared import CategoryId
 from include.model.flow import Finding
+from include.model.policy import Recipient
 from include.model.words import Disposition
 
 NOBODY = "nobody is named yet"
@@ -97,9 +100,11 @@ def preview(desk: Desk, number: str, *, as_of: date) -> Preview:
     with desk.book() as conn:
         order = orders.order(conn, number)
     named = {d.id for d in order.datasets(desk.catalogue)}
-    seen = see(desk.catalogue, desk.connections, order.t0, held=held_people(desk), everything=True)
+    held = held_people(desk)
+    seen = see(desk.catalogue, desk.connections, order.t0, held=held, everything=True, bare=True)
+    there = told_apart(desk, number, seen.judged, held, order.t0)
     found = made(
-        desk.catalogue, order, [j for j in seen.judged if j.dataset in named],
+        desk.catalogue, order, [j for j in there if j.dataset in named],
         {d: why for d, why in seen.unverified.items() if d in named}, as_of,
     )  # fmt: skip
     with desk.book() as conn, book.deed(conn, number):
@@ -189,12 +194,17 @@ def _custodian(order: Order, disposition: Disposition) -> str | None:
     return (order.custodian or NOBODY) if disposition in _PART else None
 
 
-def _recipients(catalogue: Catalogue, order: Order) -> Iterator[dict[str, str]]:
-    """Whom the end is told: who was given a category of what it is about (policy 11.2)."""
+def to_tell(catalogue: Catalogue, order: Order) -> Iterator[tuple[Recipient, tuple[CategoryId, ...]]]:
+    """Whom the end is told: who is given a category of what it is about (policy 11.2), and which."""
     about = {c for d in order.datasets(catalogue) for c in d.all_categories}
     for r in catalogue.recipients:
-        if about & set(r.categories):
-            yield {"id": r.id, "name": r.name, "role": r.role.value, "channel": r.channel, "notice": r.notice}
+        if mine := tuple(c for c in r.categories if c in about):
+            yield r, mine
+
+
+def _recipients(catalogue: Catalogue, order: Order) -> Iterator[dict[str, str]]:
+    for r, _ in to_tell(catalogue, order):
+        yield {"id": r.id, "name": r.name, "role": r.role.value, "channel": r.channel, "notice": r.notice}
 
 
 def _findings(order: Order, fates: Iterable[tuple[Judged, Fate]], lines: Sequence[Line]) -> Iterator[Finding]:

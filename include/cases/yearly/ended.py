@@ -47,6 +47,10 @@ UNION
 SELECT p.case_no FROM casebook.hold_scope s JOIN casebook.hold h USING (hold)
   JOIN unnest(%(of)s::text[], %(tokens)s::bytea[]) AS p(case_no, token) USING (token)
  WHERE h.released_on IS NULL AND s.removed_on IS NULL AND s.side = 'subject'
+UNION
+SELECT e.case_no FROM casebook.event e JOIN casebook.hold h ON h.hold = e.detail ->> 'hold'
+ WHERE e.what = 'hold opened' AND h.released_on IS NULL AND e.case_no = ANY(%(cases)s)
+   AND NOT EXISTS (SELECT FROM casebook.hold_scope s WHERE s.hold = h.hold AND s.side IN ('case', 'subject'))
 """
 _TOGETHER = """
 SELECT DISTINCT a.case_no, b.case_no AS with_case FROM unnest(%(of)s::text[], %(tokens)s::bytea[]) AS a(case_no, token)

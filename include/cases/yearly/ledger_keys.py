@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from include.cases import book, closing, tombstones
+from include.cases import adopted, book, closing, tombstones
 from include.cases.book import Conn
 from include.cases.keys import Destroyed, KeyRef, KeyStore, Purpose
+from include.cases.retention import stopping
 from include.cases.rooms import Desk
 from include.cases.yearly.ended import ENDED, Over, Periods, ended, held_among
 from include.model.errors import NotProved, QuietusError
@@ -53,7 +54,8 @@ def destroy_due(
 ) -> Done:  # fmt: skip
     """Destroy what is due, and look whether anything is left. Again changes nothing more.
 
-    Raises Refused if the periods are nobody's outside a sandbox, CatalogueError, NotReachable.
+    Raises Refused if the periods are nobody's outside a sandbox, CatalogueError, NotReachable; Stopped before the next key while
+    disposing is stopped.
     """
     periods = Periods.of(desk.catalogue, desk.connections)
     tokens = stones = cases = 0
@@ -61,6 +63,7 @@ def destroy_due(
     with desk.book() as conn:
         over = ended(conn, desk.keys, periods, as_of)
     for case in over:
+        desk.may_go_on()
         with desk.book() as conn:
             if held_among(conn, desk.keys, [case.case_no]):  # since the look
                 continue
@@ -78,14 +81,19 @@ def destroy_due(
         cases += 1
         at("yearly.case_ended")
     with desk.book() as conn:
+        stopping.may_go_on(conn)
         with book.deed(conn, "tombstones"):
-            stones += tombstones.expire(conn, as_of)
+            stones += tombstones.expire(conn, as_of) + adopted.expire(conn, as_of)
         versions = tuple(r.id for r in _unneeded(conn, desk.keys))
     for key_id in versions:
+        desk.may_go_on()
         desk.keys.destroy(key_id)
         at("yearly.version_destroyed")
     for gone in desk.keys.destroyed(Purpose.TOMBSTONE.value):
         _record(desk, gone, None)
+    with desk.book() as conn, book.deed(conn, "adopted keys"):
+        stopping.may_go_on(conn)
+        versions += adopted.end_keys(conn, desk.keys, as_of, lambda gone: _record(desk, gone, None))
     with desk.book() as conn:
         made = _of_this_year(conn, desk.keys, as_of)
         done = Done(
@@ -126,7 +134,8 @@ def left(conn: Conn, keys: KeyStore, periods: Periods, as_of: date) -> list[str]
             found.append(f"{row['case_no']} has ended, and tokens or tombstones of it are there")
         if keys.versions(str(row["key_id"]).rpartition(".")[0]):
             found.append(f"{row['case_no']} has ended, and its key lives")
-    found += [f"{ref.id} lives, and no tombstone needs it" for ref in _unneeded(conn, keys)]
+    unneeded = (*_unneeded(conn, keys), *adopted.unneeded(conn, keys))
+    found += [f"{ref.id} lives, and no tombstone needs it" for ref in unneeded]
     return found
 
 

@@ -59,6 +59,8 @@ def needles(sought: Mapping[int, Values], *, digests: bool = True) -> tuple[Need
                 owners.setdefault((text[:LONGEST], form), set()).add(subject)
         for value in values.weak:
             owners.setdefault((value.encode()[:LONGEST], _Form(as_text=True, weak=True)), set()).add(subject)
+        for piece in values.pieces:
+            owners.setdefault((piece.content[:LONGEST], _Form()), set()).add(subject)
     return tuple(
         Needle(text, frozenset(whose), as_text=form.as_text, coded=form.coded, weak=form.weak)
         for (text, form), whose in sorted(owners.items(), key=lambda x: (x[0][0], repr(x[0][1])))

@@ -80,7 +80,7 @@ def scan(
     looked for among few subjects only: they would be most of the work, and ``digests`` of the residue says whether.
     """
     every = [value for values in sought.values() for value in values.found]
-    digests = len(sought) <= FEW
+    digests = sum(values.of_somebody for values in sought.values()) <= FEW
     residue = look_through(Search(needles(sought, digests=digests), Net(every)), things, names)
     residue.digests = digests
     return residue

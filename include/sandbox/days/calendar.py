@@ -18,8 +18,8 @@ from pathlib import Path
 
 from include.cases.periods import last_day
 from include.model.backups import BackupCopy, BackupTool, Copies
-from include.model.catalogue import BackupSet
 from include.model.errors import Refused
+from include.model.estate import BackupSet
 from include.model.times import prc_date
 
 NAME = "calendar.json"

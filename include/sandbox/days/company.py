@@ -10,7 +10,8 @@ from include.cases import book, verbs
 from include.cases.notices import errands
 from include.cases.rooms import Desk
 from include.model.backups import BackupCopy, CopyOf
-from include.model.catalogue import BackupSet, Catalogue
+from include.model.catalogue import Catalogue
+from include.model.estate import BackupSet
 from include.sandbox.days.calendar import Calendar
 
 FULL_EVERY = timedelta(days=7)

@@ -43,6 +43,17 @@ def shorten(s3: S3Client, day: date) -> int:
     return len(over)
 
 
+def last(s3: S3Client) -> datetime | None:
+    """When the last lock that runs now ends; None: none does. Raises NotReachable."""
+    try:
+        return max((end for _, _, end in _locked(s3)), default=None)
+    except (ClientError, BotoCoreError) as error:
+        raise NotReachable(
+            f"its locks could not be read ({type(error).__name__})", about=buckets.LOCKED,
+            next_step="see whether the S3 server runs: quietus sandbox status",
+        ) from None  # fmt: skip
+
+
 def _locked(s3: S3Client) -> Iterator[tuple[str, str, datetime]]:
     """Each version that is under a lock now, and until when."""
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=buckets.LOCKED):

@@ -8,10 +8,11 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from include.cases import rooms
+from include.cases import assembling
 from include.cases.handing_out import hand_out
 from include.cases.shelf import Shelf
 from include.catalogue import load
@@ -29,6 +30,9 @@ from include.sandbox.days.play import Play
 from include.sandbox.days.quietus import ROBOT
 from include.sandbox.recipients.world import World
 from include.sandbox.stack.stack import Stack
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 def run(case_no: str, days: int, *, until_closed: bool = False, stack: Stack | None = None) -> None:
@@ -70,12 +74,17 @@ def runs(stack: Stack) -> None:
         )  # fmt: skip
 
 
+def eraser(stack: Stack) -> S3Client:
+    """The company's S3 server, as the owner of its locks."""
+    return environment(stack).s3("objects", Role.ERASER)
+
+
 def company(stack: Stack, calendar: Calendar) -> Company:
     """The company of the sandbox, with a desk that reads its backups as the calendar dates them."""
     connections = environment(stack)
-    made = rooms.desk(connections, load())
+    made = assembling.desk(connections, load())
     desk = replace(made, backup_tool=lambda one: calendar.tool(one, made.backup_tool(one)))
-    s3 = connections.s3("objects", Role.ERASER)
+    s3 = eraser(stack)
     shelf = Shelf(stack.certificates)
 
     def turn(day: date) -> None:

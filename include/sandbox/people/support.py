@@ -34,8 +34,8 @@ def rows(m: Making, r: Random) -> Iterator[Row]:
         yield "support.rights_request", {
             "request_id": m.id("request"), "account_id": id_,
             "right_asked": r.choice(("access", "copy", "correction", "withdrawal")), "proof_kind": "signed letter",
-            "proof": f"本人{p.name},证件号{p.document_no},申请查阅个人信息", "received_at": m.ago(asked),
-            "closed_at": m.ago(asked - 20),
+            "proof": f"本人{p.name},证件号{p.document_no},申请查阅个人信息", "proof_checked_at": m.ago(asked - 2),
+            "received_at": m.ago(asked), "closed_at": m.ago(asked - 20),
         }  # fmt: skip
     if p.in_arbitration or m.has(r, 0.02):
         yield from _arbitration(m, r)

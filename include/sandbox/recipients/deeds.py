@@ -15,6 +15,7 @@ from include.sandbox.recipients.world import Behaviour
 METHOD = "从生产库、索引、缓存和模型样本库中物理删除，备份按周期覆盖"
 DOCKET = "(2026)京01民初1号"
 _BY_REF = "SELECT ref, mark, categories, given_on FROM record WHERE body = ? AND ref = ?"
+_ALL = "SELECT ref, mark, categories, given_on FROM record WHERE body = ?"
 _BY_VALUE = "SELECT ref, mark, categories, given_on FROM record WHERE body = ? AND value = ?"
 Part = dict[str, Any]
 
@@ -28,6 +29,7 @@ class Asked:
     erase: tuple[str, ...] = ()
     preserve: tuple[str, ...] = ()
     instruction: str = "erase"
+    everybody: bool = False  # its sender's service stopped: it is about all that it has from there
 
     def __str__(self) -> str:
         return json.dumps(asdict(self))
@@ -36,7 +38,7 @@ class Asked:
     def of(cls, text: str) -> Asked:
         said = json.loads(text)
         refs, values, erase, preserve = (tuple(said[k]) for k in ("refs", "values", "erase", "preserve"))
-        return cls(refs, values, erase, preserve, said["instruction"])
+        return cls(refs, values, erase, preserve, said["instruction"], said.get("everybody", False))
 
 
 @dataclass
@@ -75,7 +77,7 @@ def answer(db: sqlite3.Connection, how: Behaviour, asked: Asked, today: date) ->
 
 
 def _meant(db: sqlite3.Connection, body: str, asked: Asked) -> list[tuple[str, bytes, str, str]]:
-    found = {}
+    found = {row[0]: row for row in db.execute(_ALL, (body,))} if asked.everybody else {}
     for query, said in ((_BY_REF, asked.refs), (_BY_VALUE, asked.values)):
         for one in said:
             found.update({row[0]: row for row in db.execute(query, (body, one))})

@@ -56,13 +56,14 @@ def read(body: bytes, domain: str) -> Request:
         raise BadRequest(f"api_version must be {API_VERSION}")
     _moment(said["submitted_time"])
     ours = _extension(said, domain)
-    refs, values = _identities(said, inside=bool(ours.get("identities")))
+    everybody = ours.get("everybody") is True
+    refs, values = _identities(said, inside=everybody or bool(ours.get("identities")))
     values += tuple(
         _text(i.get("value"), "identities.value") for i in _objects(ours.get("identities"), "identities")
     )
     asked = Asked(
         refs, values, _categories(ours, "erase"), _categories(ours, "preserve"),
-        _text(ours.get("instruction", "erase"), "instruction"),
+        _text(ours.get("instruction", "erase"), "instruction"), everybody,
     )  # fmt: skip
     return Request(_uuid4(said["subject_request_id"]), asked, _callbacks(said.get("status_callback_urls")))
 

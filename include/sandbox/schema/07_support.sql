@@ -55,6 +55,7 @@ CREATE TABLE support.rights_request (
   right_asked text NOT NULL, -- PI-085
   proof_kind text, -- PI-085
   proof text, -- PI-085
+  proof_checked_at timestamptz, -- the copy of a document is of no use from then on
   received_at timestamptz NOT NULL,
   closed_at timestamptz
 );

@@ -42,7 +42,7 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "triggerer": ("triggerer", "--skip-serve-logs"),
 }
 MIGRATE_SECONDS = 300.0
-HEALTHY_SECONDS = 180.0
+HEALTHY_SECONDS = 300.0
 
 
 class Airflow:

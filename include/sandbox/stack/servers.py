@@ -6,6 +6,7 @@
     anchors    another S3, somebody else's: the ledger's heads, under Object Lock
     recipients the other companies: HTTPS, and the mail server
     signer     holds the ledger's key
+    successor  who takes over at a shutdown, on request: see ``successor``
     airflow-*  API server, scheduler, DAG processor, triggerer; with CeleryExecutor two workers
     broker     Redis, with CeleryExecutor
 
@@ -31,13 +32,14 @@ from include.model.words import Role
 from include.sandbox.recipients.bodies import Door, bodies
 from include.sandbox.recipients.partners import Company
 from include.sandbox.recipients.places import LOGIN, MAIL, authority_in
-from include.sandbox.stack import objects, our_key, workers
+from include.sandbox.stack import objects, our_key, signing, workers
 from include.sandbox.stack.airflow import Airflow
 from include.sandbox.stack.places import CHECKOUT, Places
 from include.sandbox.stack.ports import PortBook
 from include.sandbox.stack.postgres import Cluster, binaries_for, version_of
 from include.sandbox.stack.process import Process, Spec, is_running
 from include.sandbox.stack.settings import Settings, connections, load
+from include.sandbox.stack.successor import COURIER, Successor
 from include.sandbox.stack.vault import Vault
 from include.sandbox.stack.workers import Executor
 
@@ -45,7 +47,6 @@ COMPANY, RECORDS, AIRFLOW = "company", "quietus", "airflow"  # databases
 APPLICATIONS = ("sandbox-portal", "sandbox-ra", "sandbox-support")  # of the company, that use its buckets
 CALLBACK = "/quietus/recipients/callback"  # under Airflow's address; the plugin answers there
 FOR_PARTNERS = "/quietus/recipients/v2"
-SIGNER = (sys.executable, "-m", "include.ledger.signer")
 
 
 class Servers:
@@ -79,7 +80,7 @@ class Servers:
 
     @cached_property
     def company(self) -> Cluster:
-        return self._cluster(
+        return self.cluster(
             "company",
             {
                 "wal_level": "replica",
@@ -106,15 +107,20 @@ class Servers:
 
     @cached_property
     def records(self) -> Cluster:
-        return self._cluster("records", {"max_connections": "200"})
+        return self.cluster("records", {"max_connections": "200"})
 
-    def _cluster(self, name: str, settings: Mapping[str, str]) -> Cluster:
+    def port(self, name: str) -> int:
+        """The port of a server that is called so."""
+        return self._port(name)
+
+    def cluster(self, name: str, settings: Mapping[str, str], vault: Vault | None = None) -> Cluster:
+        """A PostgreSQL of this sandbox. ``vault``: another company's secrets."""
         fast = {} if self._durable else {"fsync": "off", "synchronous_commit": "off"}
         return Cluster(
             name=name,
             binaries=binaries_for(self.places),
             places=self.places,
-            vault=self.vault,
+            vault=vault or self.vault,
             port=self._port(name, f"postgres-{name}"),
             settings={**settings, **fast},
         )
@@ -188,20 +194,16 @@ class Servers:
 
     @cached_property
     def signer(self) -> Process:
-        return Process(
-            Spec(
-                name="signer",
-                argv=(
-                    *SIGNER, "--socket", str(self.places.socket("signer")),
-                    "--key-file", str(self.ledger_home / "key.pem"),
-                    "--state", str(self.ledger_home / "state.json"),
-                ),
-                env=objects.plain_environment(),
-                cwd=CHECKOUT,
-                patience=10.0,
-            ),
-            self.places,
-        )  # fmt: skip
+        return signing.process(self.places, "signer", self.ledger_home)
+
+    @cached_property
+    def successor(self) -> Successor:
+        return Successor(self)
+
+    @property
+    def bags(self) -> Path:
+        """Where sealed bags of a shutdown lie until they are sent, and after."""
+        return self.places.home / "handover"
 
     @property
     def executor(self) -> Executor:
@@ -274,6 +276,8 @@ class Servers:
             "object_keks": {"extra": {"text": self._object_keks}},
             "certificates": {"extra": {"text": str(self.certificates)}},
             "run_history": {"extra": {"text": str(self.run_history)}},
+            "handover_bags": {"extra": {"text": str(self.bags)}},
+            COURIER: self.successor.courier(),
             "airflow_metadata_janitor": {
                 "host": "127.0.0.1",
                 "port": self.records.port,

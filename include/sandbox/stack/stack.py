@@ -6,42 +6,29 @@
 from __future__ import annotations
 
 import fcntl
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
-
 from include.cases.keys import FileKeyStore
 from include.catalogue import load as catalogue
 from include.connections import PREFIXES, Environment
 from include.hygiene.installing import install as install_janitor
-from include.model.errors import NotReachable, Refused
+from include.model.errors import Refused
 from include.model.words import Role
 from include.sandbox.recipients.partners import Partners
 from include.sandbox.recipients.places import answering
 from include.sandbox.recipients.populace import settle
 from include.sandbox.recipients.world import World
-from include.sandbox.stack import objects, our_key, workers
-from include.sandbox.stack.places import CHECKOUT
+from include.sandbox.stack import objects, our_key, records, signing, workers
 from include.sandbox.stack.postgres import Cluster, ensure_backup_role, ensure_our_roles, ensure_planter
 from include.sandbox.stack.process import Process
-from include.sandbox.stack.servers import AIRFLOW, COMPANY, RECORDS, SIGNER, Servers
+from include.sandbox.stack.servers import AIRFLOW, COMPANY, RECORDS, Servers
 from include.sandbox.stack.workers import Executor
 
-# A log-in role of the records database, and the group that its schemas grant to.
-RECORD_ROLES: Mapping[Role, str] = {
-    Role.CASE_WRITER: "quietus_case_writer",
-    Role.LEDGER_WRITER: "quietus_ledger_writer",
-    Role.SEQUENCER: "quietus_sequencer",
-    Role.READER: "quietus_reader",
-}
 Say = Callable[[str], None]
 
 
@@ -61,9 +48,12 @@ class Stack(Servers):
 
     # --- up ------------------------------------------------------------------------------------
 
-    def up(self, say: Say, *, airflow: bool = True, executor: Executor | None = None) -> None:
+    def up(
+        self, say: Say, *, airflow: bool = True, executor: Executor | None = None, successor: bool = False
+    ) -> None:
         """Start everything (``airflow=False``: all but Airflow). ``executor``: who runs its tasks from now on, if that is to
-        change. Raises NotReachable or Refused."""
+        change. ``successor``: also who takes over at a shutdown; one that was started before is started again anyhow. Raises
+        NotReachable or Refused."""
         if (executor or self.executor) is Executor.CELERY:
             workers.must_be_there()
         self.places.make()
@@ -85,13 +75,16 @@ class Stack(Servers):
             self.settle_people(say)
             with ThreadPoolExecutor(1) as pool:
                 metadata = pool.submit(self.airflow.migrate) if airflow else None
-                self._make_records()
+                records.make_tables(self.records, RECORDS)
                 FileKeyStore.from_text(str(self.key_store), self._wrapping_key, begin=True)
                 say("case book, ledger and key store: up to date")
                 self._start_signer(say)
                 for server in ("objects", "anchors"):
                     getattr(self, server).wait(lambda server=server: objects.answers(self._port(server)), 60)
                 self._keep_heads_outside(say)
+                self.bags.mkdir(mode=0o700, exist_ok=True)
+                if successor or self.successor.exists:
+                    self.successor.up(say)
                 self.recipients.wait(lambda: answering(self.outside, self._port("recipients")), 30)
                 if metadata is not None:
                     say(f"Airflow's tables: {'made' if metadata.result() else 'up to date'}")
@@ -134,10 +127,8 @@ class Stack(Servers):
         ensure_planter(self.company, COMPANY)
         self.records.ensure_role(AIRFLOW)
         self.records.ensure_role(Role.JANITOR.value)
-        for role in RECORD_ROLES:
-            self.records.ensure_role(role.value)
         self.records.ensure_database(AIRFLOW, owner=AIRFLOW, open_to=(Role.JANITOR.value,))
-        self.records.ensure_database(RECORDS, open_to=tuple(role.value for role in RECORD_ROLES))
+        records.make_roles(self.records, RECORDS)
 
     def settle_people(self, say: Say) -> None:
         """The company's people lie with whoever was given their data. Once for a company; without one nothing."""
@@ -147,39 +138,9 @@ class Stack(Servers):
         finally:
             world.close()
 
-    def _make_records(self) -> None:
-        from include.cases.migrate import migrate
-        from include.ledger import log
-
-        owner = self.records.superuser_conninfo(RECORDS)
-        migrate(owner)
-        log.install(owner)
-        with psycopg.connect(owner, autocommit=True) as conn:
-            for role, group in RECORD_ROLES.items():
-                conn.execute(
-                    sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(role.value))
-                )
-
     def _start_signer(self, say: Say) -> None:
-        if not self.ledger_home.exists():
-            # Into a directory of its own first: a key without a state would be of no use.
-            fresh = self.places.home / "ledger.new"
-            shutil.rmtree(fresh, ignore_errors=True)
-            fresh.mkdir(mode=0o700)
-            done = subprocess.run(
-                [
-                    *SIGNER, "--init", "--origin", self.settings.variables["quietus_ledger_origin"],
-                    "--key-file", fresh / "key.pem", "--state", fresh / "state.json",
-                    "--public", fresh / "pub.pem",
-                ],
-                cwd=CHECKOUT, env=objects.plain_environment(), stdin=subprocess.DEVNULL,
-                capture_output=True, text=True, timeout=60, check=False,
-            )  # fmt: skip
-            if done.returncode != 0:
-                raise NotReachable(done.stderr.strip() or "the key could not be made", about="signer")
-            fresh.rename(self.ledger_home)
-        started = self.signer.start()
-        self.signer.wait(lambda: self.places.socket("signer").is_socket(), 30)
+        origin = self.settings.variables["quietus_ledger_origin"]
+        started = signing.start(self.signer, self.places, self.ledger_home, origin)
         say(f"signer: {'started' if started else 'runs already'}")
 
     def _keep_heads_outside(self, say: Say) -> None:
@@ -225,6 +186,7 @@ class Stack(Servers):
             (self.anchors, local(self._port("anchors"))),
             (self.recipients, local(self._port("recipients"))),
             (self.signer, str(self.places.socket("signer"))),
+            *self.successor.processes(),
             *([(self.broker, local(self._port("broker")))] if self.executor is Executor.CELERY else []),
             *((p, self.airflow.url if n == "api-server" else "") for n, p in self.airflow.processes.items()),
         ]
@@ -243,7 +205,7 @@ class Stack(Servers):
                         say(f"{process.spec.name}: stopped")
                 if self.executor is Executor.CELERY and self.broker.stop():  # workers say good-bye to it
                     say("broker: stopped")
-                clusters = [self.company, self.records]
+                clusters = [s for s, _ in self.processes() if isinstance(s, Cluster)]
                 for cluster, stopped in zip(clusters, pool.map(Cluster.stop, clusters), strict=True):
                     if stopped:
                         say(f"PostgreSQL {cluster.name}: stopped")
@@ -296,4 +258,4 @@ def _rss(pid: int) -> int:
     return 0
 
 
-__all__ = ["AIRFLOW", "COMPANY", "RECORDS", "RECORD_ROLES", "Line", "Stack"]
+__all__ = ["AIRFLOW", "COMPANY", "RECORDS", "Line", "Stack"]

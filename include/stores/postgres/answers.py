@@ -12,8 +12,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError, Drifted
+from include.model.estate import Dataset
 from include.model.flow import Step
 from include.model.words import Ownership
 from include.stores.postgres.area import Area

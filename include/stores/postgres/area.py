@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from include.model.catalogue import Dataset
 from include.model.errors import Drifted, Refused
+from include.model.estate import Dataset
 from include.model.flow import Provision, Step
 from include.stores.postgres.server import Connection, name
 

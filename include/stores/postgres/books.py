@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from include.model.catalogue import Dataset
 from include.model.errors import BooksDoNotBalance, Refused
+from include.model.estate import Dataset
 from include.stores.postgres.server import Connection, one
 
 Entry = tuple[str, str]  # schema.table, operation

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from include.model.catalogue import Cut, Dataset
+from include.model.estate import Cut, Dataset
 from include.model.words import Ownership
 from include.stores.postgres.area import Area
 from include.stores.postgres.server import name
@@ -62,6 +62,8 @@ def changes(
         ),
         dict(constants),
     )
+    if dataset.part_of is not None:
+        return (Change(sql.SQL("k.disposition = 'erase'"), dict(constants)),)
     if not people:
         return (whole,)
     links: dict[str, sql.Composable] = {}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.stores.postgres import rest
 from include.stores.postgres.area import Area, same_key
 from include.stores.postgres.live import Live

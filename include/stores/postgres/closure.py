@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from psycopg import sql
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.flow import others_rows
 from include.model.words import Disposition
 from include.stores.postgres.area import Area, same_key

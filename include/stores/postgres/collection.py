@@ -5,7 +5,8 @@ write through, so that none straddles it, and in one transaction with the pictur
 
 Afterwards the prover looks. A row version bears the transaction that wrote it (``xmin``), and freezing keeps it; a snapshot says
 of every transaction whether it was over at T0. So a row that was added or changed since is found whatever counts and statistics
-say, and if as many were deleted. Only what a receipt of ours names (a disposal, a restriction) is no collection.
+say, and if as many were deleted. Only what a receipt of ours names (a disposal, a restriction; a key that was wrapped anew, and
+no more rows of that table than were) is no collection.
 """
 
 from __future__ import annotations
@@ -172,6 +173,12 @@ class Writing:
                     "SELECT xid::text FROM quietus.receipt UNION SELECT xid::text FROM quietus.released"
                 )
             }
+            rewrapped = {
+                (str(relation), int(xid)): int(n)
+                for relation, xid, n in connection.execute(
+                    "SELECT relation, xid::text, keys FROM quietus.rewrapped"
+                )
+            }
             grew: dict[str, int] = {}
             unasked: dict[str, str] = {}
             for address, oid, kind, _ in self._tables(connection):
@@ -191,6 +198,7 @@ class Writing:
                                 n
                                 for xid, n in self._written(connection, address, first)
                                 if xid not in ours and (xid >= after or xid in under_way)
+                                for n in [max(0, n - rewrapped.get((address, xid), 0))]
                             )
                 except QuietusError as error:  # what was found stays found
                     unasked[address] = str(error)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Cut, Dataset
+from include.model.catalogue import Catalogue
 from include.model.errors import Drifted
+from include.model.estate import Cut, Dataset
 from include.model.flow import Step
 from include.model.words import Disposition
 from include.stores.postgres import books, receipts, rest

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.errors import Drifted, Refused
+from include.model.estate import Dataset
 from include.model.flow import Line, Plan, Receipt, Step
 from include.stores.postgres import chunks, receipts
 from include.stores.postgres.afterwards import afterwards
@@ -27,6 +28,7 @@ from include.stores.postgres.scope import judging_of, needed
 from include.stores.postgres.server import Connection, Server, one
 from include.stores.postgres.survey import digests, parents_first
 from include.stores.postgres.weigh import Judging, lines
+from include.stores.shared import nothing
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Disposing:
     shared_law: str
     at: Callable[[str], None]
     chunk_subjects: int | None = None
+    may_go_on: Callable[[], None] = nothing
 
     @property
     def about(self) -> str:
@@ -67,6 +70,7 @@ class Disposing:
             sql.SQL("SELECT DISTINCT chunk FROM {} ORDER BY 1").format(area.cohort)
         ).fetchall():
             if not self._is_done(connection, chunk):
+                self.may_go_on()
                 self._chunk(connection, area, live, datasets, judging, chunk, fingerprint)
         self._after(connection, datasets)
         receipts.renewed(connection, self.step.id, fingerprint)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.stores.postgres.area import Area, key_text
 from include.stores.postgres.server import Connection
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import networkx as nx
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.stores.postgres.live import ForeignKey
 
 

@@ -13,9 +13,10 @@ from datetime import date
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import NotReachable, Refused
+from include.model.estate import Dataset
 from include.model.history import Deed, History
 from include.model.times import prc_date
 from include.model.words import Role

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from include.model.catalogue import Dataset
 from include.model.errors import Refused
+from include.model.estate import Dataset
 from include.stores.postgres.area import SURVEYED, TEMP, WEIGHED, Area
 from include.stores.postgres.server import Connection, name, one
 

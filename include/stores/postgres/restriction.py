@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
+from include.model.estate import Dataset
 from include.model.words import Ownership
 from include.stores.postgres.live import Live, LiveTable
 from include.stores.postgres.server import name

@@ -1,4 +1,7 @@
-"""Wrapping data keys anew with a newer key-encryption key (KEK). No object is touched: it does not know the KEK."""
+"""Wrapping data keys anew with a newer key-encryption key (KEK). No object is touched: it does not know the KEK.
+
+Each transaction leaves a receipt of how many rows it wrote, so that after T0 of a shutdown they are not taken for collection.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from uuid import UUID
 
 from psycopg import sql
 
-from include.model.catalogue import Dataset
 from include.model.errors import Refused, Unopened
+from include.model.estate import Dataset
 from include.model.keks import Keks
 from include.stores.postgres.server import Connection, Server
 
@@ -18,6 +21,13 @@ BATCH = 500  # rows a transaction: a lock is short
 _AT_WORK = """
 SELECT count(*) FROM pg_catalog.pg_namespace AS n JOIN quietus.receipt AS r ON n.nspname = 'q_' || r.step
  WHERE r.verb = 'restrict'
+"""
+# The receipt, in the same transaction: a row of a partition counts for the partition. Of nothing there is none.
+_RECEIPT = """
+INSERT INTO quietus.rewrapped (relation, kek, keys)
+SELECT n.nspname || '.' || c.relname, %s, count(*) FROM {table} AS t
+  JOIN pg_catalog.pg_class AS c ON c.oid = t.tableoid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE t.{number} = ANY(%s) GROUP BY 1
 """
 
 
@@ -84,6 +94,9 @@ def _batch(
                 ),
                 fresh,
             )
+        connection.execute(
+            sql.SQL(_RECEIPT).format(table=table, number=number), [keks.newest, [id_ for _, _, id_ in fresh]]
+        )
     return (len(fresh), len(rows) - len(fresh)), rows[-1][0]
 
 

@@ -69,7 +69,7 @@ def grant_to_maintainer(
     m = name(maintainer)
     connection.execute(
         sql.SQL(
-            "GRANT USAGE ON SCHEMA quietus TO {m}; GRANT SELECT ON quietus.receipt TO {m};"
+            "GRANT USAGE ON SCHEMA quietus TO {m}; GRANT SELECT ON quietus.receipt, quietus.dropped TO {m};"
             " GRANT SELECT, INSERT, UPDATE ON quietus.rewritten TO {m};"
             " GRANT EXECUTE ON FUNCTION quietus.holding_back() TO {m}"
         ).format(m=m)

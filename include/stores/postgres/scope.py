@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
+from include.model.estate import Dataset
 from include.model.flow import Provision, Step
 from include.model.words import Disposition
 from include.stores.postgres.area import Area

@@ -99,11 +99,11 @@ class Server:
         except psycopg.Error as error:
             raise meaning(error, about or self.about) from None
 
-    def retrying(self, work: Callable[[], _T]) -> _T:
+    def retrying(self, work: Callable[[], _T], attempts: int | None = None) -> _T:
         """Call ``work`` again after a deadlock, lock time-out or serialization failure, a bounded number of times."""
         for attempt in Retrying(
             retry=retry_if_exception_type(Busy),
-            stop=stop_after_attempt(self.patience.attempts),
+            stop=stop_after_attempt(attempts or self.patience.attempts),
             wait=wait_random_exponential(multiplier=0.1, max=5),
             reraise=True,
         ):

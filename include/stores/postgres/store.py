@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import CatalogueError, Drifted
+from include.model.estate import Dataset
 from include.model.flow import Finding, Line, Located, Plan, Provision, Receipt, Step, Survey
 from include.model.history import History
 from include.model.times import observed_now
@@ -26,7 +27,7 @@ from include.stores.postgres.scope import judging_of, locate, needed, weigh_all
 from include.stores.postgres.server import Connection, Patience, Server
 from include.stores.postgres.survey import digests, finish, parents_first
 from include.stores.postgres.weigh import lines
-from include.stores.shared import SHARED_LAW
+from include.stores.shared import SHARED_LAW, nothing
 
 
 def _nowhere(_point: str) -> None:
@@ -38,6 +39,7 @@ class PostgresStore:
 
     ``chunk_subjects``: how many subjects one disposing transaction takes (None: all); those who own
     something together stay together.
+    ``may_go_on`` is called before each of them and raises Stopped.
     ``at`` is called with the name of each point of no return, so that tests can kill the process there.
     """
 
@@ -51,6 +53,7 @@ class PostgresStore:
         chunk_subjects: int | None = CHUNK_SUBJECTS,
         patience: Patience | None = None,
         shared_law: str = SHARED_LAW,
+        may_go_on: Callable[[], None] = nothing,
         at: Callable[[str], None] = _nowhere,
     ) -> None:
         self.id = id
@@ -59,6 +62,7 @@ class PostgresStore:
         self._prover = prover
         self._chunk_subjects = chunk_subjects
         self._shared_law = shared_law
+        self._may_go_on = may_go_on
         self._at = at
         connection = self._declared.connection
         self._server = Server(lambda: connections.postgres(connection, Role.ERASER), id, patience)
@@ -180,6 +184,7 @@ class PostgresStore:
                 self._shared_law,
                 self._at,
                 self._chunk_subjects,
+                self._may_go_on,
             ).run(connection)
 
     def receipts(self, step: Step) -> Sequence[Receipt]:

@@ -15,8 +15,9 @@ from graphlib import CycleError, TopologicalSorter
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset, Link
+from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError
+from include.model.estate import Dataset, Link
 from include.model.words import Ownership
 from include.stores.postgres.area import Area, key_columns, key_text, same_key
 from include.stores.postgres.live import Live, LiveColumn
@@ -248,7 +249,8 @@ def digests(
     """Per dataset: how many items, and an order-independent digest over their keys (and fates).
 
     XOR and sum of two 64-bit hashes: items are distinct, so equal digests mean the same items but for
-    odds of 2**-128. One statement for all datasets. ``chunk``: only the items of that chunk's subjects.
+    odds of 2**-128. One statement for all datasets, each text made once (``OFFSET 0``). ``chunk``: only the items of
+    that chunk's subjects.
     """
     if not datasets:
         return {}
@@ -262,7 +264,7 @@ def digests(
         sql.SQL(
             "SELECT {id}, count(*), coalesce(bit_xor(hashtextextended(x.item, 0)), 0),"
             " coalesce(sum(hashtextextended(x.item, 1)), 0)"
-            " FROM (SELECT {text}{fate} AS item FROM {table} AS k{within}) AS x"
+            " FROM (SELECT {text}{fate} AS item FROM {table} AS k{within} OFFSET 0) AS x"
         ).format(
             id=sql.Literal(d.id),
             text=key_text("k", d),

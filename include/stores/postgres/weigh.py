@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset, Start
+from include.model.catalogue import Catalogue
 from include.model.errors import BooksDoNotBalance, CatalogueError
+from include.model.estate import Dataset, Start
 from include.model.flow import LAST_OWNER, NOT_REACHED, Floor, Line, Provision, Reach
 from include.model.words import Disposition, Ownership
 from include.stores.postgres import periods

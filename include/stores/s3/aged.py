@@ -5,52 +5,59 @@ starts with the youngest record of the version (``docs/stores-s3.md``). Whether 
 says (``Aging.fate``), by the calendar; and whom a hold names comes with the question.
 
 A version that cannot be read to its end may hold anybody's records of any age. Nothing of its key is judged, and it is counted.
+
+A version that was read before is not fetched (``once``): all that is asked of it is how many records of which clocks it holds.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from include.model.abreast import abreast
-from include.model.catalogue import Dataset
 from include.model.errors import QuietusError
+from include.model.estate import Dataset
 from include.model.retention import Clock, Group
 from include.stores.s3.fate import day_of
 from include.stores.s3.files import File, Files
 from include.stores.s3.formats import to_the_minute
 from include.stores.s3.items import Item, stamp
 from include.stores.s3.listing import Walk, never
-from include.stores.s3.once import Once
+from include.stores.s3.once import Clocks, Name, Once, Reading, name_of
+from include.stores.s3.once import Group as Own
 from include.stores.s3.server import reaching
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-Clocks = tuple[
-    date | None, ...
-]  # of each bind, in their order, the day that it starts on; None: it has not started
 Fate = tuple[str, str]  # rule and law
 ANYBODY = frozenset[str]()
+_Row = tuple[int, Sequence[str | None]]
+AT_ONCE = 10_000  # rows whose owners are asked about
 
 
 @dataclass(frozen=True)
 class Starting:
-    """Where the clock of one bind starts: a field of the record. ``floor``: a law forbids to rewrite the log before its end."""
+    """Where the clock of one bind starts: a field of the record. ``floor``: a law forbids to rewrite the log before its end.
+    ``unless``: of a former period: it never starts of people who accepted one of these versions of the policy."""
 
     field: str
     floor: bool
+    unless: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Aging:
     """A question about one dataset of records. ``fate``: what is due by these clocks, and by which rule; None: it is not.
-    ``link``: the field that says whose a record is; ``held``: whom holds name; ``everybody``: a hold covers all of it."""
+    ``link``: the field that says whose a record is; ``held``: whom holds name; ``everybody``: a hold covers all of it. ``mark``:
+    says who is held, and is nobody's name; None: nobody made one, so that no answer is remembered. ``accepted``: of account ids,
+    which version of the policy each accepted last; a record that nobody owns has no consent."""
 
     dataset: Dataset
     starts: tuple[Starting, ...]
@@ -58,19 +65,40 @@ class Aging:
     link: str
     held: frozenset[str] = field(default=ANYBODY, repr=False)
     everybody: bool = False
+    mark: str | None = None
+    accepted: Callable[[Collection[str]], Mapping[str, str]] = field(default=lambda _: {}, repr=False)
+
+    @property
+    def question(self) -> str | None:
+        """What a reading is remembered by: whatever else decides what is read of a version. None: nothing is remembered, as where
+        a version of the policy decides, which its owner may have accepted since."""
+        if self.mark is None or any(start.unless for start in self.starts):
+            return None
+        starts = ",".join(start.field for start in self.starts)
+        parts = (self.dataset.format or "", starts, self.link, str(self.everybody), self.mark)
+        return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
 
     @property
     def nobody_held(self) -> bool:
         return not self.everybody and not self.held
 
+    @property
+    def may_change(self) -> bool:
+        """Whether what was due may be so no more, though no version changed: by a hold, or since its owner accepted a later
+        version of the policy."""
+        return not self.nobody_held or any(start.unless for start in self.starts)
+
 
 @dataclass
 class Aged:
-    """One version. ``groups``: clocks, and whether held -> records. Of a version of which all is due, nothing stays."""
+    """One version. ``groups``: clocks, and whether held -> records. Of a version of which all is due, nothing stays. ``left``:
+    what stays, by its own clocks; ``sums``: of the digests of what goes, by fate."""
 
     entry: Item
-    groups: Counter[tuple[Clocks, bool]]
+    groups: Counter[Own]
     due: Counter[Fate]
+    left: Mapping[Own, tuple[int, int]] = field(default_factory=dict)
+    sums: Mapping[Fate, str] = field(default_factory=dict)
 
     @property
     def records(self) -> int:
@@ -80,6 +108,16 @@ class Aged:
     def stays(self) -> int:
         """How many of its records are not due, or held."""
         return self.records - self.due.total()
+
+    @property
+    def sum_of_stays(self) -> str:
+        """The sum of the digests of what stays. Sums add up: with those of what goes they make up that of all its records, which
+        anybody can count for himself."""
+        return _hex(sum(total for _, total in self.left.values()))
+
+
+class Gone:
+    """In place of a version that was not there any more when it was fetched."""
 
 
 @dataclass
@@ -110,29 +148,69 @@ class Key:
 
 class Logs:
     """The record files of a dataset, by age. ``unreadable``: how many versions could not be read so far. ``once``: what was read
-    before, of the same moment and with the same holds; versions do not change."""
+    before; versions do not change."""
 
     def __init__(self, client: S3Client, aging: Aging, once: Once | None = None) -> None:
-        self._once = once
+        # Where nobody can say whether two questions are the same, each is asked by itself.
+        self._once = (
+            once
+            if once is not None and aging.question is not None
+            else Once(also=once.also if once is not None else None)
+        )
         self.client, self.aging, self.dataset = client, aging, aging.dataset
         self.files = Files(client, aging.dataset)
         self.unreadable = 0
+        self._question = aging.question
         self._days: dict[str | None, date | None] = {}
         self._fates: dict[Clocks, Fate | None] = {}
+        self._once.begin(self.dataset.id, self._question)
 
     # --- what is there -------------------------------------------------------------------------------
 
     def listed(self) -> Iterator[Key]:
-        """Every key of the dataset, some of them fetched ahead."""
+        """Every key of the dataset, some of them fetched ahead. What is not there any more is not remembered either."""
         walk = Walk(self.client, self.dataset.address, may_leap=never, about=self.dataset.id)
+        there: set[Name] = set()
         for entries, files in abreast(
             self._fetched, walk.versions(self.dataset.prefix, [self.dataset.prefix])
         ):
+            there.update(self._name(e) for e in entries if e.kind == "version")
             yield self._key(entries, files)
+        self._once.only(self.dataset.id, self._question, there)
 
     def key(self, name: str) -> Key:
         """One key, as it is now; without entries if nothing is there."""
         return self._key(*self._fetched(self.files.versions(name)[::-1]))
+
+    def version(self, entry: Item) -> Aged | None:
+        """One version; None if it is gone. Raises as :meth:`due_rows`."""
+        (file,) = self._fetched([entry])[1]
+        if isinstance(file, Gone):
+            return None
+        if file is None:
+            return self._aged(entry, None)
+        with file.body:
+            return self._aged(entry, file)
+
+    def of(self, entry: Item, file: File) -> Aged:
+        """A version that was fetched, read whatever is remembered of it."""
+        return self._aged(entry, file)
+
+    def anew(self, entry: Item) -> Aged | None:
+        """One version, fetched and read whatever is remembered of it; None if it is gone. Raises as :meth:`due_rows`."""
+        file = self.files.fetch(entry)
+        if file is None:
+            return None
+        with file.body:
+            return self.of(entry, file)
+
+    def forget(self, entries: Iterable[Item]) -> None:
+        """These are gone, or what is remembered of them is not so."""
+        self._once.forget(self.dataset.id, self._question, [self._name(e) for e in entries])
+
+    def wrote(self, entry: Item, of: Aged) -> None:
+        """A version holds just what stayed of another one: whoever wrote it read it back against that."""
+        self._once.learn(self.dataset.id, self._question, self._name(entry), Reading(of.left))
 
     def uploads(self) -> Iterator[tuple[Item, Clocks]]:
         """Unfinished uploads, of which nobody can read what they hold: as young as their newest part."""
@@ -171,70 +249,87 @@ class Logs:
                 found[row] = fate
         return found
 
-    def sums(self, file: File) -> tuple[str, Mapping[Fate, str]]:
-        """The sum of the digests of the records that stay, and of those that go by each fate. Sums add up: those of one version
-        make up the sum of all its records, which anybody can count for himself."""
-        due = self.due_rows(file)
-        stay, go = 0, dict.fromkeys(due.values(), 0)
-        for row, body in self.files.format.bodies(file.body):
-            digest = int.from_bytes(hashlib.sha256(body).digest())
-            if row in due:
-                go[due[row]] += digest
-            else:
-                stay += digest
-        return _hex(stay), {fate: _hex(total) for fate, total in go.items()}
+    def _fetched(self, entries: list[Item]) -> tuple[list[Item], list[File | Gone | None]]:
+        """The versions among these, each with its file; without one if it was read before."""
+        found: list[File | Gone | None] = []
+        for entry in entries:
+            if entry.kind == "version":
+                known = self._known(entry) is not None
+                found.append(None if known else self.files.fetch(entry) or Gone())
+        return entries, found
 
-    def _fetched(self, entries: list[Item]) -> tuple[list[Item], list[File | None]]:
-        versions = [e for e in entries if e.kind == "version"]
-        return entries, [
-            File(e, io.BytesIO(), {}) if self._known(e) is not None else self.files.fetch(e) for e in versions
-        ]
+    def _known(self, entry: Item) -> Reading | None:
+        return self._once.known(self.dataset.id, self._question, self._name(entry))
 
-    def _known(self, entry: Item) -> Counter[tuple[Clocks, bool]] | None:
-        return self._once.read.get(self._name(entry)) if self._once is not None else None
+    def _name(self, entry: Item) -> Name:
+        return name_of(self.dataset.address, entry.key, entry.version, entry.etag, entry.size)
 
-    def _name(self, entry: Item) -> tuple[str, ...]:
-        return self.dataset.id, entry.key, entry.version, entry.etag
-
-    def _key(self, entries: list[Item], files: Sequence[File | None]) -> Key:
+    def _key(self, entries: list[Item], files: Sequence[File | Gone | None]) -> Key:
         versions: list[Aged] | None = []
-        for file in files:
-            if file is None:  # gone since it was listed
+        for entry, file in zip((e for e in entries if e.kind == "version"), files, strict=True):
+            if isinstance(file, Gone):  # since it was listed
                 continue
-            with file.body:
-                try:
-                    aged = self._aged(file)
-                except QuietusError:
-                    self.unreadable += 1
-                    versions = None
-                    continue
+            try:
+                aged = self._aged(entry, file)
+            except QuietusError:
+                self.unreadable += 1
+                versions = None
+                continue
+            finally:
+                if file is not None:
+                    file.close()
             if versions is not None:
                 versions.append(aged)
         return Key(entries, versions)
 
-    def _aged(self, file: File) -> Aged:
-        own = self._known(file.entry)
-        if own is None:
-            own = Counter((clocks, held) for _, clocks, held in self._each(file))
-            if self._once is not None:
-                self._once.read[self._name(file.entry)] = own
-        started = self._youngest(file, own)
-        groups: Counter[tuple[Clocks, bool]] = Counter()
+    def _aged(self, entry: Item, file: File | None) -> Aged:
+        """``file``: None if it was read before."""
+        reading = self._known(entry) if file is None else self._read(entry, file)
+        assert reading is not None  # noqa: S101 (else it was fetched)
+        started = self._youngest(entry, reading.groups)
+        groups: Counter[Own] = Counter()
         due: Counter[Fate] = Counter()
-        for (clocks, held), items in own.items():
+        left: dict[Own, tuple[int, int]] = {}
+        sums: Counter[Fate] = Counter()
+        for (clocks, held), (items, total) in reading.groups.items():
             of = self._effective(clocks, started)
             groups[of, held] += items
-            if not held and (fate := self.fate(of)) is not None:
+            fate = None if held else self.fate(of)
+            if fate is None:
+                left[clocks, held] = items, total
+            else:
                 due[fate] += items
-        return Aged(file.entry, groups, due)
+                sums[fate] += total
+        return Aged(entry, groups, due, left, {fate: _hex(total) for fate, total in sums.items()})
+
+    def _read(self, entry: Item, file: File) -> Reading:
+        """Read a version to its end, and remember what it holds."""
+        numbers: dict[Own, int] = {}
+        of = array("L")  # of each record the number of its group
+        counts: list[int] = []
+        for _, clocks, held in self._each(file):
+            number = numbers.setdefault((clocks, held), len(numbers))
+            if number == len(counts):
+                counts.append(0)
+            counts[number] += 1
+            of.append(number)
+        totals = [0] * len(counts)
+        for number, (_, body) in zip(of, self.files.format.bodies(file.body), strict=True):
+            totals[number] += int.from_bytes(hashlib.sha256(body).digest())
+        reading = Reading({own: (counts[n], totals[n] % 2**256) for own, n in numbers.items()})
+        if self._once.also is not None:
+            file.body.seek(0)
+            reading = replace(reading, summed=self._once.also(self.dataset, file.body))
+        self._once.learn(self.dataset.id, self._question, self._name(entry), reading)
+        return reading
 
     def _started(self, file: File) -> Clocks:
-        return self._youngest(file, Counter({(clocks, held): 1 for _, clocks, held in self._each(file)}))
+        return self._youngest(file.entry, {(clocks, held) for _, clocks, held in self._each(file)})
 
-    def _youngest(self, file: File, own: Counter[tuple[Clocks, bool]]) -> Clocks:
+    def _youngest(self, entry: Item, own: Collection[Own]) -> Clocks:
         """Of each bind the day of the youngest record. One without a readable time is as young as the version it was written
         into."""
-        written = day_of(file.entry.modified)
+        written = day_of(entry.modified)
         return tuple(
             max((day for clocks, _ in own if (day := clocks[n] or written) is not None), default=None)
             for n in range(len(self.aging.starts))
@@ -250,9 +345,25 @@ class Logs:
         """Row, own clocks, and whether it is held."""
         fields = tuple(dict.fromkeys(s.field for s in self.aging.starts))
         places = [fields.index(s.field) for s in self.aging.starts]
-        for row, (whose, *times) in self.files.format.each(file.body, (self.aging.link, *fields)):
+        each = self.files.format.each(file.body, (self.aging.link, *fields))
+        for row, (whose, *times), accepted in self._with_versions(each):
             days = [self._day(t) for t in times]
-            yield row, tuple(days[p] for p in places), self.aging.everybody or whose in self.aging.held
+            clocks = tuple(
+                None if accepted in start.unless else days[p]
+                for start, p in zip(self.aging.starts, places, strict=True)
+            )
+            yield row, clocks, self.aging.everybody or whose in self.aging.held
+
+    def _with_versions(self, each: Iterable[_Row]) -> Iterator[tuple[int, Sequence[str | None], str | None]]:
+        """The rows with the version that each one's owner accepted last, asked of some thousands at a time; and of none, where no
+        period was made longer."""
+        if not any(start.unless for start in self.aging.starts):
+            yield from ((row, said, None) for row, said in each)
+            return
+        rows = iter(each)
+        while some := list(islice(rows, AT_ONCE)):
+            of = self.aging.accepted({said[0] for _, said in some if said[0] is not None})
+            yield from ((row, said, of.get(said[0] or "")) for row, said in some)
 
     def _day(self, value: str | None) -> date | None:
         minute = to_the_minute(value) if value is not None else None  # a day has few of these

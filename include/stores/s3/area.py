@@ -7,14 +7,16 @@
     steps/<step>/journal/dispose-<n>     intent: written before chunk n is touched
     steps/<step>/passed/dispose-<n>      of a night: which rows of chunk n stay, and why; written before its receipt
     receipts/<step>/<verb>-<n>.json      done: written after chunk n, never replaced
+    rewritten/<digest>                   of a record file that we put over itself: of bucket, key and content; written before
 
 Everything under ``steps/`` names people and goes when the step closes, with all versions. Receipts hold
-counts only and stay.
+counts or digests only and stay.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -183,6 +185,16 @@ class Area:
             uploads = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix).get("Uploads", [])
         abort_uploads(self.client, self.bucket, [(u["Key"], u["UploadId"]) for u in uploads], self.about)
 
+    # --- files that were rewritten -----------------------------------------------------------------
+
+    def rewrote(self, bucket: str, key: str, sha256: str) -> None:
+        """Say that we put these bytes over a record file: a file without some of its records, and nothing new."""
+        self._put(_rewritten(bucket, key, sha256), b"")
+
+    def is_ours(self, bucket: str, key: str, sha256: str) -> bool:
+        """Whether we said so of these bytes."""
+        return self._get(_rewritten(bucket, key, sha256)) is not None
+
     # --- small objects --------------------------------------------------------------------------
 
     def _keys(self, prefix: str) -> Iterator[str]:
@@ -220,6 +232,11 @@ class Area:
 
 def _intent(step: str, chunk: int) -> str:
     return f"steps/{step}/journal/dispose-{chunk:06d}.json"
+
+
+def _rewritten(bucket: str, key: str, sha256: str) -> str:
+    said = json.dumps([bucket, key, sha256]).encode()
+    return f"rewritten/{hashlib.sha256(said).hexdigest()}"
 
 
 def _manifest(step: str, kind: Kind) -> str:

@@ -2,22 +2,25 @@
 
 A statement of ours in each bucket's policy denies it to the declared business roles, and comes out again by its name. Servers
 differ, so that it bites is tried on a canary; where it does not, that is said, and the listing is all there is. What was put
-since T0 bears the server's own date, which nobody who writes can choose.
+since T0 bears the server's own date, which nobody who writes can choose. A shared file that we put over itself without some of
+its records is known by its content, of which our own bucket said before that it would come: it is no collection.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from include.model.catalogue import Dataset, StoreDeclared
 from include.model.doors import BusinessKeys, Connections
 from include.model.errors import NotReachable, QuietusError, Refused
+from include.model.estate import Dataset, StoreDeclared
 from include.model.shutdown import Looked, Picture, Right
 from include.model.template import Template
 from include.model.words import DatasetKind, Role
@@ -37,6 +40,7 @@ POLICY = "bucket policy"
 UNENFORCED = "this server does not enforce bucket policies, so a put is not refused; it is found by its date"
 BLUNT = "this server ignores whom a policy is about, so a deny would hit us too; a put is not refused, it is found by its date"
 NOBODY = "the catalogue names no business role of this store, so nobody can be refused"
+CHUNK = 1 << 20
 PATIENCE = 10.0  # seconds for a server's clock to move on
 
 
@@ -88,8 +92,8 @@ class Puts:
             return Looked(self.store.id, unasked={self.store.id: "there is no picture of T0"})
         for dataset in self.datasets:
             try:
-                for moment in _written(client, dataset):
-                    if moment >= picture.moment:
+                for written in _written(client, dataset):
+                    if written.moment >= picture.moment and not self._is_ours(client, dataset, written):
                         grew[dataset.id] = grew.get(dataset.id, 0) + 1
             except QuietusError as error:  # what was found stays found
                 unasked[dataset.id] = str(error)
@@ -106,6 +110,20 @@ class Puts:
         return Looked(self.store.id, grew, tuple(writers), (), unasked)
 
     # --- of what it is made -------------------------------------------------------------------------
+
+    def _is_ours(self, client: S3Client, dataset: Dataset, written: Written) -> bool:
+        """Whether a version of a shared file is a copy that we made of it without some records, to the byte. Read anew: a date
+        or a tag would say so of anybody's."""
+        if dataset.kind is not DatasetKind.RECORDS or written.version is None:
+            return False
+        which = {} if written.version == "null" else {"VersionId": written.version}
+        digest = hashlib.sha256()
+        with reaching(dataset.id):
+            body = client.get_object(Bucket=dataset.address, Key=written.key, **which)["Body"]  # type: ignore[arg-type]
+            while piece := body.read(CHUNK):
+                digest.update(piece)
+        area = Area(client, self.work, self.store.id, Patience())
+        return area.is_ours(dataset.address, written.key, digest.hexdigest())
 
     def _client(self) -> S3Client:
         return self.connections.s3(self.store.connection, Role.ERASER)
@@ -201,15 +219,26 @@ def _put(client: S3Client, bucket: str, key: str) -> bool:
     return True
 
 
-def _written(client: S3Client, dataset: Dataset) -> Iterator[datetime]:
+@dataclass(frozen=True)
+class Written:
+    """A version, or an unfinished upload (``version`` None), and when it was put."""
+
+    key: str
+    version: str | None
+    moment: datetime
+
+
+def _written(client: S3Client, dataset: Dataset) -> Iterator[Written]:
     """When each version and each unfinished upload of a dataset was put. A delete marker is no collection."""
     base = _base(dataset)
     with reaching(dataset.address):
         for page in client.get_paginator("list_object_versions").paginate(
             Bucket=dataset.address, Prefix=base
         ):
-            yield from (v["LastModified"] for v in page.get("Versions", []))
+            for v in page.get("Versions", []):
+                yield Written(v["Key"], v.get("VersionId") or "null", v["LastModified"])
         for uploads in client.get_paginator("list_multipart_uploads").paginate(
             Bucket=dataset.address, Prefix=base
         ):
-            yield from (u["Initiated"] for u in uploads.get("Uploads", []))
+            for u in uploads.get("Uploads", []):
+                yield Written(u["Key"], None, u["Initiated"])

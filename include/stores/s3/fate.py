@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from include.model.catalogue import Start
 from include.model.errors import CatalogueError
+from include.model.estate import Start
 from include.model.flow import LAST_OWNER, NOT_REACHED, Floor, Provision, Reach
 from include.model.times import PRC, Counting, prc_date
 from include.model.words import Disposition

@@ -10,10 +10,10 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 from botocore.exceptions import ClientError
 
-from include.model.catalogue import Dataset
 from include.model.errors import CatalogueError, QuietusError
+from include.model.estate import Dataset
 from include.stores.s3.fate import LAST_MODIFIED, day_of
-from include.stores.s3.formats import RecordFormat, format_of, lost
+from include.stores.s3.formats import RecordFormat, lost
 from include.stores.s3.items import Item
 from include.stores.s3.server import ABSENT, code_of, reaching
 from include.stores.s3.site import Owners
@@ -28,6 +28,14 @@ HEADERS = (
     "ContentType", "ContentEncoding", "ContentDisposition", "ContentLanguage", "CacheControl", "Metadata",
     "StorageClass", "ServerSideEncryption", "SSEKMSKeyId", "WebsiteRedirectLocation",
 )  # fmt: skip
+
+
+def format_of(name: str) -> RecordFormat:
+    """The implementation for ``Dataset.format``. Raises KeyError."""
+    from include.stores.s3.jsonl import JsonLines
+    from include.stores.s3.parquet import Parquet
+
+    return {"jsonl.gz": JsonLines(), "parquet": Parquet()}[name]  # type: ignore[return-value]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What a record file format must be able to do. A new format is one new file and one entry in FORMATS."""
+"""What a record file format must be able to do. A new format is one new file, and its name in ``files.format_of``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from include.model.catalogue import Cut
+from include.model.estate import Cut
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,11 +91,3 @@ def lost(old: NDArray[np.uint64], new: NDArray[np.uint64]) -> int:
     values, counts = np.unique(old, return_counts=True)
     there = np.searchsorted(new, values, side="right") - np.searchsorted(new, values, side="left")
     return int(np.maximum(counts - there, 0).sum())
-
-
-def format_of(name: str) -> RecordFormat:
-    """The implementation for ``Dataset.format``. Raises KeyError."""
-    from include.stores.s3.jsonl import JsonLines
-    from include.stores.s3.parquet import Parquet
-
-    return {"jsonl.gz": JsonLines(), "parquet": Parquet()}[name]  # type: ignore[return-value]

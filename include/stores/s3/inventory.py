@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.template import Template
 from include.stores.s3.listing import Walk, never
 
@@ -24,19 +24,26 @@ class Inventory:
     def __init__(self, client: S3Client, dataset: Dataset) -> None:
         self.client, self.dataset = client, dataset
         self.template = Template(dataset.prefix)
-        self.elsewhere = 0  # what lies under paths that are not of the template's form
+        self._elsewhere: dict[bool | None, int] = {}
 
     @property
     def variables(self) -> tuple[str, ...]:
         return self.template.variables
 
-    def tallies(self, paths: int) -> Iterator[Counter[Values]]:
-        """At most so many different paths at a time, with what lies under each. A path may come again."""
+    @property
+    def elsewhere(self) -> int:
+        """How many items of what was listed lie under paths that are not of the template's form."""
+        return self._elsewhere.get(None, sum(self._elsewhere.values()))
+
+    def tallies(self, paths: int, *, unfinished: bool | None = None) -> Iterator[Counter[Values]]:
+        """At most so many different paths at a time, with what lies under each. A path may come again. ``unfinished``: of
+        uploads alone, or of all but them; None: of everything."""
         tally: Counter[Values] = Counter()
-        for key, items in self._keys():
+        self._elsewhere[unfinished] = 0
+        for key, items in self.keys(unfinished):
             values = self.template.match(key)
             if values is None:
-                self.elsewhere += items
+                self._elsewhere[unfinished] += items
                 continue
             tally[tuple(values[v] for v in self.variables)] += items
             if len(tally) >= paths:
@@ -45,10 +52,11 @@ class Inventory:
         if tally:
             yield tally
 
-    def _keys(self) -> Iterator[tuple[str, int]]:
+    def keys(self, unfinished: bool | None = None) -> Iterator[tuple[str, int]]:
+        """Each key with how many versions and markers there are of it; each unfinished upload by itself."""
         base = self.template.prefix({})
         walk = Walk(self.client, self.dataset.address, may_leap=never, about=self.dataset.id)
-        for upload in walk.uploads(base, [base]):
+        for upload in walk.uploads(base, [base]) if unfinished is not False else ():
             yield upload.key, 1
-        for group in walk.versions(base, [base]):
+        for group in walk.versions(base, [base]) if unfinished is not True else ():
             yield group[0].key, len(group)

@@ -18,8 +18,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from include.model.catalogue import Cut
 from include.model.errors import QuietusError
+from include.model.estate import Cut
 from include.stores.s3.formats import Changes, Found, Rewritten, content_of, print_of, to_the_minute
 
 if TYPE_CHECKING:

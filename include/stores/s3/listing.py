@@ -33,14 +33,12 @@ class _Page:
 
 
 def _group(entries: list[Item]) -> list[list[Item]]:
-    """Entries of whole keys, grouped by key; of each key the oldest first, the newest last."""
+    """Entries of whole keys, as listed, grouped by key; of each key the oldest first, the newest last. A server may tell whole
+    seconds: of what was written within one, it lists the newest first."""
     by_key: dict[str, list[Item]] = {}
-    for item in entries:
+    for item in reversed(entries):
         by_key.setdefault(item.key, []).append(item)
-    return [
-        sorted(by_key[key], key=lambda item: (item.newest, item.modified, item.version))
-        for key in sorted(by_key)
-    ]
+    return [sorted(by_key[key], key=lambda item: (item.newest, item.modified)) for key in sorted(by_key)]
 
 
 def never() -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
 
-from include.model.catalogue import Dataset
 from include.model.errors import CatalogueError
+from include.model.estate import Dataset
 from include.model.flow import Finding, Step
 from include.model.template import Template
 from include.model.words import Disposition

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from include.model.abreast import abreast
-from include.model.catalogue import Dataset
 from include.model.errors import CatalogueError
+from include.model.estate import Dataset
 from include.model.flow import Finding, Step
 from include.model.words import Disposition
 from include.stores.s3.fate import Judge, settle
@@ -248,7 +248,8 @@ class Records:
                 if item.kind == "record" and changes(item):
                     done.add(item)
             doomed += [
-                (key, version) for version in rewrite_current(self.files, key, planned, (field, known))
+                (key, version)
+                for version in rewrite_current(self.files, key, planned, (field, known), self.site.area)
             ]
         result = delete_versions(self.site.client, self.bucket, doomed, self.site.patience, self.dataset.id)
         done.stayed, done.requests = result.stayed, result.requests

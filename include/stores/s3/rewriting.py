@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from typing import IO, cast
+from typing import IO, Any, cast
 from urllib.parse import quote, urlencode
 
-from include.model.catalogue import Cut
 from include.model.errors import BooksDoNotBalance, Drifted
+from include.model.estate import Cut
 from include.model.words import Disposition
+from include.stores.s3.area import Area
 from include.stores.s3.files import IN_MEMORY, File, Files
 from include.stores.s3.formats import Changes
 from include.stores.s3.items import Item
@@ -21,7 +23,9 @@ from include.stores.s3.site import Owners
 ATTEMPTS = 8
 
 
-def rewrite_current(files: Files, key: str, weighed: list[Item], link: tuple[str, Owners]) -> list[str]:
+def rewrite_current(
+    files: Files, key: str, weighed: list[Item], link: tuple[str, Owners], area: Area
+) -> list[str]:  # fmt: skip
     """Make the current version clean; return the older versions that may now go.
 
     ``link``: the field that leads to the subject, and the cohort's values of it.
@@ -55,7 +59,7 @@ def rewrite_current(files: Files, key: str, weighed: list[Item], link: tuple[str
                 superseded -= {now.version}
                 return _old(files, there, now, may_go | superseded, planned, link=link)
             try:
-                version, how = replace(files, file, now, changes, stay)
+                version, _, how = replace(files, file, now, changes, stay, area)
             except Superseded:
                 superseded |= {now.version}
                 continue
@@ -152,8 +156,12 @@ def _check_age(files: Files, file: File, weighed: Mapping[str, str]) -> None:
             )
 
 
-def replace(files: Files, file: File, now: Item, changes: Changes, stay: frozenset[int]) -> tuple[str, str]:
-    """Write the copy to local disk, read it back against the source, put it over ``now``."""
+def replace(
+    files: Files, file: File, now: Item, changes: Changes, stay: frozenset[int], area: Area
+) -> tuple[str, str, str]:  # fmt: skip
+    """Write the copy to local disk, read it back against the source, put it over ``now``. That it is ours is said in ``area``
+    before, by its content: whatever instant it is killed at, no copy of ours is there without that. Its version and ETag, and how
+    the precondition was kept (:func:`put_over`)."""
     with cast("IO[bytes]", tempfile.SpooledTemporaryFile(IN_MEMORY)) as copy:
         done = files.format.rewrite(file.body, copy, changes)
         copy.seek(0)
@@ -167,11 +175,12 @@ def replace(files: Files, file: File, now: Item, changes: Changes, stay: frozens
         # Denied is only what holds nothing but records of restricted people.
         if not stay or files.format.others(file.body, stay | _dropped(changes)):
             tags = [tag for tag in tags if tag != (TAG, VALUE)]
+        copy.seek(0)
+        area.rewrote(files.bucket, now.key, hashlib.file_digest(cast("Any", copy), "sha256").hexdigest())
         extra = {**file.headers, **({"Tagging": urlencode(tags, quote_via=quote)} if tags else {})}
-        version, _, how = put_over(
+        return put_over(
             files.client, files.bucket, now.key, copy, now.etag, about=files.dataset.id, extra=extra
         )
-    return version, how
 
 
 def _dropped(changes: Changes) -> frozenset[int]:

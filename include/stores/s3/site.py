@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
 
-from include.model.catalogue import Dataset, Link
+from include.model.estate import Dataset, Link
 from include.model.flow import OBJECT_LOCK, Finding, Step
 from include.model.times import observed_now, prc_date
 from include.model.words import CopyKind, Disposition, Ownership

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
-from include.model.catalogue import Catalogue, Dataset, Start
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import BooksDoNotBalance, CatalogueError, Drifted, QuietusError
+from include.model.estate import Dataset, Start
 from include.model.flow import Finding, Line, Located, Plan, Provision, Receipt, Step, Survey
 from include.model.template import Template
 from include.model.times import observed_now
@@ -22,7 +23,7 @@ from include.stores.s3.restriction import MIXED, WRITES, Restriction
 from include.stores.s3.server import Patience, reaching
 from include.stores.s3.site import Done, Handler, Site, needs_keys
 from include.stores.s3.wiring import KeysOf, StartsOf, UntilOf, no_keys, no_starts
-from include.stores.shared import SHARED_LAW
+from include.stores.shared import SHARED_LAW, nothing
 
 
 class S3Store:
@@ -44,12 +45,14 @@ class S3Store:
         work: str = "quietus-work",
         patience: Patience | None = None,
         shared_law: str = SHARED_LAW,
+        may_go_on: Callable[[], None] = nothing,
     ) -> None:
         self.id = store
         self.catalogue = catalogue
         self.declared = catalogue.store(store)
         self.datasets = catalogue.of_store(store, DatasetKind.OBJECTS, DatasetKind.RECORDS)
         self._starts_of, self._until_of, self._shared_law = starts_of, until_of, shared_law
+        self._may_go_on = may_go_on
         self._wired = keys_of is not no_keys, starts_of is not no_starts
         client = connections.s3(self.declared.connection, Role.ERASER)
         waiting = patience or Patience()
@@ -303,6 +306,7 @@ class S3Store:
         for n, rows in enumerate(handler.chunks(weighed.items(dataset.id)), first):
             if n in done:
                 continue
+            self._may_go_on()
             self._area.intend(step.id, n, fingerprint)
             deed = handler.carry_out(step, rows)
             if deed.stayed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.flow import Floor, Step
 
 # (subject_no, {template variable or record field: value}, whether somebody outside the cohort owns it too)

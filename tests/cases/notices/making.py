@@ -16,9 +16,9 @@ from include.cases.notices import outbox
 from include.cases.notices.composing import Given
 from include.cases.notices.whom import ToTell
 from include.cases.rooms import Desk
-from include.model.catalogue import Recipient, RecipientRole
 from include.model.errors import NotReachable, Refused
 from include.model.notices import Answer, AnswerCode, Delivery, Identity, Notice, Part, Pending
+from include.model.policy import Recipient, RecipientRole
 from include.model.words import Channel, Ground, Requester
 from tests.cases.small import TODAY, catalogue, world
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,8 @@ from include.cases.notices import again, answering, telling
 from include.cases.notices.standing import Said, standing
 from include.cases.periods import add_months
 from include.cases.rooms import Desk
-from include.model.catalogue import RecipientRole
 from include.model.notices import AnswerCode, Part
+from include.model.policy import RecipientRole
 from include.model.words import UnitState
 from tests.cases.notices.making import ACTOR, Body, answer, desk, noticed, recipient, rows
 from tests.cases.small import TODAY
@@ -88,7 +89,7 @@ def test_a_notice_about_it_says_what_is_asked(at: Desk) -> None:
     half = add_months(TODAY, 6)
     look(at, half)
     telling.tell(at, "sms", as_of=half, actor=ACTOR)
-    body = at.channel(at.catalogue.recipients[0])
+    body: Any = at.channel(at.catalogue.recipients[0])
     assert "请说明是否仍须保存及其依据" in body.seen[1].text and body.seen[1].references == ("txn-1", "txn-2")
 
 

@@ -12,11 +12,12 @@ from include.cases import book, papers, verbs, watch
 from include.cases.keys import FileKeyStore
 from include.cases.notices import answering, holes, keeping, outbox, rounds, saying, stopping, telling, truth
 from include.cases.notices.whom import Used
+from include.cases.retention import stopping as emergency
 from include.model.errors import Refused
 from include.model.notices import AnswerCode, Part
 from include.model.words import CaseState
 from tests.cases.notices.making import ACTOR, Body, answer, desk, noticed, recipient, row, rows
-from tests.cases.small import LI, TODAY, Row, Transfers, World, catalogue, world
+from tests.cases.small import LI, TODAY, WANG, Row, Transfers, World, catalogue, world
 from tests.cases.test_verbs import hold, issued, on, rested, state, verified
 
 pytestmark = pytest.mark.postgres
@@ -190,6 +191,34 @@ def test_who_is_escalated_is_given_nothing_more_until_somebody_lifts_that(w: Wor
         assert stopping.listing(conn) == []
     with pytest.raises(Refused, match="not stopped"):
         stopping.lift(w.desk, "sms", reason="again", as_of=TODAY, actor="ops/li")
+
+
+def test_while_disposing_is_stopped_nobody_is_asked_to_delete_and_no_record_is_destroyed(
+    w: World, body: Body
+) -> None:
+    ended = closed(w, body, "DELETED")
+    decided(w, verified(w, account=WANG))
+    with w.desk.book() as conn:
+        emergency.stop(conn, "an incident", actor="ops/zhao")
+    told = len(body.seen)
+    later = date(TODAY.year + 3, TODAY.month, TODAY.day) + DAY
+    assert telling.tell(w.desk, "sms", **on()).sent == 0 and len(body.seen) == told
+    assert watch.look(w.desk, as_of=later, actor="system/clocks").destroyed == 0
+    assert row(w.desk, ended)["sealed_payload"] is not None
+    with w.desk.book() as conn:
+        emergency.lift(conn, actor="ops/zhao")
+    assert telling.tell(w.desk, "sms", **on()).sent == 1 and len(body.seen) == told + 1
+
+
+def test_while_disposing_is_stopped_what_is_to_be_preserved_is_still_told(w: World, body: Body) -> None:
+    case_no = verified(w)
+    hold(w, case_no)
+    decided(w, case_no)
+    with w.desk.book() as conn:
+        emergency.stop(conn, "an incident", actor="ops/zhao")
+    (waiting,) = rows(w.desk, case_no)
+    assert waiting["erase"] == [] and waiting["preserve"]
+    assert telling.tell(w.desk, "sms", **on()).sent == 1
 
 
 def test_the_records_are_destroyed_after_three_years_and_the_key_lives_as_long(w: World, body: Body) -> None:

@@ -13,9 +13,10 @@ from include.cases.notices.composing import Given
 from include.cases.notices.register import Company
 from include.cases.notices.whom import ToTell, whom
 from include.cases.scopes import HoldBasis, HoldOrder, Scope
-from include.model.catalogue import Accounts, Bound, Column, KnownBy, Link, RecipientRole, Transfers
 from include.model.errors import CatalogueError, NotReachable
+from include.model.estate import Accounts, Bound, Column, Link, Transfers
 from include.model.flow import Line, Located, Plan
+from include.model.policy import KnownBy, RecipientRole
 from include.model.words import Disposition, Role
 from tests.cases.notices.making import recipient
 from tests.cases.small import LI, TODAY, WANG, catalogue, table

@@ -19,13 +19,14 @@ from include.cases.retention import nights, whole
 from include.cases.retention.nights import Night
 from include.cases.rooms import Desk
 from include.ledger.screen import screened
-from include.model.catalogue import Accounts, Bound, Catalogue, Cut, Start
+from include.model.catalogue import Catalogue
 from include.model.errors import Refused
+from include.model.estate import Accounts, Bound, Cut, Start
 from include.model.words import CaseState, LegalRank, Role
 from include.stores.postgres import PostgresStore
 from include.stores.postgres import clearing as stores
 from include.stores.postgres.clearing import Clearing
-from include.stores.postgres.clearing.clearing import Size
+from include.stores.postgres.clearing.ahead import Size
 from tests.cases.small import rule
 from tests.stores.postgres.making import PATIENCE, Company, catalogue, dataset, own, via
 
@@ -179,6 +180,11 @@ class House:
     def of(self, night: Night) -> Night:
         with self.desk.book() as conn:
             return nights.of_id(conn, night.night_id)
+
+    def of_last(self) -> Night:
+        """The night that was begun last."""
+        with self.desk.book() as conn:
+            return nights.latest(conn, "days")[0]
 
     def state(self, night: Night) -> CaseState:
         assert night.case_no is not None

@@ -11,12 +11,13 @@ import pytest
 from include.cases import certifying, papers
 from include.cases.keys import FileKeyStore
 from include.cases.retention import night as nightly
-from include.cases.retention import night_proofs, nights, whole
+from include.cases.retention import night_proofs, nights, stopping, whole
 from include.cases.retention.stayed import NEEDED
-from include.model.catalogue import Bound, Start
-from include.model.errors import NotProved, NotReachable, Refused
+from include.model.errors import NotProved, NotReachable, Refused, Stopped
+from include.model.estate import Bound, Start
 from include.model.times import PRC
 from include.model.words import CaseState, LegalRank
+from include.stores.postgres import install
 from tests.cases.retention import house as houses
 from tests.cases.retention.house import DAY, DUE, GONE, House, Pieces
 from tests.cases.small import rule
@@ -33,6 +34,30 @@ def test_a_night_takes_what_is_due_and_its_case_rests(house: House) -> None:
     again = house.night(DAY + timedelta(days=1))
     assert house.there() == after and again.gone == 0
     assert house.state(again) is CaseState.WAITING and not house.findings(again)
+
+
+def test_stopped_between_two_pieces_it_stands_still_and_goes_on_from_there(house: House) -> None:
+    came = 0
+
+    def at(point: str) -> None:
+        nonlocal came
+        came += point == "clearing.after_commit"
+        if point == "clearing.after_commit" and came == 2:
+            with house.desk.book() as conn:
+                stopping.stop(conn, "an incident", actor="ops/zhao")
+
+    before = house.there()
+    with house.clearing(size=Pieces(12), at=at), pytest.raises(Stopped, match="an incident"):
+        house.night()
+    half = house.there()
+    assert came == 2 and before != half, "the pieces before it are through"
+    with pytest.raises(Stopped):
+        house.night()
+    assert house.there() == half, "and no run after it begins another"
+    with house.desk.book() as conn:
+        stopping.lift(conn, actor="ops/zhao")
+    night = house.night()
+    assert (night.due, night.gone) == (sum(DUE.values()), sum(GONE.values()))
 
 
 def _needed(*datasets: str) -> list[str]:
@@ -170,3 +195,48 @@ def test_a_run_by_the_minute_takes_rows_by_their_own_moment_and_claims_nothing_e
     with house.desk.book() as conn:
         (said,) = [e for _, e in papers.evidence(conn, str(night.case_no)) if e.kind == "due"]
     assert [c.name for c in said.checks] == ["due.u.click"]
+
+
+PARTED = """
+ALTER TABLE u.click RENAME TO was;
+CREATE TABLE u.click (id int, account_id text REFERENCES a.account, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE TABLE u.click_old PARTITION OF u.click FOR VALUES FROM ('2025-01-01') TO ('2025-11-01');
+CREATE TABLE u.click_rest PARTITION OF u.click DEFAULT;
+INSERT INTO u.click SELECT * FROM u.was; DROP TABLE u.was;
+CREATE INDEX ON u.click (account_id);
+"""
+
+
+def test_the_case_tells_of_partitions_that_went_and_of_those_that_could_not(house: House) -> None:
+    house.company.sql(PARTED)
+    install(house.company.conninfo("quietus_admin"), house.company.catalogue, "company")
+    told = "SELECT detail FROM casebook.event WHERE what = 'partitions due' ORDER BY event_id"
+    with house.clearing(at=_ends_at("clearing.after_commit")), pytest.raises(_Ended):
+        house.night()
+    night = house.night()
+    assert (night.due, night.gone) == (sum(DUE.values()), sum(GONE.values()))
+    assert house.state(night) is CaseState.WAITING and not house.findings(night)
+    assert house.sql(told) == [({"dropped": ["u.click_old"], "by_rows": {}},)]
+    assert house.company.value("SELECT to_regclass('u.click_old') IS NULL")
+    # The next night another one's turn would have come, but somebody has it in use.
+    house.company.sql(
+        "CREATE TABLE u.click_2025 PARTITION OF u.click FOR VALUES FROM ('2025-01-01') TO ('2025-12-01');"
+        " INSERT INTO u.click SELECT i, NULL, '2025-11-24' FROM generate_series(100, 104) AS i;"
+        " CREATE VIEW u.clicks AS SELECT * FROM u.click_2025; GRANT SELECT ON u.click_2025 TO eraser"
+    )
+    second = house.night(DAY + timedelta(days=1))
+    assert second.gone == 5 and house.state(second) is CaseState.WAITING and not house.findings(second)
+    (_, (said,)) = house.sql(told)
+    assert said["dropped"] == [] and "the server refused" in said["by_rows"]["u.click"]
+
+
+class _Ended(Exception):
+    pass
+
+
+def _ends_at(point: str) -> Callable[[str], None]:
+    def at(here: str) -> None:
+        if here == point:
+            raise _Ended
+
+    return at

@@ -14,6 +14,7 @@ from include.cases.closing import open_hold
 from include.cases.retention import nights
 from include.model.errors import NotProved
 from include.model.words import CaseState
+from include.stores.postgres.clearing.breathing import Breath
 from include.stores.postgres.server import Patience
 from tests.cases.retention import house as houses
 from tests.cases.retention.house import AS_IF, DAY, GONE, TABLES, House, Pieces
@@ -129,3 +130,11 @@ def test_a_hold_that_comes_while_the_night_is_at_work_is_obeyed(house: House) ->
         for order in holds.listing(conn):
             holds.release(conn, str(order["hold"]), document="8", as_of=WEEK[0], actor="ops/li")
     assert house.counts(house.night(WEEK[0]))["u.visit"] == {"erased": 7}
+
+
+def test_the_case_tells_that_a_standby_was_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    behind = ["0/1"]
+    monkeypatch.setattr(Breath, "_too_far_behind", lambda *_: behind.pop() if behind else None)
+    house.night()
+    told = "SELECT detail FROM casebook.event WHERE what = 'waited for standbys'"
+    assert house.sql(told) == [({"company": {"pieces": 1, "seconds": 1}},)]

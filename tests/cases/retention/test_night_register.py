@@ -11,9 +11,11 @@ import pytest
 from include.cases import book, papers, units
 from include.cases.keys import FileKeyStore
 from include.cases.retention import night_proofs, nights
-from include.model.catalogue import Bound, Catalogue, Cut, Period, Start
+from include.model.catalogue import Catalogue
 from include.model.errors import NotReachable, QuietusError
+from include.model.estate import Bound, Cut, Start
 from include.model.flow import Evidence
+from include.model.policy import Period
 from include.model.words import CaseState, Disposition, UnitState, Verdict
 from tests.cases.retention import house as houses
 from tests.cases.retention.house import House

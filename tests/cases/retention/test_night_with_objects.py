@@ -4,7 +4,7 @@ keeps is named until it goes."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from include.cases import certificates, rooms
+from include.cases import assembling, certificates, wiring
 from include.cases.accounts import CatalogueAccounts
 from include.cases.keys import FileKeyStore
 from include.cases.retention import night as nightly
@@ -22,7 +22,8 @@ from include.cases.retention.night import Night
 from include.cases.rooms import Desk
 from include.catalogue import load
 from include.ledger.verify import verify
-from include.model.keks import Keks
+from include.model.errors import Refused
+from include.model.keks import CONNECTION, Keks
 from include.model.times import observed_now
 from include.model.words import DatasetKind, Role
 from include.sandbox import buckets
@@ -55,6 +56,7 @@ class House:
     objects: S3Server
     home: Path
     pem: bytes = b""
+    keks: Keks = field(default_factory=Keks.made)
 
     def postgres(self, connection: str, role: Role) -> str:
         return self.server.conninfo(self.records if connection == "records" else self.company, role.value)
@@ -63,16 +65,23 @@ class House:
         return self.objects.client()
 
     def text(self, name: str) -> str:
-        return {"ledger_signer": str(self.home / "signer" / "s"), "sandbox": "yes"}[name]
+        known = {
+            "ledger_signer": str(self.home / "signer" / "s"),
+            "sandbox": "yes",
+            CONNECTION: self.keks.text(),
+        }
+        if name not in known:
+            raise Refused("the connection is not declared", about=name)
+        return known[name]
 
     @property
     def desk(self) -> Desk:
         return Desk(
             catalogue=CATALOGUE, connections=self, keys=FileKeyStore(self.home / "keys", KEK),  # type: ignore[arg-type]
-            stores=lambda: rooms.stores(CATALOGUE, self),  # type: ignore[arg-type]
+            stores=lambda: wiring.stores(CATALOGUE, self),  # type: ignore[arg-type]
             accounts=CatalogueAccounts(CATALOGUE, self),  # type: ignore[arg-type]
-            append=lambda evidence, key: rooms.append_evidence(self, evidence, key),  # type: ignore[arg-type]
-            record=lambda *said: rooms.record_entry(self, *said),  # type: ignore[arg-type]
+            append=lambda evidence, key: assembling.append_evidence(self, evidence, key),  # type: ignore[arg-type]
+            record=lambda *said: assembling.record_entry(self, *said),  # type: ignore[arg-type]
             code="test",
         )  # fmt: skip
 
@@ -131,7 +140,7 @@ def house(pg18: PgServer, empty_moto: S3Server, tmp_path_factory: pytest.TempPat
         seeding.apply_schema(owner)
         seeding.make_buckets(empty_moto.client())
         seeding.seed(
-            owner, empty_moto.client(), people=60, today=TODAY, objects_share=0.0, keks=Keks.made(),
+            owner, empty_moto.client(), people=60, today=TODAY, objects_share=0.0, keks=made.keks,
         )  # fmt: skip
         install(owner, CATALOGUE, "company")
         kept = empty_moto.client().list_object_versions(Bucket=buckets.LOCKED)["Versions"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from include.cases.retention.nights import FEW, SHARE, needs_word
+from include.cases.retention.breaker import FEW, SHARE, Usual, more_than, needs_word, out_of_line
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,32 @@ def test_a_night_out_of_line_needs_a_persons_word(
     assert (said is not None) == word
     if said is not None:
         assert str(due) in said
+
+
+LARGE = {"u.visit": 9000, "s.ticket": 10}
+
+
+@pytest.mark.parametrize(
+    ("found", "usual", "named"),
+    [
+        (LARGE, Usual(LARGE, ()), []),
+        (LARGE | {"s.ticket": FEW + 1}, Usual(LARGE, ()), ["s.ticket"]),  # in line as a whole
+        (LARGE | {"s.ticket": FEW + 1}, Usual(LARGE, [{"s.ticket": FEW}]), []),  # it is usual
+        (LARGE | {"s.note": FEW + 1}, Usual(LARGE, [LARGE]), ["s.note"]),  # nobody heard of it before
+        ({f"d.t{n}": FEW for n in range(9)}, Usual({}, ()), [f"{9 * FEW} items"]),  # few of each, and many
+        ({f"d.t{n}": FEW + 1 for n in range(9)}, Usual({}, ()), ["d.t0", "and 4 more datasets"]),
+        ({"u.visit": 5, "s.ticket": 300}, Usual(None, ()), ["it is a backlog; of s.ticket 300, u.visit 5"]),
+    ],
+)
+def test_each_dataset_is_judged_by_itself_and_all_together(
+    found: dict[str, int], usual: Usual, named: list[str]
+) -> None:
+    said = out_of_line(found, usual)
+    assert (said is not None) == bool(named)
+    assert all(name in str(said) for name in named)
+
+
+def test_a_word_is_good_for_a_few_more_of_each_and_of_all() -> None:
+    assert not more_than({"a": 5000}, {"a": 5000 + FEW}) and more_than({"a": 5000}, {"a": 5001 + FEW})
+    assert more_than({"a": 5000}, {"a": 100, "b": FEW + 1}), "what was shown of one is no word for another"
+    assert more_than({}, {"a": FEW, "b": 1})

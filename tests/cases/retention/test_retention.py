@@ -8,13 +8,16 @@ import pytest
 
 from include.cases.retention.due import Judged, Seen, judge, table
 from include.cases.retention.forecast import bars, burn_down, nights
+from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import binds, bounded
 from include.cases.retention.proposals import in_earnest, unowned
+from include.cases.retention.records import aging
 from include.cases.retention.simulate import Change, moved
 from include.catalogue import load
-from include.model.catalogue import Catalogue, Proposal
+from include.model.catalogue import Catalogue, Stop
 from include.model.errors import BooksDoNotBalance, Refused
 from include.model.interval import Standing, interval
+from include.model.policy import Proposal
 from include.model.retention import Clock, Group
 
 CATALOGUE = load()
@@ -80,6 +83,57 @@ def test_what_has_no_date_is_kept_and_never_due() -> None:
     group = Group(clocks=(Clock(applies=True, day=None),) * 2, held=False, items=1)
     it = interval(bounded(tuple(binds(CATALOGUE, LOGS)), group))
     assert it.stands(date(2099, 1, 1)) is Standing.KEPT
+
+
+def ended(catalogue: Catalogue, *datasets: str) -> Catalogue:
+    """The same after collection of these was closed on that day."""
+    purposes = dict.fromkeys(datasets, AS_OF)
+    stop = Stop(closed_on=AS_OF, ended=False, over=False, waits=frozenset(), purposes=purposes)
+    return catalogue.model_copy(update={"stop": stop})
+
+
+@pytest.mark.parametrize(
+    ("started", "until", "by"),
+    [
+        (
+            date(2026, 5, 23),
+            date(2027, 5, 23),
+            "RS-12/cap",
+        ),  # its floor was over: it goes by the order itself
+        (date(2026, 5, 24), date(2026, 11, 24), "RS-28/main"),
+        (date(2026, 11, 24), date(2027, 5, 24), "RS-28/main"),
+    ],
+)
+def test_logs_that_a_floor_kept_when_their_service_ended_go_with_it(
+    started: date, until: date, by: str
+) -> None:
+    found = ended(CATALOGUE, LOGS.id)
+    (it,) = judge(found, LOGS, AS_OF, [logged(started)], everything=True)
+    assert (it.interval.latest, it.rule) == (until, by)
+    (other,) = judge(ended(CATALOGUE, "usage.cookie"), LOGS, AS_OF, [logged(started)], everything=True)
+    assert (other.interval.latest, other.rule) == (
+        date(started.year + 1, started.month, started.day),
+        "RS-12/cap",
+    )
+
+
+def test_records_of_files_go_so_too() -> None:
+    files = CATALOGUE.dataset("objects.web_log")
+    (floor,) = files.binds
+    files = files.model_copy(update={"binds": (floor, floor.model_copy(update={"period": "cap"}))})
+    clocks = (date(2026, 6, 1),) * 2
+    day = date(2026, 12, 2)
+    assert aging(CATALOGUE, files, day, HeldPeople()).fate(clocks) is None
+    fate = aging(ended(CATALOGUE, files.id), files, day, HeldPeople()).fate
+    assert fate(clocks) == ("RS-28", "PIPL 47(1)(2); RS-28/main: policy 5.6(3)")
+    assert fate((day,) * 2) is None
+
+
+def test_a_simulation_holds_both_catalogues_under_the_same_end_of_purpose() -> None:
+    now, then = ended(CATALOGUE, LOGS.id), ended(changed("P24M"), LOGS.id)
+    judged = list(judge(now, LOGS, AS_OF, [logged(AS_OF)], everything=True))
+    assert list(moved(now, then, Seen(AS_OF, judged), AS_OF, date(2029, 1, 1))) == []
+    assert list(moved(now, changed("P24M"), Seen(AS_OF, judged), AS_OF, date(2029, 1, 1)))
 
 
 def test_the_first_night_has_the_backlog_and_a_quiet_night_has_no_bar() -> None:

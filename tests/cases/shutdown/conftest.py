@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from include.cases.keys import FileKeyStore
-from include.model.catalogue import Accounts, Bound, Catalogue, Category, Column, Cut, Start
+from include.model.catalogue import Catalogue
+from include.model.estate import Accounts, Bound, Column, Cut, Start
+from include.model.policy import Category, Proposal, RetentionRule
 from include.model.words import LegalRank
 from tests.cases.retention import house as houses
 from tests.cases.retention.house import House
@@ -46,6 +49,45 @@ SHOP: Catalogue = catalogue(
         ),
     }
 )  # fmt: skip
+
+
+LOG, USED = "RS-13", "RS-14"
+"""Rules of which a floor is shorter than the company's own limit; and another floor, two months longer."""
+LOGGED: tuple[Bound, ...] = (_by(LOG, "at"), Bound(rule=LOG, period="register", start=Start(column="at")))
+
+
+def owned(of: RetentionRule) -> RetentionRule:
+    """The same, whose company periods somebody answers for."""
+    proposal = Proposal(owner="legal", approved_on=date(2026, 1, 1))
+    periods = (p.model_copy(update={"proposal": proposal}) if p.proposal else p for p in of.periods)
+    return of.model_copy(update={"periods": tuple(periods)})
+
+
+def logging(shop: Catalogue, *datasets: str) -> Catalogue:
+    """The same, of which a law keeps clicks half a year and the company a year; tickets also by another floor. ``datasets``: of
+    these alone, if any is named."""
+    tickets = (
+        _by(LOG, "closed"),
+        _by(USED, "closed"),
+        Bound(rule=LOG, period="register", start=Start(column="closed")),
+    )
+    clicks = {"columns": {"at": Column(category="PI-003")}, "binds": LOGGED}
+    changed: dict[str, dict[str, object]] = {"u.click": clicks, "s.ticket": {"binds": tickets}}
+    return shop.model_copy(
+        update={
+            "datasets": tuple(
+                d.model_copy(update=changed.get(d.id, {})) if d.id in (datasets or changed) else d for d in shop.datasets
+            ),
+            "rules": (
+                *shop.rules, owned(rule(LOG, "P6M", "floor", LAW, "CSL 23(3)", register="P12M")),
+                rule(USED, "P8M", "floor", LAW, "ECL 31"),
+            ),
+            "categories": (
+                *shop.categories,
+                Category(id="PI-003", service="log", zh="log", en="log", sensitive=False, rules=(LOG,), rung=2),
+            ),
+        }
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from threading import Thread
 import psycopg
 import pytest
 
-from include.cases.shutdown import closing, orders
+from include.cases.shutdown import approving, closing, orders
 from include.cases.shutdown.dates import FILED, Gate, Path
-from include.cases.shutdown.told import Paper
+from include.cases.shutdown.told import Paper, Told
 from include.model.errors import NotProved, Refused
 from include.model.words import Verdict
 from tests.cases.restoring import killed_at
@@ -49,8 +49,15 @@ def company(house: House, statement: str, role: str = "quietus_admin") -> list[t
         return cursor.fetchall() if cursor.description else []
 
 
+def opened(house: House, told: Told) -> str:
+    """An order that both have approved."""
+    number = orders.open_order(house.desk, told, as_of=NOW, actor="legal/zhao")
+    approving.approve(house.desk, number, as_of=NOW, actor="board/qian")
+    return number
+
+
 def ready(house: House, **more: object) -> str:
-    number = orders.open_order(house.desk, replace(TOLD, t0=T0, **more), as_of=NOW, actor="legal/zhao")  # type: ignore[arg-type]
+    number = opened(house, replace(TOLD, t0=T0, **more))  # type: ignore[arg-type]
     for gate in FILED:
         orders.pass_gate(house.desk, number, gate, on=NOW, paper=PAPER, as_of=NOW, actor="legal/zhao")
     return number
@@ -77,7 +84,7 @@ def acls(house: House) -> object:
 
 
 def test_nothing_is_taken_before_t0_or_while_a_gate_is_open(house: House) -> None:
-    number = orders.open_order(house.desk, replace(TOLD, t0=T0), as_of=NOW, actor="legal/zhao")
+    number = opened(house, replace(TOLD, t0=T0))
     with pytest.raises(Refused, match="not done yet: notified, reported, announced"):
         close(house, number)
     for gate in FILED:
@@ -101,7 +108,9 @@ def test_collection_is_closed_proved_and_given_back(house: House) -> None:
     with pytest.raises(Refused, match="the order is withdrawn"):
         close(house, number)
     said = [b["what"] for k, b, _ in house.ledger if k == orders.KIND]
-    assert said[-4:] == ["closing begun", "collection closed", "collection looked at", "withdrawn"]
+    assert said[-5:] == [
+        "closing begun", "collection closed", "collection looked at", "withdrawal begun", "withdrawn"
+    ]  # fmt: skip
 
 
 def test_a_database_that_was_restored_since_is_unverified(house: House) -> None:
@@ -233,7 +242,7 @@ def test_a_service_closes_only_its_own_tables(house: House) -> None:
 
 def test_a_revoked_licence_closes_at_once(house: House) -> None:
     told = replace(TOLD, path=Path.LICENCE_REVOKED, decided_on=NOW, t0=NOW)
-    number = orders.open_order(house.desk, told, as_of=NOW, actor="legal/zhao")
+    number = opened(house, told)
     closing.close(house.desk, number, paper=PAPER, as_of=NOW, actor="ops/wu")
     with house.desk.book() as conn:
         assert Gate.CLOSED in orders.days(conn, orders.order(conn, number)).done
@@ -265,9 +274,23 @@ def test_closed_already_what_came_back_is_taken_though_nobody_takes_over_now(hou
     assert prove(house, number).verdict is Verdict.PASSED
 
 
+@pytest.mark.parametrize(
+    ("told", "wanting"),
+    [(TOLD, [f"not done yet: {g}" for g in FILED]),
+     (replace(TOLD, path=Path.LICENCE_REVOKED, decided_on=NOW, t0=NOW), [])],
+    ids=["of its own will", "revoked"],
+)  # fmt: skip
+def test_what_must_come_before_t0_and_a_revoked_licence_waits_for_none_of_it(
+    house: House, told: Told, wanting: list[str]
+) -> None:
+    number = opened(house, told)
+    with house.desk.book() as conn:
+        assert list(closing.missing(house.desk, conn, orders.order(conn, number))) == wanting
+
+
 def test_a_revoked_licence_closes_though_nobody_takes_over(house: House) -> None:
     told = replace(TOLD, path=Path.LICENCE_REVOKED, decided_on=NOW, t0=NOW)
-    number = orders.open_order(house.desk, told, as_of=NOW, actor="legal/zhao")
+    number = opened(house, told)
     nobody_takes_over(house, number, NOW)
     closed = closing.close(house.desk, number, paper=PAPER, as_of=NOW, actor="ops/wu")
     assert closed.state == "closed"

@@ -41,6 +41,16 @@ def paper(tmp_path: Path) -> tuple[str, ...]:
     return ("--document", "BR-1", "--file", str(tmp_path / "paper.pdf"))
 
 
+def approved(house: House) -> None:
+    """By both, each logged in as himself."""
+    for user, said in (("zhao", "waits for the approval of board"), ("qian", "approved by both")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(common, "me", lambda role, user=user: f"{role}/{user}")
+            assert said in run("approve", "SO-000001").output
+    with pytest.raises(Refused, match="not one of the two"):
+        run("approve", "SO-000001")
+
+
 def test_an_order_from_its_opening_to_its_withdrawal(
     house: House, today: list[date], paper: tuple[str, ...]
 ) -> None:
@@ -48,7 +58,8 @@ def test_an_order_from_its_opening_to_its_withdrawal(
         "open", "--t0", "2027-03-04", "--reason", "given up", "--approver", "legal/zhao", "--approver", "board/qian",
         "--ministry-asked", "2026-11-24", *paper,
     )  # fmt: skip
-    assert run(*opening).output.strip() == "SO-000001"
+    assert run(*opening).output.splitlines()[0] == "SO-000001"
+    approved(house)
     with pytest.raises(Refused, match="SO-000001: an order is in force already"):
         run(*opening)
     for gate in ("notified", "reported", "announced"):
@@ -83,6 +94,7 @@ def test_t0_moves_and_a_successor_is_named(
         "open", "--t0", "2027-03-04", "--reason", "given up", "--approver", "legal/zhao", "--approver", "board/qian",
         "--ministry-asked", "2026-11-24", *paper,
     )  # fmt: skip
+    approved(house)
     assert "T0 is 2027-06-01" in run("move", "SO-000001", "--t0", "2027-06-01", *paper).output
     (tmp_path / "no.pem").write_bytes(b"none")
     who = (

@@ -94,7 +94,7 @@ def test_no_notice_that_counts_is_older_than_the_last_successor_that_withdrew(ev
 
 def test_a_notice_that_named_who_withdrew_is_not_recorded_again() -> None:
     it = days().passed(Gate.NOTIFIED, FIRST + DAY, FIRST + DAY).without_successor(FIRST + 50 * DAY)
-    with pytest.raises(Refused, match="withdrew on 2026-12-21"):
+    with pytest.raises(Refused, match="true no more since 2026-12-21"):
         it.passed(Gate.NOTIFIED, FIRST + DAY, FIRST + 50 * DAY)
     assert it.passed(Gate.NOTIFIED, FIRST + 50 * DAY, FIRST + 50 * DAY).t0 == FIRST + 140 * DAY
 
@@ -131,6 +131,22 @@ def test_it_moves_back_to_the_earliest_lawful_day_and_no_further() -> None:
         it.moved(FIRST + 99 * DAY, FIRST + 20 * DAY)
     with pytest.raises(Refused, match="T0 cannot be"):
         it.moved(FIRST + 110 * DAY, FIRST + 111 * DAY)  # that day is over
+
+
+def test_before_the_day_that_people_were_told_it_moves_only_with_a_notice_of_its_own() -> None:
+    it = replace(days(t0=200), told=FIRST + 200 * DAY)
+    for gate in FILED:
+        it = it.passed(gate, FIRST + 10 * DAY, FIRST + 10 * DAY)
+    with pytest.raises(Refused, match=r"notified not done by 2026-11-21, 90 days"):
+        it.moved(FIRST + 109 * DAY, FIRST + 20 * DAY)
+    earlier = it.moved(FIRST + 110 * DAY, FIRST + 20 * DAY)
+    assert earlier.open == (Gate.NOTIFIED, Gate.CLOSED) and earlier.t0 == FIRST + 110 * DAY
+    with pytest.raises(Refused, match="true no more since 2026-11-21"):
+        earlier.passed(Gate.NOTIFIED, FIRST + 19 * DAY, FIRST + 20 * DAY)
+    later = it.moved(FIRST + 230 * DAY, FIRST + 20 * DAY)
+    assert (
+        later.open == (Gate.CLOSED,) and later.moved(FIRST + 200 * DAY, FIRST + 21 * DAY).open == later.open
+    )
 
 
 def test_what_is_not_filed_yet_counts_as_if_it_were_filed_today() -> None:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from include.cases.keys import FileKeyStore
-from include.cases.shutdown import orders
+from include.cases.shutdown import approving, orders
 from include.cases.shutdown.dates import Gate, Path
 from include.cases.shutdown.orders import KIND
 from include.cases.shutdown.told import Custodian, Paper, Successor, Told
@@ -35,7 +35,9 @@ def w(writer: str, tmp_path: File) -> World:
 
 
 def opened(w: World, **more: Any) -> str:
-    return orders.open_order(w.desk, replace(TOLD, **more), as_of=TODAY, actor="legal/zhao")
+    number = orders.open_order(w.desk, replace(TOLD, **more), as_of=TODAY, actor="legal/zhao")
+    approving.approve(w.desk, number, as_of=TODAY, actor="board/qian")
+    return number
 
 
 def gate(w: World, number: str, which: Gate, on: date, digest: str = "c" * 64) -> orders.Order:
@@ -50,7 +52,8 @@ def of(w: World, number: str) -> orders.Order:
 
 
 def said(w: World) -> list[str]:
-    return [str(body["what"]) for kind, _, body in w.said.values() if kind == KIND]
+    said = [str(body["what"]) for kind, _, body in w.said.values() if kind == KIND]
+    return [s for s in said if s != approving.APPROVED]
 
 
 def test_an_order_is_kept_and_said_without_contact_and_names(w: World) -> None:
@@ -63,9 +66,31 @@ def test_an_order_is_kept_and_said_without_contact_and_names(w: World) -> None:
         "open",
         "Example CA Co",
     )
-    (body,) = [b for _, _, b in w.said.values()]
+    body, approval = (b for _, _, b in w.said.values())
+    assert approval["as"] == "board" and "qian" not in repr(approval)
     assert body["successor"] == "Example CA Co" and body["approvers"] == ["legal", "board"]
     assert not {"zhao", "qian", "privacy@example.com", "archive@example.com"} & set(repr(body).split("'"))
+
+
+def test_an_order_is_in_force_once_each_approved_it_under_a_log_in_of_their_own(w: World) -> None:
+    number = orders.open_order(w.desk, TOLD, as_of=TODAY, actor="ops/wu")
+    assert of(w, number).state == "waits for approval"
+    waits = "it waits for the approval of legal and board"
+    with pytest.raises(Refused, match=waits):
+        gate(w, number, Gate.NOTIFIED, TODAY)
+    with pytest.raises(Refused, match="an order is in force already"):
+        orders.open_order(w.desk, TOLD, as_of=TODAY, actor="ops/wu")
+    for stranger in ("ops/wu", "legal/qi", "board/zhaoo"):
+        with pytest.raises(Refused, match="not one of the two"):
+            approving.approve(w.desk, number, as_of=TODAY, actor=stranger)
+    for _ in range(2):
+        assert approving.approve(w.desk, number, as_of=TODAY, actor="legal/zhao").waits_for == ("board/qian",)
+    with pytest.raises(Refused, match="waits for the approval of board"):
+        gate(w, number, Gate.NOTIFIED, TODAY)
+    assert approving.approve(w.desk, number, as_of=TODAY, actor="ceo/qian").state == "open"
+    gate(w, number, Gate.NOTIFIED, TODAY)
+    roles = [b["as"] for _, _, b in w.said.values() if b["what"] == approving.APPROVED]
+    assert roles == ["legal", "board"], "once each"
 
 
 def test_a_second_order_is_refused_with_the_number_of_the_first(w: World) -> None:
@@ -119,7 +144,7 @@ def test_a_late_gate_moves_t0_and_says_so(w: World) -> None:
     assert said(w) == ["opened", "gate", "gate", "T0 moved"]
     assert [b["late"] for _, _, b in w.said.values() if b["what"] == "gate"] == [False, True]
     with w.desk.book() as conn:
-        assert [e["what"] for e in orders.history(conn, number)] == said(w)
+        assert [e["what"] for e in orders.history(conn, number) if e["what"] != approving.APPROVED] == said(w)
 
 
 def test_the_same_gate_again_changes_nothing_and_a_later_day_takes_its_place(w: World) -> None:
@@ -169,7 +194,7 @@ def test_a_successor_that_withdraws_takes_the_notice_that_named_it_along(w: Worl
         w.desk, number, NEXT, paper=PAPER, as_of=TODAY + 55 * DAY, actor="legal/zhao"
     )
     assert named.successor_since == TODAY + 55 * DAY
-    with pytest.raises(Refused, match=f"withdrew on {TODAY + 50 * DAY}"):
+    with pytest.raises(Refused, match=f"true no more since {TODAY + 50 * DAY}"):
         orders.pass_gate(
             w.desk,
             number,

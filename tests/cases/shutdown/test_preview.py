@@ -15,7 +15,8 @@ from include.cases.shutdown import orders
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.fates import fate, is_biometric
 from include.catalogue import load
-from include.model.catalogue import Bound, Start
+from include.handover.clocks import stays
+from include.model.estate import Bound, Start
 from include.model.handover import HANDED_OVER
 from include.model.interval import interval
 from include.model.retention import Clock, Group
@@ -57,7 +58,8 @@ LONG_AGO, LATELY = date(2015, 1, 1), date(2026, 6, 1)
         ),  # its time is over: it does not go
         ("cert.certificate", (LATELY, "-"), ("transfer", "RS-04/main")),
         ("cert.certificate", (LONG_AGO, "-"), ("erase", "RS-04/main")),  # cutting is not enough any more
-        ("cert.certificate", ("-", LONG_AGO), ("erase", "RS-04/register")),  # was cut before
+        ("cert.certificate", ("-", LONG_AGO), ("transfer", "RS-04/register")),  # was cut before
+        ("cert.certificate", ("-", date(2001, 1, 1)), ("erase", "RS-04/register")),
         ("sign.signature", (LATELY,), ("transfer", "RS-10/main")),
         ("billing.invoice", (LATELY, LATELY), ("retain", "RS-17/tax")),
         ("usage.access_log", (LATELY, LATELY), ("erase", "RS-12/cap")),
@@ -108,11 +110,23 @@ def test_only_what_the_law_hands_over_goes_and_raw_biometrics_never(data: st.Dat
     if found.disposition is Disposition.TRANSFER:
         assert found.rule.partition("/")[0] in HANDED_OVER and not is_biometric(ITRUS, dataset)
     limits = bounded(tuple(binds(ITRUS, dataset)), Group(clocks=it.clocks, held=held, items=3))
-    runs = any(x.floor and (x.ends is None or x.ends >= T0) for x in limits)
+    runs = any((x.floor or x.name == "RS-04/register") and (x.ends is None or x.ends >= T0) for x in limits)
     if runs or held:  # neither a statute nor a hold is ever passed over
         assert not found.disposition.changes_data or found.disposition is Disposition.TRANSFER
     if not runs and not held:
         assert found.disposition not in (Disposition.TRANSFER, Disposition.RETAIN, Disposition.HOLD)
+
+
+@given(data=st.data())
+def test_what_is_packed_is_what_the_preview_says_whether_relations_end_or_not(data: st.DataObject) -> None:
+    dataset = data.draw(st.sampled_from(ITRUS.datasets))
+    days = data.draw(st.lists(DAYS, min_size=len(dataset.all_binds), max_size=len(dataset.all_binds)))
+    it = judged(dataset.id, *days, held=data.draw(st.booleans()))
+    of = tuple(binds(ITRUS, dataset))
+    why = stays(ITRUS, dataset, of, it.clocks, it.interval, T0, held=it.held)
+    for ends in (True, False):
+        goes = fate(ITRUS, dataset, it, T0, ends=ends).disposition is Disposition.TRANSFER
+        assert goes == (why is None)
 
 
 @pytest.mark.postgres

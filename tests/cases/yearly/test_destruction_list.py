@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from include.cases import rooms, verbs
+from include.cases import assembling, verbs
 from include.cases.keys import FileKeyStore
 from include.cases.yearly import destruction_list, sanitising
 from include.cases.yearly.destroyed import Line, Year
@@ -38,7 +38,7 @@ def w(writer: str, servers: Servers, tmp_path: Path) -> World:
     """A desk over a real ledger."""
 
     def record(kind: str, case_no: str | None, body: dict[str, Any], key: str) -> None:
-        rooms.record_entry(servers, kind, case_no, body, key)
+        assembling.record_entry(servers, kind, case_no, body, key)
 
     keys = FileKeyStore(tmp_path / "keys", b"k" * 32)
     return world(writer, keys, connections=servers, record=record)

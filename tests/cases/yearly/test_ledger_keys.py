@@ -11,11 +11,13 @@ import pytest
 
 from include.cases import book, subjects, tombstones, verbs
 from include.cases.keys import FileKeyStore, Purpose
+from include.cases.retention import stopping
 from include.cases.yearly import ledger_keys
 from include.cases.yearly.ended import RECORDS, Periods
 from include.cases.yearly.ledger_keys import Done, destroy_due, left, nothing_is_left
-from include.model.catalogue import Basis, Catalogue, OwnRecords, Period, Proposal, RetentionRule
-from include.model.errors import CatalogueError, NotProved, Refused
+from include.model.catalogue import Catalogue
+from include.model.errors import CatalogueError, NotProved, Refused, Stopped
+from include.model.policy import Basis, OwnRecords, Period, Proposal, RetentionRule
 from include.model.words import LegalRank
 from tests.cases.small import LI, TODAY, WANG, World, catalogue, world
 from tests.cases.test_verbs import BOSS, on, verified
@@ -241,3 +243,17 @@ def test_without_both_periods_nothing_is_destroyed(
     with pytest.raises(CatalogueError):
         due(w, OVER)
     assert leads(w, case_no) == EVERYTHING
+
+
+def test_while_disposing_is_stopped_no_key_is_destroyed(w: World) -> None:
+    case_no = closed(w)
+    with w.desk.book() as conn:
+        stopping.stop(conn, "an incident", actor="ops/zhao")
+    with pytest.raises(Stopped):
+        due(w, OVER)
+    with pytest.raises(Stopped):
+        verbs.destroy_key(w.desk, case_no, **on(OVER))
+    assert leads(w, case_no) == EVERYTHING
+    with w.desk.book() as conn:
+        stopping.lift(conn, actor="ops/zhao")
+    assert due(w, OVER).cases == 1 and leads(w, case_no) == NOTHING

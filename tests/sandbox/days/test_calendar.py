@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.model.backups import BackupCopy, Copies, CopyOf, WalArchive
-from include.model.catalogue import BackupSet
 from include.model.errors import Refused
+from include.model.estate import BackupSet
 from include.sandbox.days.calendar import NAME, Calendar, Horizon, Played, alone
 
 TODAY = date(2026, 11, 24)

@@ -9,10 +9,11 @@ from typing import Any
 import psycopg
 
 from include.cases.periods import Duration, last_day
-from include.cases.retention.limits import binds
+from include.cases.retention.limits import Bind, binds
 from include.catalogue import load
-from include.model.catalogue import Bound, Dataset
+from include.model.catalogue import Catalogue
 from include.model.errors import NotReachable
+from include.model.estate import Bound, Dataset
 from include.model.interval import Bounded, Standing, interval
 from include.model.times import PRC, prc_date
 from include.model.words import DatasetKind, Ownership, Role
@@ -93,10 +94,11 @@ SELECT account_id, 'x', 1, t::timestamptz FROM (SELECT account_id FROM account.a
 class Oracle:
     """Rows read whole, and every rule applied to one of them at a time."""
 
-    def __init__(self, conn: psycopg.Connection[Any]) -> None:
+    def __init__(self, conn: psycopg.Connection[Any], catalogue: Catalogue = CATALOGUE) -> None:
+        self.catalogue = catalogue
         self.rows: dict[str, list[Row]] = {}
         self.children: list[tuple[str, str, tuple[str, ...], tuple[str, ...]]] = []
-        for d in CATALOGUE.of_store("company", DatasetKind.TABLE):
+        for d in self.catalogue.of_store("company", DatasetKind.TABLE):
             cursor = conn.execute(f"SELECT * FROM {d.address}".encode())
             names = [c.name for c in cursor.description or ()]
             self.rows[d.id] = [dict(zip(names, row, strict=True)) for row in cursor]
@@ -105,7 +107,7 @@ class Oracle:
         conn.execute(
             "CREATE TEMP TABLE cohort AS SELECT 0 AS subject_no, unnest(%s::text[]) AS subject_id", [people]
         )
-        for query, text in CATALOGUE.starting_points.items():
+        for query, text in self.catalogue.starting_points.items():
             cursor = conn.execute(text.encode(), {"as_of": AS_OF, "restricting": False})
             names = [c.name for c in cursor.description or ()]
             self.starts[query] = [dict(zip(names, row, strict=True)) for row in cursor]
@@ -122,7 +124,7 @@ class Oracle:
             if link.column:
                 found |= {row[link.column]} - {None}
             else:
-                parent = CATALOGUE.dataset(link.via or "")
+                parent = self.catalogue.dataset(link.via or "")
                 for p in self.parents(row, parent.id, link.on):
                     found |= self.owners(parent, p)
         return found
@@ -140,7 +142,7 @@ class Oracle:
                 )
                 days.append(china(account["cancelled_at"]) if account else None)
                 continue
-            parent = CATALOGUE.dataset(link.via or "")
+            parent = self.catalogue.dataset(link.via or "")
             above = [self.ended(parent, p) for p in self.parents(row, parent.id, link.on)]
             if link.ownership is Ownership.SHARED:
                 shared = True
@@ -150,6 +152,20 @@ class Oracle:
         if shared:
             return max((x for x in days if x), default=None) if all(days) else None
         return min((x for x in days if x), default=None)
+
+    def accepted(self, d: Dataset, row: Row, versions: tuple[str, ...]) -> bool:
+        """Whether somebody owns the row, and all who do accepted one of these versions of the policy."""
+        of = {a["account_id"]: a["policy_version"] for a in self.rows["account.account"]}
+        owning = d.model_copy(
+            update={"links": tuple(x for x in d.links if x.ownership is not Ownership.ACCESS_ONLY)}
+        )
+        owners = self.owners(owning, row)
+        return bool(owners) and all(of.get(who) in versions for who in owners)
+
+    def begun(self, d: Dataset, row: Row, bind: Bind) -> tuple[bool, Any]:
+        """As ``start``; a former period never starts of people who accepted a later version."""
+        applies, start = self.start(d, row, bind.bound)
+        return applies, None if bind.unless and self.accepted(d, row, bind.unless) else start
 
     def start(self, d: Dataset, row: Row, bound: Bound) -> tuple[bool, Any]:
         if bound.start is None:
@@ -175,7 +191,7 @@ class Oracle:
             return True
         for fk in self.live.foreign_keys:
             if fk.parent == d.address:
-                child = next((x for x in self.rows if CATALOGUE.dataset(x).address == fk.child), None)
+                child = next((x for x in self.rows if self.catalogue.dataset(x).address == fk.child), None)
                 if child and any(
                     all(
                         r[c] == row[p] and r[c] is not None
@@ -189,8 +205,8 @@ class Oracle:
     def standing(self, d: Dataset, row: Row) -> tuple[str, Standing]:
         found = []
         left = d.cut is not None and d.cut.ends is not None and self.cut(d, row)
-        for b in binds(CATALOGUE, d):
-            applies, start = self.start(d, row, b.bound)
+        for b in binds(self.catalogue, d):
+            applies, start = self.begun(d, row, b)
             if d.cut is not None and d.cut.ends is not None and left != b.rest:
                 # What is left has a time of its own; but a row that only looks cut stays under the law that keeps it.
                 applies = applies and not b.rest and b.period.restrains_deletion and start is not None
@@ -207,8 +223,8 @@ class Oracle:
     def late(self, d: Dataset, row: Row, at: datetime) -> tuple[str, datetime] | None:
         """The rule of less than a day that was over first, and when; None: none is, or a floor runs."""
         first: tuple[str, datetime] | None = None
-        for b in binds(CATALOGUE, d):
-            applies, start = self.start(d, row, b.bound)
+        for b in binds(self.catalogue, d):
+            applies, start = self.begun(d, row, b)
             if not applies:
                 continue
             long, p = Duration.parse(b.period.duration), b.period

@@ -18,7 +18,8 @@ from typing import Any
 import networkx as nx
 from hypothesis import strategies as st
 
-from include.model.catalogue import Catalogue, Cut, Link, Start
+from include.model.catalogue import Catalogue
+from include.model.estate import Cut, Link, Start
 from include.model.flow import Floor, Held, Provision
 from include.model.times import Counting
 from include.model.words import Disposition, Ownership
@@ -169,7 +170,13 @@ class Company:
                 made.append(
                     f"CREATE TABLE {t.id}_old PARTITION OF {t.id} FOR VALUES FROM (MINVALUE) TO ('2022-01-01')"
                 )
-                made.append(f"CREATE TABLE {t.id}_rest PARTITION OF {t.id} DEFAULT")
+                made += [
+                    f"CREATE TABLE {t.id}_mid PARTITION OF {t.id} FOR VALUES FROM ('2022-01-01') TO ('2026-05-24')"
+                    " PARTITION BY HASH (id)",
+                    f"CREATE TABLE {t.id}_mid_0 PARTITION OF {t.id}_mid FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+                    f"CREATE TABLE {t.id}_mid_1 PARTITION OF {t.id}_mid FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+                    f"CREATE TABLE {t.id}_rest PARTITION OF {t.id} DEFAULT",
+                ]
             if t.partitioned == "hash":
                 made += [
                     f"CREATE TABLE {t.id}_{i} PARTITION OF {t.id} FOR VALUES WITH (MODULUS 3, REMAINDER {i})"

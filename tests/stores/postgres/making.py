@@ -10,17 +10,8 @@ from typing import Any
 
 import psycopg
 
-from include.model.catalogue import (
-    Bound,
-    Catalogue,
-    Cut,
-    Dataset,
-    Effect,
-    Link,
-    Measure,
-    Start,
-    StoreDeclared,
-)
+from include.model.catalogue import Catalogue
+from include.model.estate import Bound, Cut, Dataset, Effect, Link, Measure, Start, StoreDeclared
 from include.model.flow import Floor, Held, Line, Plan, Provision, Receipt, Step, Survey
 from include.model.times import Counting
 from include.model.words import DatasetKind, Disposition, Ownership, Role, StoreKind

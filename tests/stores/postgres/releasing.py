@@ -8,7 +8,8 @@ from typing import Any
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Cut
+from include.model.catalogue import Catalogue
+from include.model.estate import Cut
 from include.model.flow import Step
 from include.model.releases import Quasi, Release, Sensitive, Threshold
 from include.stores.postgres.anonymise import Anonymiser, Released

@@ -44,7 +44,10 @@ def test_everybody_stands_among_k_and_nothing_leads_back(new_company: Maker) -> 
     assert there.value("SELECT count(*) FROM stat.pseudonym") == 0
     assert there.value("SELECT count(*) FROM stat.account") == 60, "whoever is not of the dataset stays"
     counts = there.value("SELECT counts FROM quietus.receipt WHERE verb = 'dispose'")
-    assert counts == {"stat.extract": {"anonymised": done.released, "erased": done.suppressed}}
+    assert counts == {
+        "stat.extract": {"anonymised": done.released, "erased": done.suppressed},
+        "stat.pseudonym": {"erased": 60},
+    }
 
 
 def test_no_finer_node_would_have_done(new_company: Maker) -> None:

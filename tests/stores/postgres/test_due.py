@@ -17,15 +17,20 @@ from include.cases.retention.late import table as minutes_of
 from include.cases.retention.limits import question
 from include.cases.retention.objects import Partly
 from include.cases.scopes import HoldBasis, HoldOrder, Scope
-from include.model.catalogue import Bound, Catalogue, Start
+from include.model.catalogue import Catalogue
 from include.model.errors import NotReachable
+from include.model.estate import Bound, Start
 from include.model.interval import Standing
 from include.model.words import DatasetKind, Role
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import Look
 from include.stores.postgres.retention.starts import kinds
 from include.stores.postgres.server import Server
-from tests.stores.postgres.dated import AS_OF, CATALOGUE, One, Oracle, made
+from tests.stores.postgres import dated
+from tests.stores.postgres.dated import AS_OF, One, Oracle, made
+
+CATALOGUE = dated.CATALOGUE.in_parts
+"""As nights work on it: a part of a row that ends before it is a dataset of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +52,7 @@ SERVERS = ("pg18", "pg15")
 def test_what_sql_finds_is_what_is_due_row_by_row(estate: Callable[[str], One], server: str) -> None:
     one = estate(server)
     with psycopg.connect(one.server.conninfo(one.name)) as conn:
-        oracle = Oracle(conn)
+        oracle = Oracle(conn, CATALOGUE)
     expected: Counter[tuple[str, str]] = Counter()
     keys: dict[str, set[tuple[str, ...]]] = {}
     for d in CATALOGUE.of_store("company", DatasetKind.TABLE):
@@ -88,7 +93,7 @@ def test_what_sql_calls_late_is_late_to_the_minute_row_by_row(
     one, moment = estate(server), datetime.fromisoformat(at)
     with psycopg.connect(one.server.conninfo(one.name)) as conn:
         conn.execute("SET timezone = 'America/St_Johns'")  # what a server's clock shows is nobody's day
-        oracle = Oracle(conn)
+        oracle = Oracle(conn, CATALOGUE)
     expected: dict[tuple[str, str], list[datetime]] = {}
     for d in CATALOGUE.of_store("company", DatasetKind.TABLE):
         for row in oracle.rows[d.id]:
@@ -147,6 +152,18 @@ def test_a_hold_takes_its_people_out_and_counts_them(estate: Callable[[str], One
     assert after.held >= 2 and before.held == 0
     assert after.due == before.due - after.held
     assert with_hold["support.ticket"] == free["support.ticket"]
+
+
+def test_a_hold_over_sealed_objects_holds_their_keys(estate: Callable[[str], One]) -> None:
+    one = estate("pg18")
+    order = HoldOrder(
+        "HOLD-000001", HoldBasis.COURT, "law", Scope(datasets=frozenset({"objects.locked_evidence"}))
+    )
+    held = HeldPeople((order,), {"HOLD-000001": frozenset()})
+    seen = see(CATALOGUE, one, AS_OF, held=held, everything=True)  # type: ignore[arg-type]
+    keys = [j for j in seen.judged if j.dataset == "sign.evidence_key"]
+    assert keys and all(j.held for j in keys), "without its key the object would be gone"
+    assert not any(j.held for j in seen.judged if j.dataset == "sign.document")
 
 
 def test_nothing_can_be_written_by_it(estate: Callable[[str], One]) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
@@ -14,12 +15,14 @@ from include.model import sealed
 from include.model.errors import Refused, Unopened
 from include.model.keks import CONNECTION, Keks
 from include.stores.postgres import rewrapping
+from include.stores.postgres.collection import Writing
 from include.stores.postgres.rewrapping import Rewrapped, by_kek, rewrap
 from include.stores.postgres.server import Server
 from tests.conftest import PgServer
 from tests.proofs.sealing import DDL, KEYS, TABLES
-from tests.stores.postgres.making import PATIENCE, Company, Fixed, provide, step
+from tests.stores.postgres.making import BUSINESS, PATIENCE, Company, Fixed, provide, step
 
+OURS = ("eraser", "prover", "maintainer")
 OLD, NEW = Keks.made("old"), Keks.made("new")
 BOTH = Keks(dict(NEW.by_name) | dict(OLD.by_name))
 
@@ -147,3 +150,27 @@ def test_the_command_says_what_wraps_what_and_wraps_it_anew(
     assert listed() == [("lost", 1, "is NOT here"), ("new", 22, "is the newest")]
     company.sql("DELETE FROM account.video_key WHERE kek = 'lost'")
     assert run.invoke(command.app, ["rewrap"]).exit_code == 0
+
+
+def test_after_t0_keys_that_were_wrapped_anew_are_no_collection_and_others_are(
+    company: Company, secrets: dict[UUID, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rewrapping, "BATCH", 9)
+    gate = Writing(Server(lambda: company.conninfo("quietus_admin"), "company", PATIENCE), OURS)
+    picture = gate.take(gate.rights())
+    prover = Writing(Server(lambda: company.conninfo("prover"), "company", PATIENCE), OURS)
+    company.sql("UPDATE account.video_key SET kek = kek WHERE key_id = %s", min(secrets))
+    assert prover.look(picture, BUSINESS).grew == {"account.video_key": 1}
+    assert rewrap(server(company), KEYS, BOTH) == Rewrapped(23, 0)
+    assert prover.look(picture, BUSINESS).grew == {}, "23 rows were written by 3 transactions, and said"
+    assert company.sql("SELECT relation, kek, sum(keys) FROM quietus.rewrapped GROUP BY 1, 2") == [
+        ("account.video_key", "new", 23)
+    ]
+    # A receipt is of so many rows of one table, and of no more: what came beside them is found.
+    with psycopg.connect(company.conninfo("quietus_admin")) as conn:
+        conn.execute(
+            "INSERT INTO quietus.rewrapped (relation, kek, keys) VALUES ('account.video_key', 'new', 1)"
+        )
+        conn.execute("UPDATE account.video_key SET kek = kek WHERE key_id = ANY(%s)", [sorted(secrets)[:3]])
+        conn.execute("INSERT INTO account.account VALUES ('acct_late', 'late')")
+    assert prover.look(picture, BUSINESS).grew == {"account.video_key": 2, "account.account": 1}

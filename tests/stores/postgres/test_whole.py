@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
-from include.model.catalogue import Cut
+from include.model.estate import Cut
 from include.model.flow import Floor, Held, Line
 from include.model.times import Counting
 from include.model.words import Disposition, Ownership

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from include.model.catalogue import Dataset, StoreDeclared
+from include.model.estate import Dataset, StoreDeclared
 from include.model.shutdown import Looked, Picture
 from include.model.words import Role, StoreKind
 from include.stores.s3.collection import BLUNT, NOBODY, SID, Puts
 from tests.stores.s3.test_restriction import business, refused
-from tests.stores.s3.world import Server, World
+from tests.stores.s3.world import Server, World, planned, provide
 
 pytestmark = pytest.mark.s3
 
@@ -35,11 +35,13 @@ class Doors:
         return self.app
 
 
-def puts(world: World, *datasets: Dataset, app: Any = None, whole: bool = True) -> Puts:
+def puts(
+    world: World, *datasets: Dataset, app: Any = None, whole: bool = True, work: str | None = None
+) -> Puts:  # fmt: skip
     store = StoreDeclared(
         id="vault", kind=StoreKind.S3, region="CN", connection="vault", description="test", business_roles=world.roles
     )  # fmt: skip
-    return Puts(store, datasets, Doors(world, app), whole=whole, work=world.bucket("work"))  # type: ignore[arg-type]
+    return Puts(store, datasets, Doors(world, app), whole=whole, work=work or world.bucket("work"))  # type: ignore[arg-type]
 
 
 def sids(world: World, bucket: str) -> list[str]:
@@ -151,3 +153,28 @@ def test_a_service_closes_its_own_prefix_alone(ceph_here: Server) -> None:
     closing.take()
     assert refused(app.put_object, Bucket=bucket, Key="id/a/1", Body=b"x")
     app.put_object(Bucket=bucket, Key="other/1", Body=b"x")
+
+
+def test_a_shared_file_that_we_put_over_itself_after_t0_is_no_collection_and_others_are(world: World) -> None:
+    bucket, key, old = world.bucket("logs"), "access/2026-01-05.jsonl.gz", "2026-01-05T10:00:00+08:00"
+    dataset = world.records(bucket)
+    rows = [{"account_id": who, "n": n, "at": old} for n, who in enumerate("aabb")]
+    world.put_log(bucket, key, rows)
+    before = world.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    store, step = world.store(), world.step("a")
+    plan = planned(store, step, provide(dataset))
+    closing = puts(world, dataset, work=f"quietus-work-{world.tag}")
+    picture = closing.take()
+    assert store.dispose(step, plan).counts == {dataset.id: {"erased": 2}}
+    now = world.s3.get_object(Bucket=bucket, Key=key)
+    assert now["Body"].read() != before and now["LastModified"] >= picture.moment
+    assert closing.look(picture).grew == {}
+    # Nobody else's write is ours: neither of what was there before, nor of our bytes under another key.
+    world.s3.put_object(Bucket=bucket, Key=key, Body=before)
+    world.s3.put_object(
+        Bucket=bucket, Key="access/other.jsonl.gz",
+        Body=world.s3.get_object(Bucket=bucket, Key=key, VersionId=now["VersionId"])["Body"].read(),
+    )  # fmt: skip
+    assert closing.look(picture).grew == {dataset.id: 2}
+    world.s3.put_object(Bucket=bucket, Key="access/third.jsonl.gz", Body=b"", Metadata={"quietus": "ours"})
+    assert closing.look(picture).grew == {dataset.id: 3}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.model.catalogue import Start
 from include.model.errors import CatalogueError
+from include.model.estate import Start
 from include.model.flow import NOT_REACHED, Floor, Held, Provision, Reach
 from include.model.times import Counting
 from include.model.words import Disposition

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from include.model.errors import CatalogueError
 from include.model.template import Template
-from include.stores.s3.listing import Walk, _before, _outermost
+from include.stores.s3.listing import Walk, _before, _outermost, never
 from tests.stores.s3.world import World
 
 
@@ -56,6 +56,17 @@ def estate(request: pytest.FixtureRequest) -> tuple[World, str]:
         world.s3.put_object(Bucket=bucket, Key=f"p/{n}/y", Body=b"")
         world.s3.delete_object(Bucket=bucket, Key=f"p/{n}/x")
     return world, bucket
+
+
+@pytest.mark.parametrize("server", ["moto", "ceph"])
+def test_versions_of_one_second_come_in_the_order_in_which_they_were_written(
+    server: str, request: pytest.FixtureRequest
+) -> None:
+    world = World(request.getfixturevalue(server))
+    bucket = world.bucket("quick")
+    written = [world.s3.put_object(Bucket=bucket, Key="k", Body=b"")["VersionId"] for _ in range(8)]
+    (group,) = Walk(world.eraser, bucket, may_leap=never, about="test").versions("", [""])
+    assert [item.version for item in group] == written
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from include.model.catalogue import Link, Start
 from include.model.errors import BooksDoNotBalance, Drifted, Refused
+from include.model.estate import Link, Start
 from include.model.flow import LAST_OWNER, Held
 from include.model.words import CopyKind, Disposition, Ownership
 from include.stores.shared import SHARED_LAW

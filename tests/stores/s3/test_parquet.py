@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.model.catalogue import Cut
 from include.model.errors import QuietusError
+from include.model.estate import Cut
 from include.stores.s3.formats import lost
 from include.stores.s3.parquet import Parquet
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.model.catalogue import Bound, Cut, Start
 from include.model.errors import Drifted, QuietusError
+from include.model.estate import Bound, Cut, Start
 from include.model.flow import Held
 from include.model.words import CopyKind, Disposition
 from tests.stores.s3.world import World, count, jsonl, planned, provide, six_months

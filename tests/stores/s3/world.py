@@ -14,7 +14,8 @@ import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
 
-from include.model.catalogue import Bound, Catalogue, Cut, Dataset, Link, Start, StoreDeclared
+from include.model.catalogue import Catalogue
+from include.model.estate import Bound, Cut, Dataset, Link, Start, StoreDeclared
 from include.model.flow import Floor, Plan, Provision, Step
 from include.model.times import Counting
 from include.model.words import DatasetKind, Disposition, Ownership, Role, StoreKind

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from include.model.catalogue import Dataset
 from include.model.errors import Refused
+from include.model.estate import Dataset
 from include.model.flow import Step
 from include.model.releases import Release
 from include.stores.postgres.anonymise.classes import CELLS, Classes, class_of, listed, names

@@ -14,22 +14,26 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import BooksDoNotBalance, Drifted, NotReachable, QuietusError, Refused, Stopped
+from include.model.estate import Dataset
 from include.model.flow import Line, Located, Plan, Receipt, Step, Survey
 from include.model.times import observed_now
 from include.model.words import DatasetKind, Role
 from include.stores.postgres import receipts
 from include.stores.postgres.afterwards import afterwards
 from include.stores.postgres.area import Area, close_area, open_area
-from include.stores.postgres.clearing import keys, packs
+from include.stores.postgres.clearing import keys, packs, partitions
+from include.stores.postgres.clearing.ahead import Part, Size, ahead
+from include.stores.postgres.clearing.breathing import LAG, PATIENCE, Breath
+from include.stores.postgres.clearing.dropping import told, with_its_files
 from include.stores.postgres.clearing.keys import Fates, Looks
+from include.stores.postgres.clearing.partitions import Whole
 from include.stores.postgres.clearing.piece import NEEDED, NOT_DUE, UPTO, Piece
 from include.stores.postgres.install import PROVER
 from include.stores.postgres.live import Live
@@ -39,37 +43,11 @@ from include.stores.postgres.survey import digests
 from include.stores.postgres.weigh import lines
 from include.stores.shared import STAGED, everything, nothing, nowhere
 
-FIRST, LEAST, MOST = 2_000, 100, 50_000  # items of a piece
-QUICK = 1.0  # seconds that a piece is to take
-LAG = 64 << 20  # bytes that a standby may be behind before we wait for it
-REST, PATIENCE = 0.5, 300.0  # seconds between looks at a standby; and of all waiting for one, per piece
-
+TRIES = 3  # to drop a partition that others have in use
+CAREFULLY = "whether a row that stays needs one of its rows is asked of each"
 
 Led = Callable[[Server, Connection, Live, Area, Sequence[Dataset]], Mapping[str, sql.Composable]]
 """What outside of this database still needs rows: dataset -> a condition on its row ``pt``. Given the datasets with items."""
-
-
-class Part(NamedTuple):
-    """Up to which place a piece goes, and how many items it has."""
-
-    upto: int
-    items: int
-
-
-@dataclass
-class Size:
-    """How many items a piece takes: learned from how long the last ones took."""
-
-    items: int = FIRST
-
-    def took(self, seconds: float) -> None:
-        factor = min(2.0, max(0.5, QUICK / max(seconds, 0.001)))
-        self.items = int(min(MOST, max(LEAST, self.items * factor)))
-
-    def halve(self) -> bool:
-        """Whether it could be made smaller."""
-        before, self.items = self.items, max(LEAST, self.items // 2)
-        return self.items < before
 
 
 def _led_by_nothing(
@@ -85,8 +63,10 @@ class Clearing:
 
     ``looks``: what to ask about each dataset, with the holds of now in it; asked again whenever ``holds`` says something else.
     ``fates``: rule and law of what was found. ``may_go_on`` is called before each piece and raises Stopped; ``budget`` says how
-    many of so many items may still go tonight. ``led``: which rows something outside of this database still needs, asked once
-    when a disposal begins. ``unasked``: datasets that the looks left out, and why; ``left``: those that were not finished, too.
+    many of so many items of these datasets may still go tonight. ``led``: which rows something outside of this database still
+    needs, asked once when a disposal begins. ``unasked``: datasets that the looks left out, and why; ``left``: those that were
+    not finished, too. ``by_rows``: those of which a whole partition was due and went row by row, and why. ``lag``: bytes that a
+    standby may be behind, and ``wait``: how long it is waited for, at most, before one piece.
     """
 
     catalogue: Catalogue
@@ -96,7 +76,7 @@ class Clearing:
     fates: Fates
     holds: Callable[[], object] = lambda: None
     may_go_on: Callable[[], None] = nothing
-    budget: Callable[[int], int] = everything
+    budget: Callable[..., int] = everything
     led: Led = _led_by_nothing
     unasked: Mapping[str, str] = field(default_factory=dict)
     prover: str | None = PROVER
@@ -106,6 +86,9 @@ class Clearing:
     size: Size = field(default_factory=Size)
     at: Callable[[str], None] = nowhere
     left: dict[str, str] = field(default_factory=dict)
+    by_rows: dict[str, str] = field(default_factory=dict)
+    lag: int = LAG
+    wait: float = PATIENCE
 
     _asked: tuple[object, Mapping[str, Look]] | None = field(default=None, init=False, repr=False)
 
@@ -116,6 +99,15 @@ class Clearing:
         self._server = Server(
             lambda: self.connections.postgres(connection, Role.ERASER), self.id, self.patience
         )
+        self._breath = Breath(self._asleep, self.lag, self.wait)
+
+    @property
+    def waited(self) -> Mapping[str, int]:
+        return self._breath.waited
+
+    def _asleep(self) -> None:
+        self.at("clearing.asleep")
+        self.may_go_on()
 
     # --- before ------------------------------------------------------------------------------------
 
@@ -150,11 +142,12 @@ class Clearing:
                     self._unpack(connection, area, group, 0)
                     with connection.transaction():
                         keys.tie(connection, area, group, within)
-            found = digests(connection, area, there)
             in_packs = packs.packed(connection, area, there)
+            of_packs = packs.digests(connection, area, [d for d in there if d.id in in_packs])
             for d in there:
                 if d.id in in_packs:
-                    packs.remember(connection, area, d, found[d.id])
+                    packs.remember(connection, area, d, of_packs[d.id])
+            found = of_packs | digests(connection, area, [d for d in there if d.id not in in_packs])
         self.at("clearing.located")
         return self._survey(step, found)
 
@@ -197,7 +190,8 @@ class Clearing:
             if not receipts.read(connection, step.id, self.id):
                 # Nothing was come to: what was located is given up for tonight, and that is said.
                 receipts.write(connection, step, "dispose", 0, fingerprint, {})
-            disposed = {d for r in receipts.read(connection, step.id, self.id) for d in r.counts}
+            counted = {d for r in receipts.read(connection, step.id, self.id) for d in r.counts}
+            disposed = {self.catalogue.dataset(d).whole for d in counted}
             afterwards(connection, self.catalogue, self.id, disposed, disposed, self.at)
             receipts.renewed(connection, step.id, fingerprint)
             mine = [r for r in receipts.read(connection, step.id, self.id) if r.plan == fingerprint]
@@ -205,7 +199,7 @@ class Clearing:
 
     def _check(self, connection: Connection, area: Area, there: Sequence[Dataset], plan: Plan) -> None:
         planned = {x.dataset: (x.items, x.digest) for x in plan.located}
-        for dataset, found in _digests(connection, area, there).items():
+        for dataset, found in _digests(connection, area, there, begun=False).items():
             if planned.get(dataset, found if not found[0] else None) != found:
                 raise Drifted(
                     f"{planned.get(dataset, (0, ''))[0]} items were planned, and {found[0]}, or other ones, are located",
@@ -219,39 +213,65 @@ class Clearing:
         after = max((_upto(connection, step, d) for d in group), default=0)
         if len(group) > 1:
             self._unpack(connection, area, group, after)
-        while (part := self._ahead(connection, area, group, after, self.size.items)) is not None:
+        named = [d.id for d in group]
+        noted = partitions.are_noted(connection, area, group[0])
+        if noted and (why := partitions.why_not(connection, area, group[0])) is not None:
+            self.by_rows[group[0].id] = why
+        while (part := self._next(connection, area, group, after, noted=noted)) is not None:
             self.may_go_on()
+            self._breath.take(connection)  # before the holds are asked for: one may come meanwhile
             piece = self._piece(connection, live, group, step, led)
             if not self._whole(piece) and self._unpack(connection, area, group, after):
+                if noted:
+                    self.by_rows.setdefault(group[0].id, CAREFULLY)
+                noted = False
                 continue
-            if (few := self.budget(part.items)) == 0 and part.items:
+            if noted and (whole := partitions.next_(connection, area, group[0], after)) is not None:
+                if self._dropped(connection, area, piece, whole, plan):
+                    after = whole.upto
+                continue
+            if (may := self._that_may_go(connection, area, group, after, part)) is None:
                 self.left |= dict.fromkeys((d.id for d in group), STAGED)
                 return
-            if few < part.items:
-                part = self._ahead(connection, area, group, after, few) or part
-                if 0 < part.items < few:  # whole packs; what else may go is the next piece's
-                    self.budget(part.items - few)
-                    few = part.items
-            if not part.items:  # of a pack that has more than may go now
-                self.budget(-few)
-                self._unpack(connection, area, group, after)
-                continue
-            self._breathe(connection)
+            part, few = may
             began = time.monotonic()
             try:
-                done = self._one(connection, area, piece, after, part, step, plan)
+                done = self._one(connection, area, piece, after, part, plan)
             except QuietusError as error:
-                self.budget(-few)
+                self.budget(-few, *named)
                 if connection.closed or not isinstance(error, NotReachable) or not self.size.halve():
                     raise
                 continue
             if done is None:  # something falls out of it: again, with care
-                self.budget(-few)
+                self.budget(-few, *named)
                 continue
             self.size.took(time.monotonic() - began)
-            self.budget(-(done[NOT_DUE] + done[NEEDED]))  # what was passed over may be others'
+            self.budget(-(done[NOT_DUE] + done[NEEDED]), *named)  # what was passed over may be others'
             after = part.upto
         receipts.stamp(connection, step.id)
+
+    def _next(
+        self, connection: Connection, area: Area, group: Sequence[Dataset], after: int, *, noted: bool
+    ) -> Part | None:
+        """The next piece. ``noted``: partitions of its dataset may go whole, and each begins one."""
+        edge = partitions.begins(connection, area, group[0], after) if noted else None
+        return ahead(connection, area, group, after, self.size.items, edge)
+
+    def _that_may_go(
+        self, connection: Connection, area: Area, group: Sequence[Dataset], after: int, part: Part
+    ) -> tuple[Part, int] | None:
+        """As much of the next piece as may go tonight, and what it took of the budget; None: nothing may."""
+        named = [d.id for d in group]
+        if (few := self.budget(part.items or self.size.items, *named)) == 0:
+            return None
+        if few < part.items:
+            part = ahead(connection, area, group, after, few) or part
+            if 0 < part.items < few:  # whole packs; what else may go is the next piece's
+                self.budget(part.items - few, *named)
+                few = part.items
+        if not part.items:  # of a pack that has more than may go now, or than a piece
+            part = Part(*packs.part_in_two(connection, area, group[0], after, few))
+        return part, few
 
     def _piece(
         self, connection: Connection, live: Live, group: Sequence[Dataset], step: Step,
@@ -285,94 +305,78 @@ class Clearing:
         return self._asked[1]
 
     def _one(
-        self, connection: Connection, area: Area, piece: Piece, after: int, part: Part, step: Step, plan: str
+        self, connection: Connection, area: Area, piece: Piece, after: int, part: Part, plan: str
     ) -> Counter[str] | None:
         """REPEATABLE READ: a row that somebody changes meanwhile ends in another try, never in a blind delete. In one statement
         until something falls out of a piece: None, and nothing was done; from then on with care."""
-
-        def once(work: Callable[[int], Counter[str] | None]) -> Counter[str] | None:
-            done: Counter[str] | None = None
-            with self._server.reaching(piece.about):
-                try:
-                    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-                    with connection.transaction() as transaction:
-                        (chunk,) = one(connection.execute(
-                            "SELECT coalesce(max(chunk) + 1, 0) FROM quietus.receipt WHERE step = %s AND verb = 'dispose'",
-                            [step.id],
-                        ))  # fmt: skip
-                        done = work(int(chunk))
-                        if done is None:
-                            raise psycopg.Rollback(transaction)
-                        self.at("clearing.before_commit")
-                    if done is None:
-                        return None
-                    self.at("clearing.after_commit")
-                finally:
-                    if not connection.closed and not connection.broken:
-                        connection.isolation_level = None
-            return done
-
+        as_it_was = psycopg.IsolationLevel.REPEATABLE_READ
         if self._whole(piece):
             done = self._server.retrying(
-                lambda: once(lambda n: piece.at_once(connection, area, after, part.upto, part.items, n, plan))
-            )
+                lambda: self._committed(
+                    connection, piece, as_it_was,
+                    lambda n: piece.at_once(connection, area, after, part.upto, part.items, n, plan),
+                )
+            )  # fmt: skip
             if done is None:
                 self._careful.add(piece.datasets[0].id)
             return done
         return self._server.retrying(
-            lambda: once(lambda n: piece.carry_out(connection, area, after, part.upto, n, plan))
-        )
-
-    def _ahead(
-        self, connection: Connection, area: Area, group: Sequence[Dataset], after: int, items: int
-    ) -> Part | None:
-        """The next piece: so many items, and the rest of those that share the last place. Of packs, as many as have no more than
-        that; zero items, if the next alone has."""
-        if packs.packed(connection, area, group):
-            found = packs.ahead(connection, area, group[0], after, items)
-            return None if found is None else Part(*found)
-        every = sql.SQL(" UNION ALL ").join(
-            sql.SQL("(SELECT item FROM {} WHERE item > {} ORDER BY item LIMIT {})").format(
-                area.table(d.id), sql.Literal(after), sql.Literal(items)
+            lambda: self._committed(
+                connection, piece, as_it_was, lambda n: piece.carry_out(connection, area, after, part.upto, n, plan)
             )
-            for d in group
-        )
-        upto, n = one(
-            connection.execute(
-                sql.SQL(
-                    "SELECT max(item), count(*) FROM (SELECT item FROM ({}) AS x ORDER BY item LIMIT {}) AS y"
-                ).format(every, sql.Literal(items))
-            )
-        )
-        if upto is None:
-            return None
-        return Part(
-            int(upto), self._between(connection, area, group, after, upto) if len(group) > 1 else int(n)
-        )
+        )  # fmt: skip
 
-    def _between(
-        self, connection: Connection, area: Area, group: Sequence[Dataset], after: int, upto: int
-    ) -> int:
-        """How many items lie between two places."""
-        every = sql.SQL(" UNION ALL ").join(
-            sql.SQL("SELECT count(*) AS n FROM {} WHERE item > {} AND item <= {}").format(
-                area.table(d.id), sql.Literal(after), sql.Literal(upto)
-            )
-            for d in group
-        )
-        (n,) = one(connection.execute(sql.SQL("SELECT sum(n)::bigint FROM ({}) AS x").format(every)))
-        return int(n)
+    def _dropped(self, connection: Connection, area: Area, piece: Piece, whole: Whole, plan: str) -> bool:
+        """Whether a partition went with its files. If not, its rows are the next pieces, and ``by_rows`` says why."""
+        (dataset,) = piece.datasets
+        few = self.budget(whole.items, dataset.id)
+        why = STAGED
+        if few == whole.items and dataset.effects:
+            why = "what deleting its rows does elsewhere is declared"
+        elif few == whole.items:
+            try:
+                self._server.retrying(
+                    lambda: self._committed(
+                        connection, piece, psycopg.IsolationLevel.READ_COMMITTED,
+                        lambda n: with_its_files(connection, area, piece, whole, n, plan),
+                    ),
+                    TRIES,
+                )  # fmt: skip
+                return True
+            except QuietusError as error:
+                if connection.closed:
+                    raise
+                why = str(error)
+        self.budget(-few, dataset.id)
+        self.by_rows[dataset.id] = why
+        partitions.forget(connection, area, dataset, whole.after)
+        return False
 
-    def _breathe(self, connection: Connection) -> None:
-        """Wait while a standby is too far behind; not for ever, for what is due must go."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            (lag,) = one(connection.execute(
-                "SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)) FROM pg_stat_replication"
-            ))  # fmt: skip
-            if lag is None or lag < LAG:
-                return
-            time.sleep(REST)
+    def _committed(
+        self, connection: Connection, piece: Piece, isolation: psycopg.IsolationLevel,
+        work: Callable[[int], Counter[str] | None],
+    ) -> Counter[str] | None:  # fmt: skip
+        """What ``work`` did in a transaction, given the number of its receipt; None: it was rolled back."""
+        done: Counter[str] | None = None
+        with self._server.reaching(piece.about):
+            try:
+                connection.isolation_level = isolation
+                with connection.transaction() as transaction:
+                    (chunk,) = one(connection.execute(
+                        "SELECT coalesce(max(chunk) + 1, 0) FROM quietus.receipt WHERE step = %s AND verb = 'dispose'",
+                        [piece.step.id],
+                    ))  # fmt: skip
+                    done = work(int(chunk))
+                    if done is None:
+                        raise psycopg.Rollback(transaction)
+                    self.at("clearing.before_commit")
+                if done is None:
+                    return None
+                self.at("clearing.after_commit")
+            finally:
+                if not connection.closed and not connection.broken:
+                    connection.isolation_level = None
+        return done
 
     # --- after -------------------------------------------------------------------------------------
 
@@ -381,18 +385,22 @@ class Clearing:
         area = Area.of(step.id)
         with self._server.connect() as connection, self._server.reaching(self._about(step)):
             there = self._there(connection, area)
-            if receipts.read(connection, step.id, self.id):
+            begun = bool(receipts.read(connection, step.id, self.id))
+            if begun:
                 for dataset in there:
                     self._give_up(connection, area, dataset, _upto(connection, step, dataset))
-            found = _digests(connection, area, there)
+            found = _digests(connection, area, there, begun=begun)
         return self._survey(step, found)
 
     def _give_up(self, connection: Connection, area: Area, dataset: Dataset, after: int) -> None:
         """What lies after the last place that was dealt with leaves the area."""
         if packs.packed(connection, area, [dataset]):
-            if not packs.are_left(connection, area, dataset, after):
-                return
-            keys.unpack(connection, area, dataset, after)
+            if packs.are_left(connection, area, dataset, after):
+                with connection.transaction():
+                    packs.give_up(connection, area, dataset, after)
+                    (found,) = packs.digests(connection, area, [dataset]).values()
+                    packs.remember(connection, area, dataset, found)
+            return
         connection.execute(
             sql.SQL("DELETE FROM {} WHERE item > {}").format(area.table(dataset.id), sql.Literal(after))
         )
@@ -409,7 +417,7 @@ class Clearing:
     def receipts(self, step: Step) -> Sequence[Receipt]:
         with self._server.connect() as connection, self._server.reaching(self._about(step)):
             receipts.stamp(connection, step.id)
-            return receipts.read(connection, step.id, self.id)
+            return told(connection, receipts.read(connection, step.id, self.id))
 
     def close(self, step: Step) -> None:
         with self._server.connect() as connection, self._server.reaching(self._about(step)):
@@ -444,10 +452,11 @@ class Clearing:
 
 
 def _digests(
-    connection: Connection, area: Area, datasets: Sequence[Dataset]
-) -> dict[str, tuple[int, str]]:  # fmt: skip
-    """Of packs, which do not change, as it was written down when they were located."""
-    known = packs.remembered(connection, area, datasets)
+    connection: Connection, area: Area, datasets: Sequence[Dataset], *, begun: bool
+) -> dict[str, tuple[int, str]]:
+    """Of packs, which do not change, as it was written down when they were located; of what is unpacked, too, as long as nothing
+    was disposed of (``begun``): until then no item leaves."""
+    known = packs.remembered(connection, area, datasets, unpacked=not begun)
     return {**known, **digests(connection, area, [d for d in datasets if d.id not in known])}
 
 

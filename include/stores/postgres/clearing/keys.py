@@ -5,7 +5,7 @@
 
 They lie in the step area, committed, so that whoever proves can join them before and after the deed. A table is filled page by
 page of the company's, by its key or by the date that makes its rows due, each a statement with its time-out: no snapshot is
-held for the length of a night. Where rows go by dates of their own, their keys are kept by the thousand (``packs``).
+held for the length of a night (``snapshot``). Where rows go by dates of their own, keys are kept by the thousand (``packs``).
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from typing import Any
 from psycopg import errors as pg
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
+from include.model.estate import Dataset
 from include.model.flow import Floor
 from include.model.words import Disposition
 from include.stores.postgres import periods
 from include.stores.postgres.area import Area, same_key
 from include.stores.postgres.chunks import pack as tied_together
-from include.stores.postgres.clearing import packs
+from include.stores.postgres.clearing import packs, partitions
+from include.stores.postgres.clearing.snapshot import Snapshot
 from include.stores.postgres.live import ForeignKey, Live
 from include.stores.postgres.order import groups
 from include.stores.postgres.retention.look import Look
@@ -85,12 +87,20 @@ def _bare(connection: Connection, table: sql.Identifier, look: Look) -> None:
 def _in_packs(
     server: Server, connection: Connection, area: Area, look: Look, fates: Fates, page: int, pack: int
 ) -> None:
-    place = 0
-    for n, (_, after, upto) in enumerate(look.parts(server, connection, page)):
-        with server.reaching(f"{server.store} {look.dataset.id}"):
-            if not n:
-                packs.make(connection, area, look)
-            place += packs.fill(connection, area, look, after, upto, place, pack)
+    place, pages = 0, 0
+    with Snapshot(connection) as snapshot:
+        parts, why_not = partitions.parted(connection, look)
+        for part, is_past in parts:
+            began = place
+            for _, after, upto in part.parts(server, connection, page):
+                with server.reaching(f"{server.store} {part.dataset.address}"):
+                    if not pages:
+                        packs.make(connection, area, look)
+                    pages += 1
+                    place += packs.fill(connection, area, part, after, upto, place, pack)
+                    snapshot.page()
+            if is_past and place > began:
+                partitions.note_if_whole(connection, area, part, began, place)
     if not place:  # on most nights nothing is due of most tables, and a bare one says so
         drop(connection, area, look.dataset)
         _bare(connection, area.table(look.dataset.id), look)
@@ -98,7 +108,10 @@ def _in_packs(
         return
     with connection.transaction():
         _give_fates(connection, area.packs(look.dataset.id), look, fates, sql.SQL('sum("#items")::bigint'))
-        if not packs.finish(connection, area, look):
+        if why_not:
+            partitions.note_why_not(connection, area, look.dataset, why_not)
+        once = snapshot.taken == 1 or (len(parts) == 1 and look.paged_by == look.dataset.key)
+        if not packs.finish(connection, area, look, once=once):
             unpack(connection, area, look.dataset, 0)
 
 
@@ -206,6 +219,7 @@ def _rest_until(look: Look, rest: int) -> sql.Composed:
     """The last day of what is left of a cut row, by the day that its clock started."""
     limit = look.question.limits[rest]
     period = next(p for p in look.catalogue.rule(limit.rule).periods if p.name == limit.period)
+    period = look.catalogue.for_anybody(limit.rule, period)
     floor = Floor(
         rule=limit.rule, period=period.name, duration=period.duration, counting=period.counting, start=limit.start,
         law=limit.law,

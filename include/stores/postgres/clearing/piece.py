@@ -22,15 +22,16 @@ from dataclasses import dataclass, field
 from psycopg import errors as pg
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
+from include.model.estate import Dataset
 from include.model.flow import Step
 from include.model.words import Disposition
 from include.stores.postgres import books, receipts
 from include.stores.postgres.area import TEMP, Area, key_columns, same_key
-from include.stores.postgres.clearing.needs import Need, needs
 from include.stores.postgres.deed import cut_rows, differing, erase_rows
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import Look
+from include.stores.postgres.retention.needs import Need, needs
 from include.stores.postgres.server import Connection, joined, name, one
 
 NOT_DUE, NEEDED, UPTO = "not_due", "needed", "upto"
@@ -73,7 +74,7 @@ class Piece:
         for dataset in self.datasets:
             for disposition, items in self._fates(connection, dataset):
                 counts[dataset.id][disposition.past] += items
-                if disposition is Disposition.ERASE:
+                if disposition is Disposition.ERASE and dataset.part_of is None:
                     deletes[dataset.id] = items
                 elif dataset not in cut:
                     cut.append(dataset)
@@ -120,13 +121,19 @@ class Piece:
             len(self.datasets) == 1
             and self.datasets[0].id not in self.led
             and self.datasets[0].action == ERASE
+            and self.datasets[0].part_of is None
             and all(
                 k.on_delete in ("a", "r")
                 for k in self.live.foreign_keys
                 if k.parent == self.datasets[0].address
             )
-            and not any(n.leads for n in needs(self.catalogue, self.live, self.datasets, self.looks))
+            and not any(n.leads for n in self._needs())
         )
+
+    def _needs(self) -> list[Need]:
+        """Who may need its rows. Whom the holds name is known also of datasets that are not asked about."""
+        others = {d: held for x in self.datasets for d, held in self.looks[x.id].others.items()}
+        return needs(self.catalogue, self.live, self.datasets, {**others, **self.looks})
 
     def _balance(
         self, connection: Connection, chunk: int, before: Counter[books.Entry], updates: Mapping[str, int],
@@ -177,14 +184,15 @@ class Piece:
         self, connection: Connection, area: Area, counts: Mapping[str, Counter[str]]
     ) -> None:
         """Until nothing changes: a row that is to be erased, and to which a row that stays refers, is not erased."""
-        of = {d.address: d for d in self.datasets}
-        ways = needs(self.catalogue, self.live, self.datasets, self.looks)
+        of = {d.address: d for d in self.datasets if d.part_of is None}  # nobody needs a column of a row
+        if not of:
+            return
+        ways = self._needs()
         again = True
         while again:
             again = False
             for need in ways:
-                kept = self._keep(connection, area, of[need.parent], need, counts)
-                again = again or (kept and need.child in of)
+                again = self._keep(connection, area, of[need.parent], need, counts) or again
 
     def _keep(
         self, connection: Connection, area: Area, parent: Dataset, need: Need,
@@ -259,7 +267,8 @@ class Piece:
         }
         swept: dict[str, int] = {}
         for dataset in self.catalogue.datasets:
-            if dataset.address in fed and dataset.action == ERASE and not self._kept_by_law(dataset):
+            whole = dataset.address in fed and dataset.part_of is None  # a row never goes for a part of it
+            if whole and dataset.action == ERASE and not self._kept_by_law(dataset):
                 n = connection.execute(
                     sql.SQL("DELETE FROM {} AS t WHERE t.xmin = pg_current_xact_id()::xid").format(
                         name(dataset.address)

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from psycopg import sql
+
 from include.model.catalogue import Catalogue
 from include.model.words import DatasetKind
 from include.stores.postgres.live import Live
@@ -20,30 +22,71 @@ class Table:
     root: str  # the table that it is, or is a partition of
     size: int
     filenode: int
-    last: int  # the last transaction that disposed of something in it
+    last: int  # the last transaction that disposed of something in it; 0: none, for its partitions went with their files
 
 
 def disposed(
     connection: Connection, catalogue: Catalogue, store: str, datasets: Collection[str] | None
 ) -> Mapping[str, int]:
-    """Of every table (``datasets``: of these) in which something was disposed of, by receipts: the last transaction that did."""
-    by_dataset = {
-        d: int(xid)
-        for d, xid in connection.execute(
-            "SELECT c.key, max(r.xid)::text FROM quietus.receipt AS r, jsonb_each(r.counts) AS c"
-            " WHERE r.verb = 'dispose' GROUP BY c.key"
-        )
-    }
+    """Of every table (``datasets``: of these) in which something was disposed of, by receipts: the last transaction that did.
+    One by which a partition went with its files deleted no row, so that it counts for views of the table alone."""
+    by_dataset: dict[str, tuple[int, int]] = {}  # by rows, and in any way
+    for d, rows, any_ in connection.execute(
+        sql.SQL(
+            "SELECT c.key, coalesce(max(r.xid::text::bigint) FILTER (WHERE NOT {}), 0), max(r.xid::text::bigint)"
+            " FROM quietus.receipt AS r, jsonb_each(r.counts) AS c WHERE r.verb = 'dispose' GROUP BY c.key"
+        ).format(_with_its_files(connection))
+    ):
+        of = whole_of(catalogue, d)
+        before = by_dataset.get(of, (0, 0))
+        by_dataset[of] = max(int(rows), before[0]), max(int(any_), before[1])
     found: dict[str, int] = {}
     for dataset in catalogue.of_store(store, DatasetKind.TABLE):
-        xid = by_dataset.get(dataset.id)
-        if xid is None or (datasets is not None and dataset.id not in datasets):
+        if dataset.id not in by_dataset or (datasets is not None and dataset.id not in datasets):
             continue
-        written = [dataset.address, *(e.table for e in dataset.effects if e.operation != "insert")]
-        written += [v.address for v in catalogue.derived if v.store == store and dataset.id in v.of]
-        for address in written:
+        rows, any_ = by_dataset[dataset.id]
+        written = dict.fromkeys(
+            (dataset.address, *(e.table for e in dataset.effects if e.operation != "insert")), rows
+        )
+        written |= {v.address: any_ for v in catalogue.derived if v.store == store and dataset.id in v.of}
+        for address, xid in written.items():
             found[address] = max(xid, found.get(address, 0))
     return found
+
+
+def dropped(connection: Connection) -> int:
+    """The last transaction in which a partition went with its files; 0: none, or nobody told the role of any. What the server
+    knew of it by statistics died then, too."""
+    if not _told_of_partitions(connection):
+        return 0
+    (last,) = one(connection.execute("SELECT coalesce(max(xid::text::bigint), 0) FROM quietus.dropped"))
+    return int(last)
+
+
+def _with_its_files(connection: Connection) -> sql.Composable:
+    """Whether receipt ``r`` is of a partition that went so. Where the role is not told of them, none is."""
+    if not _told_of_partitions(connection):
+        return sql.SQL("false")
+    return sql.SQL("EXISTS (SELECT FROM quietus.dropped AS p WHERE p.xid = r.xid AND p.step = r.step)")
+
+
+def _told_of_partitions(connection: Connection) -> bool:
+    """An older version of us is installed without."""
+    (told,) = one(
+        connection.execute(
+            "SELECT coalesce(has_table_privilege(to_regclass('quietus.dropped'), 'SELECT'), false)"
+        )
+    )
+    return bool(told)
+
+
+def whole_of(catalogue: Catalogue, dataset: str) -> str:
+    """The declared dataset that a receipt's word is about: columns lie in the table of their row. One that is not declared any
+    more is itself."""
+    try:
+        return catalogue.dataset(dataset).whole
+    except KeyError:
+        return dataset
 
 
 def reached(connection: Connection, live: Live, disposed: Mapping[str, int]) -> list[Table]:
@@ -68,7 +111,9 @@ def measured(connection: Connection, relation: str, last: int, root: str = "") -
 
 def written_since(connection: Connection, table: Table) -> bool | None:
     """Whether its file is the one that was written anew after the last disposal (None: it is not), when nobody saw its dead
-    any more: False if snapshots were hidden, so that this is not known."""
+    any more: False if snapshots were hidden, so that this is not known. Where no row was deleted it may be any."""
+    if not table.last:
+        return True
     row = connection.execute(
         "SELECT clean_before IS NOT NULL FROM quietus.rewritten WHERE relation = %s AND filenode = %s"
         " AND coalesce(clean_before, began) > %s::text::xid8",
@@ -87,4 +132,4 @@ def remember(connection: Connection, table: Table, began: int, clean_before: int
     )
 
 
-__all__ = ["Table", "disposed", "measured", "reached", "remember", "written_since"]
+__all__ = ["Table", "disposed", "dropped", "measured", "reached", "remember", "written_since"]

@@ -16,9 +16,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from include.model.backups import BackupCopy, Copies, CopyOf, WalArchive, segment_name
-from include.model.catalogue import BackupSet
 from include.model.doors import Connections
 from include.model.errors import Refused
+from include.model.estate import BackupSet
 from include.model.times import PRC
 from include.model.words import Role
 from include.stores.postgres.physical import facts, log_files

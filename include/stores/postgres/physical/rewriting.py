@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,17 +21,27 @@ import psycopg
 from psycopg import errors as pg
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Maintenance
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
-from include.model.errors import NotReachable, QuietusError, Refused
+from include.model.errors import NotReachable, QuietusError, Refused, Stopped
+from include.model.estate import Maintenance
 from include.model.times import PRC, observed_now
 from include.model.words import Role
 from include.stores.postgres.live import Live
 from include.stores.postgres.physical import facts
-from include.stores.postgres.physical.due import Table, disposed, measured, reached, remember, written_since
+from include.stores.postgres.physical.due import (
+    Table,
+    disposed,
+    dropped,
+    measured,
+    reached,
+    remember,
+    written_since,
+)
 from include.stores.postgres.physical.facts import Facts, Standing, mvcc_dead
 from include.stores.postgres.rights import STATISTICS
 from include.stores.postgres.server import Connection, Patience, Server, meaning, name, one
+from include.stores.shared import nothing
 
 PATIENCE = Patience(statement=3600.0, lock=5.0)
 PAUSE = 0.25  # seconds
@@ -88,9 +98,9 @@ class Rewriting:
     """Writes anew, as the maintainer, the tables of one database in which something was disposed of.
 
     ``datasets``: only tables of these, and views over them. ``directory``: its data directory, where this machine sees it:
-    the disk's free space is then observed. ``at`` is called with the name of each point of no return. Everything that a run
-    must know is in the database: receipts say what was disposed of, ``quietus.rewritten`` what was written anew since; a
-    run that was killed is run again.
+    the disk's free space is then observed. ``may_go_on`` is called before each table, which is left if it raises Stopped. ``at``
+    is called with the name of each point of no return. Everything that a run must know is in the database: receipts say what
+    was disposed of, ``quietus.rewritten`` what was written anew since; a run that was killed is run again.
     """
 
     def __init__(
@@ -103,6 +113,7 @@ class Rewriting:
         directory: Path | None = None,
         patience: Patience | None = None,
         now: Callable[[], datetime] = observed_now,
+        may_go_on: Callable[[], None] = nothing,
         at: Callable[[str], None] = _nowhere,
     ) -> None:
         declared = catalogue.store(store)
@@ -122,6 +133,7 @@ class Rewriting:
         self._datasets = datasets
         self._directory = directory
         self._now = now
+        self._may_go_on = may_go_on
         self._at = at
         self._deadline = 0.0
 
@@ -136,9 +148,8 @@ class Rewriting:
             self._alone(connection)
             self._deadline = time.monotonic() + self._patience.settle
             live = Live.read(connection)
-            tables = reached(
-                connection, live, disposed(connection, self._catalogue, self._store, self._datasets)
-            )
+            deeds = disposed(connection, self._catalogue, self._store, self._datasets)
+            tables = reached(connection, live, deeds)
             since = {t: written_since(connection, t) for t in tables}
             due = [t for t, sure in since.items() if sure is None]
             outcomes = [
@@ -146,9 +157,15 @@ class Rewriting:
                 for t, sure in since.items()
                 if sure is not None
             ]
-            outcomes += self._roots(connection, {live.tables[t.relation].root for t in due}, live)
+            outcomes += [Outcome(root, root, Fate.CLEAN, 0) for root in sorted(_without_files(live, deeds))]
+            known = {live.tables[t.relation].root for t in due}
+            gone = dropped(connection)
+            stale = bool(gone) and self._known_still(connection, gone)
+            if stale:  # statistics of a whole table tell of its partitions, too
+                known |= deeds.keys() & live.tables.keys()
+            outcomes += self._roots(connection, known, live)
             outcomes += [self._one(connection, table) for table in due]
-            outcomes += self._statistics(connection)
+            outcomes += self._statistics(connection, _now(connection) if stale else gone)
             if any(o.fate is Fate.REWRITTEN for o in outcomes):
                 _forget_statements(connection)
             position, moment = one(
@@ -173,12 +190,19 @@ class Rewriting:
             except psycopg.Error as error:
                 yield Outcome(root, root, Fate.LEFT, 0, _why(error, self._patience))
 
-    def _statistics(self, connection: Connection) -> Iterator[Outcome]:
-        """The catalogs in which statistics of all tables lie: what ANALYZE replaced is dead, and still in the file."""
+    def _known_still(self, connection: Connection, gone: int) -> bool:
+        """Whether catalogs of statistics may still hold, dead, what was known of a partition that went with its files by then."""
+        return any(
+            written_since(connection, measured(connection, catalog, gone)) is None for catalog in STATISTICS
+        )
+
+    def _statistics(self, connection: Connection, at_least: int) -> Iterator[Outcome]:
+        """The catalogs in which statistics of all tables lie: what ANALYZE replaced is dead, and still in the file.
+        ``at_least``: a transaction after which they must have been written, whatever else was."""
         (last,) = one(
             connection.execute(
-                "SELECT max(ended)::text::bigint FROM quietus.rewritten WHERE NOT relation = ANY(%s)",
-                [list(STATISTICS)],
+                "SELECT greatest(max(ended)::text::bigint, nullif(%s, 0)) FROM quietus.rewritten WHERE NOT relation = ANY(%s)",
+                [at_least, list(STATISTICS)],
             )
         )
         for catalog in STATISTICS if last is not None else ():
@@ -198,6 +222,10 @@ class Rewriting:
             why = f"what is dead in it is still seen, and would come along: {dead}"
         if not why and seconds is None:
             why = "the window is over"
+        try:
+            self._may_go_on()
+        except Stopped as stopped:  # it makes for ever what was deleted
+            why = str(stopped)
         if why or seconds is None:
             return Outcome(table.relation, table.root, Fate.LEFT, table.size, why)
         try:
@@ -249,6 +277,17 @@ class Rewriting:
                 " free some"
             )
         return ""
+
+
+def _without_files(live: Live, deeds: Mapping[str, int]) -> set[str]:
+    """Divided tables of which no partition is left: nothing of them is in any file."""
+    filled = {t.root for t in live.tables.values() if t.kind in ("r", "m")}
+    return {a for a in deeds if a in live.tables and live.tables[a].kind == "p" and a not in filled}
+
+
+def _now(connection: Connection) -> int:
+    (xid,) = one(connection.execute("SELECT pg_current_xact_id()::text::bigint"))
+    return int(xid)
 
 
 def remaining(window: str, now: datetime) -> float | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from include.model.catalogue import Catalogue, StoreDeclared
+from include.model.catalogue import Catalogue
+from include.model.estate import StoreDeclared
 from include.model.flow import Finding
 from include.model.words import DatasetKind
 from include.stores.postgres.live import Live

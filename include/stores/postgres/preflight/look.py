@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from include.model.catalogue import Catalogue, Dataset, StoreDeclared
+from include.model.catalogue import Catalogue
+from include.model.estate import Dataset, StoreDeclared
 from include.model.flow import Finding
 from include.stores.postgres.live import Live
 from include.stores.postgres.server import Connection

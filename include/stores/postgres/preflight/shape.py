@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.flow import Finding
 from include.model.words import Ownership
 from include.stores.postgres.area import RESERVED
@@ -57,7 +57,7 @@ def columns(look: Look, d: Dataset, table: LiveTable) -> Iterator[Wrong]:
     wanted = [*d.key, *(d.cut.set if d.cut else ())]
     for link in d.links:
         wanted += [link.column] if link.column else list(link.on)
-    for bound in d.all_binds:
+    for bound in d.every_bind:
         if bound.start:
             wanted += [bound.start.column] if bound.start.column else list(bound.start.on)
     wanted += [c for child in look.datasets for x in child.links if x.via == d.id for c in x.on.values()]
@@ -72,7 +72,8 @@ def columns(look: Look, d: Dataset, table: LiveTable) -> Iterator[Wrong]:
 @of_each
 def cuts(look: Look, d: Dataset, table: LiveTable) -> Iterator[Wrong]:
     """What anonymising and unlinking set to null must be allowed to be null."""
-    nulled = [c for c, value in d.cut.set.items() if value is None] if d.cut else []
+    cut = [d.cut.set, *(p.set for p in d.parts)] if d.cut else [p.set for p in d.parts]
+    nulled = [c for constants in cut for c, value in constants.items() if value is None]
     nulled += [x.column for x in d.links if x.column and x.ownership is Ownership.ACCESS_ONLY]
     for column in dict.fromkeys(nulled):
         if column in table.columns and table.columns[column].not_null:

@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from psycopg import sql
 
-from include.model.catalogue import Dataset
+from include.model.catalogue import Catalogue
+from include.model.errors import CatalogueError
+from include.model.estate import Dataset
 from include.stores.postgres.live import Live
+from include.stores.postgres.retention.needs import Named, needs
 from include.stores.postgres.server import joined, name
 
 
-def is_cut(dataset: Dataset) -> sql.Composed:
-    """Whether row ``t`` is as the dataset's cut leaves it."""
+def is_cut(dataset: Dataset, row: str = "t") -> sql.Composed:
+    """Whether this row is as the dataset's cut leaves it."""
     return joined(
         " AND ",
         (
-            sql.SQL("t.{} IS NOT DISTINCT FROM {}").format(name(c), sql.Literal(v))
+            sql.SQL("{} IS NOT DISTINCT FROM {}").format(name(row, c), sql.Literal(v))
             for c, v in (dataset.cut.set if dataset.cut else {}).items()
         ),
     )
 
 
-def not_yet_disposed(live: Live, dataset: Dataset) -> sql.Composable:
+def not_yet_disposed(
+    catalogue: Catalogue, live: Live, dataset: Dataset, others: Mapping[str, Named]
+) -> sql.Composable:
     """Whether row ``t`` is not: one that was cut is done, unless what is left of it has an end of its own; where rows of the kind
-    are to be erased it stays bare only while others refer to it."""
+    are to be erased it stays bare only while others need it, by the same as for whoever cuts it (``needs``). ``others``: whom
+    the holds name in the datasets that lead through this one."""
     if dataset.cut is None or dataset.cut.ends is not None:
         return sql.SQL("true")
     done = is_cut(dataset)
-    if dataset.action != "erase":
+    if dataset.action != "erase" or dataset.part_of is not None:
         return sql.SQL("NOT ({})").format(done)
-    referring = [
-        sql.SQL("EXISTS (SELECT FROM {} AS r WHERE {})").format(
-            name(k.child),
-            joined(" AND ", (sql.SQL("r.{} = t.{}").format(name(c), name(p))
-                             for c, p in zip(k.child_columns, k.parent_columns, strict=True))),
-        )
-        for k in live.foreign_keys
-        if k.parent == dataset.address
-    ]  # fmt: skip
-    return sql.SQL("NOT ({} AND ({}))").format(
-        done, joined(" OR ", referring) if referring else sql.SQL("false")
-    )
+    try:
+        ways = needs(catalogue, live, [dataset], others, row="t")
+    except CatalogueError:  # a link can not be followed tonight, and whoever cuts comes to nothing either
+        return sql.SQL("NOT ({})").format(done)
+    needed = [sql.SQL("EXISTS (SELECT FROM {} AS ct WHERE {})").format(name(n.child), n.refers) for n in ways]
+    return sql.SQL("NOT ({} AND ({}))").format(done, joined(" OR ", needed) if needed else sql.SQL("false"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, time, timedelta
 
 from psycopg import sql
 
 from include.model.retention import Limit
-from include.model.times import prc_date
+from include.model.times import PRC, prc_date
 from include.stores.postgres.periods import prc_day
 
 
@@ -21,15 +21,16 @@ def shifted(started: sql.Composable, kind: str, minutes: int) -> sql.Composable:
 
 
 def before(column: sql.Composable, kind: str, limit: Limit) -> sql.Composable:
-    """``shifted(column) <= over``, with the column alone on its side: the same rows, by an index."""
+    """``shifted(column) <= over``, with the column alone on its side: the same rows, by an index. The other side is one value: a
+    difference of a ``timestamptz`` would be taken for every row, and took longer than to delete it."""
     if kind == "date":
         return sql.SQL("{} <= {}::date - {}").format(
             column, sql.Literal(limit.over), sql.Literal(-(-limit.minutes // 1440))
         )
-    end = date.fromordinal(limit.over.toordinal() + 1).isoformat()
-    zone = f"{end} 00:00:00+08" if kind == "timestamptz" else f"{end} 00:00:00"
-    return sql.SQL("{} < {}::{} - make_interval(mins => {})").format(
-        column, sql.Literal(zone), sql.SQL(kind), sql.Literal(limit.minutes)
+    end = datetime.combine(limit.over + timedelta(days=1), time()) - timedelta(minutes=limit.minutes)
+    zone = "+08" if kind == "timestamptz" else ""
+    return sql.SQL("{} < {}::{}").format(
+        column, sql.Literal(f"{end.isoformat(sep=' ')}{zone}"), sql.SQL(kind)
     )
 
 
@@ -50,9 +51,9 @@ def started_by(column: sql.Composable, kind: str, at: datetime, minutes: int) ->
     if kind == "date":
         day = prc_date(at) - timedelta(days=-(-minutes // 1440) + 1)
         return sql.SQL("{} <= {}::date").format(column, sql.Literal(day))
-    edge = sql.SQL("({}::timestamptz - make_interval(mins => {}))").format(
-        sql.Literal(at.isoformat()), sql.Literal(minutes)
-    )
+    edge = at - timedelta(minutes=minutes)
     if kind == "timestamp":
-        edge = sql.SQL("({} AT TIME ZONE INTERVAL '8 hours')").format(edge)
-    return sql.SQL("{} <= {}").format(column, edge)
+        return sql.SQL("{} <= {}::timestamp").format(
+            column, sql.Literal(edge.astimezone(PRC).replace(tzinfo=None).isoformat())
+        )
+    return sql.SQL("{} <= {}::timestamptz").format(column, sql.Literal(edge.isoformat()))

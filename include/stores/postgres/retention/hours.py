@@ -45,6 +45,13 @@ class Hours(Look):
         which = sql.SQL('CASE {} END AS "#n"').format(self._which(self._first()))
         return [which, *(sql.SQL("w.{}").format(sql.Identifier(c)) for c in self.said[1:])]
 
+    def may_be_due(self, within: sql.Composable) -> sql.Composed:
+        """Those that are: which moment it was over is not said."""
+        return self.due_rows(within)
+
+    def is_due(self) -> sql.Composed:
+        return sql.SQL("true").format()
+
     def _due(self) -> sql.Composed:
         return sql.SQL("({} <= {}::timestamptz AND NOT ({}))").format(
             self._first(), sql.Literal(self.at.isoformat()), self._runs()
@@ -65,12 +72,14 @@ class Hours(Look):
     def _more(self, i: int, limit: Limit) -> Sequence[sql.Composable]:
         if not short(limit):
             return ()
+        over: sql.Composable
         if limit.start is None:
             over = moment(self._ended()[1], "date", limit.minutes)
         elif limit.start.column is not None:
             over = moment(name("t", limit.start.column), self._kind(limit.start.column), limit.minutes)
         else:
             over = sql.SQL("nullif({}, {})").format(name(f"s{i}", "past"), FOREVER)
+        over = self._of_others(limit, over)
         return (sql.SQL("{} AS {}").format(over, sql.Identifier(f"#past{i}")),)
 
     def _last(self, limit: Limit) -> list[sql.Composed]:

@@ -16,14 +16,17 @@ from typing import Any, Self, TypeVar
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError
+from include.model.estate import Dataset
 from include.model.retention import Clock, Group, Limit, Question
+from include.model.words import Disposition
 from include.stores.postgres.area import same_key
 from include.stores.postgres.live import Live
 from include.stores.postgres.periods import MOMENTS
 from include.stores.postgres.retention.bare import is_cut, not_yet_disposed
 from include.stores.postgres.retention.clocks import before, shifted
+from include.stores.postgres.retention.needs import Held
 from include.stores.postgres.retention.owners import Owners
 from include.stores.postgres.retention.starts import starting_point
 from include.stores.postgres.server import Connection, Server, joined, name
@@ -31,12 +34,17 @@ from include.stores.postgres.survey import column_of
 
 ROWS = 50_000  # of a table in one statement; what goes by an account or a query costs more a row than a scan does
 Key = tuple[str, ...]
+GOING_WHOLE = (
+    Disposition.ERASE.value,
+    Disposition.DEIDENTIFY.value,
+)  # of these a cut is not the end, when a service ends
 L = TypeVar("L", bound="Look")
 
 
 @dataclass(frozen=True)
 class Look:
-    """One question about one table, as SQL. ``kinds``: starting-point query -> type of its ``started_at``."""
+    """One question about one table, as SQL. ``kinds``: starting-point query -> type of its ``started_at``; ``others``: whom the
+    holds name in the datasets whose rows may need one of these."""
 
     catalogue: Catalogue
     live: Live
@@ -45,6 +53,7 @@ class Look:
     kinds: Mapping[str, str]
     held: Sequence[str] = field(default=(), repr=False)
     everybody_held: bool = False
+    others: Mapping[str, Held] = field(default_factory=dict, repr=False)
 
     def asked(self) -> dict[str, Any]:
         """Of what it was made, for a look of another kind at the same."""
@@ -53,7 +62,8 @@ class Look:
     # --- what is asked ---------------------------------------------------------------------------------
 
     def groups(self, after: Key | None, upto: Key | None) -> sql.Composed:
-        """The rows of a range of keys, grouped: per limit whether it applies and its day, whether held, and how many."""
+        """The rows of a range of keys that are due, or that no limit applies to, grouped: per limit whether it applies and its
+        day, whether held, and how many."""
         of = self.question.limits
         parts = [
             sql.SQL("w.{}").format(_c(kind, i)) for i in range(len(of)) for kind in ("applies", "day")
@@ -62,7 +72,7 @@ class Look:
             "WITH {ctes} SELECT {parts}, {count} FROM ({rows}) AS w WHERE {due} GROUP BY {parts}"
         ).format(
             count=self._count(), ctes=self._ctes(self._part(self._range(after, upto))), parts=joined(", ", parts),
-            rows=self._judged(), due=sql.SQL("true") if self.question.everything else self._due(),
+            rows=self._judged(), due=sql.SQL("true") if self.question.everything else self._told(),
         )  # fmt: skip
 
     def due_rows(self, within: sql.Composable) -> sql.Composed:
@@ -71,11 +81,20 @@ class Look:
         in_order: sql.Composable = sql.SQL("")
         if self.paged_by == self.dataset.key:
             in_order = sql.SQL(" ORDER BY {}").format(self._columns("w"))
-        return sql.SQL(
-            'WITH {ctes} SELECT {key}, {clocks} FROM ({rows}) AS w WHERE {due} AND NOT w."#held"{in_order}'
-        ).format(
+        return sql.SQL("{} AND {}{}").format(self._not_held(within), self._due(), in_order)
+
+    def may_be_due(self, within: sql.Composable) -> sql.Composed:
+        """The same of more rows, in no order: :meth:`is_due` says of which it holds, by the columns ``w`` of ``said`` alone, so
+        that it can be asked of many rows at once."""
+        return self._not_held(within)
+
+    def is_due(self) -> sql.Composed:
+        return self._due()
+
+    def _not_held(self, within: sql.Composable) -> sql.Composed:
+        return sql.SQL('WITH {ctes} SELECT {key}, {clocks} FROM ({rows}) AS w WHERE NOT w."#held"').format(
             ctes=self._ctes(self._part(within)), key=self._columns("w"), clocks=joined(", ", self._said()),
-            rows=self._judged(), due=self._due(), in_order=in_order,
+            rows=self._judged(),
         )  # fmt: skip
 
     def again(self, keys: sql.Composable) -> sql.Composed:
@@ -116,10 +135,13 @@ class Look:
                 days = [sql.Identifier(x, f"#day{i}") for x in (then, now)]
                 moved.append(sql.SQL("({} AND {} IS DISTINCT FROM {})").format(is_, *days))
         same: sql.Composable = sql.SQL("true")
-        if self.rest is not None:  # cut meanwhile, by somebody's own case: what is left has its own time
-            same = sql.SQL("{} = {}").format(
-                *(sql.Identifier(x, f"#applies{self.rest}") for x in (then, now))
-            )
+        if (
+            self.rest is not None
+        ):  # cut meanwhile, by somebody's own case or a part: what is left has its own time
+            same = sql.SQL("({} = {} OR ({} = 'erase' AND {} AND {}))").format(
+                *(sql.Identifier(x, f"#applies{self.rest}") for x in (then, now)),
+                sql.Identifier(then, "disposition"), sql.Identifier(now, f"#applies{self.rest}"), sql.Identifier(now, "#due"),
+            )  # fmt: skip
         return sql.SQL(
             'NOT {n}."#held" AND {same} AND ({n}."#due" OR (({vanished}) AND NOT {n}."#runs" AND NOT ({moved})))'
         ).format(n=sql.Identifier(now), same=same, vanished=_any(vanished), moved=_any(moved))
@@ -157,10 +179,14 @@ class Look:
     def edge(self, after: Key | None, limit: int) -> sql.Composed:
         """Where the next so many rows end, as text; no row: nothing is left."""
         texts = joined(", ", (sql.SQL("e.{}::text").format(name(k)) for k in self.paged_by))
-        down = joined(", ", (sql.SQL("e.{} DESC").format(name(k)) for k in self.paged_by))
-        return sql.SQL("SELECT {} FROM ({}) AS e ORDER BY {} LIMIT 1").format(
-            texts, self._page(after, limit), down
-        )
+        by, rows = joined(", ", (name("t", k) for k in self.paged_by)), self._rest(after)
+        return sql.SQL(
+            "SELECT {texts} FROM ((SELECT {by} FROM {rows} ORDER BY {by} OFFSET {n} LIMIT 1) UNION ALL"
+            " (SELECT {by} FROM {rows} ORDER BY {down} LIMIT 1)) AS e LIMIT 1"
+        ).format(
+            texts=texts, by=by, rows=rows, n=sql.Literal(limit - 1),
+            down=joined(", ", (sql.SQL("{} DESC").format(name("t", k)) for k in self.paged_by)),
+        )  # fmt: skip
 
     def parts(
         self, server: Server, connection: Connection, rows: int
@@ -202,18 +228,16 @@ class Look:
         return ways.pop()[0] if len(ways) == 1 else None
 
     def _ceilings(self) -> list[Limit]:
-        """The ceilings of which one is over, of whatever is due; none, where rows that were not cut go by floors alone."""
-        found = [x for x in self.question.limits if x.ceiling]
+        """The limits of which one is over, of whatever is due; none, where rows that were not cut go by floors alone."""
+        found = [x for x in self.question.limits if x.ends]
         return found if any(not x.rest for x in found) else []
 
-    def _page(self, after: Key | None, limit: int) -> sql.Composed:
-        by = joined(", ", (name("t", k) for k in self.paged_by))
+    def _rest(self, after: Key | None) -> sql.Composed:
+        """The rows ``t`` that are still to be gone through."""
         able = sql.SQL("true") if self.paged_by == self.dataset.key else self._early()
-        return sql.SQL(
-            "SELECT {by} FROM {table} AS t WHERE {where} AND {able} ORDER BY {by} LIMIT {n}"
-        ).format(
-            by=by, table=name(self.dataset.address), where=self._range(after, None), able=able, n=sql.Literal(limit)
-        )  # fmt: skip
+        return sql.SQL("{table} AS t WHERE {where} AND {able}").format(
+            table=name(self.dataset.address), where=self._range(after, None), able=able
+        )
 
     def _columns(self, alias: str) -> sql.Composed:
         return joined(", ", (name(alias, k) for k in self.dataset.key))
@@ -274,7 +298,7 @@ class Look:
     @property
     def plain(self) -> bool:
         """Whether a row's own dates are all that it is judged by."""
-        return all(x.start and x.start.column for x in self.question.limits)
+        return all(x.start and x.start.column and not x.unless for x in self.question.limits)
 
     def _clocks(self) -> tuple[sql.Composable, sql.Composable]:
         """What row ``t`` is judged by, and what to read that from: the rows, and starting points joined to them."""
@@ -292,8 +316,11 @@ class Look:
                 source = sql.SQL("{} LEFT JOIN {}").format(source, self._joined(i, limit))
                 applies = sql.SQL("{} IS NOT NULL").format(name(f"s{i}", "day"))
                 day = sql.SQL("nullif({}, 'infinity'::date)").format(name(f"s{i}", "day"))
+            day = self._of_others(limit, day)
             if self.rest is not None:
                 applies = sql.SQL("({} AND {})").format(applies, self._of_its_kind(limit, day))
+            elif limit.floor and (row := self._row_of_a_part()) is not None:
+                applies = sql.SQL("({} AND {})").format(applies, _told(row, day))
             columns += (
                 sql.SQL("{} AS {}").format(applies, _c("applies", i)),
                 sql.SQL("{} AS {}").format(day, _c("day", i)),
@@ -312,15 +339,34 @@ class Look:
         cut = is_cut(self.dataset)
         if limit.rest:
             return sql.SQL("({})").format(cut)
-        return sql.SQL("(NOT ({}) OR {} IS NOT NULL)" if limit.floor else "NOT ({})").format(
-            *((cut, day) if limit.floor else (cut,))
+        return _told(self.dataset, day) if limit.floor else sql.SQL("NOT ({})").format(cut)
+
+    def _row_of_a_part(self) -> Dataset | None:
+        """What a part is a part of, if its rows are cut: nobody may lead to them then, by whose account a floor counts."""
+        if self.dataset.part_of is None:
+            return None
+        row = self.catalogue.dataset(self.dataset.part_of)
+        return row if row.cut is not None else None
+
+    def _of_others(self, limit: Limit, started: sql.Composable) -> sql.Composable:
+        """When a clock started; of a former period never, if the row's owners accepted the longer one. A row that nobody owns has
+        nobody's consent. That a clock did not start, and not that the limit does not apply: whoever accepts while a night is at
+        work moves the date of what was due, and keeps it."""
+        if not limit.unless:
+            return started
+        return sql.SQL("CASE WHEN NOT {} THEN {} END").format(
+            Owners(self.catalogue, self.live).accepted(self.dataset, "t", limit.unless), started
         )
 
     def _ended(self) -> tuple[sql.Composable, sql.Composable]:
         """What to join to the row, and the day on which its owner's account ended in that; nothing, if no limit asks."""
         if all(x.start for x in self.question.limits):
             return sql.SQL(""), sql.SQL("NULL::date")
-        owners = Owners(self.catalogue, self.live)
+        stop = self.catalogue.stop
+        if stop is not None and not stop.over and not any(x.floor for x in self.question.limits):
+            owners = Owners(self.catalogue.model_copy(update={"stop": None}), self.live)
+        else:
+            owners = Owners(self.catalogue, self.live)
         return owners.ended_beside(self.dataset, "t") or (sql.SQL(""), owners.ended(self.dataset, "t"))
 
     def _more(self, i: int, limit: Limit) -> Sequence[sql.Composable]:
@@ -351,15 +397,15 @@ class Look:
     def _runs(self) -> sql.Composable:
         """Whether a floor is not over."""
         return _any([
-            sql.SQL("(w.{} AND NOT ({}))").format(_c("applies", i), _over(i, x))
+            sql.SQL("(w.{} AND NOT ({}))").format(_c("applies", i), over(i, x))
             for i, x in enumerate(self.question.limits) if x.floor
         ])  # fmt: skip
 
     def _due(self) -> sql.Composed:
-        """No floor runs, and a ceiling is over; where no ceiling applies, a floor was. Or two statutes collide, which the
-        answer must tell, too."""
+        """No floor runs, and a ceiling is over; where no ceiling applies, or the purpose ended while it ran, a floor was. Or two
+        statutes collide, which the answer must tell, too."""
         of = list(enumerate(self.question.limits))
-        ceilings = [sql.SQL("({} AND {})").format(self._ends(x), _over(i, x)) for i, x in of if x.ceiling]
+        ceilings = [sql.SQL("({} AND {})").format(self._ends(x), ended(i, x)) for i, x in of if x.ends]
         no_ceiling = [
             sql.SQL("NOT ({} AND w.{})").format(self._ends(x), _c("applies", i)) for i, x in of if x.ceiling
         ]
@@ -369,6 +415,17 @@ class Look:
             floors=_any(floors),
         )  # fmt: skip
         return sql.SQL("(({}) OR ({}))").format(due, self._collides())
+
+    def _told(self) -> sql.Composable:
+        return sql.SQL("({} OR {})").format(self._due(), self._unruled())
+
+    def _unruled(self) -> sql.Composable:
+        """Whether no limit applies to row ``w``, so that nothing says anything of it. One that starts by a column of the row, or
+        by its owner's account, applies always."""
+        of = list(enumerate(self.question.limits))
+        if self.rest is None and any(x.start is None or x.start.column for _, x in of):
+            return sql.SQL("false")
+        return sql.SQL("NOT ({})").format(_any([sql.SQL("w.{}").format(_c("applies", i)) for i, _ in of]))
 
     def _ends(self, limit: Limit) -> sql.Composable:
         """Whether a limit that applies may end a row: what is left of a cut one has an end of its own, and all other limits
@@ -381,7 +438,7 @@ class Look:
         """Whether a statute's last day is over while another statute that it does not wait for still forbids."""
         of = list(enumerate(self.question.limits))
         return _any([
-            sql.SQL("({} AND {} AND w.{} AND NOT ({}))").format(self._ends(c), _over(i, c), _c("applies", j), _over(j, f))
+            sql.SQL("({} AND {} AND w.{} AND NOT ({}))").format(self._ends(c), over(i, c), _c("applies", j), over(j, f))
             for i, c in of if c.ceiling and c.statutory
             for j, f in of if f.floor and f.rule != c.rule and f.rule not in c.gives_way
         ])  # fmt: skip
@@ -417,7 +474,9 @@ class Look:
         return joined(" AND ", floors) if floors else sql.SQL("true")
 
     def _not_yet_disposed(self) -> sql.Composable:
-        return not_yet_disposed(self.live, self.dataset)
+        if self.question.bare and self.dataset.action in GOING_WHOLE:
+            return sql.SQL("true")
+        return not_yet_disposed(self.catalogue, self.live, self.dataset, self.others)
 
     def _kind(self, column: str) -> str:
         kind = column_of(self.live, self.dataset, column).kind
@@ -429,10 +488,24 @@ class Look:
         return kind
 
 
-def _over(i: int, limit: Limit) -> sql.Composed:
+def _told(row: Dataset, day: sql.Composable) -> sql.Composed:
+    """Whether a floor of row ``t`` counts: its clock can be told, or the row was not cut."""
+    return sql.SQL("(NOT ({}) OR {} IS NOT NULL)").format(is_cut(row), day)
+
+
+def over(i: int, limit: Limit) -> sql.Composed:
+    """Whether a limit applies to row ``w`` and is over."""
     return sql.SQL("w.{a} AND coalesce(w.{d} <= {day}::date, false)").format(
         a=_c("applies", i), d=_c("day", i), day=sql.Literal(limit.over)
     )
+
+
+def ended(i: int, limit: Limit) -> sql.Composed:
+    """Whether row ``w`` may have to go, since a limit is over. A floor ends a row that it kept when the purpose ended, and no
+    other: what was free to go by then goes by the shutdown itself."""
+    if limit.closed is None:
+        return over(i, limit)
+    return sql.SQL("({} AND w.{} > {}::date)").format(over(i, limit), _c("day", i), sql.Literal(limit.closed))
 
 
 def look(server: Server, connection: Connection, it: Look, rows: int = ROWS) -> Iterator[Group]:

@@ -3,13 +3,14 @@ among some people, and who they are. Access alone is no ownership."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset, Link
+from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError
+from include.model.estate import Dataset, Link
 from include.model.words import DatasetKind, Ownership
 from include.stores.postgres.live import Live
 from include.stores.postgres.periods import prc_day
@@ -67,8 +68,18 @@ class Owners:
         mine = sql.SQL("{}::text").format(name(alias, column))
         match = is_subject(column_of(self.live, home, home.key[0]), name(a, home.key[0]), mine)
         join = sql.SQL(" LEFT JOIN {} AS {} ON {}").format(name(home.address), name(a), match)
-        return join, prc_day(
-            name(a, home.accounts.ended), column_of(self.live, home, home.accounts.ended).kind
+        return join, self._at_the_latest(
+            prc_day(name(a, home.accounts.ended), column_of(self.live, home, home.accounts.ended).kind),
+            name(a, home.key[0]),
+        )
+
+    def _at_the_latest(self, day: sql.Composable, account: sql.Composable) -> sql.Composable:
+        """When the whole company stopped, the relation with every account ended that day at the latest."""
+        stop = self.catalogue.stop
+        if stop is None or not stop.ended:
+            return day
+        return sql.SQL("CASE WHEN {} IS NOT NULL THEN least(coalesce({}, {stop}), {stop}) END").format(
+            account, day, stop=sql.SQL("{}::date").format(sql.Literal(stop.closed_on))
         )
 
     def _link_ended(
@@ -98,13 +109,38 @@ class Owners:
             return sql.SQL("NULL::date")
         kind = column_of(self.live, home, home.accounts.ended).kind
         if dataset.id == home.id and column == home.key[0]:
-            return prc_day(name(alias, home.accounts.ended), kind)
+            return self._at_the_latest(prc_day(name(alias, home.accounts.ended), kind), name(alias, column))
         a = f"a{depth}"
         mine = sql.SQL("{}::text").format(name(alias, column))
         match = is_subject(column_of(self.live, home, home.key[0]), name(a, home.key[0]), mine)
         return sql.SQL("(SELECT {} FROM {} AS {} WHERE {})").format(
-            prc_day(name(a, home.accounts.ended), kind), name(home.address), name(a), match
+            self._at_the_latest(prc_day(name(a, home.accounts.ended), kind), name(a, home.key[0])),
+            name(home.address),
+            name(a),
+            match,
         )
+
+    def above(
+        self, dataset: Dataset, link: Link, mine: str, theirs: str
+    ) -> tuple[Dataset, frozenset[tuple[str, str]], sql.Composable] | None:  # fmt: skip
+        """The table by whose rows a link leads to the owners of rows, the columns of both that it joins, and the join as SQL.
+        None: nobody's clock or hold is known by it, or there is no such table."""
+        if link.via is not None:
+            parent = self.catalogue.dataset(link.via)
+            if parent.address not in self.live.tables:
+                return None
+            return parent, frozenset(link.on.items()), on(self.live, dataset, parent, link, mine, theirs)
+        if link.column is None or link.ownership is Ownership.ACCESS_ONLY or self.home.id == dataset.whole:
+            return None  # an account is its own
+        if self.home.address not in self.live.tables:
+            return None
+        key = self.home.key[0]
+        column, text = (
+            column_of(self.live, self.home, key),
+            sql.SQL("{}::text").format(name(mine, link.column)),
+        )
+        match = sql.SQL("({})").format(is_subject(column, name(theirs, key), text))
+        return self.home, frozenset({(link.column, key)}), match
 
     def _match(self, dataset: Dataset, parent: Dataset, link: Link, mine: str, theirs: str) -> sql.Composable:
         """The join of a ``via`` link. What a path in a bucket says is text, and no cast of it may fail."""
@@ -162,6 +198,74 @@ class Owners:
                 )
             )  # fmt: skip
         return sql.SQL("coalesce({}, false)").format(sql.SQL("({})").format(joined(" OR ", ways)))
+
+    def whose(
+        self, dataset: Dataset, alias: str, of: Callable[[sql.Composable], sql.Composable], depth: int = 0
+    ) -> sql.Composable:
+        """Whether the row belongs to people of whom ``of`` is true: of a sole owner's id, or of every owner's of a shared row."""
+        sole = [x for x in _owning(dataset) if x.ownership is Ownership.SOLE]
+        shared = [x for x in _owning(dataset) if x.ownership is not Ownership.SOLE]
+        ways = [self._owned(dataset, x, alias, of, depth, so=True) for x in sole]
+        if shared:
+            some = joined(" OR ", [self._owned(dataset, x, alias, of, depth, so=True) for x in shared])
+            free = joined(" OR ", [self._owned(dataset, x, alias, of, depth, so=False) for x in shared])
+            ways.append(sql.SQL("(({}) AND NOT ({}))").format(some, free))
+        return sql.SQL("coalesce({}, false)").format(
+            sql.SQL("({})").format(joined(" OR ", ways)) if ways else sql.SQL("false")
+        )
+
+    def _owned(
+        self, dataset: Dataset, link: Link, alias: str, of: Callable[[sql.Composable], sql.Composable], depth: int,
+        *, so: bool,
+    ) -> sql.Composable:  # fmt: skip
+        """Whether a link leads to somebody of whom it is true (``so``), or of whom it is not."""
+        not_ = sql.SQL("" if so else "NOT ")
+        if link.column is not None:
+            column = name(alias, link.column)
+            return sql.SQL("({c} IS NOT NULL AND {n}{t})").format(c=column, n=not_, t=of(column))
+        parent = self.catalogue.dataset(link.via or "")
+        up = f"w{depth}"
+        return sql.SQL("EXISTS (SELECT FROM {} AS {} WHERE {} AND {}{})").format(
+            name(parent.address), name(up), self._match(dataset, parent, link, alias, up), not_,
+            self.whose(parent, up, of, depth + 1),
+        )  # fmt: skip
+
+    def accepted(
+        self, dataset: Dataset, alias: str, versions: Sequence[str], depth: int = 0
+    ) -> sql.Composable:
+        """Whether the row has an owner, and each of its owners accepted one of these versions of the policy last. What is several
+        people's is kept longer with the consent of all of them."""
+        some, others = [], []
+        for link in _owning(dataset):
+            if link.column is not None:
+                mine = name(alias, link.column)
+                did = self._accepted(mine, versions)
+                some.append(did)
+                others.append(sql.SQL("({} IS NOT NULL AND NOT {})").format(mine, did))
+                continue
+            parent = self.catalogue.dataset(link.via or "")
+            up = f"v{depth}"
+            above = self.accepted(parent, up, versions, depth + 1)
+            of = sql.SQL("EXISTS (SELECT FROM {} AS {} WHERE {} AND {}{})")
+            match = self._match(dataset, parent, link, alias, up)
+            for found, not_ in ((some, ""), (others, "NOT ")):
+                found.append(of.format(name(parent.address), name(up), match, sql.SQL(not_), above))
+        if not some:
+            return sql.SQL("false")
+        return sql.SQL("(({}) AND NOT ({}))").format(joined(" OR ", some), joined(" OR ", others))
+
+    def _accepted(self, account: sql.Composable, versions: Sequence[str]) -> sql.Composed:
+        home = self.home
+        if home.accounts is None or home.accounts.accepted is None:
+            raise CatalogueError(
+                "the policy has versions, and nothing says which its holders accepted", about=home.id,
+                next_step="name the column in `accounts.accepted`",
+            )  # fmt: skip
+        mine = sql.SQL("{}::text").format(account)
+        return sql.SQL("EXISTS (SELECT FROM {} AS y WHERE {} AND y.{}::text = ANY({}))").format(
+            name(home.address), is_subject(column_of(self.live, home, home.key[0]), name("y", home.key[0]), mine),
+            name(home.accounts.accepted), sql.Literal(list(versions)),
+        )  # fmt: skip
 
     def subjects(self, dataset: Dataset, source: sql.Composable, depth: int = 0) -> sql.Composable:
         """SELECT of the owners' ids of the rows of ``source``, which has the dataset's columns."""

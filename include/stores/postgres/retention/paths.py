@@ -25,12 +25,14 @@ COUNT = "#items"
 @dataclass(frozen=True, kw_only=True)
 class Paths(Look):
     """A look at a dataset of objects. ``tallies``: so many different paths at a time, and how many items lie under each.
-    ``strays``: how many items were met whose path leads to nobody in the database."""
+    ``strays``: how many items were met whose path leads to nobody in the database. ``unfinished``: it is about uploads that were
+    never finished, and nothing else."""
 
     variables: Sequence[str]
     tallies: Tallies
     strays: list[int] = field(default_factory=list)
     tally: Mapping[Values, int] = field(default_factory=dict, repr=False)
+    unfinished: bool = False
 
     def parts(
         self, server: Server, connection: Connection, rows: int
@@ -48,9 +50,16 @@ class Paths(Look):
 
     def owners(self) -> sql.Composed:
         """SELECT of the ids of whoever owns a path that is due."""
-        due = sql.SQL("({})").format(self.due_rows(sql.SQL("true")))
+        return self._owners_of(self.due_rows(sql.SQL("true")))
+
+    def everybody(self) -> sql.Composed:
+        """The same of every path, due or not."""
+        return self._owners_of(self._part(sql.SQL("true")))
+
+    def _owners_of(self, paths: sql.Composable) -> sql.Composed:
+        source = sql.SQL("({})").format(paths)
         return sql.SQL("SELECT DISTINCT o.id FROM ({}) AS o").format(
-            Owners(self.catalogue, self.live).subjects(self.dataset, due)
+            Owners(self.catalogue, self.live).subjects(self.dataset, source)
         )
 
     def unknown(self) -> sql.Composed:
@@ -72,6 +81,11 @@ class Paths(Look):
 
     def _range(self, after: Key | None, upto: Key | None) -> sql.Composed:
         return sql.SQL("true").format()
+
+    def _unruled(self) -> sql.Composable:
+        """Of a path that leads to nobody that is said anyway."""
+        known = Owners(self.catalogue, self.live).known(self.dataset, "w")
+        return sql.SQL("({} AND ({}))").format(super()._unruled(), known)
 
     def _count(self) -> sql.Composable:
         return sql.SQL("sum({})::bigint").format(name("w", COUNT))

@@ -146,6 +146,92 @@ BEGIN
     EXECUTE format('REFRESH MATERIALIZED VIEW %s', view);
 END $$;
 
+-- Partitions that no row of today looks for: by range of one date, which ended a day ago or more (whatever zone a date without
+-- one is of). The innermost of them; a foreign table is never ours to drop, and one that is being detached is somebody else's.
+CREATE OR REPLACE FUNCTION quietus.past_partitions(root regclass) RETURNS TABLE (relid regclass)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET timezone = 'UTC' AS $$
+    WITH dated AS (
+        SELECT t.relid AS part, substring(pg_get_expr(c.relpartbound, c.oid) FROM '^FOR VALUES FROM \(.*\) TO \(''([^'']+)''\)$') AS ends
+          FROM pg_partition_tree(root) AS t JOIN pg_class AS c ON c.oid = t.relid
+          JOIN pg_partitioned_table AS p ON p.partrelid = t.parentrelid
+          JOIN pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
+         WHERE p.partstrat = 'r' AND p.partnatts = 1
+           AND a.atttypid IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
+    )
+    SELECT d.part FROM dated AS d
+     WHERE d.ends::timestamptz <= now() - interval '1 day'
+       AND NOT EXISTS (SELECT FROM dated AS e, pg_partition_ancestors(e.part) AS x WHERE e.part <> d.part AND x.relid = d.part)
+       AND NOT EXISTS (SELECT FROM pg_partition_tree(d.part) AS t JOIN pg_class AS c ON c.oid = t.relid WHERE c.relkind = 'f')
+       AND NOT EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = d.part AND i.inhdetachpending)
+$$;
+
+-- Why a partition must not go with its files; null: it may. Who may delete every row of a table may drop what of it is past,
+-- and nothing else; but not past whatever the company made to act on its deletions, or to copy them elsewhere.
+CREATE OR REPLACE FUNCTION quietus.keeps_partition(root regclass, part regclass) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    family oid[] := ARRAY(SELECT t.relid FROM pg_partition_tree(part) AS t UNION SELECT a.relid FROM pg_partition_ancestors(part) AS a);
+    what text;
+BEGIN
+    IF NOT has_table_privilege(quietus.actor(), root, 'DELETE') THEN
+        RETURN 'the role may not delete its rows';
+    END IF;
+    IF NOT EXISTS (SELECT FROM quietus.past_partitions(root) AS p WHERE p.relid = part) THEN
+        RETURN 'it is no partition of the past any more';
+    END IF;
+    SELECT min(t.tgname) INTO what FROM pg_trigger AS t JOIN pg_proc AS f ON f.oid = t.tgfoid
+     WHERE t.tgrelid = ANY(family) AND NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgtype & (8 | 32) <> 0
+       AND f.pronamespace <> 'quietus'::regnamespace;
+    IF what IS NOT NULL THEN
+        RETURN format('the trigger %s acts on what is deleted there', what);
+    END IF;
+    SELECT min(r.rulename) INTO what FROM pg_rewrite AS r WHERE r.ev_class = ANY(family) AND r.ev_type = '4' AND r.ev_enabled <> 'D';
+    IF what IS NOT NULL THEN
+        RETURN format('the rule %s acts on what is deleted there', what);
+    END IF;
+    SELECT min(p.pubname) INTO what FROM pg_publication_tables AS p JOIN pg_class AS c ON c.relname = p.tablename
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = p.schemaname WHERE c.oid = ANY(family);
+    IF what IS NOT NULL THEN
+        RETURN format('who follows the publication %s is told of rows, and not of a partition', what);
+    END IF;
+    SELECT min(s.slot_name) INTO what FROM pg_replication_slots AS s WHERE s.slot_type = 'logical' AND s.database = current_database();
+    IF what IS NOT NULL THEN
+        RETURN format('who reads the slot %s is told of rows, and not of a partition', what);
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- Closes a partition to writers, and to them alone, or says why it must not go. Readers pass while it waits; a vacuum that is at
+-- work there is ended by the server after a second (deadlock_timeout), for which it waits two.
+CREATE OR REPLACE FUNCTION quietus.close_partition(root regclass, part regclass) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
+DECLARE
+    why text := quietus.keeps_partition(root, part);
+BEGIN
+    IF why IS NULL THEN
+        EXECUTE format('LOCK TABLE %s IN EXCLUSIVE MODE', part);
+    END IF;
+    RETURN why;
+END $$;
+
+-- Detached first, for then the server looks whether a row that stays refers to one of its rows. Nothing is taken along (RESTRICT).
+-- It waits for the whole table, and others wait behind it: so not for long.
+CREATE OR REPLACE FUNCTION quietus.drop_partition(root regclass, part regclass, step text, dataset text, rows bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '500ms' AS $$
+DECLARE
+    why text := quietus.keeps_partition(root, part);
+BEGIN
+    IF why IS NOT NULL THEN
+        RAISE EXCEPTION '%', why USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    INSERT INTO quietus.dropped (step, dataset, partition, rows, bytes)
+    SELECT step, dataset, n.nspname || '.' || c.relname, rows,
+           (SELECT sum(pg_total_relation_size(t.relid)) FROM pg_partition_tree(part) AS t WHERE t.isleaf)
+      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = part;
+    EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', (SELECT i.inhparent::regclass FROM pg_inherits AS i WHERE i.inhrelid = part), part);
+    EXECUTE format('DROP TABLE %s', part);
+END $$;
+
 -- How far each standby is, and nothing else of what pg_read_all_stats would show: other sessions' statements quote
 -- people's values. Shows no more than its owner may see.
 CREATE OR REPLACE FUNCTION quietus.standbys()
@@ -154,7 +240,15 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT r.pid, r.application_name, r.state, r.write_lsn, r.replay_lsn FROM pg_stat_replication AS r
 $$;
 
--- Who holds an old snapshot, for the same reason: by kind, role and age. A row that the owner may not see says so.
+-- How far the last of the standbys is, for whoever deletes and is to wait for it; which it is, is nobody's business there. Of some
+-- (hidden) this function's owner is not shown it either.
+CREATE OR REPLACE FUNCTION quietus.furthest_behind() RETURNS TABLE (bytes bigint, replayed pg_lsn, hidden bigint)
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), r.replay_lsn))::bigint, min(r.replay_lsn), count(*) FILTER (WHERE r.state IS NULL)
+      FROM pg_stat_replication AS r
+$$;
+
+-- Who holds an old snapshot, for the prover, too: by kind, role and age. A row that the owner may not see says so.
 CREATE OR REPLACE FUNCTION quietus.holding_back()
 RETURNS TABLE (kind text, name text, xmin bigint, xid bigint, age_seconds int, hidden boolean)
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -177,4 +271,6 @@ $$;
 GRANT EXECUTE ON FUNCTION quietus.open_since(timestamptz) TO {eraser}, {prover};
 GRANT EXECUTE ON FUNCTION quietus.holding_back(), quietus.wal_segments(), quietus.extended_statistics() TO {prover};
 GRANT EXECUTE ON FUNCTION quietus.standbys() TO {prover};
-GRANT EXECUTE ON FUNCTION quietus.renew_statistics(regclass[]), quietus.refresh(regclass) TO {eraser};
+GRANT EXECUTE ON FUNCTION quietus.renew_statistics(regclass[]), quietus.refresh(regclass), quietus.furthest_behind() TO {eraser};
+GRANT EXECUTE ON FUNCTION quietus.past_partitions(regclass), quietus.close_partition(regclass, regclass),
+    quietus.drop_partition(regclass, regclass, text, text, bigint) TO {eraser};

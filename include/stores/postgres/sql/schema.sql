@@ -61,6 +61,18 @@ CREATE TABLE IF NOT EXISTS quietus.rewritten (
     at           timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- Partitions that went with their files because everything in them was due: one row each, in the transaction of the step's
+-- receipt. ``bytes``: with indexes and TOAST. Of what went like this no dead row lies in any file that is left.
+CREATE TABLE IF NOT EXISTS quietus.dropped (
+    step      text NOT NULL,
+    dataset   text NOT NULL,
+    partition text NOT NULL,
+    rows      bigint NOT NULL,
+    bytes     bigint NOT NULL,
+    xid       xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    at        timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 -- What was released without its people: one row per release, step and chunk, committed with the deed. The levels are how coarse
 -- each column became, 0 being the value itself.
 CREATE TABLE IF NOT EXISTS quietus.released (
@@ -74,6 +86,16 @@ CREATE TABLE IF NOT EXISTS quietus.released (
     xid      xid8 NOT NULL DEFAULT pg_current_xact_id(),
     at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (step, chunk, release)
+);
+
+-- Keys of sealed objects that were wrapped anew: how many rows of a table one transaction wrote for it. No data came by it.
+CREATE TABLE IF NOT EXISTS quietus.rewrapped (
+    relation text NOT NULL,
+    kek      text NOT NULL,
+    keys     bigint NOT NULL,
+    xid      xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (relation, xid)
 );
 
 -- When the database was closed because it had been restored, and who could connect before ('' is everybody).
@@ -107,7 +129,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA quietus TO {eraser}, {prover};
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA quietus TO {eraser}, {prover};
 -- A receipt is written once; only where the log stood after the commit is noted later.
 REVOKE INSERT, UPDATE ON quietus.restriction, quietus.receipt, quietus.epoch FROM {eraser};
-GRANT INSERT ON quietus.restriction, quietus.receipt, quietus.released TO {eraser};
+GRANT INSERT ON quietus.restriction, quietus.receipt, quietus.released, quietus.rewrapped TO {eraser};
 GRANT UPDATE ON SEQUENCE quietus.last_restriction TO {eraser};
 GRANT UPDATE (case_no, step, since, departed_at, lifted_at) ON quietus.restriction TO {eraser};
 GRANT UPDATE (lsn, timeline, committed_at, renewed_lsn) ON quietus.receipt TO {eraser};

@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from include.model.catalogue import Dataset
 from include.model.errors import Refused
+from include.model.estate import Dataset
 from include.model.template import Template
 from include.model.times import prc_date
 from include.stores.s3.clearing import finding
-from include.stores.s3.clearing.finding import Due
+from include.stores.s3.clearing.finding import Due, Within
 from include.stores.s3.items import Item
 from include.stores.s3.server import BATCH, Deleted, abort_uploads, delete_versions
 from include.stores.s3.site import Site, happened
@@ -129,9 +129,11 @@ class Chunk:
 
 @dataclass
 class Objects(Chunk):
-    """Versions, markers and unfinished uploads under paths that are due. ``due`` answers, with the holds of now."""
+    """Versions, markers and unfinished uploads under paths that are due. ``due`` answers, with the holds of now, and ``within``
+    says of which keys at all."""
 
     due: Due = field(kw_only=True)
+    within: Within = finding.every_key
 
     def decide(self, *, begun: bool) -> None:
         template = Template(self.dataset.prefix)
@@ -147,7 +149,11 @@ class Objects(Chunk):
             self.passed |= dict.fromkeys(absent, NOT_DUE)
         paths = list(dict.fromkeys(finding.path_of(template, item) for _, item in present))
         still = self.due(self.dataset, paths) if paths else {}
-        self.passed |= {n: NOT_DUE for n, item in present if finding.path_of(template, item) not in still}
+        self.passed |= {
+            n: NOT_DUE
+            for n, item in present
+            if finding.path_of(template, item) not in still or not self.within(self.dataset, item.key)
+        }
         self._look_at_locks([(n, i) for n, i in present if n not in self.passed])
         self._cover()
 

@@ -10,24 +10,27 @@ A dataset that cannot be asked, or whose bucket does not answer, is left for the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from include.model.catalogue import Catalogue, Dataset
+from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import Drifted, QuietusError, Refused, Stopped
+from include.model.estate import Dataset
 from include.model.flow import Line, Located, Plan, Receipt, Step, Survey
 from include.model.times import observed_now
 from include.model.words import CopyKind, DatasetKind, Role
 from include.stores.s3.aged import Aging, Logs
 from include.stores.s3.area import Area, Kind
 from include.stores.s3.clearing.chunk import UPTO, Chunk, Numbered, Objects, sum_of
-from include.stores.s3.clearing.finding import Due, by_key, due_items, spooled
+from include.stores.s3.clearing.finding import Due, Within, by_key, due_items, every_key, spooled
 from include.stores.s3.clearing.logs import FILES, Files, due_records
 from include.stores.s3.items import Item, Lines, Tally
 from include.stores.s3.manifests import Manifest
+from include.stores.s3.once import Memory, Once
 from include.stores.s3.server import Patience
 from include.stores.s3.site import Site
 from include.stores.s3.wiring import no_keys
@@ -41,9 +44,10 @@ class Clearing:
     """Implements ``include.model.doors.Clearing``, as the eraser.
 
     ``datasets``: those that are asked about. ``due`` answers of the paths of objects, and ``aging`` says what to ask of record
-    files, both with the holds of the moment. ``may_go_on`` is called before each
-    chunk and raises Stopped; ``budget`` says how many of so many items may still go tonight. ``unasked``: datasets that are not
-    asked about, and why; ``left``: those that were not finished, too.
+    files, both with the holds of the moment; ``within``: of which keys at all. ``may_go_on`` is called before each
+    chunk and raises Stopped; ``budget`` says how many of so many items of a dataset may still go tonight. ``unasked``: datasets
+    that are not asked about, and why; ``left``: those that were not finished, too. ``memory``: what the eraser read of record
+    files before.
     """
 
     catalogue: Catalogue
@@ -53,19 +57,24 @@ class Clearing:
     due: Due
     aging: Callable[[Dataset], Aging]
     may_go_on: Callable[[], None] = nothing
-    budget: Callable[[int], int] = everything
+    budget: Callable[..., int] = everything
     unasked: Mapping[str, str] = field(default_factory=dict)
+    within: Within = every_key
+    memory: Memory | None = None
     work: str = "quietus-work"
     patience: Patience = field(default_factory=Patience)
     size: int = CHUNK
     files: int = FILES
     at: Callable[[str], None] = nowhere
     left: dict[str, str] = field(default_factory=dict)
+    by_rows: dict[str, str] = field(default_factory=dict)  # of tables alone
+    waited: Mapping[str, int] = field(default_factory=dict)  # the same
 
     def __post_init__(self) -> None:
         client = self.connections.s3(self.catalogue.store(self.id).connection, Role.ERASER)
         self._area = Area(client, self.work, self.id, self.patience)
         self._site = Site(client, self._area, self.patience, no_keys)
+        self._once = Once(self.memory)
 
     @property
     def _every(self) -> tuple[Dataset, ...]:
@@ -91,9 +100,9 @@ class Clearing:
     def _located(self, dataset: Dataset) -> Iterator[Item]:
         try:
             if dataset.kind is DatasetKind.RECORDS:
-                yield from spooled(due_records(Logs(self._site.client, self.aging(dataset))))
+                yield from spooled(due_records(Logs(self._site.client, self.aging(dataset), self._once)))
             else:
-                yield from spooled(due_items(self._site.client, dataset, self.due))
+                yield from spooled(due_items(self._site.client, dataset, self.due, self.within))
         except QuietusError as error:
             self.left[dataset.id] = str(error)
 
@@ -105,6 +114,13 @@ class Clearing:
                     if item.kind != "file":
                         groups.add(item)
         return [line for groups in lines for line in groups.lines()]
+
+    def unfinished(self, step: Step) -> Counter[str]:
+        """How many of what was located are uploads that were never finished, by dataset."""
+        with self._area.reading(step.id, "weighed") as manifest:
+            return Counter(
+                d.id for d in self._every for item in manifest.items(d.id) if item.kind == "upload"
+            )
 
     # --- the deed ----------------------------------------------------------------------------------
 
@@ -160,7 +176,7 @@ class Clearing:
         of_files = dataset.kind is DatasetKind.RECORDS
         for few in _chunks(rows, self.files if of_files else self.size, begun.get(UPTO), keys=of_files):
             self.may_go_on()
-            taken, rest = (few, None) if begun else self._within_budget(few)
+            taken, rest = (few, None) if begun else self._within_budget(dataset, few)
             if not taken:
                 self.left[dataset.id] = STAGED if rest is None or after >= 0 else rest
                 return
@@ -173,12 +189,12 @@ class Clearing:
             except QuietusError as error:
                 if begun:  # it may be half done: it must be come to its end
                     raise
-                self.budget(-_items(taken))
+                self.budget(-_items(taken), dataset.id)
                 self.left[dataset.id] = str(error)
                 return
             self._one(step, plan, number, chunk)
             if not begun:
-                self.budget(-chunk.left_over)  # what was passed over may be others'
+                self.budget(-chunk.left_over, dataset.id)  # what was passed over may be others'
             number, begun, after = number + 1, {}, taken[-1][0]
             if rest:
                 self.left[dataset.id] = rest
@@ -188,6 +204,7 @@ class Clearing:
         self._area.intend(step.id, number, plan, **chunk.intent())
         self.at("clearing.intended")
         chunk.carry_out()
+        self._once.keep()
         self.at("clearing.deleted")
         self._area.pass_over(step.id, number, chunk.passed)
         self.at("clearing.passed")
@@ -199,10 +216,10 @@ class Clearing:
         said = self._area.intended(step.id, number)
         return said if said.get("dataset") == dataset.id else {}
 
-    def _within_budget(self, rows: Numbered) -> tuple[Numbered, str | None]:
+    def _within_budget(self, dataset: Dataset, rows: Numbered) -> tuple[Numbered, str | None]:
         """As many whole keys as may still go, and why others are left, if they are."""
         wanted = _items(rows)
-        few = self.budget(wanted)
+        few = self.budget(wanted, dataset.id)
         if few >= wanted:
             return rows, None
         if few <= 0:
@@ -212,14 +229,14 @@ class Clearing:
             if _items(taken) + _items(group) > few:
                 break
             taken += group
-        self.budget(_items(taken) - few)
+        self.budget(_items(taken) - few, dataset.id)
         return taken, STAGED if taken else LARGER.format(_items(next(by_key(rows))))
 
     def _chunk(self, dataset: Dataset, rows: Numbered) -> Chunk:
         """Rows as what they are: objects, or files of records."""
         if dataset.kind is DatasetKind.RECORDS:
-            return Files(self._site, dataset, rows, aging=self.aging(dataset), at=self.at)
-        return Objects(self._site, dataset, rows, due=self.due)
+            return Files(self._site, dataset, rows, aging=self.aging(dataset), once=self._once, at=self.at)
+        return Objects(self._site, dataset, rows, due=self.due, within=self.within)
 
     def _receive(
         self, step: Step, plan: str, number: int, counts: dict[str, dict[str, int]], position: dict[str, str]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from include.model.catalogue import Dataset
+from include.model.estate import Dataset
 from include.model.template import Template
 from include.model.words import Disposition
 from include.stores.s3.fate import settle
@@ -26,15 +26,23 @@ Values = tuple[str, ...]  # of a path's variables, in their order
 Due = Callable[[Dataset, Sequence[Values]], Mapping[Values, tuple[str, str]]]
 """Of these paths of a dataset, those that are due and that no hold of this moment covers, each with its rule and law."""
 
+Within = Callable[[Dataset, str], bool]
+"""Whether a key of a dataset is asked about at all."""
 
-def due_items(client: S3Client, dataset: Dataset, due: Due) -> Iterator[Item]:
+
+def every_key(_dataset: Dataset, _key: str) -> bool:
+    """The default for ``within``."""
+    return True
+
+
+def due_items(client: S3Client, dataset: Dataset, due: Due, within: Within = every_key) -> Iterator[Item]:
     """Everything that is due of a dataset: unfinished uploads first, then per key every version and marker, the oldest first."""
     template = Template(dataset.prefix)
     waiting: list[tuple[Values, list[Item]]] = []
     items = 0
     for group in _everything(client, dataset, template):
         values = template.match(group[0].key)
-        if values is None:
+        if values is None or not within(dataset, group[0].key):
             continue
         for item in group:
             item.values = dict(values)

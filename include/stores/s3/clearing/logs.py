@@ -6,24 +6,36 @@
 
 A file is never removed whole while it holds a record that somebody must keep, and nobody's record is lost with an old version:
 one goes only if all that stays of it is in the current file.
+
+What is due is found by what the eraser remembers of the versions that it read; but nothing is destroyed by memory alone: what
+goes is read once more before it does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_
+from typing import TYPE_CHECKING, TypeGuard
 
+from include.model.errors import NotReachable, QuietusError, Refused
 from include.model.words import Disposition
-from include.stores.s3.aged import Aged, Aging, Fate, Key, Logs
+from include.stores.s3.aged import Aged, Aging, Key, Logs
 from include.stores.s3.clearing.chunk import CHANGED, LOCKED, NEEDED, NOT_DUE, Chunk, Numbered
 from include.stores.s3.clearing.finding import by_key
 from include.stores.s3.fate import settle
 from include.stores.s3.items import Item
+from include.stores.s3.once import Once
 from include.stores.s3.rewriting import replace
 from include.stores.s3.server import Superseded
 from include.stores.shared import nowhere
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 FILES = 16  # between two journal entries
+PRINTS = 8 << 20  # of records, of 8 bytes each, that are kept for a chunk
 
 
 def due_records(logs: Logs) -> Iterator[Item]:
@@ -42,32 +54,44 @@ def _rows(logs: Logs, key: Key) -> Iterator[Item]:
     if not key.due:
         return
     for version in key.versions or ():
-        entry, sums = version.entry, dict[Fate, str]()
+        entry, mixed = version.entry, bool(version.stays and version.due)
         file = Item("file", entry.key, entry.version, entry.current, entry.etag, entry.size, entry.modified)
         file.records, file.stays = version.records, version.stays
-        if version.stays and version.due and (body := logs.files.fetch(entry)) is not None:
-            with body.body:
-                file.content, by_fate = logs.sums(body)
-                sums |= by_fate
+        if mixed:
+            file.content = version.sum_of_stays
         yield file
         for fate, n in sorted(version.due.items()):
             row = Item("record", entry.key, entry.version, entry.current, entry.etag, 0, entry.modified)
-            row.records, row.content = n, sums.get(fate, "")
+            row.records, row.content = n, version.sums[fate] if mixed else ""
             yield settle(row, Disposition.ERASE, *fate)
     if key.whole:
         for marker in key.markers:
             yield settle(marker, Disposition.ERASE, *key.last()[1])
 
 
+@dataclass(frozen=True)
+class Made:
+    """A version that we put over another: ``of``, which it was made of and read back against; and its own version and ETag."""
+
+    of: Aged
+    version: str
+    etag: str
+
+
 @dataclass
 class Files(Chunk):
-    """Whole keys of record files that are dealt with together. ``aging``: the question, with the holds of now."""
+    """Whole keys of record files that are dealt with together. ``aging``: the question, with the holds of now; ``once``: what the
+    eraser read before."""
 
     aging: Aging = field(kw_only=True)
+    once: Once | None = None
     at: Callable[[str], None] = nowhere
 
     def __post_init__(self) -> None:
-        self.logs = Logs(self.site.client, self.aging)
+        self.logs = Logs(self.site.client, self.aging, self.once)
+        self._made: dict[str, Made] = {}  # by key
+        self._printed: dict[tuple[object, ...], NDArray[np.uint64]] = {}
+        self._read: set[tuple[str, ...]] = set()  # versions, by this chunk
 
     # --- what stays ----------------------------------------------------------------------------------
 
@@ -107,23 +131,44 @@ class Files(Chunk):
             return CHANGED
         if self._look_at_locks([(n, item) for n, item in group if item.kind == "record"]):
             return LOCKED  # of one version: then none of the key goes
-        if any(f.stays for f in planned) or not self.logs.aging.nobody_held:
-            return self._by_what_it_holds(group)
-        return None  # versions do not change, and nobody is held: all of it is due as it was
+        if any(f.stays for f in planned) or self.logs.aging.may_change:
+            return self._by_what_it_holds(group, planned)
+        return self._whole(planned)
 
-    def _by_what_it_holds(self, group: Numbered) -> str | None:
+    def _whole(self, planned: Sequence[Item]) -> str | None:
+        """Whether versions that go whole hold what was located, and nothing else; read before they go."""
+        for file in planned:
+            try:
+                aged = self._of(file)
+            except (NotReachable, Refused):
+                raise
+            except QuietusError:  # it was readable once: the next look names it, and the others go
+                self.logs.forget([file])
+                return CHANGED
+            if aged is not None and (aged.stays or aged.records != file.records):
+                return CHANGED
+        return None
+
+    def _of(self, version: Item) -> Aged | None:
+        """A version as it is, fetched if this chunk did not yet; None: it is gone."""
+        id_ = version.key, *_id(version)
+        aged = self.logs.version(version) if id_ in self._read else self.logs.anew(version)
+        self._read.add(id_)
+        return aged
+
+    def _by_what_it_holds(self, group: Numbered, planned: Sequence[Item]) -> str | None:
         key = self.logs.key(group[0][1].key)
         if not key.due:
             return NOT_DUE
         if not _as_located(group, key):
             return CHANGED
+        if key.whole:
+            return self._whole(planned)
         return NEEDED if self._would_lose(key) else None
 
     def _would_lose(self, key: Key) -> bool:
         """Whether something that stays is in an old version alone, or would come to light again with it."""
         current = next((v for v in key.versions or () if v.entry.current), None)
-        if key.whole:
-            return False
         if current is None or not current.stays:  # under a marker; or what is below it would come to light
             return True
         old = [v for v in key.versions or () if v.due and v.stays and not v.entry.current]
@@ -131,16 +176,29 @@ class Files(Chunk):
 
     def _only_there(self, old: Item, current: Item) -> bool:
         """Whether an old version holds a record that stays and that the current one lacks."""
-        files = self.logs.files
-        of = []
-        for entry in (old, current):
-            file = files.fetch(entry)
-            if file is None:
-                return True
-            with file.body:
-                without = frozenset(self.logs.due_rows(file)) if entry is old else frozenset[int]()
-                of.append(files.format.prints(file.body, without))
-        return files.lost(of[0], of[1]) > 0
+        of_old, of_current = self._prints(old, stays=True), self._prints(current)
+        return of_old is None or of_current is None or self.logs.files.lost(of_old, of_current) > 0
+
+    def _prints(self, entry: Item, *, stays: bool = False) -> NDArray[np.uint64] | None:
+        """Prints of a version's records, or of those that stay; None: it is gone. A version is fetched for it once, unless it is
+        so large that its prints are not kept."""
+        id_ = (entry.key, *_id(entry), stays)
+        if id_ in self._printed:
+            return self._printed[id_]
+        file = self.logs.files.fetch(entry)
+        if file is None:
+            return None
+        with file.body:
+            if stays:
+                self.logs.of(entry, file)
+                self._read.add((entry.key, *_id(entry)))
+            without = frozenset(self.logs.due_rows(file)) if stays else frozenset[int]()
+            return self._keep_prints(id_, self.logs.files.format.prints(file.body, without))
+
+    def _keep_prints(self, id_: tuple[object, ...], made: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        if sum(map(len, self._printed.values())) + len(made) <= PRINTS:
+            self._printed[id_] = made
+        return made
 
     # --- the deed ------------------------------------------------------------------------------------
 
@@ -155,6 +213,7 @@ class Files(Chunk):
                 self.at("clearing.rewritten")
                 doomed += self._doomed(group)
         self._delete("version", [(n, item) for n, item in doomed if item.kind != "marker"])
+        self.logs.forget(item for n, item in doomed if item.kind == "file" and n not in self.passed)
         refused = {item.key for n, item in doomed if n in self.passed}
         # Without its marker a version that was refused would come to light again.
         self._delete("marker", [(n, i) for n, i in doomed if i.kind == "marker" and i.key not in refused])
@@ -177,12 +236,23 @@ class Files(Chunk):
         if file is None:
             return False
         with file.body:
-            due = self.logs.due_rows(file)
+            due, of = self.logs.due_rows(file), self.logs.of(now, file)
+            if len(due) != sum(i.records for _, i in group if i.kind == "record" and i.current):
+                return False  # it was not located by what it holds
             stay = frozenset(row for row, _ in files.format.bodies(file.body) if row not in due)
             try:
-                version, how = replace(files, file, now, dict.fromkeys(due), stay)
+                version, etag, how = replace(files, file, now, dict.fromkeys(due), stay, self.site.area)
             except Superseded:
                 return False
+            self._made[now.key] = Made(of, version, etag)
+            self._read.add((now.key, *_id(now)))
+            if any(i.kind == "file" and not i.current and i.stays for _, i in group):
+                made = replace_(
+                    now, version=version, etag=etag
+                )  # old ones are held against it before they go
+                self._keep_prints(
+                    (made.key, *_id(made), False), files.format.prints(file.body, frozenset(due))
+                )
         return self._nobody_between(now, version, how)
 
     def _nobody_between(self, now: Item, version: str, how: str) -> bool:
@@ -204,6 +274,8 @@ class Files(Chunk):
         planned = {_id(i): i for _, i in group if i.kind == "file"}
         whole = not any(f.stays for f in planned.values())
         current = next((v for v in there.values() if v.kind == "version" and v.current), None)
+        if self._ours(current):
+            self.logs.wrote(current, self._made[key].of)
         if whole and not (there.keys() <= planned.keys() | {_id(i) for _, i in group}):
             whole = False  # something came since
         found: list[tuple[int, Item]] = []
@@ -219,18 +291,28 @@ class Files(Chunk):
                 self.passed |= {n: CHANGED for n, _ in rows}
         return found
 
+    def _ours(self, current: Item | None) -> TypeGuard[Item]:
+        """Whether the current version is the one that we just put."""
+        made = self._made.get(current.key) if current is not None else None
+        return (
+            current is not None
+            and made is not None
+            and (current.version, current.etag) == (made.version, made.etag)
+        )
+
     def _safe(self, version: Item, current: Item | None, *, whole: bool) -> bool:
         if version.kind == "marker":
             return whole
-        file = self.logs.files.fetch(version)
-        if file is None:
+        aged = self._of(version)
+        if aged is None:
             return True
-        with file.body:
-            due = self.logs.due_rows(file)
-            alone = not self.logs.files.format.others(file.body, frozenset(due))
-        if alone:
+        if not aged.stays:
             return whole or (current is not None and _id(current) != _id(version))
-        return current is not None and _id(current) != _id(version) and not self._only_there(version, current)
+        if current is None or _id(current) == _id(version):
+            return False
+        if self._ours(current) and _id(self._made[current.key].of.entry) == _id(version):
+            return True  # all that stays of it was read back from what we put
+        return not self._only_there(version, current)
 
 
 def _id(item: Item) -> tuple[str, str]:

@@ -4,15 +4,28 @@ It shares no code with what it judges."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
-from include.model.catalogue import Bound, Link
+from include.model.estate import Bound, Link, Part
 from include.model.words import LegalRank
-from tests.stores.postgres.clearing.generated import PALETTE, Limited
+from tests.stores.postgres.clearing.generated import PALETTE, Limited, is_cut
 from tests.stores.postgres.generated import ACCESS_ONLY, ACCOUNT, SHARED, SOLE, Row, Table
 from tests.stores.postgres.oracle import Fate, Key, ends
 
 RULES = {r[0]: r for r in PALETTE}
+GOES, NOT_DUE = "erase", "not due"
+
+
+@dataclass
+class Night:
+    """What a night must do. ``rows``: the fate of every row that is due and not held (``retain``: a row that stays needs it;
+    ``not due``: it was, until a part of it went). ``parts``: of each part of a row, by the part's name, the keys of those that
+    go. ``becomes``: what each row that is written must look like; None: gone."""
+
+    rows: dict[str, dict[Key, Fate]]
+    parts: dict[str, set[Key]]
+    becomes: dict[str, dict[Key, Fate]]
 
 
 class Naive:
@@ -51,9 +64,11 @@ class Naive:
             return max((d for d in days if d is not None), default=None) if None not in days else None
         return min((d for d in days if d is not None), default=None)
 
-    def limits(self, table: Table, row: Row) -> Iterator[tuple[Bound, str, bool, date | None]]:
+    def limits(
+        self, table: Table, row: Row, binds: Sequence[Bound]
+    ) -> Iterator[tuple[Bound, str, bool, date | None]]:
         """Bind, kind, whether it is a statute's, and its last day."""
-        for bound in self.limited.binds[table.id]:
+        for bound in binds:
             _, duration, kind, rank = RULES[bound.rule]
             if bound.start is None:
                 start = self.ended(table, row)
@@ -64,9 +79,35 @@ class Naive:
             yield bound, kind, rank is LegalRank.LAW, None if start is None else ends(start, duration)
 
     def due(self, table: Table, row: Row) -> bool:
+        """What was cut is judged by the end of what is left alone; and by floors, as far as they can still be told."""
+        of = list(self.limits(table, row, self.limited.binds[table.id]))
+        if table.id in self.limited.ends and is_cut(table, row):
+            told = [(b, "floor", law, end) for b, _, law, end in of if self.is_floor(b) and end is not None]
+            rest = self.limits(table, row, [self.limited.ends[table.id]])
+            return self.over([*told, *rest])
+        return self.over(of)
+
+    def part_due(self, table: Table, row: Row, part: Part) -> bool:
+        """Columns have limits of their own, and the floors of their row: of one that was cut, those that can still be told."""
+        laws = [b for b in self.limited.binds[table.id] if b not in part.binds and self.is_floor(b)]
+        of = list(self.limits(table, row, (*part.binds, *laws)))
+        if is_cut(table, row):
+            of = [x for x in of if not (self.is_floor(x[0]) and x[3] is None)]
+        return self.over(of)
+
+    def is_floor(self, bound: Bound) -> bool:
+        _, _, kind, rank = RULES[bound.rule]
+        return kind != "ceiling" and rank is LegalRank.LAW
+
+    def rest_over(self, table: Table, row: Row) -> bool:
+        """Whether the time of what is left of a row, once cut, is over."""
+        _, duration, _, _ = RULES[self.limited.ends[table.id].rule]
+        return row["at"] is not None and ends(row["at"], duration) < self.as_of
+
+    def over(self, limits: Sequence[tuple[Bound, str, bool, date | None]]) -> bool:
         """No floor runs, and its last day is over; two statutes that leave no day are a person's to decide."""
         never = date.max
-        of = [(b, kind, law, end or never) for b, kind, law, end in self.limits(table, row)]
+        of = [(b, kind, law, end or never) for b, kind, law, end in limits]
         floors = [(b, end) for b, kind, law, end in of if kind != "ceiling" and law]
         if any(end >= self.as_of for _, end in floors):
             return False
@@ -104,31 +145,90 @@ class Naive:
                             yield child, r
 
     def done(self, table: Table, row: Row) -> bool:
-        """Cut already; where rows are to be erased, bare and referred to."""
-        if not table.cut or any(row[c] != v for c, v in table.cut.items()):
+        """Cut already, and no more is to come of it; where rows are to be erased, bare and needed."""
+        if not is_cut(table, row) or table.id in self.limited.ends:
             return False
-        return table.action != "erase" or any(True for _ in self.referring(table, row))
+        return (
+            table.action != "erase"
+            or any(True for _ in self.referring(table, row))
+            or self.leading(table, row)
+        )
+
+    def leading(self, table: Table, row: Row) -> bool:
+        """Whether somebody of another row, that was not cut, is known by it."""
+        return any(
+            above is row
+            for child in self.tables.values()
+            for link in child.links
+            if link.via == table.id
+            or (table.id == ACCOUNT != child.id and link.column and link.ownership is not ACCESS_ONLY)
+            for r in self.rows[child.id]
+            if not is_cut(child, r)
+            for above in self.above(r, link)
+        )
 
     # --- what becomes of it ---------------------------------------------------------------------------
 
     def all_due(self) -> dict[str, set[Key]]:
-        """What is due, holds apart."""
-        return {
+        """What is due, holds apart: rows by their table, and columns of rows by their part's name."""
+        found = {
             t.id: {t.key_of(r) for r in self.rows[t.id] if self.due(t, r) and not self.done(t, r)}
             for t in self.tables.values()
         }
+        for t, part in self.parts():
+            found[part_id(t, part)] = {
+                t.key_of(r) for r in self.rows[t.id]
+                if self.part_due(t, r, part) and not part_done(part, r)
+            }  # fmt: skip
+        return found
 
-    def fates(self) -> dict[str, dict[Key, Fate]]:
-        """Of every row that is due and not held. ``retain``: a row that stays needs it."""
+    def parts(self) -> Iterator[tuple[Table, Part]]:
+        return ((self.tables[t], p) for t, of in self.limited.parts.items() for p in of)
+
+    def night(self) -> Night:
+        """What is due is asked of all rows at first. Parts go before any row, then the rows; each row is looked at once more."""
+        due = self.all_due()
+        parts = {
+            part_id(t, part): {
+                t.key_of(r) for r in self.rows[t.id] if t.key_of(r) in due[part_id(t, part)] and not self.held(t, r)
+            }
+            for t, part in self.parts()
+        }  # fmt: skip
+        rows: dict[str, list[Row]] = {}
+        for t in self.tables.values():
+            rows[t.id] = []
+            for row in self.rows[t.id]:
+                sets = [
+                    p.set for p in self.limited.parts.get(t.id, ()) if t.key_of(row) in parts[part_id(t, p)]
+                ]
+                rows[t.id].append({**row, **{c: v for of in sets for c, v in of.items()}} if sets else row)
+        meanwhile = Naive(self.limited, rows, self.as_of, held=self.with_holds)
+        fates = meanwhile.fates(due)
+        becomes = {
+            t.id: {
+                t.key_of(r): fates[t.id].get(t.key_of(r)) or Fate("retain", None, r) for r in rows[t.id]
+            }
+            for t in self.tables.values()
+        }  # fmt: skip
+        return Night(fates, parts, becomes)
+
+    def fates(self, due: Mapping[str, set[Key]]) -> dict[str, dict[Key, Fate]]:
+        """Of every row that was found to be ``due`` and is not held."""
         fates: dict[str, dict[Key, Fate]] = {t: {} for t in self.tables}
         for t in self.tables.values():
             for row in self.rows[t.id]:
-                if self.due(t, row) and not self.held(t, row) and not self.done(t, row):
-                    after = None if t.action == "erase" else {**row, **t.cut}
-                    fates[t.id][t.key_of(row)] = Fate(t.action, None, after)
+                if t.key_of(row) in due[t.id] and not self.held(t, row):
+                    fates[t.id][t.key_of(row)] = self._fate(t, row)
         while self._keep(fates):
             pass
         return fates
+
+    def _fate(self, t: Table, row: Row) -> Fate:
+        if t.id in self.limited.ends and self.rest_over(t, row):
+            return Fate(GOES, None, None)
+        if self.done(t, row) or (t.id in self.limited.ends and is_cut(t, row)):
+            return Fate(NOT_DUE, None, row)
+        return Fate(t.action, None, None if t.action == "erase" else {**row, **t.cut})
 
     def _keep(self, fates: dict[str, dict[Key, Fate]]) -> bool:
         changed = False
@@ -142,8 +242,9 @@ class Naive:
                     theirs = fates[parent.id].get(parent.key_of(above))
                     if above is row or theirs is None or theirs.disposition != "erase":
                         continue
-                    theirs.disposition = "deidentify" if parent.cut else "retain"
-                    theirs.after = {**above, **parent.cut} if parent.cut else above
+                    bare = bool(parent.cut) and parent.id not in self.limited.ends
+                    theirs.disposition = "deidentify" if bare else "retain"
+                    theirs.after = {**above, **parent.cut} if bare else above
                     changed = True
         return changed
 
@@ -155,7 +256,7 @@ class Naive:
                     if all(after[c] is not None and after[c] == p[x]
                            for c, x in zip(ref.columns, ref.parent_columns, strict=True)):  # fmt: skip
                         yield self.tables[ref.parent], p
-        if child.cut and all(after[c] == v for c, v in child.cut.items()):
+        if is_cut(child, after):
             return  # nobody's any more
         for link in child.links:
             if link.column is not None and (link.ownership is ACCESS_ONLY or child.id == ACCOUNT):
@@ -164,3 +265,11 @@ class Naive:
                 continue
             for p in self.above(after, link):
                 yield self.tables[link.via or ACCOUNT], p
+
+
+def part_id(table: Table, part: Part) -> str:
+    return f"{table.id}.{part.id}"
+
+
+def part_done(part: Part, row: Row) -> bool:
+    return all(row[c] == v for c, v in part.set.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,12 +16,15 @@ from include.cases import planner
 from include.cases.retention.asking import Asking
 from include.cases.retention.held import HeldPeople
 from include.cases.scopes import HoldBasis, HoldOrder, Scope
-from include.model.flow import Plan
-from include.model.words import Role
+from include.model.errors import Stopped
+from include.model.flow import Evidence, Plan
+from include.model.words import Role, Verdict
+from include.proofs import limits
 from include.stores.postgres import install
-from include.stores.postgres.clearing import Clearing, packs
-from include.stores.postgres.clearing.clearing import Size
+from include.stores.postgres.clearing import Clearing, keys, packs
+from include.stores.postgres.clearing.ahead import Size
 from include.stores.postgres.clearing.piece import Piece
+from include.stores.postgres.clearing.snapshot import Snapshot
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import Look
 from include.stores.shared import STAGED
@@ -73,7 +77,11 @@ def plan_of(clearing: Clearing) -> Plan:
 
 @pytest.fixture(params=["pg18", "pg15"])
 def logs(request: pytest.FixtureRequest) -> Iterator[Logs]:
-    server: PgServer = request.getfixturevalue(request.param)
+    yield from furnished(request.getfixturevalue(request.param))
+
+
+def furnished(server: PgServer) -> Iterator[Logs]:
+    """The logs of a house on a server, and Quietus installed there."""
     made = Logs(server, server.fresh_database())
     with server.memberships_apart():
         made.sql(SCHEMA + ROWS + INDEXES)
@@ -92,16 +100,23 @@ def paged_by(logs: Logs) -> set[str]:
 
 def test_a_table_is_gone_through_by_the_date_that_makes_its_rows_due_where_an_index_leads(logs: Logs) -> None:
     assert paged_by(logs) == {"visited_at", "clicked_at"}
-    found = {x.dataset: (x.items, x.digest) for x in logs.clearing(page=7).locate(STEP).located if x.items}
-    assert {d: n for d, (n, _) in found.items()} == {"usage.visit": DUE, "usage.click": 2 * DUE}
+    due = {"usage.visit": DUE, "usage.click": 2 * DUE}
+    assert {x.dataset: x.items for x in logs.clearing(page=7).locate(STEP).located if x.items} == due
+    found = logs.sql(NAMED)
     logs.sql("DROP INDEX usage.visit_visited_at_idx; DROP INDEX usage.click_clicked_at_idx")
     assert paged_by(logs) == {"visit_id", "click_id"}
-    assert found == {
-        x.dataset: (x.items, x.digest) for x in logs.clearing(page=7).locate(STEP).located if x.items
-    }
+    assert {x.dataset: x.items for x in logs.clearing(page=7).locate(STEP).located if x.items} == due
+    assert logs.sql(NAMED) == found
 
 
-def test_a_row_whose_date_is_set_later_meanwhile_is_named_once(logs: Logs) -> None:
+@pytest.mark.parametrize(
+    ("longest", "day"),
+    [(60.0, "2025-01-01"), (0.0, "2025-06-01")],
+    ids=["as of one moment", "as of several"],
+)
+def test_a_row_whose_date_is_set_later_meanwhile_is_named_once(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch, longest: float, day: str
+) -> None:
     @dataclass(frozen=True)
     class Moved(Look):
         def parts(self, *a: Any) -> Iterator[Any]:
@@ -110,12 +125,13 @@ def test_a_row_whose_date_is_set_later_meanwhile_is_named_once(logs: Logs) -> No
                 if n == 0 and self.dataset.id == "usage.visit":  # was seen, and is seen again on a later page
                     logs.sql("UPDATE usage.visit SET visited_at = '2025-06-01' WHERE visit_id = 2")
 
+    monkeypatch.setattr(keys, "Snapshot", lambda connection: Snapshot(connection, longest))
     clearing = logs.clearing(page=7)
     looks = clearing.looks
     clearing.looks = lambda *a: {d: Moved(**x.asked()) for d, x in looks(*a).items()}
     assert {x.dataset: x.items for x in clearing.locate(STEP).located if x.items}["usage.visit"] == DUE
     said = f'SELECT "#day1" FROM "q_{STEP.id}"."usage.visit" WHERE visit_id = 2'
-    assert [str(day) for day in logs.sql(said)] == ["2025-06-01"]
+    assert [str(day) for day in logs.sql(said)] == [day]
 
 
 def test_a_piece_out_of_which_nothing_falls_goes_in_one_statement(
@@ -172,6 +188,23 @@ def test_what_falls_out_of_a_piece_stays_and_the_rest_goes(
     assert located["usage.visit"] == said["usage.visit"]["erased"]
 
 
+def test_stopped_when_unpacked_and_before_anything_went_it_goes_on(logs: Logs) -> None:
+    """What was planned is known by its packs' digest, which no key table has."""
+    asked = iter(range(10))
+
+    def stop() -> None:
+        if next(asked) == 2:  # in packs, to unpack them, and now
+            raise Stopped("by a person", about="a test", next_step="go on")
+
+    clearing = logs.clearing(may_go_on=stop)
+    plan = plan_of(clearing)
+    logs.sql("DELETE FROM usage.click WHERE click_id = 8")
+    with pytest.raises(Stopped):
+        clearing.dispose(STEP, plan)
+    assert (logs.sql(PACKED), list(clearing.receipts(STEP))) == (["r"], [])
+    assert logs.dispose(logs.clearing(), plan)["usage.click"] == {"erased": 39, "not_due": 1}
+
+
 @dataclass
 class Pieces(Size):
     """Of so many items, whatever they cost."""
@@ -184,10 +217,17 @@ NAMED = f"""SELECT to_jsonb(k) - 'item' FROM "q_{STEP.id}"."usage.click" AS k OR
 PACKED = f'SELECT relkind::text FROM pg_class WHERE oid = \'"q_{STEP.id}"."usage.click"\'::regclass'
 
 
+def _lines(plan: Plan) -> Plan:
+    """Without digests, which are of packs as they lie."""
+    return plan.model_copy(
+        update={"located": tuple(x.model_copy(update={"digest": ""}) for x in plan.located)}
+    )
+
+
 def test_packs_say_what_a_key_table_says(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = plan_of(logs.clearing(pack=6)), logs.sql(NAMED), logs.sql(PACKED)
+    found = _lines(plan_of(logs.clearing(pack=6))), logs.sql(NAMED), logs.sql(PACKED)
     monkeypatch.setattr(packs, "packable", lambda _: False)
-    assert (plan_of(logs.clearing()), logs.sql(NAMED)) == found[:2]
+    assert (_lines(plan_of(logs.clearing())), logs.sql(NAMED)) == found[:2]
     assert (found[2], logs.sql(PACKED)) == (["v"], ["r"])
 
 
@@ -215,10 +255,13 @@ def test_what_falls_out_of_a_pack_unpacks_those_that_are_left(
 
 
 @pytest.mark.parametrize("pack", [12, 2])
-def test_as_many_go_tonight_as_may_whatever_a_pack_holds(logs: Logs, pack: int) -> None:
+def test_as_many_go_tonight_as_may_whatever_a_pack_holds(
+    logs: Logs, pack: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "unpack", None)  # of a backlog of millions, some thousands go each night
     budget = [5]
 
-    def take(wanted: int) -> int:
+    def take(wanted: int, *_: str) -> int:
         taken = min(wanted, budget[0])
         budget[0] -= taken
         return taken
@@ -230,6 +273,30 @@ def test_as_many_go_tonight_as_may_whatever_a_pack_holds(logs: Logs, pack: int) 
     settled = {x.dataset: x.items for x in clearing.settled(STEP).located if x.items}
     assert settled == {"usage.click": 5} and budget == [0]
     assert logs.sql("SELECT count(*) FROM usage.click") == [2 * ALL - 5]
+    named = f"""SELECT click_id FROM "q_{STEP.id}"."usage.click" ORDER BY click_id"""
+    went = f"SELECT g FROM generate_series(2, {2 * ALL + 1}) AS g WHERE NOT EXISTS (SELECT FROM usage.click WHERE click_id = g)"
+    assert logs.sql(named) == logs.sql(went)
+    assert clearing.settled(STEP).located == clearing.settled(STEP).located
+    monkeypatch.undo()
+    # The next night takes the rest, of its own packs.
+    again = logs.clearing(pack=pack, size=Pieces(7))
+    next_ = STEP.model_copy(update={"id": "case_000001_s2"})
+    survey = again.locate(next_)
+    again.dispose(next_, planner.plan(next_, survey.located, again.lines(next_), POLICY.digest, "test"))
+    assert again.left == {} and logs.sql("SELECT count(*) FROM usage.click") == [2 * (ALL - DUE)]
+
+
+def test_a_pack_is_parted_where_a_piece_ends(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "unpack", None)
+    clearing = logs.clearing(pack=12, size=Pieces(5))
+    plan = plan_of(clearing)
+    before = logs.sql(NAMED)
+    clearing.dispose(STEP, plan)
+    assert logs.sql(NAMED) == before and logs.sql(PACKED) == ["v"]
+    sizes = [r.counts["usage.click"]["erased"] for r in clearing.receipts(STEP) if "usage.click" in r.counts]
+    assert max(sizes) == 5 and sum(sizes) == 2 * DUE
+    there = {x.dataset: x for x in clearing.settled(STEP).located}["usage.click"]
+    assert there == {x.dataset: x for x in plan.located}["usage.click"]
 
 
 def test_a_run_that_ends_between_two_packs_goes_on_after_the_first(logs: Logs) -> None:
@@ -292,3 +359,25 @@ def _few() -> psycopg.sql.Composable:
     return psycopg.sql.SQL(
         'SELECT a.visit_id FROM "q_case_000001_s1"."usage.visit" AS a WHERE a.item <= 2000'
     )
+
+
+def test_whoever_proves_looks_keys_up_by_the_thousand_and_sees_one_row_more_or_less(logs: Logs) -> None:
+    clearing = logs.clearing(pack=6)
+    plan = plan_of(clearing)
+    assert logs.sql(PACKED) == ["v"]
+    due = {x.dataset: x.items for x in plan.located}
+
+    def failed(found: list[Evidence]) -> list[tuple[str, int | None]]:
+        return [(c.name, c.observed) for e in found for c in e.checks if c.verdict is Verdict.FAILED]
+
+    assert failed(limits.baseline(POLICY, logs, STEP, plan, due)) == []  # type: ignore[arg-type]
+    (row,) = logs.sql("DELETE FROM usage.click WHERE click_id = 8 RETURNING to_jsonb(click)")
+    assert failed(limits.baseline(POLICY, logs, STEP, plan, due)) == [("there.usage.click", 2 * DUE - 1)]  # type: ignore[arg-type]
+    put_back = (
+        f"INSERT INTO usage.click SELECT * FROM jsonb_populate_record(NULL::usage.click, '{json.dumps(row)}')"
+    )
+    logs.sql(put_back)
+    clearing.dispose(STEP, plan)
+    assert failed(limits.gone(POLICY, logs, STEP, plan)) == []
+    logs.sql(f"ALTER TABLE usage.click DROP CONSTRAINT click_visit_id_fkey; {put_back}")
+    assert failed(limits.gone(POLICY, logs, STEP, plan)) == [("gone.usage.click", 1)]

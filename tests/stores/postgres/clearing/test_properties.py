@@ -1,5 +1,6 @@
 """Over companies, limits and holds that nobody thought of: after a night nothing that is past its latest date and not held is
-there but what the receipts count as needed, and nothing else was even written. A second night finds nothing to do.
+there but what the receipts count as needed, and nothing else was even written. A second night finds nothing to do. What ends
+may be a row, a group of its columns, or what an earlier night left of it.
 
 ``QUIETUS_EXAMPLES`` raises the number of companies per server, a third and a quarter as many as of steps.
 """
@@ -8,10 +9,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import pytest
 from hypothesis import Phase, event, given, settings, target
@@ -21,10 +20,10 @@ from include.cases.retention.asking import Asking
 from include.cases.retention.held import HeldPeople
 from include.model.flow import Step
 from include.stores.postgres.clearing import Clearing
-from include.stores.postgres.clearing.clearing import Size
+from include.stores.postgres.clearing.ahead import Size
 from tests.stores.postgres import oracle
-from tests.stores.postgres.clearing.generated import LATER, Limited, limited
-from tests.stores.postgres.clearing.naive import Naive
+from tests.stores.postgres.clearing.generated import LATER, Limited, is_cut, limited
+from tests.stores.postgres.clearing.naive import NOT_DUE, Naive, Night, part_done, part_id
 from tests.stores.postgres.generated import dangling
 from tests.stores.postgres.making import PATIENCE, TODAY, Company
 from tests.stores.postgres.making import Fixed as Connected
@@ -36,7 +35,6 @@ from tests.stores.postgres.test_properties import (
     plain,
 )
 
-Fates = Mapping[str, Mapping[Any, oracle.Fate]]
 _numbers = itertools.count(1)
 
 
@@ -69,6 +67,8 @@ class Nights:
         plan = planner.plan(step, survey.located, clearing.lines(step), catalogue.digest, "test")
         clearing.dispose(step, plan)
         assert clearing.left == {}
+        dropped = any("partition" in r.position for r in clearing.receipts(step))
+        event(f"{'a' if dropped else 'no'} partition goes with its files")
         words: dict[str, Counter[str]] = {}
         for receipt in clearing.receipts(step):
             for dataset, said in receipt.counts.items():
@@ -80,19 +80,34 @@ class Nights:
         return {d: +w for d, w in words.items() if +w}, step
 
 
-def receipts(fates: Fates) -> dict[str, Counter[str]]:
+def receipts(it: Night) -> dict[str, Counter[str]]:
     """What receipts must say."""
-    words = {**oracle.PAST, "retain": "needed"}
-    found = {t: Counter(words[f.disposition] for f in of.values()) for t, of in fates.items()}
+    words = {**oracle.PAST, "retain": "needed", NOT_DUE: "not_due"}
+    found = {t: Counter(words[f.disposition] for f in of.values()) for t, of in it.rows.items()}
+    found |= {p: Counter(erased=len(keys)) for p, keys in it.parts.items() if keys}
     return {t: said for t, said in found.items() if said}
 
 
-def tell(it: Limited, fates: Fates) -> None:
+def tell(it: Limited, night: Night) -> None:
     for kind in sorted(it.kinds()):
         event(kind)
-    for word in sorted({f.disposition for of in fates.values() for f in of.values()}):
-        event(f"fate {word}")
-    target(float(sum(len(of) for of in fates.values())), label="rows that are due")
+    for word in sorted(met(night)):
+        event(word)
+    target(
+        float(sum(len(of) for of in (*night.rows.values(), *night.parts.values()))),
+        label="items that are due",
+    )
+
+
+def met(night: Night) -> set[str]:
+    """What a night met, in words."""
+    found = {f"fate {f.disposition}" for of in night.rows.values() for f in of.values()}
+    for part, keys in night.parts.items():
+        rows = night.rows[part.rpartition(".")[0]]
+        for key in keys:
+            fate = rows[key].disposition if key in rows else "stays"
+            found.add(f"a part goes, its row: {fate}")
+    return found
 
 
 @given(it=limited())
@@ -101,13 +116,13 @@ def test_a_night_takes_what_is_due_and_nothing_else(arena: Arena, it: Limited) -
     made = arena.settle_in(it.company)
     nights = Nights(it, made)
     before = arena.rows(it.company)
-    fates = Naive(it, plain(before), TODAY).fates()
-    tell(it, fates)
+    expected = Naive(it, plain(before), TODAY).night()
+    tell(it, expected)
 
     words, first = nights.night(TODAY, it.held())
     after = arena.rows(it.company)
-    check_rows(before, after, fates)
-    assert words == receipts(fates)
+    check_rows(before, after, expected.becomes)
+    assert words == receipts(expected)
     assert dangling(it.company.tables, plain(after)) == []
 
     again, second = nights.night(TODAY, it.held())
@@ -124,16 +139,26 @@ def test_whose_a_row_is_stays_known_until_it_goes(arena: Arena, it: Limited) -> 
     nights = Nights(it, arena.settle_in(it.company))
     before = plain(arena.rows(it.company))
     _, first = nights.night(TODAY, it.held())
+    between = plain(arena.rows(it.company))
     words, second = nights.night(LATER, HeldPeople())
-    naive = Naive(it, plain(arena.rows(it.company)), LATER, held=False)
-    due = Naive(it, before, LATER, held=False).all_due()
-    event(f"{'something' if any(due.values()) else 'nothing'} is due by then")
-    for table in it.company.tables.values():
-        there = [
-            r for r in naive.rows[table.id] if not table.cut or any(r[c] != v for c, v in table.cut.items())
-        ]
-        left = {table.key_of(r) for r in there} & due[table.id]
-        assert len(left) <= words.get(table.id, Counter())["needed"], (table.id, left)
+    after = Naive(it, plain(arena.rows(it.company)), LATER, held=False)
+    for rows in (before, between):
+        due = Naive(it, rows, LATER, held=False).all_due()
+        event(f"{'something' if any(due.values()) else 'nothing'} is due by then")
+        for table in it.company.tables.values():
+            cut = {table.key_of(r) for r in rows[table.id] if is_cut(table, r)}  # of these all was to go
+            there = {
+                table.key_of(r)
+                for r in after.rows[table.id]
+                if not is_cut(table, r) or table.key_of(r) in cut
+            }
+            left = there & due[table.id]
+            assert len(left) <= words.get(table.id, Counter())["needed"], (table.id, left)
+        for table, part in after.parts():
+            left = {table.key_of(r) for r in after.rows[table.id] if not part_done(part, r)} & due[
+                part_id(table, part)
+            ]
+            assert not left, (part_id(table, part), left)
     arena.sweep(first, second)
 
 
@@ -142,16 +167,18 @@ KINDS = {
     "range partitions", "hash partitions", "shared", "access only", "via", "references that are not declared",
     "action erase", "action deidentify", "action unlink", "starts by a column", "starts by a query",
     "starts by the account's end", "a floor", "several binds", "gives way", "hold over people", "hold over datasets",
-    "small pieces",
+    "small pieces", "a part", "several parts", "a part of a composite key", "a part of a partitioned table",
+    "a part of a table that is referred to", "a part that refers", "a part that the cut leaves",
+    "a part that the cut sets, too", "a law of the row's over a part", "a hold over a part's rows", "a rest with an end",
+    "a rest that is there already",
 }  # fmt: skip
 FATES = {
-    "fate erase",
-    "fate deidentify",
-    "fate unlink",
-    "fate retain",
-    "a row that is due is held",
-    "nothing is due",
-}
+    "fate erase", "fate deidentify", "fate unlink", "fate retain", "fate not due", "a row that is due is held",
+    "nothing is due", "a part that is due is held", "a part goes, its row: stays", "a part goes, its row: erase",
+    "a part goes, its row: retain", "a part goes, its row: not due",
+}  # fmt: skip
+RARE = {"a part goes, its row: unlink", "a part goes, its row: deidentify"}
+"""What may be in no sample of this size."""
 SAMPLE = 200
 
 
@@ -163,17 +190,23 @@ def test_the_generator_makes_nights_of_every_kind(capsys: pytest.CaptureFixture[
     @settings(QUIET, max_examples=SAMPLE, phases=[Phase.generate])
     def look(it: Limited) -> None:
         naive = Naive(it, it.company.rows, TODAY)
-        fates = naive.fates()
-        items = sum(map(len, fates.values()))
+        night = naive.night()
+        items = sum(map(len, (*night.rows.values(), *night.parts.values())))
         due.append(items)
-        held = sum(map(len, naive.all_due().values())) > items
-        seen.update(it.kinds() | {f"fate {f.disposition}" for of in fates.values() for f in of.values()})
-        seen.update(["a row that is due is held"] * held + ["nothing is due"] * (not items))
+        all_due = naive.all_due()
+        seen.update(it.kinds() | met(night))
+        seen.update(
+            ["a row that is due is held"] * any(len(all_due[t]) > len(of) for t, of in night.rows.items())
+        )
+        seen.update(
+            ["a part that is due is held"] * any(len(all_due[p]) > len(of) for p, of in night.parts.items())
+        )
+        seen.update(["nothing is due"] * (not items))
 
     look()
     with capsys.disabled():
         print(f"\n{len(due)} nights of {min(due)} to {max(due)} rows, {sum(due) / len(due):.0f} on average")  # noqa: T201
         print("  " + ", ".join(f"{k} {n / len(due):.0%}" for k, n in seen.most_common()))  # noqa: T201
-    assert seen.keys() == KINDS | FATES
+    assert seen.keys() - RARE == KINDS | FATES
     assert min(seen[k] for k in KINDS) >= SAMPLE // 20
     assert seen["nothing is due"] < SAMPLE // 4

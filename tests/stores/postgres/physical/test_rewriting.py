@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.model.catalogue import Maintenance
-from include.model.errors import Refused
+from include.model.errors import Refused, Stopped
+from include.model.estate import Maintenance
 from include.model.times import PRC
 from include.sandbox.stack.places import unprivileged
 from include.stores.postgres import Patience
@@ -118,6 +118,19 @@ def test_a_table_is_passed_over_until_something_is_disposed_of_again(kept: Compa
     assert names(again, Fate.CLEAN) == names(first, Fate.REWRITTEN)
     cancelled(kept, "A4")
     assert names(scrub(kept), Fate.REWRITTEN) & set(before) == names(first, Fate.REWRITTEN) & set(before)
+
+
+def test_while_disposing_is_stopped_every_table_is_left_and_says_so(kept: Company) -> None:
+    cancelled(kept)
+    before = filenodes(kept)
+
+    def stopped() -> None:
+        raise Stopped("disposing is stopped by ops/zhao", about="disposing")
+
+    done = scrub(kept, may_go_on=stopped)
+    assert names(done, Fate.LEFT) and not names(done, Fate.REWRITTEN) and filenodes(kept) == before
+    assert all("stopped by ops/zhao" in o.why for o in done.of(Fate.LEFT))
+    assert names(scrub(kept), Fate.REWRITTEN)
 
 
 def test_the_smallest_is_first_and_the_position_is_that_after_the_last(kept: Company) -> None:
@@ -310,7 +323,7 @@ def test_an_install_without_a_maintainer_does_all_else(kept: Company) -> None:
 
 KILLED = """
 import os, signal, sys
-from include.model.catalogue import Maintenance
+from include.model.estate import Maintenance
 from include.stores.postgres.physical.rewriting import Rewriting
 from tests.stores.postgres.making import Fixed
 from tests.stores.postgres.physical.test_rewriting import ALWAYS, QUICK, maintained

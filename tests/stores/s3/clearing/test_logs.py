@@ -7,7 +7,7 @@ import hashlib
 import io
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import count
@@ -26,19 +26,12 @@ from include.cases.retention.due import Seen, see, table
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.stayed import stayed
 from include.cases.scopes import HoldBasis, HoldOrder, Scope
-from include.model.catalogue import (
-    Basis,
-    Bound,
-    Catalogue,
-    Dataset,
-    Link,
-    Period,
-    RetentionRule,
-    Start,
-    StoreDeclared,
-)
+from include.model.catalogue import Catalogue
+from include.model.estate import Bound, Dataset, Link, Start, StoreDeclared
 from include.model.flow import Evidence, Plan, Step
+from include.model.policy import Basis, Period, Proposal, RetentionRule
 from include.model.times import Counting, observed_now
+from include.model.versions import PolicyVersion
 from include.model.words import DatasetKind, LegalRank, Role, StoreKind, Verdict
 from include.proofs import limits
 from include.stores.s3.clearing import Clearing
@@ -61,25 +54,28 @@ def entry(who: str | None, at: str | None = OLD, n: int = 0) -> Row:
     return {"at": at, "account_id": who, "page": f"/{n} ü"}
 
 
-def _rule() -> RetentionRule:
+def _rule(cap: str = "P12M") -> RetentionRule:
     law = Basis(cite="Cybersecurity Law 23(3)", rank=LegalRank.LAW, text="t")
     least = Basis(cite="PIPL 19", rank=LegalRank.LAW, text="t")
     return RetentionRule(
         id="RS-12", title="logs", starts="the event", at_end="erase", basis=(law,), stays="totals",
         periods=(Period(duration="P6M", kind="floor", counting=Counting.CALENDAR, basis=(law,)),
-                 Period(name="cap", duration="P12M", kind="ceiling", counting=Counting.CALENDAR, basis=(least,))),
+                 Period(name="cap", duration=cap, kind="ceiling", counting=Counting.CALENDAR, basis=(least,),
+                        proposal=Proposal())),
     )  # fmt: skip
 
 
 @dataclass
 class Logs:
-    """A bucket of logs; ``capped``: a record goes after a year, by its own date; else a log goes as a whole after six months."""
+    """A bucket of logs; ``capped``: a record goes after a year, by its own date; else a log goes as a whole after six months.
+    ``accepted``: the company's year became two, and who accepted the version of the policy that says so."""
 
     world: World
     bucket: str
     format: str = "jsonl.gz"
     capped: bool = True
     held: HeldPeople = field(default_factory=HeldPeople)
+    accepted: set[str] | None = None
 
     def __post_init__(self) -> None:
         periods = ("main", "cap") if self.capped else ("main",)
@@ -88,12 +84,19 @@ class Logs:
             format=self.format, links=(Link(column="account_id"),),  # type: ignore[arg-type]
             binds=tuple(Bound(rule="RS-12", period=p, start=Start(column="at")) for p in periods),
         )  # fmt: skip
+        rule = _rule() if self.accepted is None else _rule("P24M")
         self.catalogue = Catalogue(
-            name="test", digest="0" * 64, clauses=(), categories=(), rules=(_rule(),), recipients=(),
+            name="test", digest="0" * 64, clauses=(), categories=(), rules=(rule,), recipients=(),
             stores=(StoreDeclared(id="vault", kind=StoreKind.S3, region="CN", connection="vault", description="t"),),
             datasets=(self.dataset,), not_personal=(), backups=(), measures=(), measure_sql={}, controls=(),
-            starting_points={},
+            starting_points={}, versions=tuple(
+                PolicyVersion(id=id, says={"RS-12/cap": d}) for id, d in (("1", "P12M"), ("2", "P24M"))
+            ),
         )  # fmt: skip
+
+    def versions(self, ids: Collection[str]) -> dict[str, str]:
+        """What these people accepted; ``b`` is no account any more."""
+        return {who: "2" if who in (self.accepted or ()) else "1" for who in ids if who != "b"}
 
     # --- Connections
     def s3(self, connection: str, role: Role) -> Any:
@@ -141,7 +144,7 @@ class Logs:
     def clearing(self, **more: Any) -> Clearing:
         return Clearing(
             self.catalogue, "vault", self, (self.dataset,), lambda _d, _p: {},  # type: ignore[arg-type]
-            lambda d: records.aging(self.catalogue, d, AS_OF, self.held), work=self.work, **more,
+            lambda d: records.aging(self.catalogue, d, AS_OF, self.held, self.versions), work=self.work, **more,
         )  # fmt: skip
 
     @property
@@ -159,7 +162,7 @@ class Logs:
         return clearing
 
     def seen(self) -> Seen:
-        return see(self.catalogue, self, AS_OF, held=self.held)  # type: ignore[arg-type]
+        return see(self.catalogue, self, AS_OF, held=self.held, accepted=self.versions)  # type: ignore[arg-type]
 
     def due(self) -> int:
         return sum(r.due for r in table(self.seen()))
@@ -433,7 +436,7 @@ def test_a_budget_lets_whole_files_go(here: Logs) -> None:
         here.put(f"access/{n}", [entry("a", n=i) for i in range(5)])
     left = [12]
 
-    def budget(wanted: int) -> int:
+    def budget(wanted: int, *_: str) -> int:
         taken = min(wanted, left[0])
         left[0] -= taken
         return taken
@@ -448,7 +451,7 @@ def test_a_file_that_is_larger_than_the_nights_number_says_which_number_it_needs
         here.put(f"access/{n}", [entry("a", n=i) for i in range(5)])
     left = [4]
 
-    def budget(wanted: int) -> int:
+    def budget(wanted: int, *_: str) -> int:
         taken = min(wanted, left[0])
         left[0] -= taken
         return taken
@@ -506,15 +509,20 @@ NUMBER = count()
 FILE = st.lists(st.tuples(WHO, DAYS), max_size=5)
 
 
-@given(files=st.lists(st.lists(FILE, min_size=1, max_size=3), min_size=1, max_size=3), hold=st.booleans())
+@given(files=st.lists(st.lists(FILE, min_size=1, max_size=3), min_size=1, max_size=3), hold=st.booleans(),
+       accepted=st.sampled_from([None, {"a"}, {"a", "held"}]))  # fmt: skip
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_the_logs_are_what_goes_is_what_is_due(
-    on_moto: World, files: list[list[list[tuple[str | None, str | None]]]], hold: bool
+    on_moto: World,
+    files: list[list[list[tuple[str | None, str | None]]]],
+    hold: bool,
+    accepted: set[str] | None,
 ) -> None:
     """Against an oracle that goes through records one by one, whose versions each begin with all of the one before."""
-    here = Logs(on_moto, on_moto.bucket(f"any-{next(NUMBER)}"))
+    here = Logs(on_moto, on_moto.bucket(f"any-{next(NUMBER)}"), accepted=accepted)
     if hold:
         here.hold("held")
+    longer = accepted or set()
     stays: dict[str, list[bytes]] = {}
     due = 0
     for f, versions in enumerate(files):
@@ -522,8 +530,10 @@ def test_whatever_the_logs_are_what_goes_is_what_is_due(
         for part in versions:
             rows = rows + [entry(who, at, len(rows) + n) for n, (who, at) in enumerate(part)]
             here.put(f"access/{f}", rows)
-            due += sum(_is_due(r, rows, here.held) for r in rows)
-        stays[f"access/{f}"] = jsonl([r for r in rows if not _is_due(r, rows, here.held)]).splitlines()
+            due += sum(_is_due(r, rows, here.held, longer) for r in rows)
+        stays[f"access/{f}"] = jsonl(
+            [r for r in rows if not _is_due(r, rows, here.held, longer)]
+        ).splitlines()
     assert here.due() == due
     here.dispose(here.plan())
     for key, kept in stays.items():
@@ -535,10 +545,25 @@ def test_whatever_the_logs_are_what_goes_is_what_is_due(
     assert failed(here.gone(here.settled())) == set()
 
 
-def _is_due(row: Row, rows: list[Row], held: HeldPeople) -> bool:
+def _is_due(row: Row, rows: list[Row], held: HeldPeople, longer: set[str]) -> bool:
     days = [_moment(r["at"]).date() if r["at"] else observed_now().date() for r in rows]
     if row["at"] is None or (held.orders and row["account_id"] == "held"):
         return False
     own = _moment(row["at"]).date()
     floor = last_day(max(days), "P6M", Counting.CALENDAR)
-    return max(floor, last_day(own, "P12M", Counting.CALENDAR)) < AS_OF
+    cap = "P24M" if row["account_id"] in longer else "P12M"  # of nobody's records the former one
+    return max(floor, last_day(own, cap, Counting.CALENDAR)) < AS_OF
+
+
+def test_who_accepts_while_a_night_is_at_work_keeps_the_records(here: Logs) -> None:
+    """No version of a file changed, and nobody is held: what is said of their owner did."""
+    here = Logs(here.world, here.bucket, accepted=set())
+    here.put("access/1", [entry("a"), entry("a", n=1)])
+    here.put("access/2", [entry(None), entry("b", n=1)])
+    plan = here.plan()
+    assert sum(x.items for x in plan.located) == here.due() == 4
+    assert here.accepted is not None
+    here.accepted.add("a")
+    here.dispose(plan)
+    assert {k.split("@")[0] for k in here.now()} == {"access/1"} and len(here.current("access/1")) == 2
+    assert here.words() == {"erased": 2, "not_due": 2} and here.due() == 0

@@ -9,17 +9,35 @@ the row that stays. What was cut has no owner to be known.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from psycopg import sql
 
-from include.model.catalogue import Catalogue, Dataset, Link
+from include.model.catalogue import Catalogue
+from include.model.estate import Dataset, Link
 from include.model.words import DatasetKind, Ownership
 from include.stores.postgres.live import Live
-from include.stores.postgres.retention.look import Look
 from include.stores.postgres.retention.owners import Owners
 from include.stores.postgres.server import joined, name
-from include.stores.postgres.survey import column_of, is_subject, on
+
+
+class Named(Protocol):
+    """Whom the open holds name in a dataset: everybody, or these people."""
+
+    @property
+    def everybody_held(self) -> bool: ...
+
+    @property
+    def held(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True)
+class Held:
+    """The same by itself, where nothing is asked of the dataset."""
+
+    everybody_held: bool = False
+    held: Sequence[str] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -35,14 +53,15 @@ class Need:
 
 
 def needs(
-    catalogue: Catalogue, live: Live, group: Sequence[Dataset], looks: Mapping[str, Look]
+    catalogue: Catalogue, live: Live, group: Sequence[Dataset], looks: Mapping[str, Named], row: str = "pt"
 ) -> list[Need]:
-    """Every way in which rows of this group of datasets may be needed."""
+    """Every way in which rows of this group of datasets may be needed. ``looks``: whom the holds name, by dataset; ``row``: what
+    the needed row is called in the SQL."""
     here = {d.address for d in group}
     found = [
         Need(
             k.child, k.parent, k.child_columns,
-            joined(" AND ", (sql.SQL("{} = {}").format(name("ct", a), name("pt", b))
+            joined(" AND ", (sql.SQL("{} = {}").format(name("ct", a), name(row, b))
                              for a, b in zip(k.child_columns, k.parent_columns, strict=True))),
         )
         for k in live.foreign_keys if k.parent in here
@@ -53,32 +72,21 @@ def needs(
     }
     for dataset in catalogue.of_store(group[0].store, DatasetKind.TABLE):
         for link in dataset.links if dataset.address in live.tables else ():
-            found += (n for n in _led(catalogue, live, dataset, link, looks, known) if n.parent in here)
+            found += (n for n in _led(catalogue, live, dataset, link, looks, known, row) if n.parent in here)
     return found
 
 
 def _led(
-    catalogue: Catalogue, live: Live, dataset: Dataset, link: Link, looks: Mapping[str, Look],
-    known: set[tuple[str, str, frozenset[tuple[str, str]]]],
+    catalogue: Catalogue, live: Live, dataset: Dataset, link: Link, looks: Mapping[str, Named],
+    known: set[tuple[str, str, frozenset[tuple[str, str]]]], row: str,
 ) -> Iterator[Need]:  # fmt: skip
-    """The need of a link that no foreign key is."""
+    """The need of a link that no foreign key is. Raises CatalogueError for one of which a column is gone."""
     owners = Owners(catalogue, live)
-    if link.via is not None:
-        above, pairs = catalogue.dataset(link.via), frozenset(link.on.items())
-    elif link.column is not None and link.ownership is not Ownership.ACCESS_ONLY:
-        above, pairs = owners.home, frozenset({(link.column, owners.home.key[0])})
-    else:
+    if dataset.address not in live.tables or (found := owners.above(dataset, link, "ct", row)) is None:
         return
-    if (dataset.address, above.address, pairs) in known or above.address not in live.tables:
+    above, pairs, refers = found
+    if (dataset.address, above.address, pairs) in known:
         return
-    if above.id == dataset.id and link.via is None:
-        return  # an account is its own
-    if link.via is not None:
-        refers: sql.Composable = on(live, dataset, above, link, "ct", "pt")
-    else:
-        mine = sql.SQL("{}::text").format(name("ct", link.column or ""))
-        key = above.key[0]
-        refers = sql.SQL("({})").format(is_subject(column_of(live, above, key), name("pt", key), mine))
     ways = [refers]
     if link.via is not None and link.ownership is not Ownership.SOLE and dataset.id in looks:
         look = looks[dataset.id]

@@ -1,0 +1,44 @@
+"""### 移交后通知 · Whoever has taken over hears what became of it since
+
+**Purpose 目的** (policy 5.6; PIPL 22, 47): while a shutdown hands over, a person may still cancel, object, or reach a date. What
+became of items after their bag was packed is told to the successor by signed notices, and its answers are believed like receipts:
+nothing of a bag is in neither place, or in both, for longer than a day.
+
+**Who may run it 谁可运行**: it runs by itself, every morning at 05:10, after the nights; legal or ops may trigger it at any time. Without an order
+that has handed something over it does nothing.
+
+**What it destroys 销毁什么**: nothing of ours. The successor deletes or restricts what a notice names.
+
+**How to stop it 如何停止**: pause it; then bags differ, and what differs keeps the books of the shutdown from balancing. Killed at any
+instant it goes on where it was, and tells nothing twice.
+
+**Evidence 证据**: every notice and answer is an event of the order and an entry of the ledger, by digest. The run is **red** while
+something differs that no receipt of ours explains, or while an answer is forged or names a difference (`quietus handover notices list`).
+Bags of which our own copy goes, or went, are counted, told to nobody, and no fault.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import dag
+from quietus_console import following_up
+from quietus_console.timetables import MaintenanceWindow
+from quietus_console.work import DEFAULTS
+
+
+@dag(
+    dag_id="handover_notices",
+    schedule=MaintenanceWindow("10 5 * * *"),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,  # a notice that waits to be switched on is none
+    doc_md=__doc__,
+    tags=["promise", "policy 5.6"],
+    default_args=DEFAULTS,
+)
+def handover_notices() -> None:
+    order = following_up.under_way()
+    following_up.hear(order)
+    following_up.tell(order)
+
+
+handover_notices()

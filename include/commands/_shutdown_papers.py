@@ -1,0 +1,143 @@
+"""Documents on the command line, of which number and SHA-256 are kept; and the commands by which people answer by one for what
+could not be seen, or cannot be mended."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path as File
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from include.commands import _common as common
+from include.model.errors import Refused
+
+if TYPE_CHECKING:
+    from include.cases.rooms import Desk
+    from include.cases.shutdown.told import Paper
+
+Number = Annotated[str, typer.Argument(help="SO-000001")]
+Document = Annotated[str | None, typer.Option(help="The document's number.")]
+Scan = Annotated[File | None, typer.Option(help="The document itself; its SHA-256 is kept, not the file.")]
+
+
+def accept_unverified(
+    number: Number,
+    *,
+    document: Document = None,
+    file: Scan = None,
+    look: Annotated[int | None, typer.Option(help="The look that was shown, by its number.")] = None,
+    role: Annotated[str, typer.Option(help="Your role: legal, ops, …")] = "legal",
+) -> None:
+    """Show what the last look after T0 could not see, with the look's number; with that number, answer for it by a document.
+    Refused if the last look found something wrong, or left unseen what that one did not.
+
+    Exit status 1: it was shown, and somebody has to answer.
+    """
+    from include.cases.shutdown import accepting
+
+    desk = common.desk()
+    if look is None or document is None or file is None:
+        _show(desk, number)
+        return
+    for place in accepting.accept(
+        desk, number, look=look, paper=paper_of(document, file), as_of=common.today(), actor=common.me(role)
+    ):
+        common.say(f"{number}: answered for {place}")
+
+
+def _show(desk: Desk, number: str) -> None:
+    from include.cases.shutdown import accepting
+
+    with desk.book() as conn:
+        shown = accepting.shown(conn, number)
+    if not shown.places:
+        common.say(f"{number}: the last look left nothing unseen that nobody answers for")
+        return
+    for _, place, why in shown.places:
+        common.say(f"not seen {place}: {why}")
+    common.say(f"{number}: look there in another way, then give --document, --file and --look {shown.look}")
+    raise typer.Exit(1)
+
+
+def accept_differences(
+    number: Number,
+    *,
+    document: Document = None,
+    file: Scan = None,
+    receipts: Annotated[
+        int | None, typer.Option(help="The last receipt that was shown, by its number.")
+    ] = None,
+    role: Annotated[str, typer.Option(help="Your role: legal, ops, …")] = "legal",
+) -> None:
+    """Show receipts with differences that came after the certificate, with the number of the last; with that number, answer for
+    them by a document, as one of the two who approved the order. Both have to, by the same document.
+
+    Exit status 1: they were shown, or the other approver's word is waited for.
+    """
+    from include.handover import late
+
+    desk = common.desk()
+    if receipts is None or document is None or file is None:
+        with desk.book() as conn:
+            open_ = [x for x in late.differences(conn, number) if x.answered is None]
+        for x in open_:
+            common.say(f"differs {x.bag}: {x.what} (receipt {x.number})")
+        if not open_:
+            common.say(f"{number}: no receipt names a difference that nobody answers for")
+            return
+        common.say(
+            f"{number}: have them signed anew, or give --document, --file and --receipts {open_[-1].number}"
+        )
+        raise typer.Exit(1)
+    open_, waits = late.accept(
+        desk,
+        number,
+        newest=receipts,
+        paper=paper_of(document, file),
+        as_of=common.today(),
+        actor=common.me(role),
+    )
+    for x in open_:
+        common.say(f"{number}: answered for {x.bag}: {x.what}")
+    _waits_for(number, waits)
+
+
+def declare_lost(
+    number: Number,
+    document: Annotated[str, typer.Option(help="The document's number.")],
+    file: Annotated[File, typer.Option(help="The document itself; its SHA-256 is kept, not the file.")],
+    role: Annotated[str, typer.Option(help="Your role: legal, ops, …")] = "legal",
+) -> None:
+    """Declare the key of the gathered identifiers lost, by a document, as one of the two who approved the order; both have to.
+    Then the service is certified with what could not be looked for. Refused while the key can be read.
+
+    Exit status 1: the other approver's word is waited for.
+    """
+    from include.cases.shutdown import lost_key
+
+    waits = lost_key.declare(
+        common.desk(), number, paper=paper_of(document, file), as_of=common.today(), actor=common.me(role)
+    )
+    common.say(f"{number}: the key of the gathered identifiers is declared lost")
+    _waits_for(number, waits)
+
+
+def _waits_for(number: str, roles: tuple[str, ...]) -> None:
+    if roles:
+        common.say(f"{number}: waits for {' and '.join(roles)}, who has to say the same by the same document")
+        raise typer.Exit(1)
+
+
+def sha256_of(file: File) -> str:
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        raise Refused("the file cannot be read", about=str(file), next_step="check its name") from None
+
+
+def paper_of(document: str, file: File) -> Paper:
+    from include.cases.shutdown.told import Paper
+
+    return Paper(document.strip(), sha256_of(file))

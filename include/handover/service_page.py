@@ -1,0 +1,42 @@
+"""The certificate of a service as a page that stands by itself, in Chinese and English: no script, nothing to load.
+
+It says what the certificate says, and is no proof by itself: that is the signed file, which its verifier checks.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+
+from include.handover.service_certificate import Service
+from include.stores.s3.collection import BLUNT, NOBODY, UNENFORCED
+
+ENDS = (
+    ("transferred", "移交", "transferred"), ("deleted", "删除", "deleted"), ("anonymised", "匿名化", "anonymised"),
+    ("retained", "依法留存", "retained"),
+)  # fmt: skip
+OUTCOMES = {
+    "gone": ("已删除或未持有", "deleted, or holds nothing"), "retained": ("依法继续保存", "keeps something"),
+    "unlinked": ("已切断关联", "unlinked"), "escalated": ("未答复，已升级处理", "silent, escalated"),
+    "caught": ("声称删除而仍留存", "said deleted, and was not"),
+}  # fmt: skip
+WHY = {
+    UNENFORCED: "该存储服务器不执行桶策略，写入不会被拒绝，只能凭日期发现",
+    BLUNT: "该存储服务器不区分策略所针对的主体，无法只拒绝业务账号的写入，只能凭日期发现",
+    NOBODY: "目录未列明该存储的业务账号，无从拒绝其写入",
+}
+"""What a look at collection says of a bucket's server, in Chinese."""
+
+
+def page(of: Service) -> str:
+    """The page, as HTML."""
+    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters["number"] = lambda n: f"{n:,}".replace(",", "\u202f")
+    text = files(__package__).joinpath("service.html.j2").read_text("utf-8")
+    said = of.payload
+    totals = {w: sum(x[w] for x in said["books"]) for w in ("located", *(w for w, _, _ in ENDS))}
+    books = [x for x in said["books"] if x["located"]]
+    return made.from_string(text).render(
+        of=of, p=said, totals=totals, books=books, ENDS=ENDS, OUTCOMES=OUTCOMES, WHY=WHY
+    )

@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""The offline verifier of the certificate of a data room that is over.
+
+    python verify_dataroom.py certificate.json --key pub.pem
+
+Beside ``verify.py``, whose checks of signatures, log and proofs it uses; nothing else is needed, and no network. It checks that
+the certificate is signed, that the log recorded these very facts, that every sealed file that was in the room is the one that the
+log names, that our copies were seen to be gone after the deal had ended and the last file was made, and that the counterparty, by
+the agreed key, signed of just these files what became of its own. That is its word: what it did with its copies nobody here sees.
+Exit code 0: all of it holds. 1: something does not, and is named. 2: the call itself was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+if __package__:
+    from include.ledger import verify
+else:  # run as a file, as a counterparty does: the one beside it, whatever is installed
+    import verify  # type: ignore[import-not-found, no-redef]
+
+PAYLOAD_TYPE = "application/vnd.quietus.dataroom-certificate+json"
+FORMAT = "quietus-dataroom-certificate/1"
+THEIRS = "application/vnd.quietus.dataroom-statement+json"
+"""Of what the counterparty signs."""
+WORDS = ("returned", "destroyed")
+NOT_FACTS = ("entries", "entry", "checkpoint", "successions")
+"""What it says beside its facts: they are hashed together into the log."""
+_PAYLOAD = (
+    "format:str room:str serial:int deal:str counterparty:str purpose:str agreement:dict basis:str? rule:str law:str "
+    "opened_on:str ended:dict due_on:str bags:list ours:dict theirs:dict late:bool as_of:str observed_at:str simulated:bool "
+    "opened:int entry:int entries:list checkpoint:str successions:list"
+)
+_AGREEMENT = "document:str digest:str"
+_ENDED = "how:str on:str document:str entry:int"
+_BAG = "dataset:str columns:list items:int left_out:int sha256:str bytes:int entry:int"
+_OURS = "gone_on:str versions:int entry:int"
+_SAID = "how:str on:str key:str statement:str entry:int"
+"""``key``: PEM of the agreed key; ``statement``: the signed file, in base64."""
+Said = dict[str, Any]
+Entries = dict[int, Said]
+
+
+def shape(p: Any) -> None:
+    """Every field is there and of its kind."""
+    verify.has_shape(verify.need(p, dict, "the certificate"), _PAYLOAD, "the certificate")
+    if p["format"] != FORMAT:
+        verify.bad(f"this verifier reads {FORMAT}; the certificate says it is something else")
+    for name, form in (("agreement", _AGREEMENT), ("ended", _ENDED), ("ours", _OURS), ("theirs", _SAID)):
+        verify.has_shape(p[name], form, f"its {name}")
+    for n, line in enumerate(p["bags"]):
+        verify.has_shape(line, _BAG, f"line {n} of its bags")
+        if any(line[k] < 0 for k in ("items", "left_out", "bytes")):
+            verify.bad(f"line {n} of its bags has a negative number")
+
+
+def facts(p: Said) -> str:
+    """What the log records of a certificate: all that it says."""
+    said = {name: value for name, value in p.items() if name not in NOT_FACTS}
+    return hashlib.sha256(b"quietus dataroom v1\n" + verify.canonical(said)).hexdigest()
+
+
+def _entry(p: Said, entries: Entries, index: int, what: str | None, kind: str = "dataroom") -> Said:
+    """The body of an entry of this room. Raises Bad if that entry is none."""
+    entry = entries.get(index, {"kind": "", "body": {}})
+    body = dict(entry["body"])
+    if (
+        entry["kind"] != kind
+        or body.get("room") != p["room"]
+        or (what is not None and body.get("what") != what)
+    ):
+        verify.bad(
+            f"ledger entry {index} does not say {what or kind!r} of this room, or is not among the entries given"
+        )
+    return body
+
+
+def check_recorded(p: Said, entries: Entries) -> Iterator[str]:
+    """The log has these very facts, and nothing that it rests on came later."""
+    said = _entry(p, entries, p["entry"], "certified")
+    if (said.get("serial"), said.get("facts")) != (p["serial"], facts(p)):
+        yield "the ledger recorded other facts: something was dropped, added or changed"
+    if late := sorted(i for i in entries if i > p["entry"]):
+        yield f"it rests on ledger entry {late[0]}, which came after it was recorded"
+
+
+def check_room(p: Said, entries: Entries) -> Iterator[str]:
+    """It is of the agreement that it was opened under, and of the end that the deal had."""
+    opened = _entry(p, entries, p["opened"], "opened")
+    said = {**p["agreement"], "basis": p["basis"], "as_of": p["opened_on"]}
+    if any(opened.get(k) != v for k, v in said.items()):
+        yield "it was opened under another agreement, or another basis, or on another day"
+    if strange := sorted({b["dataset"] for b in p["bags"]} - set(opened.get("datasets", ()))):
+        yield f"the agreement names no {', '.join(strange)}"
+    ended = _entry(p, entries, p["ended"]["entry"], p["ended"]["how"])
+    if (ended.get("document"), ended.get("due_on")) != (p["ended"]["document"], p["due_on"]):
+        yield "the deal ended by another document, or its copies were due on another day"
+
+
+def check_bags(p: Said, entries: Entries) -> Iterator[str]:
+    """Each sealed file is the one that the log names."""
+    for dataset, times in Counter(b["dataset"] for b in p["bags"]).items():
+        if times > 1:
+            yield f"the file of {dataset} is told {times} times"
+    for b in p["bags"]:
+        said = _entry(p, entries, b["entry"], None, "dataroom.bag")
+        if any(said.get(k) != b[k] for k in ("dataset", "items", "left_out", "sha256", "bytes")):
+            yield f"the file of {b['dataset']} that the ledger has is another"
+
+
+def check_ours(p: Said, entries: Entries) -> Iterator[str]:
+    """Our copies were seen to be gone after the deal's end, and after the last of them was made."""
+    said = _entry(p, entries, p["ours"]["entry"], "our copies gone")
+    if (said.get("versions"), said.get("as_of")) != (0, p["ours"]["gone_on"]) or p["ours"]["versions"] != 0:
+        yield "something of our copies was left, or they were seen to be gone on another day"
+    if p["ours"]["entry"] < max((b["entry"] for b in p["bags"]), default=0):
+        yield "a file was made after our copies were seen to be gone"
+
+
+def check_theirs(p: Said, entries: Entries) -> Iterator[str]:
+    """The counterparty signed, by the agreed key, what became of just these files."""
+    file = verify.unbase64(p["theirs"]["statement"], "the counterparty's statement")
+    said = _entry(p, entries, p["theirs"]["entry"], f"said {p['theirs']['how']}")
+    same = {"on": p["theirs"]["on"], "files": len(p["bags"]), "statement": hashlib.sha256(file).hexdigest()}
+    if any(said.get(k) != v for k, v in same.items()) or p["theirs"]["how"] not in WORDS:
+        yield "the counterparty's statement that the ledger has is another"
+    envelope = json.loads(file)
+    payload = verify.unbase64(envelope["payload"], "the counterparty's payload")
+    (signature,) = envelope["signatures"]
+    try:
+        key = verify.load_key(p["theirs"]["key"].encode())
+        key.verify(verify.unbase64(signature["sig"], "its signature"), verify.encoded(THEIRS, payload))
+    except InvalidSignature:
+        yield "the counterparty's statement is not signed by the agreed key"
+    word = verify.parse(payload, "the counterparty's statement")
+    told = {"room": p["room"], "how": p["theirs"]["how"], "on": p["theirs"]["on"],
+            "bags": {b["dataset"]: b["sha256"] for b in p["bags"]}}  # fmt: skip
+    if any(word.get(k) != v for k, v in told.items()):
+        yield "the counterparty's statement is of another room or day, or of other files"
+
+
+def check_days(p: Said, entries: Entries) -> Iterator[str]:
+    """Dates can be, and whether it was late is what they say."""
+    days = {k: verify.day(v, k) for k, v in (
+        ("opened", p["opened_on"]), ("ended", p["ended"]["on"]), ("due", p["due_on"]), ("ours", p["ours"]["gone_on"]),
+        ("theirs", p["theirs"]["on"]), ("as_of", p["as_of"]),
+    )}  # fmt: skip
+    if not days["opened"] <= days["ended"] <= min(days["ours"], days["theirs"], days["due"]):
+        yield "copies were back or gone before the deal had ended, or it ended before it was opened"
+    if max(days["ours"], days["theirs"]) > days["as_of"]:
+        yield "it tells of days that had not come"
+    if p["late"] != (max(days["ours"], days["theirs"]) > days["due"]):
+        yield "whether copies were kept past their last day is told otherwise than by its dates"
+    observed = verify.moment(p["observed_at"], "observed_at")
+    if days["as_of"] > observed.astimezone(verify.PRC).date() and not p["simulated"]:
+        yield "the business date is after the day of observation, and the certificate is no simulation"
+
+
+def check_payload(data: bytes, key: Ed25519PublicKey) -> verify.Report:
+    """Everything but the envelope: also what the signer checks before it signs. ``key`` signed the head."""
+    report = verify.Report()
+    try:
+        p = verify.parse(data, "the certificate")
+        shape(p)
+        report.said = said_of(p)
+        verify.check_successions(p, key)
+        entries = verify.check_log(p, key, report.problems)
+        for check in (check_recorded, check_room, check_bags, check_ours, check_theirs, check_days):
+            report.problems += check(p, entries)
+    except verify.Bad as e:
+        report.problems.append(str(e))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+        report.problems.append("the certificate is malformed")
+    return report
+
+
+def said_of(p: Said) -> dict[str, str]:
+    """What it is about, for printing."""
+    rows = sum(b["items"] for b in p["bags"])
+    return {
+        "room": f"{p['room']}, {p['deal']}, shown to {p['counterparty']} for {p['purpose']}",
+        "agreement": f"{p['agreement']['document']} (SHA-256 {p['agreement']['digest']})",
+        "was in it": f"{rows} rows: " + "; ".join(
+            f"{b['dataset']} ({', '.join(b['columns'])}), {b['items']} rows, {b['left_out']} left out" for b in p["bags"]
+        ),
+        "until": f"the deal was {p['ended']['how']} on {p['ended']['on']}; all was due by {p['due_on']}, by {p['rule']}"
+        f" ({p['law']})" + (": LATE" if p["late"] else ""),
+        "our copies": f"destroyed; seen by the prover to be gone on {p['ours']['gone_on']}",
+        "their copies": f"{p['theirs']['how']} on {p['theirs']['on']}: signed by the agreed key; their word, and not seen",
+    }  # fmt: skip
+
+
+def verify_file(envelope: bytes, pem: bytes) -> verify.Report:
+    """Check a data room's certificate against a public key. Never raises on bad input."""
+    return verify.opened(envelope, pem, PAYLOAD_TYPE, "certificate of a data room", check_payload)
+
+
+def main(arguments: list[str] | None = None, out: Callable[[str], Any] = print) -> int:
+    parser = argparse.ArgumentParser(
+        description="Verify the certificate of a data room that is over, offline."
+    )
+    parser.add_argument("certificate", type=Path)
+    parser.add_argument(
+        "--key", type=Path, required=True, help="the authority's public key, PEM, from elsewhere"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        report = verify_file(options.certificate.read_bytes(), options.key.read_bytes())
+    except OSError as e:
+        out(f"cannot read {getattr(e, 'filename', None) or 'a file'}")
+        return 2
+    valid = "signed, in the log, our copies seen to be gone, and the counterparty signed for its own"
+    return int(verify.tell(report, valid, out))
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # any locale will do
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""What a night may still take: by its own number, and by a plan of stages, whatever is given back."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include.cases.retention.stages import Budget
+
+
+def test_without_a_number_and_a_plan_everything_goes() -> None:
+    assert [Budget(None).take(n, "u.visit") for n in (7, 0, -3)] == [7, 0, -3]
+
+
+def test_the_nights_own_number_binds_every_dataset() -> None:
+    budget = Budget(10)
+    assert [budget.take(6, "a"), budget.take(6, "b"), budget.take(-2, "b"), budget.take(6, "c")] == [
+        6,
+        4,
+        -2,
+        2,
+    ]
+
+
+@pytest.mark.parametrize("order", [("u.visit", "s.ticket"), ("s.ticket", "u.visit")])
+def test_what_fell_due_since_goes_besides_the_rate_in_whatever_order(order: tuple[str, str]) -> None:
+    budget = Budget(None, rate=100, free=Counter({"u.visit": 10, "s.ticket": 5}), plan=frozenset(order))
+    went = {d: budget.take(1000, d) for d in order}
+    assert sum(went.values()) == 115 and all(went[d] >= n for d, n in {"u.visit": 10, "s.ticket": 5}.items())
+    assert budget.take(1000, "u.click") == 1000, "no plan names it"
+
+
+def test_what_went_before_a_stop_counts_and_what_was_passed_over_does_not() -> None:
+    budget = Budget(None, rate=100, free=Counter({"u.visit": 10}), plan=frozenset({"u.visit"}))
+    budget.gone("u.visit", 60)
+    assert budget.take(1000, "u.visit") == 50
+    assert budget.take(-20, "u.visit") == -20
+    assert budget.take(1000, "u.visit") == 20
+
+
+def test_of_rows_that_go_together_one_in_the_plan_binds_all() -> None:
+    budget = Budget(None, rate=3, free=Counter({"s.note": 2, "s.ticket": 4}), plan=frozenset({"s.ticket"}))
+    assert budget.take(100, "s.note", "s.ticket") == 9
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 50), st.floats(0, 1)), max_size=30),
+    st.integers(0, 60), st.integers(0, 20), st.none() | st.integers(0, 100),
+)  # fmt: skip
+def test_never_more_goes_than_the_rate_and_what_is_free(
+    asked: list[tuple[str, int, float]], rate: int, free: int, left: int | None
+) -> None:
+    budget = Budget(left, rate=rate, free=Counter({"a": free}), plan=frozenset("ab"))
+    went = Counter[str]()
+    for dataset, wanted, used in asked:
+        taken = budget.take(wanted, dataset)
+        assert 0 <= taken <= wanted
+        keeps = round(taken * used)
+        budget.take(keeps - taken, dataset)
+        went[dataset] += keeps
+    assert max(0, went["a"] - free) + went["b"] <= rate
+    assert left is None or went.total() <= left

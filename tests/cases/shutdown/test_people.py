@@ -1,0 +1,240 @@
+"""Everybody is told, once, by letters over a real mail server; the gate waits for it; who objects is known and named nowhere."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from include.cases.accounts import CatalogueAccounts
+from include.cases.rooms import Desk
+from include.cases.shutdown import closing, objecting, orders, people, tellings
+from include.cases.shutdown.dates import FILED, Gate
+from include.cases.shutdown.told import Successor
+from include.commands import _common as common
+from include.commands import shutdown as command
+from include.model.doors import Endpoint
+from include.model.errors import NotReachable, Refused
+from include.model.estate import Reached
+from include.model.words import Channel
+from tests.cases.restoring import killed_at
+from tests.cases.retention.house import DAY as NOW
+from tests.cases.retention.house import House
+from tests.cases.shutdown.test_closing import PAPER, T0, company, gatekeeper, opened
+from tests.cases.shutdown.test_command import today
+from tests.cases.shutdown.test_orders import TOLD
+from tests.recipients.letterbox import Letterbox, receiving
+
+pytestmark = pytest.mark.postgres
+__all__ = ["gatekeeper", "today"]  # fixtures
+
+REACH = "privacy@authority.example"
+US = "no-reply@authority.example"
+
+
+class Mailing(House):
+    """The shop, whose accounts' holders have addresses."""
+
+    box: Letterbox
+
+    def endpoint(self, name: str) -> Endpoint:
+        assert name == "mail"
+        return Endpoint(self.box.url, login=US)
+
+    @property
+    def desk(self) -> Desk:
+        made = super().desk
+        return replace(made, accounts=CatalogueAccounts(made.catalogue, self))
+
+
+@pytest.fixture
+def box() -> Iterator[Letterbox]:
+    with receiving() as box:
+        yield box
+
+
+@pytest.fixture
+def mailing(house: House, box: Letterbox) -> Mailing:
+    """Of ten people one has no address, and one has none that is one."""
+    catalogue = house.company.catalogue
+    accounts = catalogue.dataset("a.account")
+    assert accounts.accounts is not None
+    reached = accounts.model_copy(
+        update={
+            "accounts": accounts.accounts.model_copy(
+                update={"reached": (Reached(dataset="a.account", column="name"),)}
+            )
+        }
+    )
+    datasets = tuple(reached if d.id == "a.account" else d for d in catalogue.datasets)
+    house.company.catalogue = catalogue.model_copy(update={"datasets": datasets})
+    company(house, "UPDATE a.account SET name = 'p' || right(id, 2) || '@people.example'")
+    company(house, "UPDATE a.account SET name = NULL WHERE id = 'acct_000000000004'")
+    company(house, "UPDATE a.account SET name = 'x@y.example> SIZE=1' WHERE id = 'acct_000000000005'")
+    made = Mailing(house.company, house.records, house.keys, house.ledger)
+    made.box = box
+    return made
+
+
+def tell(mailing: Mailing, number: str, **more: Any) -> people.Run:
+    return people.notify(mailing.desk, number, reach=REACH, as_of=NOW, actor="legal/zhao", page=3, **more)
+
+
+def gate(mailing: Mailing, number: str, which: Gate = Gate.NOTIFIED) -> orders.Order:
+    return orders.pass_gate(mailing.desk, number, which, on=NOW, paper=PAPER, as_of=NOW, actor="legal/zhao")
+
+
+def letters(mailing: Mailing) -> list[str]:
+    return sorted(str(mailing.box.read(n)["To"]) for n in range(len(mailing.box.letters)))
+
+
+def test_everybody_is_told_once_and_the_gate_waits_for_it(mailing: Mailing) -> None:
+    number = opened(mailing, replace(TOLD, t0=T0))
+    with pytest.raises(Refused, match=r"not everybody was told .*nobody was come to yet"):
+        gate(mailing, number)
+    for _ in range(2):
+        run = tell(mailing, number)
+        assert (run.telling.told, run.telling.unreached, run.stopped) == (8, 2, "")
+    assert letters(mailing) == [f"p{n:02}@people.example" for n in (1, 2, 3, 6, 7, 8, 9, 10)]
+    said = mailing.box.read(0).get_content()
+    for words in (T0.isoformat(), "Example CA Co", "privacy@example.com", "《电子签名法》第二十三条", "异议", REACH, number,
+                  "takes over"):  # fmt: skip
+        assert words in said, words
+    assert said.index("您好") < said.index("takes over"), "Chinese first"
+    assert gate(mailing, number).t0 == T0
+    (event,) = [b for _, b, _ in mailing.ledger if b["what"] == "gate"]
+    assert event["people"] == {"told": 8, "unreached": 2}
+    text = json.dumps([b for _, b, _ in mailing.ledger])
+    assert "people.example" not in text and "acct_" not in text
+    assert mailing.sql("SELECT count(*) FROM casebook.shutdown_told WHERE octet_length(token) = 32") == [
+        (10,)
+    ]
+    company(mailing, "UPDATE a.account SET name = 'p04@people.example' WHERE id = 'acct_000000000004'")
+    assert tell(mailing, number).sent == 1, "who has an address by now is told"
+
+
+def test_a_new_successor_is_a_new_letter_to_all(mailing: Mailing) -> None:
+    number = opened(mailing, replace(TOLD, t0=T0))
+    tell(mailing, number)
+    gate(mailing, number)
+    orders.successor_withdrew(
+        mailing.desk, number, paper=PAPER, ministry_asked=True, as_of=NOW, actor="legal/zhao"
+    )
+    other = Successor("Other CA Co", "office@other.example", "c" * 64)
+    orders.name_successor(mailing.desk, number, other, paper=PAPER, as_of=NOW, actor="legal/zhao")
+    with pytest.raises(Refused, match="nobody was come to yet"):
+        gate(mailing, number)
+    assert tell(mailing, number).sent == 8
+    assert "Other CA Co" in mailing.box.read().get_content() and len(mailing.box.letters) == 16
+    gate(mailing, number)
+
+
+def test_another_t0_is_another_letter_to_all_and_nothing_is_closed_before_it(mailing: Mailing) -> None:
+    number = opened(mailing, replace(TOLD, t0=T0))
+    tell(mailing, number)
+    for which in FILED:
+        gate(mailing, number, which)
+
+    def move(t0: date, as_of: date) -> None:
+        orders.move(mailing.desk, number, t0, paper=PAPER, as_of=as_of, actor="legal/zhao")
+
+    def close(as_of: date) -> None:
+        closing.close(mailing.desk, number, paper=PAPER, as_of=as_of, actor="ops/sun")
+
+    later = T0 + timedelta(days=20)
+    move(later, NOW)
+    with pytest.raises(Refused, match=f"told that it stops on {T0}, and it stops on {later}"):
+        close(later)
+    assert tell(mailing, number).sent == 8
+    # Back: before the day that everybody has heard by now, so with a notice of its own.
+    with pytest.raises(Refused, match="notified not done by"):
+        move(T0, NOW + timedelta(days=11))
+    move(T0, NOW + timedelta(days=10))
+    with orders.deed(mailing.desk, number) as (conn, of):
+        assert orders.days(conn, of).open == (Gate.NOTIFIED, Gate.CLOSED)
+    with pytest.raises(Refused, match=f"told that it stops on {later}, and it stops on {T0}"):
+        gate(mailing, number)
+    with pytest.raises(Refused, match="not done yet: notified"):
+        close(T0)
+    assert tell(mailing, number).sent == 8, "they heard the first letter, and another since"
+    assert tell(mailing, number).sent == 0
+
+
+@pytest.mark.parametrize("point", ["people.sending", "people.sent"])
+def test_a_letter_that_was_under_way_when_it_was_killed_is_in_doubt_and_not_sent_twice(
+    mailing: Mailing, point: str
+) -> None:
+    number = opened(mailing, replace(TOLD, t0=T0))
+    assert killed_at(point, lambda at: tell(mailing, number, at=at)), f"{point} was never reached"
+    run = tell(mailing, number)
+    assert run.telling.states["in_doubt"] == 3 and run.telling.told == 5
+    assert len(set(letters(mailing))) == len(mailing.box.letters), "nobody has it twice"
+
+
+def test_a_mail_server_that_goes_down_leaves_the_rest_for_the_next_run(mailing: Mailing) -> None:
+    number = opened(mailing, replace(TOLD, t0=T0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Mailing, "endpoint", lambda *_: Endpoint("smtp://127.0.0.1:1", login=US))
+        run = tell(mailing, number)
+        assert run.stopped == "the mail server does not answer" and run.telling.whole_on is None
+        with pytest.raises(Refused, match="were come to so far"):
+            gate(mailing, number)
+    run = tell(mailing, number)
+    assert run.telling.told == 8 and run.telling.whole_on == NOW
+
+
+def test_two_runs_do_not_tell_side_by_side(mailing: Mailing) -> None:
+    number = opened(mailing, replace(TOLD, t0=T0))
+
+    def another(point: str) -> None:
+        with pytest.raises(NotReachable, match="by somebody else"):
+            tell(mailing, number)
+
+    assert tell(mailing, number, at=another).telling.told == 8
+
+
+def test_an_objection_is_taken_like_a_request_and_names_nobody(mailing: Mailing) -> None:
+    number = opened(mailing, replace(TOLD, t0=T0))
+    asked: dict[str, Any] = {
+        "channel": Channel.EMAIL, "method": "signed_in_session", "fields": ("PI-001",), "as_of": NOW,
+        "actor": "support/li",
+    }  # fmt: skip
+    for who, more, why in (
+        ("13812345678", {}, "a mobile number, not an account id"),
+        ("acct_00000000zzzz", {}, "there is no such account"),
+        ("acct_000000000001", {"fields": ()}, "no field was compared"),
+        ("acct_000000000001", {"method": "a feeling"}, "method"),
+        ("acct_000000000001", {"channel": Channel.SCHEDULE}, "person's channel"),
+    ):
+        with pytest.raises(Refused, match=why):
+            objecting.object_to(mailing.desk, number, who, **{**asked, **more})
+    assert objecting.object_to(mailing.desk, number, "acct_000000000003", **asked) == 1
+    assert objecting.object_to(mailing.desk, number, "acct_000000000003", **asked) == 1, "once is once"
+    assert objecting.objectors(mailing.desk, number) == {"acct_000000000003"}
+    assert "acct_" not in json.dumps([b for _, b, _ in mailing.ledger])
+
+
+def test_the_commands_say_counts_and_write_ids_to_a_file_of_ones_own(
+    mailing: Mailing, today: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common, "desk", lambda: mailing.desk)
+    number = opened(mailing, replace(TOLD, t0=T0))
+    run = CliRunner().invoke(command.app, ["notify-people", number, "--reach", REACH], catch_exceptions=False)
+    assert run.exit_code == 1 and "8 people are told, 2 could not be reached" in run.output
+    to = tmp_path / "left"
+    shown = CliRunner().invoke(command.app, ["notices", number, "--list", str(to)], catch_exceptions=False)
+    assert "2 account ids" in shown.output and "acct_" not in shown.output
+    assert to.read_text().split() == ["acct_000000000004", "acct_000000000005"]
+    assert stat.S_IMODE(to.stat().st_mode) == 0o600
+    said = ["object", number, "--method", "signed_in_session", "--field", "PI-001"]
+    done = CliRunner().invoke(command.app, said, input="acct_000000000001\n", catch_exceptions=False)
+    assert "objection 1 is recorded" in done.output and "acct_" not in done.output
+    with mailing.desk.book() as conn:
+        assert tellings.tellings(conn, number)[0].unreached == 2

@@ -1,0 +1,328 @@
+"""Both companies of a handover, each with a database and an S3 server: what may be killed of it, and what is where at any moment.
+
+Rows of two tables go to the successor, and photos with every version; what goes to nobody is rows, and an object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from cryptography import x509
+
+from include.cases.keys import FileKeyStore
+from include.cases.shutdown import accepting, breaker, closing, located, needles
+from include.handover import register
+from include.handover.custody import Custody, prepare
+from include.handover.fetching import Inbox
+from include.handover.receiving import receive
+from include.handover.shards import Bounds
+from include.handover.stages import CERTIFICATE, RECEIPT_KEY, Handover
+from include.ledger import attest
+from include.model.catalogue import Catalogue
+from include.model.errors import Refused
+from include.model.handover import BagState
+from include.model.words import Role
+from include.stores.shared import nowhere
+from tests.cases.conftest import build
+from tests.cases.retention import house as houses
+from tests.cases.shutdown.conftest import SHOP as CONSIGNING
+from tests.cases.shutdown.conftest import _by
+from tests.cases.shutdown.test_books import KEY, SHOWN
+from tests.cases.shutdown.test_closing import PAPER, T0, ready
+from tests.cases.shutdown.test_consigning import fingerprint
+from tests.cases.shutdown.test_orders import NEXT, TOLD
+from tests.conftest import PgServer, S3Server
+from tests.handover.both import Attesting, Side
+from tests.handover.test_objects_go import NOBODYS, Photos, with_photos
+from tests.handover.test_whole_way import _emptied
+from tests.stores.postgres.making import BUSINESS, Company
+
+# Notes go too: one table's rows lead to their owners through another's, which stays.
+SHOP: Catalogue = CONSIGNING.model_copy(
+    update={
+        "datasets": tuple(
+            d.model_copy(update={"binds": (_by("RS-03", "written"),)}) if d.id == "s.note" else d
+            for d in CONSIGNING.datasets
+        )
+    }
+)
+GOES = {"u.visit": 60, "s.note": 8}
+STAYS = ("a.account", "u.click", "s.ticket")
+PHOTOS = "o.photo"
+VISITS = 6
+"""Of so many there is a photo."""
+SENT, LAID = VISITS + 4, VISITS + 6
+"""Versions and markers that go to the successor; with those what goes to nobody: an unfinished upload, and nobody's photo."""
+MARKER = "marker"
+ASKED = "s3.asked"
+"""The point after each request of ours that deletes in a bucket: between uploads, versions and markers."""
+Version = tuple[str, str]  # its id, and the digest of what it holds
+
+
+@cache
+def client(of: S3Server, process: int) -> Any:
+    """One for each process: one that is killed leaves an answer half read."""
+    return of.client()
+
+
+@dataclass
+class Ours(Photos):
+    """The shop, which knows the way to the inbox."""
+
+    objects: S3Server = field(kw_only=True)
+    inbox: S3Server = field(kw_only=True)
+    at: Callable[[str], None] = nowhere
+    clients: dict[int, Any] = field(default_factory=dict)
+
+    def s3(self, connection: str, role: Role) -> Any:
+        if connection == "photos":
+            return self.clients.get(os.getpid()) or self.clients.setdefault(os.getpid(), self._watched())
+        assert (connection, role) == ("successor_inbox", Role.COURIER)
+        return client(self.inbox, os.getpid())
+
+    def _watched(self) -> Any:
+        made = self.objects.client()
+        for deed in ("AbortMultipartUpload", "DeleteObjects"):
+            made.meta.events.register(f"after-call.s3.{deed}", lambda **_: self.at(ASKED))
+        return made
+
+    def text(self, name: str) -> str:
+        return name
+
+
+@dataclass
+class Theirs(Side):
+    def s3(self, connection: str, role: Role) -> Any:
+        return client(self.objects, os.getpid())
+
+
+@dataclass
+class Two:
+    """Both companies, after T0 and before anything is packed."""
+
+    ours: Ours
+    theirs: Theirs
+    number: str
+    home: Path
+    before: dict[str, dict[str, str]]
+    laid: dict[str, list[Version]]
+    held: dict[str, list[bytes]]
+
+    def way(self, at: Callable[[str], None] = nowhere) -> Handover:
+        bounds = Bounds(bytes=900, rows=20, keys=3)
+        return Handover(self.ours.desk, self.number, self.home / "bags", self.bucket, "Old CA", at, bounds)
+
+    @property
+    def bucket(self) -> str:
+        return "any-" + hashlib.sha256(str(self.home).encode()).hexdigest()[:20]
+
+    def custody(self, at: Callable[[str], None] = nowhere) -> Custody:
+        return Custody(self.ours.company.catalogue, self.theirs, at)  # type: ignore[arg-type]
+
+    def do(self, verb: str, at: Callable[[str], None] = nowhere) -> None:
+        way = self.way(at)
+        match verb:
+            case "pack":
+                assert not way.pack().left
+            case "send":
+                try:
+                    way.send()
+                except (
+                    Refused
+                ) as refused:  # packing was killed before the signer came: it has to be run again first
+                    assert "it is not signed" in str(refused)
+            case "receive":
+                inbox = Inbox(
+                    client(self.ours.inbox, os.getpid()), self.bucket, attest.public_key(Attesting(self.home, "ours").pem),
+                    x509.load_pem_x509_certificate(SHOWN.encode()), KEY, self.home / "work", at,
+                )  # fmt: skip
+                assert not receive(
+                    inbox, self.custody(at), Attesting(self.home, "theirs"), self.number
+                ).refused
+            case "verify":
+                assert all(why == "no receipt yet" for why in way.verify(actor="ops/wu").values())
+            case "delete":
+                way.delete_source(as_of=T0, actor="ops/wu")
+            case "dispose":
+                way.dispose(as_of=T0, actor="ops/wu")
+
+    def killed(self, verb: str, point: str, time: int) -> bool:
+        """Do it in a process that is killed when it comes to the point for the so-manieth time; whether it came there."""
+        came = 0
+
+        def at(here: str) -> None:
+            nonlocal came
+            came += here == point
+            if here == point and came == time:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                self.ours.at = at
+                self.do(verb, at)
+                code = 0
+            except BaseException:
+                traceback.print_exc()  # the parent only sees that it failed
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0, f"{verb} failed by itself"
+        return os.WIFSIGNALED(status)
+
+    # --- what is where
+    def rows(self, conninfo: str, table: str) -> dict[str, str]:
+        with psycopg.connect(conninfo) as conn:
+            return dict(conn.execute(f"SELECT id::text, t::text FROM {table} AS t").fetchall())
+
+    def here(self, table: str) -> dict[str, str]:
+        return self.rows(self.ours.company.conninfo("quietus_admin"), table)
+
+    def there(self, table: str) -> dict[str, str]:
+        return self.rows(self.theirs.server.conninfo(self.theirs.database), table)
+
+    def objects(self, of: S3Server) -> dict[str, list[Version]]:
+        """Under each key its versions, the oldest first; a marker is the newest."""
+        told = client(of, os.getpid()).list_object_versions(Bucket=self.ours.bucket)
+        found: dict[str, list[Version]] = {}
+        for v in reversed(told.get("Versions", [])):
+            found.setdefault(v["Key"], []).append((v["VersionId"], v["ETag"]))
+        for m in told.get("DeleteMarkers", []):
+            found.setdefault(m["Key"], []).append((m["VersionId"], MARKER))
+        return found
+
+    def uploads(self, of: S3Server) -> list[str]:
+        """Keys of what was never finished."""
+        told = client(of, os.getpid()).list_multipart_uploads(Bucket=self.ours.bucket)
+        return [u["Key"] for u in told.get("Uploads", [])]
+
+    def nothing_is_lost(self) -> None:
+        """At every moment: what is not here is there, byte for byte, and the successor has signed for it."""
+        with self.ours.desk.book() as conn:
+            bags = register.bags(conn, self.number)
+        self._no_row_is_lost(bags)
+        self._no_object_is_lost([b for b in bags if b.statement.dataset == PHOTOS])
+
+    def _no_row_is_lost(self, bags: Sequence[register.Bag]) -> None:
+        received = Counter[str]()
+        for b in bags:
+            received[b.statement.dataset] += b.statement.items if b.state is BagState.RECEIVED else 0
+        for table in GOES:
+            here, there, was = self.here(table), self.there(table), self.before[table]
+            assert here.items() <= was.items() and there.items() <= was.items()
+            gone = was.keys() - here.keys()
+            assert gone <= there.keys(), f"{table}: in neither place"
+            assert len(gone) <= received[table], f"{table}: gone before it was signed for"
+        for table in STAYS:
+            here, was = self.here(table), self.before[table]
+            assert here.keys() <= was.keys() and not self.there(table), f"{table} goes to nobody"
+            assert table == "a.account" or here.items() <= was.items(), "only an account is ever cut"
+        assert self.here("u.click") == self.before["u.click"], "a statute keeps it"
+
+    def _no_object_is_lost(self, bags: Sequence[register.Bag]) -> None:
+        def signed_for(key: str) -> bool:
+            bag = next((b for b in bags if b.upto is None or key <= b.upto[0]), None)
+            return bag is not None and bag.state is BagState.RECEIVED
+
+        here, there = self.objects(self.ours.objects), self.objects(self.theirs.objects)
+        assert here.keys() <= self.laid.keys() and there.keys() <= self.laid.keys() - {NOBODYS}
+        for key, was in self.laid.items():
+            now, then = here.get(key, []), [what for _, what in there.get(key, [])]
+            assert now == [v for v in was if v in now], "nothing is written anew here"
+            assert then == [what for _, what in was][: len(then)], "each version once, in its order"
+            if key != NOBODYS:
+                gone = [n for n, v in enumerate(was) if v not in now]
+                assert all(n < len(then) for n in gone), "in neither place"
+                assert not gone or signed_for(key), "gone before it was signed for"
+            if now and was[-1][1] == MARKER:
+                assert now[-1] == was[-1], "what was hidden came to light"
+        unfinished = self.ours.key(3, "b")
+        assert self.uploads(self.ours.objects) == [unfinished] or signed_for(unfinished)
+        assert not self.uploads(self.theirs.objects), "no bag can hold it"
+
+    def contents(self, of: S3Server) -> dict[str, list[bytes]]:
+        """What each key's versions hold, the oldest first."""
+        ask, bucket = client(of, os.getpid()), self.ours.bucket
+        return {
+            key: [ask.get_object(Bucket=bucket, Key=key, VersionId=v)["Body"].read() for v, what in versions if what != MARKER]
+            for key, versions in self.objects(of).items()
+        }  # fmt: skip
+
+
+@contextmanager
+def two(
+    new_company: Callable[..., Company], pg: PgServer, objects: S3Server, successor: S3Server, home: Path
+) -> Iterator[Two]:
+    """``objects``: our S3 server; ``successor``: the other's, in which its inbox is, too."""
+    book = pg.fresh_database("case_book", build)
+    estate = pg.fresh_database("any_kills_successor", _successor)
+    catalogue = with_photos(SHOP, BUSINESS)
+    house = Ours(
+        company=new_company(catalogue, houses.SCHEMA, "any_kills"), records=lambda role: pg.conninfo(book, role),
+        keys=FileKeyStore(home / "keys", b"k" * 32), client=client(objects, os.getpid()), objects=objects, inbox=successor,
+    )  # fmt: skip
+    _owned(house)
+    _emptied(house.client, "quietus-work")  # of another company's case of the same number
+    house.lay(VISITS)
+    house.put(house.key(4), b"the same")
+    house.put(house.key(4), b"the same")  # two versions that nothing but their order tells apart
+    theirs = client(successor, os.getpid())
+    theirs.create_bucket(Bucket=house.bucket)
+    theirs.put_bucket_versioning(Bucket=house.bucket, VersioningConfiguration={"Status": "Enabled"})
+    number = ready(house, successor=replace(NEXT, certificate=fingerprint(SHOWN)))
+    closing.close(house.desk, number, paper=PAPER, as_of=T0, actor="ops/wu")
+    # This server refuses no put: it is said of the photos that nobody could see it, and somebody answers for that.
+    closing.prove(house.desk, number, as_of=T0, actor="ops/wu")
+    with house.desk.book() as conn:
+        look = accepting.shown(conn, number).look
+    answered = accepting.accept(house.desk, number, look=look, paper=PAPER, as_of=T0, actor="legal/zhao")
+    assert answered == ["photos"]
+    assert located.locate(house.desk, number, as_of=T0, actor="ops/wu") == {}
+    needles.gather(house.desk, number, as_of=T0, actor="ops/wu")
+    made = Two(house, Theirs(pg, estate, successor), number, home, {}, {}, {})
+    made.before.update({t: made.here(t) for t in houses.TABLES})
+    made.laid.update(made.objects(objects))
+    made.held.update(made.contents(objects))
+    theirs.create_bucket(Bucket=made.bucket)
+    papers = made.way().papers
+    papers.mkdir(parents=True)
+    (papers / CERTIFICATE).write_text(SHOWN)
+    key = Attesting(home, "theirs").pem.encode()
+    (papers / RECEIPT_KEY).write_bytes(key)
+    made.way().consign(hashlib.sha256(key).hexdigest(), as_of=T0, actor="ops/wu")
+    for approver in TOLD.approvers:
+        breaker.approve(house.desk, number, as_of=T0, actor=approver)
+    try:
+        yield made
+    finally:
+        pg.drop_database(book)
+        pg.drop_database(estate)
+
+
+def _successor(conninfo: str) -> None:
+    with psycopg.connect(conninfo) as conn:
+        ddl = houses.SCHEMA.partition("-- Ten people")[0]  # the same schema, and nobody in it
+        conn.execute(ddl.encode())
+    prepare(conninfo, SHOP, "company")
+
+
+def _owned(house: Ours) -> None:
+    with psycopg.connect(house.company.conninfo("quietus_admin"), autocommit=True) as conn:
+        if not conn.execute("SELECT FROM pg_roles WHERE rolname = 'shop_owner'").rowcount:
+            conn.execute("CREATE ROLE shop_owner NOLOGIN")
+        conn.execute("ALTER ROLE gatekeeper NOINHERIT; GRANT shop_owner TO gatekeeper")
+        for table in houses.TABLES:
+            conn.execute(f"ALTER TABLE {table} OWNER TO shop_owner".encode())
+        conn.execute("GRANT USAGE ON SCHEMA a, u, s TO shop_owner")

@@ -1,0 +1,76 @@
+"""`quietus handover prove`: a successor counts what it has stored again, and a suite sees what differs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from include.handover import proving
+from include.model.words import Verdict
+from tests.handover.both import INBOX, ORDER, TABLES, Both
+from tests.proofs.controls import control
+
+SIGNATURES = "sign.signature"
+
+
+@pytest.fixture
+def stored(both: Both) -> Both:
+    both.datasets = (TABLES[1], TABLES[3])
+    both.pack()
+    both.send()
+    assert not both.receive().refused
+    return both
+
+
+def prove(both: Both, said: list[Any] | None = None) -> proving.Proof:
+    record = (said if said is not None else []).append
+    return proving.theirs(both.inbox, both.custody, lambda *entry: record(entry), ORDER)
+
+
+def failed(proof: proving.Proof) -> set[str]:
+    return {c.name for c in proof.checks if c.verdict is Verdict.FAILED}
+
+
+@control("custody", "stored", "postgres")
+@control("custody", "same", "postgres")
+@control("custody", "differences", "postgres")
+def test_what_is_lost_or_added_at_the_successor_is_seen(stored: Both) -> None:
+    said: list[Any] = []
+    proof = prove(stored, said)
+    assert proof.verdict is Verdict.PASSED and {c.dataset for c in proof.checks} >= {
+        SIGNATURES,
+        "cert.crl_entry",
+    }
+    ((kind, case, body, _),) = said
+    assert (kind, case, body["order"], body["verdict"]) == (proving.KIND, None, ORDER, "passed")
+    stored.sql(
+        stored.theirs,
+        "DELETE FROM sign.signature WHERE signature_id = (SELECT min(signature_id) FROM sign.signature)",
+    )
+    assert failed(prove(stored)) == {f"{w}.{SIGNATURES}" for w in ("stored", "same", "differences")}
+    with pytest.raises(Exception, match=rf"differences\.{SIGNATURES}"):
+        proving.proved(prove(stored))
+
+
+def test_one_that_is_changed_is_seen_though_as_many_are_there(stored: Both) -> None:
+    stored.sql(
+        stored.theirs,
+        "SET session_replication_role = replica; UPDATE sign.signature SET signed_at = signed_at + interval '1 s'"
+        " WHERE signature_id = (SELECT min(signature_id) FROM sign.signature)",
+    )
+    assert failed(prove(stored)) == {f"{w}.{SIGNATURES}" for w in ("same", "differences")}
+
+
+def test_a_bag_that_arrived_and_was_not_stored_does_not_pass(both: Both) -> None:
+    both.datasets = (TABLES[3],)
+    both.pack()
+    both.send()
+    assert f"stored.{SIGNATURES}" in failed(prove(both)) and f"same.{SIGNATURES}" in failed(prove(both))
+
+
+def test_what_nobody_signed_is_unverified(stored: Both) -> None:
+    key = f"{ORDER}/sign.signature-00001.json"
+    stored.theirs.s3("inbox", None).put_object(Bucket=INBOX, Key=key, Body=b"{}")  # type: ignore[arg-type]
+    mine = [c for c in prove(stored).checks if c.dataset == SIGNATURES]
+    assert {c.verdict for c in mine} == {Verdict.UNVERIFIED}

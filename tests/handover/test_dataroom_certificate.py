@@ -1,0 +1,216 @@
+"""A data room that is over has a certificate for the counterparty, which anybody checks offline; and no forgery passes."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from typer.testing import CliRunner
+
+from include.cases.keys import FileKeyStore
+from include.commands import _common as common
+from include.commands import dataroom as command
+from include.commands import verify as verify_command
+from include.handover import dataroom_certificate, dataroom_files
+from include.handover.dataroom_certificate import Certificate
+from include.handover.dataroom_files import Rooms
+from include.ledger import attest, verify, verify_dataroom
+from include.ledger.signer import SignerClient
+from include.model.errors import Refused
+from tests.cases.restoring import killed_at
+from tests.cases.retention.house import DAY
+from tests.cases.shutdown.ended import Ledgered
+from tests.cases.test_certifying import RECORDS, answering, whole
+from tests.conftest import PgServer, S3Server
+from tests.handover.test_dataroom import BUCKET, Deal, _autocommit, shop_of
+from tests.stores.postgres.conftest import new_company
+from tests.stores.postgres.making import Company
+
+pytestmark = pytest.mark.postgres
+__all__ = ["new_company"]  # a fixture
+
+
+class Kept(Deal):
+    """A deal whose ledger is a real one."""
+
+    def record(self, kind: str, case: str | None, body: dict[str, Any], key: str) -> None:
+        self.house.desk.record(kind, case, body, key)
+
+    @property
+    def home(self) -> Path:
+        return Path(self.house.pem).parent  # type: ignore[attr-defined]
+
+    @property
+    def pem(self) -> bytes:
+        return (self.home / "pub.pem").read_bytes()
+
+    def over(self, *, late: int = 0) -> str:
+        number = self.open()
+        dataroom_files.export(self.rooms, number)
+        self.end(number)
+        dataroom_files.clear(self.rooms, number, as_of=DAY)
+        day = DAY + timedelta(days=late)
+        self.returned(number, self.statement(number, on=day), as_of=day)
+        return number
+
+    def certificate(self, number: str, **more: Any) -> Certificate:
+        return dataroom_certificate.certificate(
+            self.house.desk, number, as_of=DAY + timedelta(days=40), **more
+        )
+
+
+@pytest.fixture
+def kept(
+    new_company: Callable[..., Company], pg18: PgServer, moto: S3Server, tmp_path: Path
+) -> Iterator[Kept]:
+    for login in RECORDS:
+        pg18.add_role(login)
+    name, server, shop = pg18.fresh_database("room_book", whole), answering(tmp_path / "signer"), shop_of()
+    house = Ledgered(
+        company=new_company(shop[0], shop[1], "data rooms"), records=lambda role: pg18.conninfo(name, role),
+        keys=FileKeyStore(tmp_path / "keys", b"k" * 32), socket=str(tmp_path / "signer" / "s"),
+        pem=str(tmp_path / "signer" / "pub.pem"),
+    )  # fmt: skip
+    client = moto.client()
+    client.create_bucket(Bucket=BUCKET)
+    made = Kept(house, None, rsa.generate_private_key(public_exponent=65537, key_size=2048))  # type: ignore[arg-type]
+    made.rooms = Rooms(
+        house.company.catalogue, house, lambda: _autocommit(house), tmp_path / "rooms", BUCKET, moto.client, moto.client,
+        moto.client, made.record,
+    )  # fmt: skip
+    yield made
+    server.shutdown()
+    client.delete_bucket(Bucket=BUCKET)
+    pg18.drop_database(name)
+
+
+def test_it_says_what_was_in_it_until_when_and_how_it_was_proved(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = kept.open()
+    dataroom_files.export(kept.rooms, number)
+    with pytest.raises(Refused, match="it is not over: open"):
+        kept.certificate(number)
+    kept.end(number)
+    kept.returned(number, kept.statement(number))
+    with pytest.raises(Refused, match="our copies are not shown to be gone"):
+        kept.certificate(number)
+    dataroom_files.clear(kept.rooms, number, as_of=DAY)
+    made = kept.certificate(number)
+    assert kept.certificate(number) == made, "issued once"
+    report = verify_dataroom.verify_file(made.envelope.encode(), kept.pem)
+    assert report.problems == []
+    assert (
+        report.said["was in it"]
+        == "80 rows: u.click (at), 20 rows, 0 left out; u.visit (at), 60 rows, 0 left out"
+    )
+    assert report.said["until"].endswith("by RS-29 (policy 4.3(7))") and "LATE" not in report.said["until"]
+    assert (
+        report.said["their copies"]
+        == f"destroyed on {DAY}: signed by the agreed key; their word, and not seen"
+    )
+    assert "acct_" not in made.envelope and "acct_" not in json.dumps(made.payload)
+    given_out(kept, number, monkeypatch)
+    for forge, problem in FORGERIES:
+        p = copy.deepcopy(made.payload)
+        forge(p)
+        found = verify_dataroom.verify_file(signed(kept, p), kept.pem).problems
+        assert any(problem in x for x in found), (problem, found)
+        with pytest.raises(Refused, match="would not verify"):
+            SignerClient(kept.home / "s").certify_room(verify.canonical(p))
+    theirs = json.loads(base64.b64decode(made.payload["theirs"]["statement"]))
+    p = copy.deepcopy(made.payload)
+    stranger = Ed25519PrivateKey.generate()
+    payload = base64.b64decode(theirs["payload"])
+    p["theirs"]["statement"] = base64.b64encode(
+        attest.envelope(payload, stranger.sign, stranger.public_key())
+    ).decode()
+    found = verify_dataroom.verify_file(signed(kept, p), kept.pem).problems
+    assert "the counterparty's statement is not signed by the agreed key" in found
+    tampered = json.loads(made.envelope) | {
+        "signatures": [{**json.loads(made.envelope)["signatures"][0], "sig": "AAAA"}]
+    }
+    assert "the signature is not good" in str(
+        verify_dataroom.verify_file(verify.canonical(tampered), kept.pem).problems
+    )
+
+
+FORGERIES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
+    (lambda p: p["bags"].pop(), "the ledger recorded other facts"),
+    (lambda p: p["bags"].pop(), "is of another room or day, or of other files"),
+    (lambda p: p["bags"][0].update(items=19), "the file of u.click that the ledger has is another"),
+    (lambda p: p["bags"][0].update(sha256="0" * 64), "the file of u.click that the ledger has is another"),
+    (lambda p: p["bags"].append(p["bags"][0]), "the file of u.click is told 2 times"),
+    (lambda p: p["bags"][0].update(columns=["at", "path"]), "the ledger recorded other facts"),
+    (lambda p: p["agreement"].update(document="NDA-8"), "it was opened under another agreement"),
+    (lambda p: p.update(counterparty="Egret Capital"), "the ledger recorded other facts"),
+    (lambda p: p.update(due_on="2030-01-01"), "its copies were due on another day"),
+    (lambda p: p["ended"].update(how="closed"), "does not say 'closed' of this room"),
+    (lambda p: p["ours"].update(versions=1), "something of our copies was left"),
+    (lambda p: p["ours"].update(gone_on="2030-01-01"), "or they were seen to be gone on another day"),
+    (lambda p: p["ours"].update(entry=p["opened"]), "does not say 'our copies gone' of this room"),
+    (lambda p: p["theirs"].update(how="returned"), "does not say 'said returned' of this room"),
+    (lambda p: p["theirs"].update(on="2020-01-01"), "the counterparty's statement that the ledger has is another"),
+    (lambda p: p.update(late=True), "is told otherwise than by its dates"),
+    (lambda p: p.update(as_of="2020-01-01"), "it tells of days that had not come"),
+    (lambda p: p.update(room="DR-000009"), "of this room, or is not among the entries given"),
+    (lambda p: p.update(format="quietus-dataroom-certificate/2"), "it is something else"),
+    (lambda p: p["entries"].pop(), "is not among the entries given"),
+]  # fmt: skip
+
+
+def signed(kept: Kept, p: dict[str, Any]) -> bytes:
+    """As somebody with the signer's own key would."""
+    key = load_pem_private_key((kept.home / "key.pem").read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    payload = verify.canonical(p)
+    sig = key.sign(verify.encoded(verify_dataroom.PAYLOAD_TYPE, payload))
+    signature = {"keyid": verify.key_id(key.public_key()), "sig": base64.b64encode(sig).decode()}
+    return verify.canonical(
+        {"payload": base64.b64encode(payload).decode(), "payloadType": verify_dataroom.PAYLOAD_TYPE, "signatures": [signature]}
+    )  # fmt: skip
+
+
+def given_out(kept: Kept, number: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command gives the file with what checks it, which needs nothing of ours."""
+    out = kept.home.parent / "given"
+    monkeypatch.setattr(common, "desk", lambda: kept.house.desk)
+    ran = CliRunner().invoke(command.app, ["certificate", number, "--out", str(out)], catch_exceptions=False)
+    assert ran.exit_code == 0 and f"{number}.json" in ran.output
+    key = str(kept.home / "pub.pem")
+    alone = subprocess.run(
+        [sys.executable, "verify_dataroom.py", f"{number}.json", "--key", key], cwd=out, env={"PATH": "/usr/bin"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert alone.returncode == 0 and alone.stdout.startswith("VALID"), alone.stdout + alone.stderr
+    with pytest.raises(typer.Exit) as ended:
+        verify_command.command(out / f"{number}.json", Path(key))
+    assert ended.value.exit_code == 0
+
+
+def test_what_came_back_late_is_told_as_that(kept: Kept) -> None:
+    made = kept.certificate(kept.over(late=31))
+    assert made.payload["late"] is True
+    report = verify_dataroom.verify_file(made.envelope.encode(), kept.pem)
+    assert report.problems == [] and report.said["until"].endswith(": LATE")
+
+
+@pytest.mark.parametrize("point", ["dataroom.recorded", "dataroom.signed"])
+def test_killed_anywhere_it_is_issued_all_the_same(kept: Kept, point: str) -> None:
+    number = kept.over()
+    assert killed_at(point, lambda at: kept.certificate(number, at=at)), f"{point} was never reached"
+    made = kept.certificate(number)
+    assert made.payload["serial"] == 2, "what was recorded first was given to nobody"
+    assert verify_dataroom.verify_file(made.envelope.encode(), kept.pem).problems == []

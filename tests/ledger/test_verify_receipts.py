@@ -1,0 +1,78 @@
+"""What the successor signed, as a custodian checks it: by the agreed key alone, and word for word what the log says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rfc8785
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from include.ledger import attest, verify_receipts
+
+ORDER = "SO-000001"
+THEIRS, OURS = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+RECEIPT: dict[str, Any] = {
+    "format": "quietus-bag-receipt/1", "order": ORDER, "bag": "u.visit-00001", "statement": "a" * 64, "items": 3,
+    "root": "b" * 64, "differences": {"missing": [], "changed": [], "extra": []}, "custodian": "Next CA",
+    "stored_at": "2027-03-04T10:00:00+08:00",
+}  # fmt: skip
+Log = dict[int, dict[str, Any]]
+
+
+def envelope(by: Ed25519PrivateKey, **more: Any) -> bytes:
+    return attest.envelope(rfc8785.dumps(RECEIPT | more), by.sign, by.public_key())
+
+
+def kept(home: Path, file: bytes) -> str:
+    (home / "data" / "receipts").mkdir(parents=True, exist_ok=True)
+    (home / "data" / "receipts" / f"{attest.digest(file)}.json").write_bytes(file)
+    return attest.digest(file)
+
+
+def log_of(receipt: str, key: Ed25519PrivateKey | None = THEIRS, **more: Any) -> Log:
+    consigned: dict[str, Any] = {"order": ORDER, "what": "consigned"}
+    if key is not None:
+        consigned["receipt_key"] = key.public_key().public_bytes_raw().hex()
+    body = {k: RECEIPT[k] for k in ("order", "bag", "statement", "items", "root")}
+    counts = {"missing": 0, "changed": 0, "extra": 0}
+    return {
+        4: {"kind": "shutdown", "body": consigned},
+        9: {"kind": "handover.receipt", "body": body | counts | {"receipt": receipt} | more},
+    }
+
+
+def test_what_the_agreed_key_signed_is_shown_with_its_fingerprint(tmp_path: Path) -> None:
+    problems, keys = verify_receipts.signed(tmp_path, ORDER, log_of(kept(tmp_path, envelope(THEIRS))))
+    assert problems == [] and len(keys) == 1 and len(keys[0]) == 64
+
+
+def changed(home: Path) -> Log:
+    name = kept(home, envelope(THEIRS))
+    (home / "data" / "receipts" / f"{name}.json").write_bytes(envelope(OURS))
+    return log_of(name)
+
+
+@pytest.mark.parametrize(
+    ("log", "problem"),
+    [
+        (lambda home: log_of(kept(home, envelope(OURS))), "is not signed by the key that was agreed"),
+        (lambda home: log_of("c" * 64), "is not here"),
+        (lambda home: log_of("../../x"), "is not here"),
+        (changed, "is another file"),
+        (lambda home: log_of(kept(home, envelope(THEIRS)), items=4), "has another items than the log says"),
+        (lambda home: log_of(kept(home, envelope(THEIRS, root="d" * 64))), "has another root than the log says"),
+        (lambda home: log_of(kept(home, envelope(THEIRS)), missing=1), "has another missing than the log says"),
+        (lambda home: log_of(kept(home, b"{}")), "cannot be read"),
+        (lambda home: log_of(kept(home, envelope(THEIRS)), None), "does not say by which key"),
+    ],
+)  # fmt: skip
+def test_what_is_forged_is_named(tmp_path: Path, log: Callable[[Path], Log], problem: str) -> None:
+    problems, _ = verify_receipts.signed(tmp_path, ORDER, log(tmp_path))
+    assert len(problems) == 1 and problem in problems[0] and problems[0].startswith("ledger entry 9")
+
+
+def test_another_orders_entries_are_no_matter(tmp_path: Path) -> None:
+    assert verify_receipts.signed(tmp_path, "SO-000002", log_of("c" * 64)) == ([], [])

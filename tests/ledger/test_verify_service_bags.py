@@ -1,0 +1,81 @@
+"""A bag of a service's certificate: its receipts name the root that was due when they were signed, no later answer differs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from include.ledger import verify_ledger, verify_service
+
+ORDER, BAG = "SO-000001", "u.visit-00001"
+PACKED, LEFT = "a" * 64, "b" * 64
+CLEAN = {"missing": 0, "changed": 0, "extra": 0}
+
+
+def entry(kind: str, **body: Any) -> dict[str, Any]:
+    return {"kind": f"handover.{kind}", "body": {"order": ORDER, "bag": BAG, **body}}
+
+
+def receipt(root: str, **more: Any) -> dict[str, Any]:
+    items = 3 if root == PACKED else 2
+    return entry("receipt", statement="s", receipt="r", items=items, root=root, **CLEAN, **more)
+
+
+def told(**changes: Any) -> dict[str, Any]:
+    """A bag, a notice about which was followed by entry 7."""
+    noticed = {"notice": 1, "digest": "d", "items": 2, "root": LEFT, "entry": 7}
+    bag = {
+        "bag": BAG, "dataset": "u.visit", "items": 3, "root": PACKED, "statement": "s", "receipt": "r", "entry": 5, "first": 5,
+        "notices": [6], "noticed": noticed,
+    }  # fmt: skip
+    books = [{"dataset": "u.visit", "transferred": 2}]
+    return {"order": ORDER, "bags": [bag | changes], "books": books, "successor": {"name": "x"}, "entry": 20}
+
+
+ANSWER = entry(
+    "notice_receipt", notice=1, digest="d", items=2, root=LEFT, done_at="2027-03-04T10:00:00+00:00", **CLEAN
+)
+NOTICE = entry("notice", notice=1, items=2, root=LEFT)
+
+
+def problems(at: int, of: dict[str, Any]) -> list[str]:
+    entries = {5: receipt(PACKED), 6: NOTICE, 7: ANSWER, at: of}
+    return list(verify_service.check_bags(told(entry=at, first=min(at, 5)), entries))
+
+
+BEFORE, AFTER = {"stored_at": "2027-03-04T09:59:59+00:00"}, {"stored_at": "2027-03-04T18:00:00.5+08:00"}
+
+
+@pytest.mark.parametrize(
+    ("at", "of", "fine"),
+    [
+        (5, receipt(PACKED, **BEFORE), True),
+        (8, receipt(PACKED, **BEFORE), True),  # verified late
+        (5, receipt(LEFT, **BEFORE), True),  # followed, and not yet answered
+        (8, receipt(LEFT, **AFTER), True),
+        (8, receipt(PACKED, **AFTER), False),
+        (8, receipt("1" * 64, **AFTER), False),
+        (5, receipt("1" * 64, **BEFORE), False),
+        (8, receipt(PACKED), False),  # the log does not say when: by the order of entries
+        (5, receipt(PACKED), True),
+    ],
+)
+def test_a_receipt_names_what_was_due(at: int, of: dict[str, Any], fine: bool) -> None:
+    found = problems(at, of)
+    assert found == [] if fine else "the receipt that the ledger has is another" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("index", "changes", "fine"),
+    [(9, {}, True), (9, {"missing": 1}, False), (21, {"root": PACKED}, False), (4, {"missing": 1}, True)],
+)
+def test_no_later_answer_says_otherwise(index: int, changes: dict[str, Any], fine: bool) -> None:
+    late = {**ANSWER, "body": {**ANSWER["body"], **changes}}
+    found = list(verify_ledger._newer_answers(told(), {7: ANSWER["body"], index: late["body"]}))
+    assert (
+        found == []
+        if fine
+        else found[0].startswith(f"ledger entry {index} is a newer answer about bag {BAG}")
+    )
+    assert "handover.notice_receipt" in verify_ledger.ASKED
