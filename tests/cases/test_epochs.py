@@ -24,7 +24,6 @@ pytestmark = pytest.mark.postgres
 
 DAY = timedelta(days=1)
 MADE = datetime.now(UTC)
-HERE = prc_date(MADE)  # what is observed is observed now, whatever day is played
 
 
 @pytest.fixture
@@ -39,6 +38,11 @@ def w(writer: str, keys: FileKeyStore) -> World:
 
 def copy(name: str, start: int | None, made: datetime = MADE, **more: Any) -> BackupCopy:
     return BackupCopy(name, CopyOf.FULL, start, None, 1, made, made, "x", **more)
+
+
+def here() -> date:
+    """What is observed is observed now, whatever day is played: a run may begin on one day and end on another."""
+    return prc_date(datetime.now(UTC))
 
 
 def waits(w: World, case_no: str) -> dict[str, dict[str, Any]]:
@@ -72,7 +76,7 @@ def test_the_date_is_there_on_day_one_with_what_sets_it(w: World) -> None:
     night = waits(w, case_no)["nightly"]
     assert night["holding"] == [ARCHIVE, "full-1", "full-2"]
     assert night["state"] == UnitState.BACKUP_PENDING
-    assert night["horizon"] == HERE + 35 * DAY
+    assert night["horizon"] == here() + 35 * DAY
     assert night["because"].startswith("full-2 until ")
     dumps = waits(w, case_no)["files"]
     assert dumps["horizon"] == TODAY + 7 * DAY, "what cannot be asked now has its own period"
@@ -80,7 +84,7 @@ def test_the_date_is_there_on_day_one_with_what_sets_it(w: World) -> None:
     with w.desk.book() as conn:
         beyond = horizon.of_case(conn, w.desk.catalogue, case_no)
     assert beyond is not None and "sms has not answered" in beyond.because
-    assert f"not before {HERE + 35 * DAY} (backup set nightly: full-2 until" in beyond.because
+    assert f"not before {here() + 35 * DAY} (backup set nightly: full-2 until" in beyond.because
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -151,7 +155,7 @@ def test_only_what_is_seen_ends_a_wait_and_the_ledger_shows_it(w: World) -> None
     w.copies["files"] = Copies((copy("d-1", None, MADE - DAY),))
     case_no = approved(w)
     rested(w, case_no)
-    late = HERE + 40 * DAY
+    late = here() + 40 * DAY
     looked = look(w, late)
     assert waits(w, case_no)["nightly"]["state"] == UnitState.BACKUP_PENDING
     assert [said for said in looked.overdue if "full-1" in said], "expected is not observed: it is an alarm"
@@ -200,7 +204,7 @@ def test_a_pin_moves_the_date_out_and_everybody_is_told_once(w: World) -> None:
     assert look(w).moved == {}
     w.copies["nightly"] = base
     assert look(w).moved == {}, "a date that comes nearer is no event"
-    assert waits(w, case_no)["nightly"]["horizon"] == HERE + 35 * DAY
+    assert waits(w, case_no)["nightly"]["horizon"] == here() + 35 * DAY
     assert len(moves(w, case_no, "horizon moved")) == 1
 
 
@@ -275,7 +279,9 @@ def test_copies_made_before_the_rewrite_hold_the_bytes(w: World) -> None:
     (night,) = nights(w)
     w.copies["nightly"] = Copies((copy("full-2", night["position"] + 5),), system=7)
     look(w)
-    assert waits(w, case_no)["nightly"]["horizon"] == HERE + 36 * DAY, "the next night, and the set's period"
+    assert waits(w, case_no)["nightly"]["horizon"] == here() + 36 * DAY, (
+        "the next night, and the set's period"
+    )
     assert "rewritten first" in waits(w, case_no)["nightly"]["because"]
     with w.desk.book() as conn:
         conn.execute(

@@ -196,9 +196,8 @@ def test_one_case_follows_all_that_a_person_took_back_and_another_what_comes_lat
     assert house.look().needed == 1, "nothing rests on a newsletter"
     (first,) = house.open_cases().cases
     rested(house, first)
-    house.executes(
-        "UPDATE account.consent SET withdrawn_at = now() - interval '1 minute' WHERE purpose = 'location'"
-    )
+    again = NOW - timedelta(minutes=1)
+    house.executes(f"UPDATE account.consent SET withdrawn_at = '{again}' WHERE purpose = 'location'")
     house.w.main.rows["usage.place"][4] = Row(
         LI
     )  # kept meanwhile, by a consent that was given anew and taken back

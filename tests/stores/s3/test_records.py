@@ -217,7 +217,8 @@ def test_parquet_files_are_rewritten_with_their_schema(world: World) -> None:
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", row_group_size=2)
     world.s3.put_object(Bucket=bucket, Key="events/p.parquet", Body=sink.getvalue())
-    store, step = world.store(), world.step("a", "c", as_of=date(2027, 6, 1))  # c's record says no time
+    later = datetime.now(UTC).date() + timedelta(days=200)  # the file is of today; c's record says no time
+    store, step = world.store(), world.step("a", "c", as_of=later)
     plan = planned(store, step, provide(dataset, six_months(Start(column="at"))))
     assert count(plan.lines, disposition=Disposition.ERASE) == 2
     assert count(plan.lines, disposition=Disposition.RETAIN, until=None) == 1

@@ -33,10 +33,10 @@ OWNED = """
 DO $$ DECLARE t record; BEGIN
   FOR t IN SELECT c.oid::regclass AS r, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname IN ('account', 'sign', 'cert', 'log') AND c.relkind IN ('r', 'p') LOOP
-    EXECUTE format('ALTER TABLE %s OWNER TO shop_owner', t.r);
+    EXECUTE format('ALTER TABLE %s OWNER TO shop_keeper', t.r);
   END LOOP;
   FOR t IN SELECT unnest(ARRAY['account', 'sign', 'cert', 'log']) AS s LOOP
-    EXECUTE format('ALTER SCHEMA %I OWNER TO shop_owner', t.s);
+    EXECUTE format('ALTER SCHEMA %I OWNER TO shop_keeper', t.s);
   END LOOP;
 END $$
 """
@@ -45,7 +45,7 @@ END $$
 @pytest.fixture
 def kept(new_company: Callable[..., Company], pg_server: PgServer) -> Company:
     """The small company, its tables owned by a role that is no superuser, and declared to be maintained."""
-    pg_server.add_role("shop_owner")
+    pg_server.add_role("shop_keeper")
     return new_company(maintained(ALWAYS), making.SCHEMA + making.PEOPLE.format(n=8) + OWNED, "shop8_owned")
 
 
@@ -289,7 +289,7 @@ def test_the_maintainer_may_do_no_more_where_the_server_can_tell_it_apart(
     kept: Company, pg_server: PgServer
 ) -> None:
     if pg_server.version < 17:
-        assert kept.value("SELECT pg_has_role('maintainer', 'shop_owner', 'MEMBER')")
+        assert kept.value("SELECT pg_has_role('maintainer', 'shop_keeper', 'MEMBER')")
         return
     for statement in ("SELECT FROM account.session", "DELETE FROM account.session", "DELETE FROM quietus.receipt",
                       "SELECT FROM quietus.restriction"):  # fmt: skip
