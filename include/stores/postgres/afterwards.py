@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from include.model.catalogue import Catalogue
 from include.model.words import DatasetKind
@@ -28,10 +28,12 @@ def afterwards(
         connection.execute("SELECT quietus.refresh(to_regclass(%s)::regclass)", [_quoted(view)])
         at("dispose.after_refresh")
     every = catalogue.of_store(store, DatasetKind.TABLE)
-    tables = [*(d.address for d in every if d.id in stale), *views]
-    connection.execute(
-        _RENEW, {"tables": [_quoted(t) for t in tables], "every": [_quoted(d.address) for d in every]}
-    )
+    renew(connection, [*(d.address for d in every if d.id in stale), *views], [d.address for d in every])
+
+
+def renew(connection: Connection, tables: Sequence[str], every: Sequence[str] = ()) -> None:
+    """Renew the statistics of these tables and views, and of those among ``every`` that are unlogged. In one transaction."""
+    connection.execute(_RENEW, {"tables": [_quoted(t) for t in tables], "every": [_quoted(t) for t in every]})
 
 
 # A crash or a restore empties an unlogged table, and leaves its statistics: nobody's rows are found there any more, and their

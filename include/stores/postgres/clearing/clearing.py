@@ -35,6 +35,7 @@ from include.stores.postgres.clearing.dropping import told, with_its_files
 from include.stores.postgres.clearing.keys import Fates, Looks
 from include.stores.postgres.clearing.partitions import Whole
 from include.stores.postgres.clearing.piece import NEEDED, NOT_DUE, UPTO, Piece
+from include.stores.postgres.clearing.renewing import renewing
 from include.stores.postgres.install import PROVER
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import Look
@@ -178,21 +179,27 @@ class Clearing:
             if not receipts.read(connection, step.id, self.id):
                 self._check(connection, area, there, plan)
             led = self.led(self._server, connection, live, area, self._with_items(connection, area, there))
-            for group in keys.in_order(self.catalogue, there, live):
-                try:
-                    self._group(connection, area, live, group, step, fingerprint, led)
-                except Stopped:
-                    raise
-                except QuietusError as error:  # one dataset's; all others go on
-                    if connection.closed:
+            groups = keys.in_order(self.catalogue, there, live)
+            in_files = {d.id for d in there if partitions.are_noted(connection, area, d)}
+            with renewing(self._server, self._tables, in_files) as ahead_of_time:
+                for n, group in enumerate(groups):
+                    try:
+                        if self._group(connection, area, live, group, step, fingerprint, led):
+                            ahead_of_time.begin(group, [d for later in groups[n + 1 :] for d in later])
+                    except Stopped:
                         raise
-                    self.left |= dict.fromkeys((d.id for d in group), str(error))
+                    except QuietusError as error:  # one dataset's; all others go on
+                        if connection.closed:
+                            raise
+                        self.left |= dict.fromkeys((d.id for d in group), str(error))
+                renewed = ahead_of_time.renewed()
             if not receipts.read(connection, step.id, self.id):
                 # Nothing was come to: what was located is given up for tonight, and that is said.
                 receipts.write(connection, step, "dispose", 0, fingerprint, {})
             counted = {d for r in receipts.read(connection, step.id, self.id) for d in r.counts}
             disposed = {self.catalogue.dataset(d).whole for d in counted}
-            afterwards(connection, self.catalogue, self.id, disposed, disposed, self.at)
+            stale = {d for d in disposed if self.catalogue.dataset(d).address not in renewed}
+            afterwards(connection, self.catalogue, self.id, disposed, stale, self.at)
             receipts.renewed(connection, step.id, fingerprint)
             mine = [r for r in receipts.read(connection, step.id, self.id) if r.plan == fingerprint]
         return receipts.total(step.id, self.id, fingerprint, mine)
@@ -209,7 +216,8 @@ class Clearing:
     def _group(
         self, connection: Connection, area: Area, live: Live, group: Sequence[Dataset], step: Step, plan: str,
         led: Mapping[str, sql.Composable],
-    ) -> None:  # fmt: skip
+    ) -> bool:  # fmt: skip
+        """Dispose of all that was located in a group, piece by piece; whether anything was come to, now or before."""
         after = max((_upto(connection, step, d) for d in group), default=0)
         if len(group) > 1:
             self._unpack(connection, area, group, after)
@@ -232,7 +240,7 @@ class Clearing:
                 continue
             if (may := self._that_may_go(connection, area, group, after, part)) is None:
                 self.left |= dict.fromkeys((d.id for d in group), STAGED)
-                return
+                return after > 0
             part, few = may
             began = time.monotonic()
             try:
@@ -249,6 +257,7 @@ class Clearing:
             self.budget(-(done[NOT_DUE] + done[NEEDED]), *named)  # what was passed over may be others'
             after = part.upto
         receipts.stamp(connection, step.id)
+        return after > 0
 
     def _next(
         self, connection: Connection, area: Area, group: Sequence[Dataset], after: int, *, noted: bool
