@@ -26,6 +26,7 @@ BENCHES = {
     "night": "A night: what is due goes, against batches written by hand",
     "partitions": "Whole partitions that are due, against dropping them by hand and against their rows",
     "handover": "Handing over: bags, against COPY and reading with the same digests",
+    "takeover": "Taking over: bags stored and counted again, against loading the same by hand",
     "keys": "Sealed objects: a key of their subject's own",
     "ledger": "The ledger",
     "notices": "Telling the recipients",

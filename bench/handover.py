@@ -72,8 +72,10 @@ class House:
         self.cluster, self.bucket, self.home = cluster, bucket, home
         self.catalogue = load()
         initialise("bench.example/quietus", home / "k", home / "s", home / "p")
+        initialise("bench.example/successor", home / "theirs.k", home / "theirs.s", home / "theirs.p")
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.began = datetime.now(UTC)
+        self.photos = 0
 
     def postgres(self, connection: str, role: Role) -> str:
         return self.cluster.conninfo(role.value, "records" if connection == "records" else "postgres")
@@ -95,7 +97,7 @@ class House:
         return Consignment(
             order=order, sender="bench", as_of=AS_OF,
             successor=Successor(
-                name="successor", contact="x", receipt_key=(self.home / "p").read_text(),
+                name="successor", contact="x", receipt_key=(self.home / "theirs.p").read_text(),
                 certificate=certificate.public_bytes(serialization.Encoding.PEM).decode(),
             ),
             datasets=(Consigned(dataset="sign.signature", rule="RS-10"),
@@ -104,7 +106,7 @@ class House:
 
 
 def fill(house: House, rows: int, photos: int) -> None:
-    superuser = house.cluster.superuser_conninfo()
+    superuser, house.photos = house.cluster.superuser_conninfo(), photos
     with psycopg.connect(superuser, autocommit=True) as conn:
         conn.execute("CREATE DATABASE records")
     for login, group in {"case_writer": "quietus_case_writer", "reader": "quietus_reader"}.items():
@@ -159,13 +161,16 @@ def in_force(house: House, number: str) -> None:
         conn.commit()
 
 
-def ours(house: House, order: str) -> int:
+def room_of(house: House) -> Room:
     signer = Signer(house.home / "k", house.home / "s")
-    room = Room(
+    return Room(
         catalogue=house.catalogue, connections=house, book=house.book, home=house.home / "out",  # type: ignore[arg-type]
         attest=lambda payload: str(signer.attest(payload)["envelope"]).encode(),
     )  # fmt: skip
-    outcome = packing.pack(room, house.consignment(order))
+
+
+def ours(house: House, order: str) -> int:
+    outcome = packing.pack(room_of(house), house.consignment(order))
     if outcome.left:
         raise SystemExit(str(outcome.left))
     return len(outcome.made)

@@ -338,7 +338,7 @@ def main() -> None:
             f"{middle(of, lambda m, _: m.dispose):.2f}", f"{middle(of, lambda m, _: m.deed):.2f}",
             f"**{middle(of, lambda m, b: m.night / b.seconds):.2f}**", f"{middle(of, lambda m, _: m.proofs):.2f}",
             f"**{middle(of, lambda m, b: (m.night + m.proofs) / b.seconds):.2f}**",
-f"{middle(of, lambda m, b: m.cpu / b.cpu):.2f}, "
+            f"{middle(of, lambda m, b: m.cpu / b.cpu):.2f}, "
             f"{middle(of, lambda m, b: (m.cpu + m.cpu_proofs) / b.cpu):.2f}", str(of[0][0].pieces),
         )  # fmt: skip
         print(f"| {' | '.join(figures)} |")
