@@ -54,7 +54,7 @@ def night(
     Exit status 0: nothing is left; 1: something is, and is named; 4: it waits for a person's word.
     """
     from include.cases.retention import whole
-    from include.cases.retention.night import nothing_is_left
+    from include.cases.retention.ended import nothing_is_left
 
     desk = common.desk()
     now = observed_now()

@@ -27,7 +27,7 @@ from include.cases.opening import open_night
 from include.cases.provers import record
 from include.cases.proving import balance
 from include.cases.retention import counted
-from include.cases.retention.night import stayed_of
+from include.cases.retention.ended import stayed_of
 from include.cases.rooms import Desk
 from include.cases.shutdown import located, needles, orders, way
 from include.cases.shutdown.begun import BEGUN, few

@@ -9,7 +9,7 @@ from quietus_console.handing_out import hand_out, hand_out_each
 from quietus_console.questions import NOT_TONIGHT, chose, person
 from quietus_console.work import desk, now, step, today
 
-from include.cases.retention import figures, night, night_proofs
+from include.cases.retention import ended, figures, night, night_proofs
 from include.model.errors import NotProved, Refused
 from include.model.times import observed_now
 
@@ -92,7 +92,7 @@ def certify(found: Found) -> str:
 @step(retries=0)
 def nothing_is_left(found: Found) -> str:
     """Red while something is still due that nothing holds, or could not be asked."""
-    if left := night.nothing_is_left(desk(), found["night"]):
+    if left := ended.nothing_is_left(desk(), found["night"]):
         more = f" (and {len(left) - SHOWN} more)" if len(left) > SHOWN else ""
         raise NotProved(
             "; ".join(left[:SHOWN]) + more, about=str(found["case"] or "night"),

@@ -19,7 +19,7 @@ import pytest
 from psycopg import sql
 
 from include.cases import book, papers
-from include.cases.retention import counted, nights
+from include.cases.retention import counted, ended, nights
 from include.cases.retention import night as nightly
 from include.cases.shelf import Shelf
 from include.ledger.verify import verify
@@ -128,7 +128,7 @@ def how_it_ended(house: House) -> Ended:
             found[row["rule"], row["dataset"], word] += row[word]
     said = json.loads(b64decode(json.loads(shelf.get(name))["payload"]))
     groups = Counter(tuple(str(g.get(word)) for word in OF_A_GROUP) for g in said["groups"])
-    left = (last.remaining, last.overdue, nightly.nothing_is_left(house.desk, last.night_id))
+    left = (last.remaining, last.overdue, ended.nothing_is_left(house.desk, last.night_id))
     return Ended(+found, gone, left, said["balance"], groups)
 
 

@@ -20,6 +20,7 @@ from include.cases.book import Conn
 from include.cases.retention.breaker import Items
 from include.cases.retention.due import Row
 from include.cases.retention.forecast import burn_down
+from include.cases.retention.seen import look
 from include.cases.rooms import Desk
 from include.model.errors import NotReachable, Refused
 
@@ -74,9 +75,7 @@ def propose(
 ) -> Backlog:  # fmt: skip
     """Count what is due now, and propose to let it go at so many items a night. Raises Refused if nothing is, if another plan is
     open, or if it would not be burnt down in time; NotReachable if a dataset could not be asked."""
-    from include.cases.retention import night as nightly  # which obeys plans
-
-    seen = nightly.look(desk, as_of)
+    seen = look(desk, as_of)
     if seen.unverified:
         raise NotReachable(
             f"{len(seen.unverified)} datasets could not be asked, so the backlog is not counted",

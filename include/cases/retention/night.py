@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from include.cases import book, holds, own_plans, papers, planner
@@ -23,81 +22,30 @@ from include.cases.opening import open_night
 from include.cases.retention import (
     backlog,
     counted,
-    due,
     figures,
-    forecast,
-    late,
     nights,
     stopping,
     undecided,
 )
-from include.cases.retention.due import Row
+from include.cases.retention.ended import keep
 from include.cases.retention.fates import PERIOD_OVER
-from include.cases.retention.held import HeldPeople, held_people
+from include.cases.retention.held import held_people
 from include.cases.retention.locked import Locked
 from include.cases.retention.nights import Night
 from include.cases.retention.objects import Partly
 from include.cases.retention.proposals import in_earnest, lawful
 from include.cases.retention.readings import remembering
+from include.cases.retention.seen import Seen, look
 from include.cases.retention.stages import Budget
-from include.cases.retention.stayed import STAYED, stayed
-from include.cases.retention.stopped import stopped
-from include.cases.retention.unproved import unproved
+from include.cases.retention.stayed import stayed
 from include.cases.retention.workers import asking, clearings, worked_on
 from include.cases.rooms import Desk
 from include.model.doors import Clearing
 from include.model.errors import Refused
-from include.model.flow import Finding, Line, Located, Plan, Step
+from include.model.flow import Line, Located, Plan, Step
 from include.model.words import CaseState
-from include.stores.s3.once import Once
-from include.stores.shared import is_staged
 
-KIND = "night"
-"""Of the ledger's entries: what a night found and how it ended."""
 DAY = timedelta(days=1)
-SYSTEM = "system/nights"
-"""Who ends a plan of stages that is burnt down."""
-
-
-@dataclass
-class Seen:
-    """What the prover sees to be due. ``unverified``: datasets that could not be asked, and why. ``late``: in minutes. ``ages``:
-    since when it has been due. ``undecided``: what two laws collide over, or no rule speaks of."""
-
-    rows: list[Row] = field(default_factory=list)
-    unverified: dict[str, str] = field(default_factory=dict)
-    late: int | None = None
-    ages: figures.Ages = field(default_factory=dict)
-    undecided: list[Finding] = field(default_factory=list)
-
-    def of(self, dataset: str) -> int:
-        """Items of a dataset that are due and not held."""
-        return sum(r.due for r in self.rows if r.dataset == dataset)
-
-
-def look(
-    desk: Desk, as_of: date, at: datetime | None = None, held: HeldPeople | None = None, once: Once | None = None
-) -> Seen:  # fmt: skip
-    """What is due on a day, or past its hours at a moment, read by the prover. Nothing is changed. ``once``: what was listed and
-    read before, of the same moment."""
-    held = held if held is not None else held_people(desk)
-    if at is None:
-        once = once or remembering(desk)
-        seen = due.see(stopped(desk), desk.connections, as_of, held=held, once=once)
-        return Seen(
-            due.table(seen), seen.unverified, ages=figures.ages(seen.judged, as_of), undecided=seen.findings()
-        )
-    minutes = late.late(stopped(desk), desk.connections, at, held=held)
-    lines = late.table(minutes)
-    rows = [
-        Row(
-            rule=x.rule, dataset=x.dataset, due=x.due, overdue=0, oldest=None, held=x.held, basis=x.basis, late=x.late
-        )
-        for x in lines
-    ]  # fmt: skip
-    late_by = {(x.rule, x.dataset): x.late for x in lines if x.late is not None}
-    since = {(*of, at - timedelta(minutes=n)): None for of, n in late_by.items()}
-    return Seen(rows, minutes.unverified, max(late_by.values(), default=None), since)
 
 
 # --- the beginning --------------------------------------------------------------------------------
@@ -146,7 +94,7 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
         for dataset, why in seen.unverified.items():
             rule = nights.STRAYS if isinstance(why, Partly) else nights.UNFINISHED
             nights.tell(conn, night, rule, dataset, why_left=why)
-    return night if night.case_no else _ended(desk, night, {}, seen, held, once)
+    return night if night.case_no else keep(desk, night, {}, seen, held, once)
 
 
 def _by_plan_now(conn: Conn, night: Night, actor: str) -> Night:
@@ -172,14 +120,14 @@ def approve(desk: Desk, case_no: str, *, budget: int | None = None, as_of: date,
             "a night of no items is none", about=case_no, next_step="give a number above zero, or none"
         )
     with desk.book() as conn, book.deed(conn, case_no):
-        night = night_of(conn, case_no)
+        night = nights.night_of(conn, case_no)
         if nights.approve(conn, night, actor, budget):
             book.note(
                 conn, case_no, as_of, actor, "night approved",
                 detail={"due": sum((night.asked or {}).values()), "budget": budget or 0},
             )  # fmt: skip
-            return night_of(conn, case_no)
-        night = night_of(conn, case_no)
+            return nights.night_of(conn, case_no)
+        night = nights.night_of(conn, case_no)
     if night.ended_at is None and (night.approved_by, night.budget) == (actor, budget):
         return night
     what, next_step = _no_word_wanted(night)
@@ -207,7 +155,7 @@ def needs_nobody(desk: Desk, case_no: str | None) -> str | None:
     if case_no is None:
         return "nothing is due"
     with desk.book() as conn:
-        night = night_of(conn, case_no)
+        night = nights.night_of(conn, case_no)
     if night.needs_word is None:
         return "its size is in line"
     return f"{night.approved_by} let it go on" if night.approved_by else None
@@ -216,7 +164,7 @@ def needs_nobody(desk: Desk, case_no: str | None) -> str | None:
 def waits_for(desk: Desk, case_no: str) -> str | None:
     """Why a night waits for a person's word; None if it does not."""
     with desk.book() as conn:
-        night = night_of(conn, case_no)
+        night = nights.night_of(conn, case_no)
     return night.needs_word if night.waits_for_a_person else None
 
 
@@ -391,138 +339,7 @@ def _by_plan(conn: Conn, night: Night, budget: Budget) -> None:
     plan = backlog.of_number(conn, night.backlog)
     budget.plan = frozenset(night.under)
     budget.rate = plan.rate if plan.ended is None else 0
-    budget.free = _besides(conn, night)
-
-
-def _besides(conn: Conn, night: Night) -> Counter[str]:
-    """Of each dataset, what is to go whatever a plan of stages covers: what fell due since, or what a person was shown."""
-    due_since = nights.beyond(nights.found_by(conn, night), night.under)
-    return due_since | Counter(dict(night.asked or {})) if night.approved_by else due_since
-
-
-# --- the end --------------------------------------------------------------------------------------
-
-
-def end(desk: Desk, step: Step, once: Once) -> tuple[Night, Seen, dict[str, int]]:
-    """How the estate stands after a night's step: what is still due by dataset, and how much of it the night says it left.
-    ``once``: what the prover lists and reads for it."""
-    with desk.book() as conn:
-        night = night_of(conn, step.case_no)
-        counts = counted.words(conn, step.id)
-    held = held_people(desk)
-    seen = look(desk, night.as_of, night.at, held, once)
-    return _ended(desk, night, counts, seen, held, once), seen, stayed_of(counts)
-
-
-def stayed_of(counts: counted.Words) -> dict[str, int]:
-    """How much of each dataset was passed over that is due still, by the receipts."""
-    return {d: sum(w[x] for x in STAYED) for d, w in counts.items()}
-
-
-def _ended(
-    desk: Desk,
-    night: Night,
-    counts: dict[str, Counter[str]],
-    seen: Seen,
-    held: HeldPeople,
-    once: Once | None = None,
-) -> Night:
-    """``once``: what the look at what is due was made of; the forecast is of the same moment."""
-    gone = counted.gone(counts)
-    tomorrow, until, unverified = None, None, seen.unverified
-    coming: Mapping[date, Counter[str]] = {}
-    expects: Counter[str] | None = None
-    if night.at is None:
-        until = night.as_of + figures.AHEAD * DAY
-        ahead = due.see(stopped(desk), desk.connections, until, held=held, once=once)
-        coming = forecast.nights(ahead, night.as_of + DAY)
-        expects = forecast.by_dataset(ahead, night.as_of + DAY)
-        unverified = ahead.unverified | unverified  # a forecast without a dataset is no whole one either
-        tomorrow = sum(coming.get(night.as_of + DAY, Counter()).values())
-    with desk.book() as conn, book.deed(conn, night.about):
-        figures.keep_end(conn, night, seen.rows, unverified, coming, until)
-        stages = _stages(conn, night, counts, seen)
-        if expects is not None:
-            for dataset in _staged(conn, night, counted.gone(counts)):
-                expects[dataset] -= seen.of(dataset)
-        ended = nights.end(
-            conn, night, gone=gone, remaining=sum(r.due for r in seen.rows),
-            overdue=sum(r.overdue for r in seen.rows), tomorrow=tomorrow, expects=None if expects is None else +expects,
-            staged=stages.went if stages else None, planned=stages.planned if stages else None,
-        )  # fmt: skip
-    body = {
-        "schedule": ended.schedule, "as_of": ended.as_of.isoformat(), "case": ended.case_no, "due": ended.due,
-        "held": ended.held, "gone": ended.gone, "remaining": ended.remaining, "overdue": ended.overdue,
-        "late_minutes": ended.late, "forecast": ended.expected, "approved_by": ended.approved_by,
-        "undecided": sum(x.items or 0 for x in seen.undecided),
-        "backlog": ended.backlog, "planned": ended.planned,
-    }  # fmt: skip
-    desk.record(KIND, ended.case_no, body, f"{KIND}:{ended.night_id}:{ended.gone}:{ended.remaining}")
-    return ended
-
-
-@dataclass(frozen=True)
-class _Stages:
-    """Of a plan of stages: what ``went`` in a night, by dataset, and how much of what is overdue by now it covers."""
-
-    went: Counter[str]
-    planned: int
-
-
-def _stages(conn: Conn, night: Night, counts: counted.Words, seen: Seen) -> _Stages | None:
-    """What became of the plan that a night obeys: what it took of that leaves it, and what is not there any more."""
-    if night.backlog is None:
-        return None
-    plan = backlog.of_number(conn, night.backlog)
-    free, under = _besides(conn, night), night.under or {}
-    went = Counter({d: max(0, counted.gone({d: counts[d]}) - free[d]) for d in under if d in counts})
-    if plan.ended is None:
-        unfinished = _unfinished(conn, night)
-        left = {}
-        for d, n in plan.remaining.items():
-            if d in seen.unverified:
-                left[d] = n
-            elif d in unfinished:
-                left[d] = min(n, max(0, under.get(d, n) - went[d]))
-            else:  # all of it was come to: what is there still waits for no stage
-                left[d] = 0
-        backlog.burnt(conn, plan.number, left, SYSTEM)
-    planned = {} if plan.ended == "withdrawn" else backlog.of_number(conn, night.backlog).under(seen.rows)
-    return _Stages(+went, sum(planned.values()))
-
-
-def _unfinished(conn: Conn, night: Night) -> dict[str, str]:
-    """Datasets that a night could not finish, or of which it took a stage, and why."""
-    rows = conn.execute(
-        "SELECT dataset, why_left FROM casebook.night_line WHERE night_id = %s AND rule = %s AND why_left IS NOT NULL",
-        (night.night_id, nights.UNFINISHED),
-    ).fetchall()
-    return {r["dataset"]: r["why_left"] for r in rows}
-
-
-def _staged(conn: Conn, night: Night, gone: int) -> list[str]:
-    """Datasets of which a night took a stage, and left the rest."""
-    return [d for d, why in _unfinished(conn, night).items() if is_staged(why, gone=gone)]
-
-
-def nothing_is_left(desk: Desk, night_id: int) -> list[str]:
-    """What of a night is not as it must be, in words, what it was the first to find undecided, and which nights before it are not
-    proved; nothing, if all is well. What a person left for the nights after is no fault."""
-    with desk.book() as conn:
-        night = nights.of_id(conn, night_id)
-        rows = conn.execute(
-            "SELECT dataset, why_left FROM casebook.night_line WHERE night_id = %s AND why_left IS NOT NULL ORDER BY 1, rule",
-            (night_id,),
-        ).fetchall()
-        before = [str(x) for x in unproved(conn, night.schedule, night_id) if x.night_id != night_id]
-        new = [str(x) for x in undecided.new_of(conn, night_id)]
-    staged = [row for row in rows if is_staged(row["why_left"], gone=night.gone or 0)]
-    said = [f"{row['dataset']}: {row['why_left']}" for row in rows if row not in staged]
-    if night.backlog and night.unplanned and staged:
-        said.insert(0, f"{night.unplanned} items are overdue, and {night.backlog} does not cover them")
-    if night.remaining and not staged:
-        said.insert(0, f"{night.remaining} items are still due, {night.overdue} of them overdue")
-    return said + new + before
+    budget.free = nights.besides(conn, night)
 
 
 # --- of the book -------------------------------------------------------------------------------------
@@ -538,7 +355,7 @@ def _left(conn: Conn, night: Night, room: Clearing) -> None:
 def _live(desk: Desk, conn: Conn, case_no: str) -> tuple[Case, Night, Step]:
     desk.are_ours()
     lawful(desk.catalogue)
-    case, night = book.case(conn, case_no), night_of(conn, case_no)
+    case, night = book.case(conn, case_no), nights.night_of(conn, case_no)
     if case.state not in (CaseState.ASSESSING, CaseState.ACTING):
         raise Refused(
             f"the night has ended: its case is {case.state.value}", about=case_no,
@@ -547,14 +364,6 @@ def _live(desk: Desk, conn: Conn, case_no: str) -> tuple[Case, Night, Step]:
     with book.deed(conn, case_no):
         row = papers.open_step(conn, case, "live", night.as_of, restricting=False)
     return case, night, row.step(case, ())
-
-
-def night_of(conn: Conn, case_no: str) -> Night:
-    """The night of a case. Raises Refused if it is another kind of case."""
-    night = nights.of_case(conn, case_no)
-    if night is None:
-        raise Refused("it is no night's case", about=case_no, next_step="see `quietus case show`")
-    return night
 
 
 def _may_go_on(night: Night) -> None:
@@ -566,14 +375,11 @@ def _may_go_on(night: Night) -> None:
 
 
 __all__ = [
-    "KIND",
     "Night",
     "Seen",
     "approve",
     "begin",
     "dispose",
-    "end",
     "look",
-    "nothing_is_left",
     "plan",
 ]

@@ -10,13 +10,14 @@ from include.cases import book, ciphertexts, papers, units
 from include.cases.closing import open_backup_track, rest
 from include.cases.provers import record, seal_pieces
 from include.cases.proving import balance
-from include.cases.retention import counted, nights
+from include.cases.retention import counted, ended, nights
 from include.cases.retention import night as nightly
 from include.cases.retention.kept_once import kept_once
 from include.cases.retention.late import judged
-from include.cases.retention.night import Night, Seen
+from include.cases.retention.nights import Night
 from include.cases.retention.objects import Partly
 from include.cases.retention.readings import remembering
+from include.cases.retention.seen import Seen
 from include.cases.retention.unproved import unproved
 from include.cases.retention.workers import asking, clearings, worked_on
 from include.cases.rooms import Desk
@@ -71,7 +72,7 @@ def prove(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
     """What went is gone; no row but these was written; and no more is due than the night says that it left."""
     _, step = _night(desk, case_no)
     once = remembering(desk)
-    night, seen, stayed = nightly.end(desk, step, once)
+    night, seen, stayed = ended.end(desk, step, once)
     return record(desk, _looked(desk, night, step, seen, stayed, once), as_of=as_of, actor=actor)
 
 
@@ -169,7 +170,7 @@ def _again(desk: Desk, case_no: str, *, as_of: date, actor: str) -> CaseState:
     if case.state is CaseState.ACTING:
         night, step = _night(desk, case_no)
         with desk.book() as conn:
-            stayed = nightly.stayed_of(counted.words(conn, step.id))
+            stayed = ended.stayed_of(counted.words(conn, step.id))
         once = remembering(desk)
         seen = nightly.look(desk, night.as_of, night.at, once=once)
         _tried_again(desk, case_no, as_of, actor)
@@ -209,7 +210,7 @@ def close_finished(desk: Desk, *, as_of: date, actor: str) -> tuple[str, ...]:
 
 def _night(desk: Desk, case_no: str) -> tuple[Night, Step]:
     with desk.book() as conn:
-        case, night = book.case(conn, case_no), nightly.night_of(conn, case_no)
+        case, night = book.case(conn, case_no), nights.night_of(conn, case_no)
         row = papers.current_step(conn, case, "live")
     if row is None:
         raise Refused("nothing was located yet", about=case_no, next_step="plan the night first")

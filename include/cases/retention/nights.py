@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 from include.cases.book import Conn, checked_actor
 from include.cases.retention.breaker import Items, more_than, out_of_line, usual
 from include.cases.retention.due import Row
+from include.model.errors import Refused
 
 Schedule = Literal["days", "hours"]
 
@@ -249,3 +250,17 @@ def latest(conn: Conn, schedule: Schedule | None = None, limit: int = 30) -> lis
             " ORDER BY night_id DESC LIMIT %(limit)s",
             {"schedule": schedule, "limit": limit},
         ).fetchall()
+
+
+def night_of(conn: Conn, case_no: str) -> Night:
+    """The night of a case. Raises Refused if it is another kind of case."""
+    night = of_case(conn, case_no)
+    if night is None:
+        raise Refused("it is no night's case", about=case_no, next_step="see `quietus case show`")
+    return night
+
+
+def besides(conn: Conn, night: Night) -> Counter[str]:
+    """Of each dataset, what is to go whatever a plan of stages covers: what fell due since, or what a person was shown."""
+    due_since = beyond(found_by(conn, night), night.under)
+    return due_since | Counter(dict(night.asked or {})) if night.approved_by else due_since

@@ -8,7 +8,7 @@ from include.cases import certifying
 from include.cases.retention import night as nightly
 from include.cases.retention import night_proofs as proofs
 from include.cases.retention import nights
-from include.cases.retention.night import Night
+from include.cases.retention.nights import Night
 from include.cases.rooms import Desk
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from include.cases import book, certifying, papers
 from include.cases.keys import FileKeyStore
+from include.cases.retention import ended, nights, whole
 from include.cases.retention import night as nightly
-from include.cases.retention import nights, whole
 from include.cases.retention.nights import Night
 from include.cases.rooms import Desk
 from include.ledger.screen import screened
@@ -197,7 +197,7 @@ class House:
             return {str(f["code"]) for f in papers.in_the_way(conn, night.case_no)}
 
     def left(self, night: Night) -> list[str]:
-        return nightly.nothing_is_left(self.desk, night.night_id)
+        return ended.nothing_is_left(self.desk, night.night_id)
 
     def counts(self, night: Night) -> dict[str, dict[str, int]]:
         """What the book's receipts say."""

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.cases import book
-from include.cases.retention import due, figures, forecast
+from include.cases.retention import due, figures, forecast, seen
 from include.cases.retention import late as hours
 from include.cases.retention import night as nightly
 from include.cases.retention.due import Judged, Seen
+from include.cases.retention.ended import keep
 from include.cases.retention.figures import AHEAD, LEADS, Came, ages, midnight
 from include.cases.retention.held import HeldPeople
 from include.catalogue import load
@@ -79,6 +80,7 @@ def desk(writer: str, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr(due, "see", see)
     monkeypatch.setattr(hours, "late", late)
     monkeypatch.setattr(nightly, "held_people", lambda desk: HeldPeople())
+    monkeypatch.setattr(seen, "held_people", lambda desk: HeldPeople())
     monkeypatch.setattr(nightly, "in_earnest", lambda *_: None)
     monkeypatch.setattr(nightly, "clearings", lambda *_, **__: [])
     monkeypatch.setattr(nightly, "worked_on", lambda *_: set())
@@ -142,7 +144,7 @@ def test_an_end_that_is_told_again_replaces_what_it_said(desk: Desk) -> None:
     night = nightly.begin(desk, as_of=TODAY, actor="system/test")  # type: ignore[arg-type]
     assert [r.due for r in ended(desk).rows] == [5]
     desk.estate = [group(TODAY + 3 * DAY, 1)]
-    nightly._ended(desk, night, {}, nightly.look(desk, TODAY), HeldPeople())  # type: ignore[arg-type]
+    keep(desk, night, {}, nightly.look(desk, TODAY), HeldPeople())  # type: ignore[arg-type]
     assert ended(desk).rows == () and ended(desk).night.overdue == 0
     with desk.book() as conn:
         assert figures.forecast(conn, night) == {TODAY + 4 * DAY: {"RS-12/cap": 1}}

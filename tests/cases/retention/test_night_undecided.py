@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from include.cases.retention import undecided
-from include.cases.retention.night import look
+from include.cases.retention.seen import look
 from include.model.catalogue import Catalogue
 from include.model.estate import Bound, Start
 from include.model.words import LegalRank

@@ -15,10 +15,10 @@ import pytest
 from include.cases import assembling, certificates, wiring
 from include.cases.accounts import CatalogueAccounts
 from include.cases.keys import FileKeyStore
+from include.cases.retention import ended, nights, whole
 from include.cases.retention import night as nightly
-from include.cases.retention import nights, whole
 from include.cases.retention.behind import leads
-from include.cases.retention.night import Night
+from include.cases.retention.nights import Night
 from include.cases.rooms import Desk
 from include.catalogue import load
 from include.ledger.verify import verify
@@ -117,7 +117,7 @@ class House:
             assert night.case_no is not None
             nightly.approve(self.desk, night.case_no, as_of=TODAY, actor="ops/li")
             night = whole.run(self.desk, **ON)
-        return night, nightly.nothing_is_left(self.desk, night.night_id)
+        return night, ended.nothing_is_left(self.desk, night.night_id)
 
     def certificate(self, night: Night) -> list[str]:
         """What the offline verifier has against it."""
