@@ -212,11 +212,13 @@ def prove(
 @app.command()
 def adopt(order: Order) -> None:
     """As a successor: have the tombstones that came with an order beside our own, so that `quietus suppression check` holds back
-    whom the authority deleted. Again changes nothing."""
+    whom the authority deleted; and its holds, so that they are listed, reviewed and released here. Again changes nothing."""
     from include.handover import adopting
 
-    desk = common.desk()
-    came, new = adopting.adopt(desk, custody(), order, as_of=common.today())
+    desk, stores = common.desk(), custody()
+    for there, here in sorted(adopting.adopt_holds(desk, stores, order, actor=common.me("legal")).items()):
+        common.say(f"{order}: {there} came, and is {here} here")
+    came, new = adopting.adopt(desk, stores, order, as_of=common.today())
     common.say(f"{order}: {came} tombstones came, {new} of them new here")
 
 

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from psycopg import sql
 from pydantic import ValidationError
 
-from include.handover import fetching, notices
+from include.handover import fetching, notices, storing
 from include.handover.custody import Custody, Known, known
 from include.handover.fetching import Inbox
 from include.handover.items import Leaves
@@ -291,9 +291,19 @@ def _keeps(bag: Known, it: Item, as_of: date) -> Kept | None:
 
 def _note(connection: Connection, said: BagNotice, it: Item, fate: str, kept: Kept | None = None) -> None:
     connection.execute(
-        "UPDATE quietus_handover.item SET notice = %s, fate = %s, until = %s, why = %s"
+        "UPDATE quietus_handover.item SET notice = %s, fate = %s, until = %s, why = %s,"
+        " restricted = CASE WHEN %s THEN coalesce(restricted, 'notice') ELSE restricted END"
         " WHERE order_no = %s AND bag = %s AND no = %s",
-        [said.notice, fate, kept and kept.until, kept and kept.why, said.order, said.bag, it.no],
+        [
+            said.notice,
+            fate,
+            kept and kept.until,
+            kept and kept.why,
+            kept is not None,
+            said.order,
+            said.bag,
+            it.no,
+        ],
     )
 
 
@@ -383,14 +393,16 @@ def _add(
         "SELECT coalesce(max(no) + 1, 0) FROM quietus_handover.item WHERE order_no = %s AND bag = %s",
         [bag.order, bag.bag],
     ).fetchone()
-    no, leaves = int(row[0]) if row else 0, Leaves(bag.salt)
+    no, leaves, only = int(row[0]) if row else 0, Leaves(bag.salt), storing.only_stored(brought.clocks)
     connection.cursor().executemany(
-        "INSERT INTO quietus_handover.item (order_no, bag, no, dataset, key, clock, holds, leaf, body, version)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO quietus_handover.item (order_no, bag, no, dataset, key, clock, holds, leaf, body, version,"
+        " restricted, path) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, (SELECT path FROM quietus_handover.item"
+        " WHERE order_no = %s AND bag = %s AND key = %s::text[] LIMIT 1))",
         [
             (said.order, said.bag, no + i, bag.dataset, list(key), first + clock, holds,
              leaves.of(line, brought.clocks[clock].encode(), holds.encode()),
-             line.decode() if bag.kind is BagKind.OBJECTS else None, versions.get(key))
+             line.decode() if bag.kind is BagKind.OBJECTS else None, versions.get(key), only[clock],
+             said.order, said.bag, list(key))
             for i, (key, line, clock, holds) in enumerate(add)
         ],
     )  # fmt: skip

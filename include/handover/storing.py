@@ -7,7 +7,7 @@ not the one that was signed nothing is committed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -24,6 +24,7 @@ from include.ledger import attest
 from include.model.errors import CatalogueError, LedgerError, Refused, Unopened
 from include.model.handover import BagKind, BagStatement
 from include.model.keks import Keks
+from include.model.template import Template
 from include.stores.postgres.server import Connection, name
 from include.stores.s3.items import Item
 
@@ -34,8 +35,8 @@ BATCH = 100  # objects whose versions are noted in one transaction
 CHUNK = 1 << 20
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('quietus_handover ' || %s || '/' || %s, 0))"
 _ITEM = (
-    "INSERT INTO quietus_handover.item (order_no, bag, no, dataset, key, clock, holds, leaf, body, version)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    "INSERT INTO quietus_handover.item (order_no, bag, no, dataset, key, clock, holds, leaf, body, version, path, restricted)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
 
 
@@ -116,6 +117,11 @@ def items_of(arrived: Arrived, payload: str) -> Iterator[tuple[bytes, int, bytes
         )  # fmt: skip
 
 
+def only_stored(clocks: Sequence[str]) -> list[str | None]:
+    """Of each text of clocks why what has it may only be stored; None: it may be used."""
+    return [(json.loads(text) or {}).get("restricted") for text in clocks]
+
+
 # --- rows ---------------------------------------------------------------------------------------------
 
 
@@ -183,11 +189,14 @@ def _nobody_elses(connection: Connection, address: str, dataset: str) -> None:
 
 def _items(connection: Connection, arrived: Arrived, of: Any, payload: str = "book.jsonl") -> None:
     said = arrived.statement
-    columns = "order_no, bag, no, dataset, key, clock, holds, leaf, body"
+    columns = "order_no, bag, no, dataset, key, clock, holds, leaf, body, restricted"
+    only = only_stored(arrived.said["clocks"])
     with connection.cursor().copy(f"COPY quietus_handover.item ({columns}) FROM STDIN".encode()) as copy:
         for no, (stored, clock, holds, leaf) in enumerate(items_of(arrived, payload)):
             key, body = of(stored)
-            copy.write_row((said.order, said.bag, no, said.dataset, key, clock, holds.decode(), leaf, body))
+            copy.write_row(
+                (said.order, said.bag, no, said.dataset, key, clock, holds.decode(), leaf, body, only[clock])
+            )
 
 
 def _keep_keys(custody: Custody, arrived: Arrived) -> None:
@@ -214,6 +223,7 @@ class _Objects:
         self.client: S3Client = custody.client(arrived.statement.dataset)
         self.bucket = str(arrived.said["bucket"])
         self.about = f"bag {arrived.statement.bag}"
+        self._template = Template(custody.catalogue.dataset(arrived.statement.dataset).prefix)
         self._doubtful: set[str] = set()
 
     def store(self) -> None:
@@ -233,6 +243,7 @@ class _Objects:
         ).fetchone()
         noted = int(row[0]) if row else 0
         batch: list[tuple[Any, ...]] = []
+        only = only_stored(self.arrived.said["clocks"])
         for no, (stored, clock, holds, leaf) in enumerate(items_of(self.arrived, "objects.jsonl")):
             if no < noted:
                 continue
@@ -241,7 +252,7 @@ class _Objects:
             version = (self._found(no, body) if begun and no < noted + BATCH else None) or self._put(no, body)
             self.custody.at("handover.object_put")
             batch.append((said.order, said.bag, no, said.dataset, [body["key"], str(no)], clock, holds.decode(),
-                          leaf, stored.decode(), version))  # fmt: skip
+                          leaf, stored.decode(), version, self.path(body["key"]), only[clock]))  # fmt: skip
             if len(batch) >= BATCH:
                 self._note(batch)
         self._note(batch)
@@ -251,6 +262,11 @@ class _Objects:
                 [said.order, said.bag],
             )
             self.custody.at("handover.before_store_commit")
+
+    def path(self, key: str) -> list[str] | None:
+        """What a key says, by which its clock is found; None: it is not of its dataset's form, as it was with its sender."""
+        said = self._template.match(key)
+        return None if said is None else [said[v] for v in self._template.variables]
 
     def _note(self, batch: list[tuple[Any, ...]]) -> None:
         with self.connection.transaction():

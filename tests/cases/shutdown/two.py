@@ -263,12 +263,13 @@ class Two:
 
 @contextmanager
 def two(
-    new_company: Callable[..., Company], pg: PgServer, objects: S3Server, successor: S3Server, home: Path
-) -> Iterator[Two]:
-    """``objects``: our S3 server; ``successor``: the other's, in which its inbox is, too."""
+    new_company: Callable[..., Company], pg: PgServer, objects: S3Server, successor: S3Server, home: Path,
+    shop: Catalogue = SHOP, before: Callable[[Ours, str], object] = lambda _house, _number: None,
+) -> Iterator[Two]:  # fmt: skip
+    """``objects``: our S3 server; ``successor``: the other's, in which its inbox is, too. ``before``: what happens before T0."""
     book = pg.fresh_database("case_book", build)
     estate = pg.fresh_database("any_kills_successor", _successor)
-    catalogue = with_photos(SHOP, BUSINESS)
+    catalogue = with_photos(shop, BUSINESS)
     house = Ours(
         company=new_company(catalogue, houses.SCHEMA, "any_kills"), records=lambda role: pg.conninfo(book, role),
         keys=FileKeyStore(home / "keys", b"k" * 32), client=client(objects, os.getpid()), objects=objects, inbox=successor,
@@ -282,6 +283,7 @@ def two(
     theirs.create_bucket(Bucket=house.bucket)
     theirs.put_bucket_versioning(Bucket=house.bucket, VersioningConfiguration={"Status": "Enabled"})
     number = ready(house, successor=replace(NEXT, certificate=fingerprint(SHOWN)))
+    before(house, number)
     closing.close(house.desk, number, paper=PAPER, as_of=T0, actor="ops/wu")
     # This server refuses no put: it is said of the photos that nobody could see it, and somebody answers for that.
     closing.prove(house.desk, number, as_of=T0, actor="ops/wu")

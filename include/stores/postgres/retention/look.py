@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 
 from psycopg import sql
 
+from include.model.carried import Side
 from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError
 from include.model.estate import Dataset
@@ -25,6 +26,7 @@ from include.stores.postgres.area import same_key
 from include.stores.postgres.live import Live
 from include.stores.postgres.periods import MOMENTS
 from include.stores.postgres.retention.bare import is_cut, not_yet_disposed
+from include.stores.postgres.retention.carried import Beside
 from include.stores.postgres.retention.clocks import before, shifted
 from include.stores.postgres.retention.needs import Held
 from include.stores.postgres.retention.owners import Owners
@@ -44,7 +46,8 @@ L = TypeVar("L", bound="Look")
 @dataclass(frozen=True)
 class Look:
     """One question about one table, as SQL. ``kinds``: starting-point query -> type of its ``started_at``; ``others``: whom the
-    holds name in the datasets whose rows may need one of these."""
+    holds name in the datasets whose rows may need one of these; ``released``: holds that came along with items, and hold nothing
+    any more."""
 
     catalogue: Catalogue
     live: Live
@@ -54,6 +57,7 @@ class Look:
     held: Sequence[str] = field(default=(), repr=False)
     everybody_held: bool = False
     others: Mapping[str, Held] = field(default_factory=dict, repr=False)
+    released: Sequence[str] = ()
 
     def asked(self) -> dict[str, Any]:
         """Of what it was made, for a look of another kind at the same."""
@@ -218,7 +222,13 @@ class Look:
     def paged_by(self) -> tuple[str, ...]:
         """The columns whose order the table is gone through in."""
         alone, table = self._alone(), self.live.tables.get(self.dataset.address)
-        if alone is None or self.question.everything or table is None or not table.led_by(alone):
+        if (
+            alone is None
+            or self._beside is not None
+            or self.question.everything
+            or table is None
+            or not table.led_by(alone)
+        ):
             return self.dataset.key
         return (alone,)
 
@@ -298,15 +308,33 @@ class Look:
     @property
     def plain(self) -> bool:
         """Whether a row's own dates are all that it is judged by."""
-        return all(x.start and x.start.column and not x.unless for x in self.question.limits)
+        return self._beside is None and all(
+            x.start and x.start.column and not x.unless for x in self.question.limits
+        )
+
+    @cached_property
+    def _beside(self) -> Beside | None:
+        """What came along with rows; None: none of them was taken over."""
+        limits = tuple(x.carried for x in self.question.limits if x.carried is not None)
+        taken = self.catalogue.taken.of(self.dataset.whole)
+        if not taken:
+            return None
+        waits = tuple(dict.fromkeys(x.name for x in taken if x.side is Side.WAITS))
+        return Beside(self.live, self.dataset, limits, waits, self.released)
 
     def _clocks(self) -> tuple[sql.Composable, sql.Composable]:
         """What row ``t`` is judged by, and what to read that from: the rows, and starting points joined to them."""
         join, ended = self._ended()
         source: sql.Composable = sql.SQL("part AS t{}").format(join)
         columns: list[sql.Composable] = []
+        beside = self._beside
+        if beside is not None:
+            source = sql.SQL("{}{}").format(source, beside.join())
         for i, limit in enumerate(self.question.limits):
             applies: sql.Composable = sql.SQL("true")
+            if limit.carried is not None:
+                columns += self._carried(i, limit)
+                continue
             if limit.start is None:
                 day = shifted(ended, "date", limit.minutes)
             elif limit.start.column is not None:
@@ -317,6 +345,9 @@ class Look:
                 applies = sql.SQL("{} IS NOT NULL").format(name(f"s{i}", "day"))
                 day = sql.SQL("nullif({}, 'infinity'::date)").format(name(f"s{i}", "day"))
             day = self._of_others(limit, day)
+            if beside is not None and not limit.rest:  # what came is judged by what came with it
+                waits = beside.waiting(f"{limit.rule}/{limit.period}")
+                applies = sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(beside.came, waits, applies)
             if self.rest is not None:
                 applies = sql.SQL("({} AND {})").format(applies, self._of_its_kind(limit, day))
             elif limit.floor and (row := self._row_of_a_part()) is not None:
@@ -330,8 +361,25 @@ class Look:
             sql.SQL("true") if self.everybody_held
             else Owners(self.catalogue, self.live).among(self.dataset, "t", self.held)
         )  # fmt: skip
+        if beside is not None:
+            held = sql.SQL("({} OR {})").format(held, beside.held)
         columns.append(sql.SQL('{} AS "#held"').format(held))
         return joined(", ", columns), source
+
+    def _carried(self, i: int, limit: Limit) -> tuple[sql.Composable, ...]:
+        """A limit that came along, and the last day that came. What is left of a row that was cut here ends by its own time: that
+        the whole row was due is done with. One that came as what is left is due by what came."""
+        assert self._beside is not None and limit.carried is not None  # noqa: S101
+        day = self._beside.day(limit.carried)
+        applies: sql.Composable = sql.SQL("({} IS NOT NULL)").format(day)
+        if self.rest is not None and limit.ceiling:
+            left = self.question.limits[self.rest]
+            of_cut = sql.SQL("" if (limit.rule, limit.period) == (left.rule, left.period) else "NOT ")
+            applies = sql.SQL("({} AND {}({}))").format(applies, of_cut, is_cut(self.dataset))
+        return (
+            sql.SQL("{} AS {}").format(applies, _c("applies", i)),
+            sql.SQL("nullif({}, 'infinity'::date) AS {}").format(day, _c("day", i)),
+        )
 
     def _of_its_kind(self, limit: Limit, day: sql.Composable) -> sql.Composed:
         """Whether a limit is about row ``t``: one of what is left is about cut rows, all others about the rest. But a floor that
@@ -423,14 +471,17 @@ class Look:
         """Whether no limit applies to row ``w``, so that nothing says anything of it. One that starts by a column of the row, or
         by its owner's account, applies always."""
         of = list(enumerate(self.question.limits))
-        if self.rest is None and any(x.start is None or x.start.column for _, x in of):
+        always = any(x.start is None or x.start.column for _, x in of)
+        if self.rest is None and always and self._beside is None:
             return sql.SQL("false")
         return sql.SQL("NOT ({})").format(_any([sql.SQL("w.{}").format(_c("applies", i)) for i, _ in of]))
 
     def _ends(self, limit: Limit) -> sql.Composable:
         """Whether a limit that applies may end a row: what is left of a cut one has an end of its own, and all other limits
         can only keep it."""
-        if self.rest is None or limit.rest:
+        if (
+            self.rest is None or limit.rest or limit.carried is not None
+        ):  # one that came says by itself of which
             return sql.SQL("true")
         return sql.SQL("NOT w.{}").format(_c("applies", self.rest))
 
@@ -446,7 +497,7 @@ class Look:
     def _early(self) -> sql.Composable:
         """A first, cheap condition on the row's own columns, by which indexes and partitions serve: a floor that starts
         by a column must be over."""
-        if self.question.everything:
+        if self.question.everything or self._beside is not None:
             return sql.SQL("true")
         floors: list[sql.Composable] = (
             []
