@@ -131,6 +131,8 @@ class HoldOrder:
         """This hold, resolved to one dataset and the subjects of one case; None if it covers neither."""
         if not self.scope.covers(dataset):
             return None
+        if self.scope.came:
+            return Held(hold=self.number, subject_nos=(), law=self.law, came=tuple(sorted(self.scope.came)))
         nos = self.scope.subject_nos(case_no, tokens)
         return Held(hold=self.number, subject_nos=nos, law=self.law) if nos else None
 

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 
 from include.cases.periods import Duration, add_months, last_day
-from include.model.carried import Carried, Side
+from include.model.carried import Carried, Side, unstarted
 from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError
 from include.model.estate import Bound, Dataset, Start
@@ -83,17 +83,14 @@ def _carried(catalogue: Catalogue, dataset: Dataset) -> Iterator[Bind]:
             f"with which clocks its items came could not be read: {why}", about=dataset.id,
             next_step="see to its database; nothing of it goes meanwhile",
         )  # fmt: skip
-    ours = {f"{b.rule}/{b.period}" for b in dataset.all_binds}
-    for it in catalogue.taken.of(dataset.whole):
-        if it.side is not Side.WAITS:
-            yield Bind(
-                bound=Bound(rule=it.rule, period=it.period, start=Start()), period=_last_day(it), carried=it
-            )
-        elif it.name not in ours:
-            raise CatalogueError(
-                f"items came with a clock of {it.name} that had not started, and nothing here starts it", about=dataset.id,
-                next_step=f"bind {it.name} with its starting point, as the authority had it",
-            )  # fmt: skip
+    came = catalogue.taken.of(dataset.whole)
+    unstarted(catalogue.dataset(dataset.whole), came)
+    # Columns that fall due by themselves do so as everybody's: with the row came what forbids that, and when the row is due.
+    wanted = (Side.FLOOR,) if dataset.part_of else (Side.FLOOR, Side.DUE)
+    for it in came:
+        if it.side in wanted:
+            bound = Bound(rule=it.rule, period=it.period, start=Start())
+            yield Bind(bound=bound, period=_last_day(it), carried=it)
 
 
 def _last_day(it: Carried) -> Period:

@@ -5,6 +5,7 @@ is shown to none of its applications."""
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -15,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from include.cases import holds, releasing, verbs
+from include.cases import holds, planner, releasing, verbs, wiring
 from include.cases.accounts import CatalogueAccounts
 from include.cases.keys import FileKeyStore
 from include.cases.retention import night as nightly
@@ -24,7 +25,8 @@ from include.cases.shutdown import objecting
 from include.handover import adopting, stages
 from include.handover.custody import prepare
 from include.model.catalogue import Catalogue
-from include.model.words import CaseState, Channel, LegalRank, Role
+from include.model.errors import Refused
+from include.model.words import CaseState, Channel, Ground, LegalRank, Role
 from tests.cases.conftest import ROLES, build
 from tests.cases.retention.house import House
 from tests.cases.shutdown.test_closing import T0
@@ -33,7 +35,7 @@ from tests.cases.small import rule
 from tests.conftest import PgServer, S3Server
 from tests.handover.both import Attesting
 from tests.handover.test_whole_way import _emptied
-from tests.stores.postgres.making import Company, install
+from tests.stores.postgres.making import Company, install, step
 
 pytestmark = pytest.mark.postgres
 
@@ -181,6 +183,57 @@ def test_a_hold_that_came_holds_until_it_is_released_here(successor: Successor) 
     releasing.release_hold(s.desk, new, document="(2030) 9", as_of=FIRST + DAY, actor="legal/lin")
     s.take(FIRST + 2 * DAY)
     assert not s.there() & OLDER, "released, it goes by the clock that never stopped"
+
+
+Fate = tuple[str, str, date | None, str | None]
+"""Dataset, disposition, until when, under which hold."""
+
+
+def plan(s: Successor, day: date) -> Counter[Fate]:
+    """What a cancellation of both people would do on a day, in items."""
+    with s.desk.book() as conn:
+        provided = planner.provide(
+            s.desk.catalogue, Ground.CANCELLATION, day, case_no="CASE-000077", tokens=("", ""), holds=holds.orders(conn),
+            released=holds.released_of_those_that_came(conn),
+        )  # fmt: skip
+    assert not provided.findings
+    about, stores = step(HELD, OBJECTS, as_of=day), wiring.stores(s.desk.catalogue, s)  # type: ignore[arg-type]
+    try:
+        for store in stores:
+            store.open(about)
+            store.survey(about)
+        lines = [x for y in stores for x in y.weigh(about, provided.of_store(s.desk.catalogue, y.id))]
+    finally:
+        for store in stores:
+            store.close(about)
+    found = Counter[Fate]()
+    for x in lines:
+        found[x.dataset, x.disposition.value, x.until, x.hold] += x.items
+    return +found
+
+
+def test_a_case_at_the_successor_keeps_what_the_clocks_that_came_keep(successor: Successor) -> None:
+    s = successor
+    with pytest.raises(Refused, match="under a hold that is not in our case book"):
+        plan(s, FIRST - DAY)
+    (hold,) = adopting.adopt_holds(s.desk, s.two.custody(), s.two.number, actor="legal/lin").values()
+    old, new = (len(of(OBJECTS) & x) for x in (OLDER, set(range(1, 61)) - OLDER))
+    last: dict[Fate, int] = {
+        ("u.visit", "hold", None, hold): 7,
+        ("u.visit", "retain", LAST - DAY, None): new,
+        (PHOTOS, "retain", LAST - DAY, None): 2,  # one, and the marker that hides it
+    }
+    first: dict[Fate, int] = {
+        ("u.visit", "retain", FIRST - DAY, None): old,
+        (PHOTOS, "retain", FIRST - DAY, None): 2,  # the first was replaced
+    }
+    assert plan(s, FIRST - DAY) == last | first, "by its own rule all of it would go"
+    gone: dict[Fate, int] = {("u.visit", "erase", None, None): old, (PHOTOS, "erase", None, None): 2}
+    assert plan(s, FIRST) == last | gone
+    releasing.release_hold(s.desk, hold, document="(2030) 9", as_of=FIRST, actor="legal/lin")
+    found = plan(s, FIRST)
+    assert {d for _, d, *_ in found} == {"retain", "erase"}
+    assert sum(n for (d, *_), n in found.items() if d == "u.visit") == 14, "released, each by its own clock"
 
 
 def test_what_came_to_be_stored_only_is_shown_to_no_application(successor: Successor) -> None:

@@ -16,11 +16,17 @@ from psycopg import sql
 from include.model.carried import Carried, Side
 from include.model.errors import CatalogueError
 from include.model.estate import Dataset
+from include.model.flow import Provision
+from include.model.template import Template
 from include.model.words import DatasetKind
 from include.stores.postgres.live import Live
-from include.stores.postgres.server import joined, name
+from include.stores.postgres.server import Connection, joined, name
 from include.stores.postgres.survey import column_of
 
+_THERE = "SELECT to_regclass('quietus_handover.carried') IS NOT NULL"
+_CARRIED = (
+    "SELECT dataset, side, rule, period, law, company FROM quietus_handover.carried ORDER BY 1, 2, 3, 4, 5"
+)
 CAME = sql.Identifier("#came")
 PLAIN = (
     "text",
@@ -39,10 +45,24 @@ PLAIN = (
 """Types of which a session cannot change how a value is written."""
 
 
+def carried(connection: Connection) -> dict[str, tuple[Carried, ...]]:
+    """By dataset, each limit that some item came with; nothing in a database into which nothing was taken over."""
+    row = connection.execute(_THERE).fetchone()
+    found: dict[str, list[Carried]] = {}
+    for dataset, side, rule, period, law, company in (
+        connection.execute(_CARRIED).fetchall() if row and row[0] else ()
+    ):
+        found.setdefault(str(dataset), []).append(
+            Carried(rule=rule, period=period, law=law, side=Side(side), company=company)
+        )
+    return {dataset: tuple(of) for dataset, of in found.items()}
+
+
 @dataclass(frozen=True)
 class Beside:
     """What came with row ``alias`` of a dataset, to put beside it. ``waits``: names of binds (rule/period) that may wait for a
-    clock that came; ``released``: holds, each with its order, that came along and hold nothing any more."""
+    clock that came; ``released``: holds, each with its order, that came along and hold nothing any more; ``named``: of holds
+    whose own word is wanted, the numbers under which each came."""
 
     live: Live
     dataset: Dataset
@@ -50,6 +70,7 @@ class Beside:
     waits: tuple[str, ...]
     released: Sequence[str]
     alias: str = "t"
+    named: Sequence[Sequence[str]] = ()
 
     def join(self) -> sql.Composed:
         """At most one row beside each; always one."""
@@ -61,6 +82,12 @@ class Beside:
         ]
         columns += (sql.SQL("{} AS {}").format(self._last(x), _limit(i)) for i, x in enumerate(self.limits))
         columns += (sql.SQL("{} AS {}").format(_waits(x), _waiting(i)) for i, x in enumerate(self.waits))
+        columns += (
+            sql.SQL("coalesce(bool_or(q.holds && {}::text[]), false) AS {}").format(
+                sql.Literal(list(x)), _named(i)
+            )
+            for i, x in enumerate(self.named)
+        )
         return sql.SQL(
             " LEFT JOIN LATERAL (SELECT {} FROM quietus_handover.clock AS q WHERE q.dataset = {} AND {}) AS {} ON true"
         ).format(joined(", ", columns), sql.Literal(self.dataset.whole), self._mine(), CAME)
@@ -81,9 +108,26 @@ class Beside:
         """Whether a hold that came along holds it still."""
         return sql.SQL("{}.held").format(CAME)
 
+    def held_by(self, i: int) -> sql.Composed:
+        """Whether this one of the ``named`` does."""
+        return sql.SQL("{}.{}").format(CAME, _named(i))
+
     def day(self, limit: Carried) -> sql.Composed:
         """The last day that came; null: the row has no such limit."""
         return sql.SQL("{}.{}").format(CAME, _limit(self.limits.index(limit)))
+
+    def end(self, bind: str, own: sql.Composable) -> sql.Composed:
+        """The last day of a floor of the catalogue's own (rule/period), given ``own`` by its own start: of a row that came what
+        came; where its clock had not started, its own, and no last day while that has not started either."""
+        came = [self.day(x) for x in self.limits if x.side is Side.FLOOR and x.name == bind]
+        return sql.SQL(
+            "CASE WHEN NOT {} THEN {} WHEN {} THEN coalesce({}, 'infinity'::date) ELSE {} END"
+        ).format(self.came, own, self.waiting(bind), own, _greatest(came))
+
+    def others(self, provision: Provision) -> tuple[Carried, ...]:
+        """The floors that came and that the catalogue does not have."""
+        ours = {f"{f.rule}/{f.period}" for f in provision.floors}
+        return tuple(x for x in self.limits if x.side is Side.FLOOR and x.name not in ours)
 
     def waiting(self, bind: str) -> sql.Composable:
         """Whether a clock of this name came, and had not started."""
@@ -93,8 +137,6 @@ class Beside:
 
     def _mine(self) -> sql.Composable:
         if self.dataset.kind is DatasetKind.OBJECTS:
-            from include.model.template import Template
-
             values = (name(self.alias, v) for v in Template(self.dataset.prefix).variables)
             return sql.SQL("q.path = ARRAY[{}]::text[]").format(joined(", ", values))
         return sql.SQL("q.key = {}").format(key_as_handed_over(self.live, self.dataset, self.alias))
@@ -136,6 +178,14 @@ def _waits(bind: str) -> sql.Composed:
 
 def _limit(i: int) -> sql.Identifier:
     return sql.Identifier(f"limit{i}")
+
+
+def _greatest(days: Sequence[sql.Composable]) -> sql.Composable:
+    return sql.SQL("greatest({})").format(joined(", ", list(days))) if days else sql.SQL("NULL::date")
+
+
+def _named(i: int) -> sql.Identifier:
+    return sql.Identifier(f"by{i}")
 
 
 def _waiting(i: int) -> sql.Identifier:

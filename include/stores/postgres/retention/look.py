@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 
 from psycopg import sql
 
-from include.model.carried import Side
+from include.model.carried import unstarted
 from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError
 from include.model.estate import Dataset
@@ -319,7 +319,7 @@ class Look:
         taken = self.catalogue.taken.of(self.dataset.whole)
         if not taken:
             return None
-        waits = tuple(dict.fromkeys(x.name for x in taken if x.side is Side.WAITS))
+        waits = unstarted(self.catalogue.dataset(self.dataset.whole), taken)
         return Beside(self.live, self.dataset, limits, waits, self.released)
 
     def _clocks(self) -> tuple[sql.Composable, sql.Composable]:
@@ -345,7 +345,7 @@ class Look:
                 applies = sql.SQL("{} IS NOT NULL").format(name(f"s{i}", "day"))
                 day = sql.SQL("nullif({}, 'infinity'::date)").format(name(f"s{i}", "day"))
             day = self._of_others(limit, day)
-            if beside is not None and not limit.rest:  # what came is judged by what came with it
+            if beside is not None and not limit.rest and (limit.floor or self.dataset.part_of is None):
                 waits = beside.waiting(f"{limit.rule}/{limit.period}")
                 applies = sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(beside.came, waits, applies)
             if self.rest is not None:
