@@ -177,6 +177,8 @@ def receive(
     )
     for name, why in sorted(got.refused.items()):
         common.say(f"not stored {name}: {why}")
+    for _, why in sorted(got.ended.items()):
+        common.say(why)
     for r in differ:
         d = r.differences
         common.say(f"{r.bag}: {len(d.missing)} missing, {len(d.changed)} changed, {len(d.extra)} too many")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import NoRoom, Refused
 from include.model.handover import BagKind
+from include.model.times import observed_now, prc_date
 from include.model.words import DatasetKind, Role
 from include.stores.postgres.server import Connection, Patience, Server, name
 from include.stores.shared import nowhere
@@ -33,12 +35,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Custody:
-    """What storing and counting again work with. ``keys``: the successor's own key store."""
+    """What storing and counting again work with. ``keys``: the successor's own key store; ``today``: the day by which what is
+    gone may have gone by its own clock; ``released``: holds that came along, each with its order, and hold nothing any more."""
 
     catalogue: Catalogue
     connections: Connections
     at: At = nowhere
     keys: KeyStore | None = None
+    today: Callable[[], date] = lambda: prc_date(observed_now())
+    released: Callable[[], Collection[str]] = tuple
 
     def key_store(self) -> KeyStore:
         """Where keys of tombstones are kept. Raises Refused if there is none."""

@@ -22,11 +22,12 @@ from include.cases.keys import FileKeyStore
 from include.cases.retention import night as nightly
 from include.cases.retention.nights import Night
 from include.cases.shutdown import objecting
-from include.handover import adopting, stages
+from include.handover import adopting, proving, stages
 from include.handover.custody import prepare
+from include.handover.receiving import receive
 from include.model.catalogue import Catalogue
 from include.model.errors import Refused
-from include.model.words import CaseState, Channel, Ground, LegalRank, Role
+from include.model.words import CaseState, Channel, Ground, LegalRank, Role, Verdict
 from tests.cases.conftest import ROLES, build
 from tests.cases.retention.house import House
 from tests.cases.shutdown.test_closing import T0
@@ -234,6 +235,20 @@ def test_a_case_at_the_successor_keeps_what_the_clocks_that_came_keep(successor:
     found = plan(s, FIRST)
     assert {d for _, d, *_ in found} == {"retain", "erase"}
     assert sum(n for (d, *_), n in found.items() if d == "u.visit") == 14, "released, each by its own clock"
+
+
+def test_what_went_by_its_clock_is_no_difference_and_nothing_is_signed_anew(successor: Successor) -> None:
+    s = successor
+    s.take(FIRST)
+    later = replace(s.two.custody(), today=lambda: FIRST)
+    inbox = s.two.their_inbox()
+    got = receive(inbox, later, Attesting(s.two.home, "theirs"), s.two.number)
+    signed = {r.bag for r in got.receipts}
+    assert not got.refused and all(r.differences.none for r in got.receipts)
+    assert got.ended and not signed & got.ended.keys(), "what was signed of these stands"
+    assert proving.theirs(inbox, later, lambda *_: None, s.two.number).verdict is Verdict.PASSED
+    s.company.sql("DELETE FROM u.visit WHERE id = 2")  # nothing let it go
+    assert proving.theirs(inbox, later, lambda *_: None, s.two.number).verdict is Verdict.FAILED
 
 
 def test_what_came_to_be_stored_only_is_shown_to_no_application(successor: Successor) -> None:

@@ -130,6 +130,12 @@ class Two:
     def custody(self, at: Callable[[str], None] = nowhere) -> Custody:
         return Custody(self.ours.company.catalogue, self.theirs, at)  # type: ignore[arg-type]
 
+    def their_inbox(self, at: Callable[[str], None] = nowhere) -> Inbox:
+        return Inbox(
+            client(self.ours.inbox, os.getpid()), self.bucket, attest.public_key(Attesting(self.home, "ours").pem),
+            x509.load_pem_x509_certificate(SHOWN.encode()), KEY, self.home / "work", at,
+        )  # fmt: skip
+
     def do(self, verb: str, at: Callable[[str], None] = nowhere) -> None:
         way = self.way(at)
         match verb:
@@ -143,12 +149,8 @@ class Two:
                 ) as refused:  # packing was killed before the signer came: it has to be run again first
                     assert "it is not signed" in str(refused)
             case "receive":
-                inbox = Inbox(
-                    client(self.ours.inbox, os.getpid()), self.bucket, attest.public_key(Attesting(self.home, "ours").pem),
-                    x509.load_pem_x509_certificate(SHOWN.encode()), KEY, self.home / "work", at,
-                )  # fmt: skip
                 assert not receive(
-                    inbox, self.custody(at), Attesting(self.home, "theirs"), self.number
+                    self.their_inbox(at), self.custody(at), Attesting(self.home, "theirs"), self.number
                 ).refused
             case "verify":
                 assert all(why == "no receipt yet" for why in way.verify(actor="ops/wu").values())
