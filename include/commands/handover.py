@@ -212,15 +212,22 @@ def prove(
 
 
 @app.command()
-def adopt(order: Order) -> None:
+def adopt(
+    order: Order,
+    sender: Annotated[
+        str | None, typer.Option(help="Whose order it is, where two authorities gave it this number.")
+    ] = None,
+) -> None:
     """As a successor: have the tombstones that came with an order beside our own, so that `quietus suppression check` holds back
     whom the authority deleted; and its holds, so that they are listed, reviewed and released here. Again changes nothing."""
     from include.handover import adopting
 
     desk, stores = common.desk(), custody()
-    for there, here in sorted(adopting.adopt_holds(desk, stores, order, actor=common.me("legal")).items()):
+    for there, here in sorted(
+        adopting.adopt_holds(desk, stores, order, actor=common.me("legal"), sender=sender).items()
+    ):
         common.say(f"{order}: {there} came, and is {here} here")
-    came, new = adopting.adopt(desk, stores, order, as_of=common.today())
+    came, new = adopting.adopt(desk, stores, order, as_of=common.today(), sender=sender)
     common.say(f"{order}: {came} tombstones came, {new} of them new here")
 
 

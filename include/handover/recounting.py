@@ -86,12 +86,12 @@ def count_again(custody: Custody, statement: BagStatement, payload: bytes) -> tu
     today, released = custody.today(), frozenset(custody.released())
     with custody.connect(statement.kind, statement.dataset) as connection:
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        bag = known(connection, statement.order, statement.bag)
+        bag = known(connection, statement.held_as, statement.bag)
         if bag is None or not bag.stored or bag.statement != attest.digest(payload):
             raise Refused("the bag is not stored", about=statement.bag, next_step="quietus handover receive")
         count = _Count(
             Leaves(bag.salt),
-            over=lambda clocks, holds: _is_over(statement.order, clocks, holds, today, released),
+            over=lambda clocks, holds: _is_over(statement.held_as, clocks, holds, today, released),
         )
         match bag.kind:
             case BagKind.ROWS:

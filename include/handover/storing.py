@@ -48,7 +48,7 @@ def store(custody: Custody, arrived: Arrived) -> bool:
     """
     said = arrived.statement
     with custody.connect(said.kind, said.dataset) as connection:
-        there = known(connection, said.order, said.bag)
+        there = known(connection, said.held_as, said.bag)
         if there is not None and there.statement != attest.digest(arrived.payload):
             raise Refused(
                 "another bag of this name is stored already", about=said.bag, next_step="ask the sender; store neither"
@@ -58,21 +58,21 @@ def store(custody: Custody, arrived: Arrived) -> bool:
         match said.kind:
             case BagKind.ROWS:
                 with connection.transaction():
-                    connection.execute(_LOCK, [said.order, said.bag])
+                    connection.execute(_LOCK, [said.held_as, said.bag])
                     _rows(custody, connection, arrived)
                     custody.at("handover.before_store_commit")
             case BagKind.BOOK:
                 _keep_keys(custody, arrived)
                 custody.at("handover.keys_kept")
                 with connection.transaction():
-                    connection.execute(_LOCK, [said.order, said.bag])
+                    connection.execute(_LOCK, [said.held_as, said.bag])
                     _begin(connection, arrived, stored=True)
                     _items(connection, arrived, lambda line: ([json.loads(line)["id"]], line.decode()))
                     custody.at("handover.before_store_commit")
             case BagKind.OBJECTS:
                 # For as long as the session lasts: two runs would put every version twice.
-                connection.execute(_LOCK.replace("_xact_lock", "_lock"), [said.order, said.bag])
-                there = known(connection, said.order, said.bag)
+                connection.execute(_LOCK.replace("_xact_lock", "_lock"), [said.held_as, said.bag])
+                there = known(connection, said.held_as, said.bag)
                 if there is not None and there.stored:
                     return False
                 _Objects(custody, connection, arrived).store()
@@ -83,7 +83,7 @@ def store(custody: Custody, arrived: Arrived) -> bool:
 def is_stored(custody: Custody, said: BagStatement, payload: bytes) -> bool:
     """Whether this very bag is stored already, so that it need not be fetched again."""
     with custody.connect(said.kind, said.dataset) as connection:
-        there = known(connection, said.order, said.bag)
+        there = known(connection, said.held_as, said.bag)
     return there is not None and there.stored and there.statement == attest.digest(payload)
 
 
@@ -93,7 +93,7 @@ def _begin(connection: Connection, arrived: Arrived, *, stored: bool) -> None:
     connection.execute(
         "INSERT INTO quietus_handover.bag (order_no, bag, kind, dataset, sender, statement, salt, clocks, described, stored_at)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s::text[], %s::jsonb, CASE WHEN %s THEN clock_timestamp() END)",
-        [said.order, said.bag, said.kind.value, said.dataset, said.sender, attest.digest(arrived.payload),
+        [said.held_as, said.bag, said.kind.value, said.dataset, said.sender, attest.digest(arrived.payload),
          bytes.fromhex(described["salt"]), described["clocks"], json.dumps(kept), stored],
     )  # fmt: skip
 
@@ -195,7 +195,18 @@ def _items(connection: Connection, arrived: Arrived, of: Any, payload: str = "bo
         for no, (stored, clock, holds, leaf) in enumerate(items_of(arrived, payload)):
             key, body = of(stored)
             copy.write_row(
-                (said.order, said.bag, no, said.dataset, key, clock, holds.decode(), leaf, body, only[clock])
+                (
+                    said.held_as,
+                    said.bag,
+                    no,
+                    said.dataset,
+                    key,
+                    clock,
+                    holds.decode(),
+                    leaf,
+                    body,
+                    only[clock],
+                )
             )
 
 
@@ -207,7 +218,7 @@ def _keep_keys(custody: Custody, arrived: Arrived) -> None:
     with (arrived.path / "data" / PAYLOAD).open("rb") as wrapped:
         for line, *_ in items_of(arrived, "book.jsonl"):
             tombstone_keys.keep(
-                custody.key_store(), said.order, said.sender, salt, line, wrapped.read(WRAPPED), arrived.transit
+                custody.key_store(), said.held_as, said.sender, salt, line, wrapped.read(WRAPPED), arrived.transit
             )  # fmt: skip
 
 
@@ -232,14 +243,14 @@ class _Objects:
             self.arrived, "objects.jsonl"
         ):  # before anything is put, for an object is no transaction
             pass
-        begun = known(self.connection, said.order, said.bag) is not None
+        begun = known(self.connection, said.held_as, said.bag) is not None
         if not begun:
             with self.connection.transaction():
                 _begin(self.connection, self.arrived, stored=False)
         self._versioned_if_needed()
         row = self.connection.execute(
             "SELECT coalesce(max(no) + 1, 0) FROM quietus_handover.item WHERE order_no = %s AND bag = %s",
-            [said.order, said.bag],
+            [said.held_as, said.bag],
         ).fetchone()
         noted = int(row[0]) if row else 0
         batch: list[tuple[Any, ...]] = []
@@ -251,7 +262,7 @@ class _Objects:
             # Only what lies beyond the last note of a run that was killed can have been put already.
             version = (self._found(no, body) if begun and no < noted + BATCH else None) or self._put(no, body)
             self.custody.at("handover.object_put")
-            batch.append((said.order, said.bag, no, said.dataset, [body["key"], str(no)], clock, holds.decode(),
+            batch.append((said.held_as, said.bag, no, said.dataset, [body["key"], str(no)], clock, holds.decode(),
                           leaf, stored.decode(), version, self.path(body["key"]), only[clock]))  # fmt: skip
             if len(batch) >= BATCH:
                 self._note(batch)
@@ -259,7 +270,7 @@ class _Objects:
         with self.connection.transaction():
             self.connection.execute(
                 "UPDATE quietus_handover.bag SET stored_at = clock_timestamp() WHERE order_no = %s AND bag = %s",
-                [said.order, said.bag],
+                [said.held_as, said.bag],
             )
             self.custody.at("handover.before_store_commit")
 

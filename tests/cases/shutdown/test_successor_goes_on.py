@@ -178,7 +178,7 @@ def test_a_hold_that_came_holds_until_it_is_released_here(successor: Successor) 
     with s.desk.book() as conn:
         (held,) = holds.listing(conn)
     assert (held["hold"], held["document_no"], held["opened_on"]) == (new, "(2026) 7", T0)
-    assert held["items"] == [f"came {s.two.number}/HOLD-000001"] and not held["everybody"]
+    assert held["items"] == [f"came Old CA/{s.two.number}/HOLD-000001"] and not held["everybody"]
     s.take(FIRST + DAY)
     assert s.there() & OLDER == OLDER & of(HELD), "adopted, it holds the same and no more"
     releasing.release_hold(s.desk, new, document="(2030) 9", as_of=FIRST + DAY, actor="legal/lin")
