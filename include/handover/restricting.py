@@ -8,6 +8,7 @@ from psycopg import sql
 
 from include.model.catalogue import Catalogue
 from include.model.estate import Dataset
+from include.model.handover import HANDED_OVER
 from include.model.words import DatasetKind
 from include.stores.postgres.install import base
 from include.stores.postgres.live import Live
@@ -24,8 +25,8 @@ $$"""
 
 
 def hide(connection: Connection, catalogue: Catalogue, store: str) -> None:
-    """Policies on every table of a store that its applications can read; again is a no-op. A role that is not there yet is met by
-    the next `quietus handover prepare`."""
+    """Policies on every table of which rows may come; again is a no-op. A role that is not there yet is met by the next `quietus
+    handover prepare`."""
     wanted = catalogue.store(store).business_roles
     rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(wanted)])
     roles = sorted(str(r) for (r,) in rows)
@@ -34,7 +35,7 @@ def hide(connection: Connection, catalogue: Catalogue, store: str) -> None:
         return
     live = Live.read(connection)
     for dataset in catalogue.of_store(store, DatasetKind.TABLE):
-        if dataset.address not in live.tables:
+        if dataset.address not in live.tables or not {b.rule for b in dataset.all_binds} & set(HANDED_OVER):
             continue
         for address in (dataset.address, *live.partitions(dataset.address)):
             base(connection, live, address)
