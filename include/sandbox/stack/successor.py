@@ -4,8 +4,8 @@
     successor-objects  S3: its buckets of the same names, and the inbox into which bags come
     successor-signer   signs its receipts
 
-It goes on with what it took over: eraser and prover work there as with us. It has a vault of its own; with the sandbox's company it
-shares the key to the inbox, and nothing else. Started on request only.
+It goes on with what it took over: eraser and prover work there as with us. It has a vault of its own; with the sandbox's company
+it shares the key to the inbox, and nothing else. Started on request only.
 """
 
 from __future__ import annotations
