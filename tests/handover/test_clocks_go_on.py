@@ -8,12 +8,13 @@ from datetime import date, timedelta
 
 import pytest
 
-from include.cases.retention import due
+from include.cases.retention import due, simulate
 from include.cases.retention.taken import with_taken
 from include.handover.custody import prepare
 from include.model.carried import Side
 from include.model.catalogue import Catalogue
 from include.model.interval import Standing
+from include.model.policy import Period
 from tests.handover.both import TABLES, Both
 from tests.stores.postgres.dated import AS_OF, CATALOGUE
 
@@ -77,6 +78,23 @@ def test_the_look_at_a_successor_finds_due_what_came_with_that_day(successor: Bo
             assert +found == +by_rules[dataset], (day, dataset)
             if day <= days[0]:
                 assert found[Standing.DUE] == said[dataset], (day, dataset)
+
+
+def nine(period: Period) -> Period:
+    """What the law keeps five years, kept nine."""
+    return period.model_copy(update={"duration": "P9Y"}) if period.duration == "P5Y" else period
+
+
+def test_a_longer_period_of_the_successors_moves_nothing_that_came_with_its_day(successor: Both) -> None:
+    both = successor
+    now = with_taken(CATALOGUE, both.theirs)  # type: ignore[arg-type]
+    longer = tuple(r.model_copy(update={"periods": tuple(map(nine, r.periods))}) for r in CATALOGUE.rules)
+    then = now.model_copy(update={"rules": longer})
+    seen = due.see(now, both.theirs, AS_OF, everything=True)  # type: ignore[arg-type]
+    moves = [m for m in simulate.moved(now, then, seen, AS_OF, date(2080, 1, 1)) if m.dataset in GOES]
+    (waited,) = both.sql(both.theirs, "SELECT count(*) FROM quietus_handover.running WHERE due IS NULL")
+    assert sum(m.items for m in moves) <= waited[0] and {m.dataset for m in moves} <= set(GOES)
+    assert look(both, then, date(2080, 1, 1)) == look(both, now, date(2080, 1, 1))
 
 
 def test_what_no_rule_here_starts_is_told_and_nothing_of_it_goes(successor: Both) -> None:

@@ -35,7 +35,8 @@ class Bind(Flow):
     """A bind of a dataset with its period. ``rest``: it is that of what is left of cut rows, and of nothing else. ``purpose``: of
     a floor, the day on which the dataset's purpose ended: an item goes with the last of its floors that ran then. ``unless``: the
     period is a former, shorter one, which holds unless all owners accepted one of these versions of the policy. ``carried``: it
-    came along with items, and the day that a store tells of it is its last."""
+    came along with items, and the day that a store tells of it is its last; ``mixed``: of a dataset with such items, which are
+    under it only if a clock of its name came that had not started."""
 
     bound: Bound
     period: Period
@@ -43,6 +44,7 @@ class Bind(Flow):
     purpose: date | None = None
     unless: tuple[str, ...] = ()
     carried: Carried | None = None
+    mixed: bool = False
 
 
 def binds(catalogue: Catalogue, dataset: Dataset) -> Iterator[Bind]:
@@ -74,7 +76,8 @@ def binds(catalogue: Catalogue, dataset: Dataset) -> Iterator[Bind]:
             found = catalogue.for_anybody(bound.rule, found)
         else:
             yield from _former(catalogue, bound, found)
-        yield Bind(bound=bound, period=found, rest=rest, purpose=purpose if floor else None)
+        mixed = bool(catalogue.taken.of(dataset.whole))
+        yield Bind(bound=bound, period=found, rest=rest, purpose=purpose if floor else None, mixed=mixed)
 
 
 def _carried(catalogue: Catalogue, dataset: Dataset) -> Iterator[Bind]:

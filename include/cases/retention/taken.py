@@ -11,7 +11,7 @@ from include.model.carried import Carried, Taken
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import QuietusError
-from include.model.words import Role, StoreKind
+from include.model.words import DatasetKind, Role, StoreKind
 from include.stores.postgres.retention.carried import carried
 from include.stores.postgres.server import Server
 
@@ -28,5 +28,9 @@ def with_taken(catalogue: Catalogue, connections: Connections) -> Catalogue:
             with server.connect() as connection, server.reaching("what was taken over"):
                 limits |= carried(connection)
         except QuietusError as error:
-            unread |= {d.id: str(error) for d in catalogue.datasets if answering(catalogue, d) == store.id}
+            unread |= {
+                d.id: str(error)
+                for d in catalogue.datasets
+                if d.kind is not DatasetKind.RECORDS and answering(catalogue, d) == store.id
+            }
     return catalogue.model_copy(update={"taken": Taken(limits=limits, unread=unread)})

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from include.cases import holds, planner, releasing, verbs, wiring
-from include.cases.accounts import CatalogueAccounts
+from include.cases.accounts import CatalogueAccounts, Standing
 from include.cases.keys import FileKeyStore
 from include.cases.retention import night as nightly
 from include.cases.retention.nights import Night
@@ -215,6 +215,10 @@ def plan(s: Successor, day: date) -> Counter[Fate]:
 
 def test_a_case_at_the_successor_keeps_what_the_clocks_that_came_keep(successor: Successor) -> None:
     s = successor
+    accounts = CatalogueAccounts(s.desk.catalogue, s)
+    assert [accounts.standing(x) for x in (HELD, "acct_000000000999")] == [Standing.CAME, Standing.UNKNOWN], (
+        "whose files came may ask for a case, though their account did not"
+    )
     with pytest.raises(Refused, match="under a hold that is not in our case book"):
         plan(s, FIRST - DAY)
     (hold,) = adopting.adopt_holds(s.desk, s.two.custody(), s.two.number, actor="legal/lin").values()

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from include.model.carried import Carried, Side
+from include.model.carried import Carried, Side, unstarted
+from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError
 from include.model.estate import Dataset
 from include.model.flow import Provision
+from include.model.retention import Limit
 from include.model.template import Template
 from include.model.words import DatasetKind
 from include.stores.postgres.live import Live
+from include.stores.postgres.retention.bare import is_cut
 from include.stores.postgres.server import Connection, joined, name
 from include.stores.postgres.survey import column_of
 
@@ -116,6 +119,18 @@ class Beside:
         """The last day that came; null: the row has no such limit."""
         return sql.SQL("{}.{}").format(CAME, _limit(self.limits.index(limit)))
 
+    def clock(self, limit: Limit, left: Limit | None) -> tuple[sql.Composable, sql.Composable]:
+        """Whether a limit that came applies, and its last day; null: not known. ``left``: the limit of what is left of cut rows.
+        What is left of a row that was cut here ends by its own time: that the whole row was due is done with. One that came as
+        what is left is due by what came."""
+        assert limit.carried is not None  # noqa: S101
+        day = self.day(limit.carried)
+        applies = sql.SQL("({} IS NOT NULL)").format(day)
+        if left is not None and limit.ceiling:
+            of_cut = sql.SQL("" if (limit.rule, limit.period) == (left.rule, left.period) else "NOT ")
+            applies = sql.SQL("({} AND {}({}))").format(applies, of_cut, is_cut(self.dataset))
+        return applies, sql.SQL("nullif({}, 'infinity'::date)").format(day)
+
     def end(self, bind: str, own: sql.Composable) -> sql.Composed:
         """The last day of a floor of the catalogue's own (rule/period), given ``own`` by its own start: of a row that came what
         came; where its clock had not started, its own, and no last day while that has not started either."""
@@ -150,6 +165,17 @@ class Beside:
         return sql.SQL(
             "max((SELECT max((r ->> 'ends')::date) FROM jsonb_array_elements(q.running) AS r WHERE r @> {}::jsonb))"
         ).format(sql.Literal(json.dumps(what)))
+
+
+def beside(
+    catalogue: Catalogue, live: Live, dataset: Dataset, asked: Sequence[Limit], released: Sequence[str]
+) -> Beside | None:
+    """What came along with rows of a dataset, for a question about these limits; None: none of them was taken over."""
+    taken = catalogue.taken.of(dataset.whole)
+    if not taken:
+        return None
+    limits = tuple(x.carried for x in asked if x.carried is not None)
+    return Beside(live, dataset, limits, unstarted(catalogue.dataset(dataset.whole), taken), released)
 
 
 def key_as_handed_over(live: Live, dataset: Dataset, alias: str) -> sql.Composed:

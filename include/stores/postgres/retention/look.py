@@ -16,7 +16,6 @@ from typing import Any, Self, TypeVar
 
 from psycopg import sql
 
-from include.model.carried import unstarted
 from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError
 from include.model.estate import Dataset
@@ -26,7 +25,7 @@ from include.stores.postgres.area import same_key
 from include.stores.postgres.live import Live
 from include.stores.postgres.periods import MOMENTS
 from include.stores.postgres.retention.bare import is_cut, not_yet_disposed
-from include.stores.postgres.retention.carried import Beside
+from include.stores.postgres.retention.carried import Beside, beside
 from include.stores.postgres.retention.clocks import before, shifted
 from include.stores.postgres.retention.needs import Held
 from include.stores.postgres.retention.owners import Owners
@@ -315,25 +314,25 @@ class Look:
     @cached_property
     def _beside(self) -> Beside | None:
         """What came along with rows; None: none of them was taken over."""
-        limits = tuple(x.carried for x in self.question.limits if x.carried is not None)
-        taken = self.catalogue.taken.of(self.dataset.whole)
-        if not taken:
-            return None
-        waits = unstarted(self.catalogue.dataset(self.dataset.whole), taken)
-        return Beside(self.live, self.dataset, limits, waits, self.released)
+        return beside(self.catalogue, self.live, self.dataset, self.question.limits, self.released)
 
     def _clocks(self) -> tuple[sql.Composable, sql.Composable]:
         """What row ``t`` is judged by, and what to read that from: the rows, and starting points joined to them."""
         join, ended = self._ended()
         source: sql.Composable = sql.SQL("part AS t{}").format(join)
         columns: list[sql.Composable] = []
-        beside = self._beside
-        if beside is not None:
-            source = sql.SQL("{}{}").format(source, beside.join())
+        came = self._beside
+        if came is not None:
+            source = sql.SQL("{}{}").format(source, came.join())
         for i, limit in enumerate(self.question.limits):
             applies: sql.Composable = sql.SQL("true")
-            if limit.carried is not None:
-                columns += self._carried(i, limit)
+            if came is not None and limit.carried is not None:
+                left = self.question.limits[self.rest] if self.rest is not None else None
+                applies, day = came.clock(limit, left)
+                columns += (
+                    sql.SQL("{} AS {}").format(applies, _c("applies", i)),
+                    sql.SQL("{} AS {}").format(day, _c("day", i)),
+                )
                 continue
             if limit.start is None:
                 day = shifted(ended, "date", limit.minutes)
@@ -345,9 +344,9 @@ class Look:
                 applies = sql.SQL("{} IS NOT NULL").format(name(f"s{i}", "day"))
                 day = sql.SQL("nullif({}, 'infinity'::date)").format(name(f"s{i}", "day"))
             day = self._of_others(limit, day)
-            if beside is not None and not limit.rest and (limit.floor or self.dataset.part_of is None):
-                waits = beside.waiting(f"{limit.rule}/{limit.period}")
-                applies = sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(beside.came, waits, applies)
+            if came is not None and not limit.rest and (limit.floor or self.dataset.part_of is None):
+                waits = came.waiting(f"{limit.rule}/{limit.period}")
+                applies = sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(came.came, waits, applies)
             if self.rest is not None:
                 applies = sql.SQL("({} AND {})").format(applies, self._of_its_kind(limit, day))
             elif limit.floor and (row := self._row_of_a_part()) is not None:
@@ -361,25 +360,10 @@ class Look:
             sql.SQL("true") if self.everybody_held
             else Owners(self.catalogue, self.live).among(self.dataset, "t", self.held)
         )  # fmt: skip
-        if beside is not None:
-            held = sql.SQL("({} OR {})").format(held, beside.held)
+        if came is not None:
+            held = sql.SQL("({} OR {})").format(held, came.held)
         columns.append(sql.SQL('{} AS "#held"').format(held))
         return joined(", ", columns), source
-
-    def _carried(self, i: int, limit: Limit) -> tuple[sql.Composable, ...]:
-        """A limit that came along, and the last day that came. What is left of a row that was cut here ends by its own time: that
-        the whole row was due is done with. One that came as what is left is due by what came."""
-        assert self._beside is not None and limit.carried is not None  # noqa: S101
-        day = self._beside.day(limit.carried)
-        applies: sql.Composable = sql.SQL("({} IS NOT NULL)").format(day)
-        if self.rest is not None and limit.ceiling:
-            left = self.question.limits[self.rest]
-            of_cut = sql.SQL("" if (limit.rule, limit.period) == (left.rule, left.period) else "NOT ")
-            applies = sql.SQL("({} AND {}({}))").format(applies, of_cut, is_cut(self.dataset))
-        return (
-            sql.SQL("{} AS {}").format(applies, _c("applies", i)),
-            sql.SQL("nullif({}, 'infinity'::date) AS {}").format(day, _c("day", i)),
-        )
 
     def _of_its_kind(self, limit: Limit, day: sql.Composable) -> sql.Composed:
         """Whether a limit is about row ``t``: one of what is left is about cut rows, all others about the rest. But a floor that
