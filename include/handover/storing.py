@@ -260,7 +260,9 @@ class _Objects:
                 continue
             body = json.loads(stored)
             # Only what lies beyond the last note of a run that was killed can have been put already.
-            version = (self._found(no, body) if begun and no < noted + BATCH else None) or self._put(no, body)
+            version = (self._found(no, body) if begun and no < noted + BATCH else None) or self._put(
+                no, body, only_stored=only[clock] is not None
+            )
             self.custody.at("handover.object_put")
             batch.append((said.held_as, said.bag, no, said.dataset, [body["key"], str(no)], clock, holds.decode(),
                           leaf, stored.decode(), version, self.path(body["key"]), only[clock]))  # fmt: skip
@@ -299,14 +301,14 @@ class _Objects:
                 return
             seen.add(body["key"])
 
-    def _put(self, no: int, body: dict[str, Any]) -> str:
+    def _put(self, no: int, body: dict[str, Any], *, only_stored: bool) -> str:
         with delivering(self.about):
             if body["kind"] == "marker":
                 marked = self.client.delete_object(Bucket=self.bucket, Key=body["key"])
                 return str(marked.get("VersionId") or "null")
             more: dict[str, Any] = dict(body["headers"])
-            if body["tags"]:
-                more["Tagging"] = urlencode(body["tags"])
+            if tags := objects.tagged(body["tags"], only_stored=only_stored):
+                more["Tagging"] = urlencode(tags)
             if body["lock"]["mode"] and not objects.is_over(
                 body["lock"]
             ):  # the server refuses a day that is over

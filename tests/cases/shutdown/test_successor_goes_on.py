@@ -31,7 +31,7 @@ from include.model.words import CaseState, Channel, Ground, LegalRank, Role, Ver
 from tests.cases.conftest import ROLES, build
 from tests.cases.retention.house import House
 from tests.cases.shutdown.test_closing import T0
-from tests.cases.shutdown.two import PHOTOS, Ours, Two, client, two
+from tests.cases.shutdown.two import MARKER, PHOTOS, Ours, Two, client, two
 from tests.cases.small import rule
 from tests.conftest import PgServer, S3Server
 from tests.handover.both import Attesting
@@ -68,6 +68,12 @@ class Successor(House):
 
     def photos(self) -> set[str]:
         return set(self.two.objects(self.two.theirs.objects))
+
+    def tags(self, key: str) -> set[str]:
+        """Of its oldest version."""
+        version = next(v for v, what in self.two.objects(self.two.theirs.objects)[key] if what != MARKER)
+        told = self.objects.get_object_tagging(Bucket=self.two.ours.bucket, Key=key, VersionId=version)
+        return {x["Value"] for x in told["TagSet"]}
 
     def due(self, day: date) -> dict[str, int]:
         found = {r.dataset: r.due for r in nightly.look(self.desk, day).rows}
@@ -268,3 +274,9 @@ def test_what_came_to_be_stored_only_is_shown_to_no_application(successor: Succe
     )
     assert s.due(FIRST)["u.visit"] == len(OLDER - of(HELD)), "it goes by its clock like all the rest"
     assert PHOTOS in s.due(FIRST)
+    marked = {key for key in s.photos() if "restricted" in s.tags(key)}
+    assert marked == {key for key in s.photos() if key.startswith(OBJECTS)}, (
+        "by which its bucket's policy denies it"
+    )
+    got = receive(s.two.their_inbox(), s.two.custody(), Attesting(s.two.home, "theirs"), s.two.number)
+    assert all(r.differences.none for r in got.receipts), "a tag of ours is no difference"
