@@ -4,6 +4,7 @@ item: also a certificate that lived when it came, whose clock starts there; and 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -15,6 +16,8 @@ from include.model.carried import Side
 from include.model.catalogue import Catalogue
 from include.model.interval import Standing
 from include.model.policy import Period
+from tests.cases.conftest import ROLES, build
+from tests.conftest import PgServer
 from tests.handover.both import TABLES, Both
 from tests.stores.postgres.dated import AS_OF, CATALOGUE
 
@@ -119,3 +122,21 @@ def test_a_store_that_cannot_say_what_came_stops_its_datasets(successor: Both) -
     seen = due.see(with_taken(CATALOGUE, both.theirs), both.theirs, date(2080, 1, 1))  # type: ignore[arg-type]
     assert all("with which clocks its items came could not be read" in seen.unverified[d] for d in GOES)
     assert not seen.judged
+
+
+def test_what_came_is_not_handed_on_by_clocks_that_would_start_again(successor: Both, pg15: PgServer) -> None:
+    both = successor
+    for role in ROLES:
+        pg15.add_role(role)
+    records = pg15.fresh_database("successors_case_book", build)
+    home = both.home / "on"
+    home.mkdir()
+    try:
+        on = replace(both, ours=replace(both.theirs, records=records), home=home, sender="The successor")
+        outcome = on.pack()
+        assert set(outcome.left) == set(GOES) and all(
+            "cannot be handed on yet" in why for why in outcome.left.values()
+        )
+        assert not on.bags("cert.certificate")
+    finally:
+        pg15.drop_database(records)
