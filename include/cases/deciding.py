@@ -107,7 +107,7 @@ def provisions(desk: Desk, conn: Conn, case: Case, as_of: date) -> Provided:
     return planner.provide(
         desk.catalogue, case.ground, as_of, case_no=case.case_no,
         tokens=subjects.tokens_among(conn, desk.keys, case, named), holds=orders,
-        reach=parts.reach(desk, conn, case),
+        released=holds.released_of_those_that_came(conn), reach=parts.reach(desk, conn, case),
     )  # fmt: skip
 
 

@@ -19,9 +19,10 @@ from include.model.screening import kind_of_identifier
 
 def open_hold(
     conn: Conn, *, basis: HoldBasis, document_no: str, issuing_body: str, law: str, scope: Scope,
-    as_of: date, actor: str, confidential: bool = False,
+    as_of: date, actor: str, confidential: bool = False, review_due: date | None = None,
 ) -> str:  # fmt: skip
-    """Open a hold, in the caller's transaction; its number. Raises Refused if it lacks document or scope."""
+    """Open a hold, in the caller's transaction; its number. ``review_due``: of one that came along, as it was.
+    Raises Refused if it lacks document or scope."""
     for name, given in (("document number", document_no), ("issuing body", issuing_body), ("law", law)):
         if not given.strip():
             raise Refused(
@@ -44,10 +45,12 @@ def open_hold(
         " opened_on, opened_by,"
         " review_due) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (number, basis, document_no.strip(), issuing_body.strip(), law.strip(), confidential, as_of,
-         checked_actor(actor), add_months(as_of, clocks.HOLD_REVIEW_MONTHS)),
+         checked_actor(actor), review_due or add_months(as_of, clocks.HOLD_REVIEW_MONTHS)),
     )  # fmt: skip
     rows: list[tuple[str, str, str | None, bytes | None]] = []
-    for side, values in (("case", scope.cases), ("category", scope.categories), ("dataset", scope.datasets)):
+    for side, values in (
+        ("case", scope.cases), ("category", scope.categories), ("dataset", scope.datasets), ("came", scope.came),
+    ):  # fmt: skip
         rows += [(number, side, value, None) for value in sorted(values)]
     rows += [(number, "subject", None, bytes.fromhex(token)) for token in sorted(scope.subjects)]
     with conn.cursor() as cursor:
@@ -236,6 +239,7 @@ def narrow(conn: Conn, number: str, to: Scope, *, as_of: date) -> None:
     narrowed(order(conn, number), to)
     kept = {("case", v) for v in to.cases} | {("category", v) for v in to.categories}
     kept |= {("dataset", v) for v in to.datasets} | {("subject", v) for v in to.subjects}
+    kept |= {("came", v) for v in to.came}
     for row in _rows(conn, number):
         value = row["value"] if row["token"] is None else bytes(row["token"]).hex()
         if (row["side"], value) not in kept:
@@ -259,7 +263,7 @@ def narrow_by(conn: Conn, number: str, without: Scope, *, document: str, as_of: 
         )
     to = Scope(
         now.cases - without.cases, now.subjects - without.subjects, now.categories - without.categories,
-        now.datasets - without.datasets,
+        now.datasets - without.datasets, now.came - without.came,
     )  # fmt: skip
     narrow(conn, number, to, as_of=as_of)
     _reviewed(conn, number, "narrowed", paper, row["review_due"], as_of, actor)
@@ -319,7 +323,7 @@ def listing(conn: Conn, *, released: bool = False) -> Rows:
         "SELECT h.hold, h.basis, h.document_no, h.issuing_body, h.law, h.confidential,"
         " h.opened_on, h.review_due,"
         " h.released_on, count(*) FILTER (WHERE s.side = 'subject') AS people,"
-        " count(*) FILTER (WHERE s.side IN ('subject', 'case')) = 0 AS everybody,"
+        " count(*) FILTER (WHERE s.side IN ('subject', 'case', 'came')) = 0 AS everybody,"
         " array_remove(array_agg(s.side || ' ' || s.value ORDER BY s.side, s.value), NULL) AS items"
         " FROM casebook.hold h LEFT JOIN casebook.hold_scope s ON s.hold = h.hold AND s.removed_on IS NULL"
         " WHERE %s OR h.released_on IS NULL GROUP BY h.hold ORDER BY h.hold",
@@ -334,6 +338,24 @@ def overdue_reviews(conn: Conn, as_of: date) -> tuple[str, ...]:
     return tuple(str(r["hold"]) for r in rows)
 
 
+def came_already(conn: Conn, number: str) -> bool:
+    """Whether a hold that came along, with its order, is in the book."""
+    return (
+        conn.execute("SELECT FROM casebook.hold_scope WHERE side = 'came' AND value = %s", (number,)).rowcount
+        > 0
+    )
+
+
+def released_of_those_that_came(conn: Conn) -> tuple[str, ...]:
+    """Numbers of holds that came along, each with its order, and that hold nothing any more: released here, or taken out. One
+    that nobody adopted yet holds still."""
+    rows = conn.execute(
+        "SELECT s.value FROM casebook.hold_scope s JOIN casebook.hold h USING (hold) WHERE s.side = 'came'"
+        " AND (h.released_on IS NOT NULL OR s.removed_on IS NOT NULL) ORDER BY s.value"
+    ).fetchall()
+    return tuple(str(r["value"]) for r in rows)
+
+
 def _rows(conn: Conn, number: str) -> Rows:
     return conn.execute(
         "SELECT side, value, token FROM casebook.hold_scope WHERE hold = %s AND removed_on IS NULL", (number,)
@@ -341,7 +363,7 @@ def _rows(conn: Conn, number: str) -> Rows:
 
 
 def _scope(rows: Iterable[dict[str, Any]]) -> Scope:
-    sides: dict[str, set[str]] = {"case": set(), "subject": set(), "category": set(), "dataset": set()}
+    sides: dict[str, set[str]] = {side: set() for side in ("case", "subject", "category", "dataset", "came")}
     for row in rows:
         sides[row["side"]].add(row["value"] if row["token"] is None else bytes(row["token"]).hex())
     return Scope(
@@ -349,4 +371,5 @@ def _scope(rows: Iterable[dict[str, Any]]) -> Scope:
         frozenset(sides["subject"]),
         frozenset(sides["category"]),
         frozenset(sides["dataset"]),
+        frozenset(sides["came"]),
     )

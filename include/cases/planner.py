@@ -73,7 +73,11 @@ class Provided:
         """What the holds reach: dataset, hold, and of how many people. A hold never widens, so that this
         changes whenever a hold comes, goes or is narrowed."""
         return tuple(
-            sorted(f"{p.dataset} {h.hold} {len(h.subject_nos)}" for p in self.provisions for h in p.holds)
+            sorted(
+                f"{p.dataset} {h.hold} {len(h.subject_nos) or ' '.join(h.came)}"
+                for p in self.provisions
+                for h in p.holds
+            )
         )
 
 
@@ -85,6 +89,7 @@ def provide(
     case_no: str,
     tokens: tuple[str, ...],
     holds: Sequence[HoldOrder] = (),
+    released: Sequence[str] = (),
     datasets: Collection[str] | None = None,
     reach: Part | None = None,
 ) -> Provided:
@@ -95,6 +100,8 @@ def provide(
 
     A key goes with the last object that it opens, and stays with any that must: it has their holds and periods beside its
     own, and is left alone by a step that does not reach all that it opens.
+
+    ``released``: holds that came along with items that were taken over, and hold nothing any more.
 
     ``reach``: the part that the case is about. Everything else is located and accounted for, and left as it is.
     """
@@ -128,6 +135,7 @@ def provide(
                 cut=dataset.cut,
                 ends=ends,
                 reaches=None if reach is None else reach.of(dataset.id, opens),
+                released=tuple(released),
             )
         )
     return Provided(tuple(provisions), tuple(findings))

@@ -294,7 +294,7 @@ class _Case:
         return planner.provide(
             self.desk.catalogue, self.case.ground, as_of, case_no=self.case.case_no,
             tokens=tuple(tokens) or ("",) * len(cohort), holds=orders,
-            reach=parts.reached(self.desk, self.conn, self.case),
+            released=holds.released_of_those_that_came(self.conn), reach=parts.reached(self.desk, self.conn, self.case),
         )  # fmt: skip
 
     def _prove(self, step: Step, plan: Plan, *, before: bool) -> list[Check]:

@@ -45,27 +45,29 @@ class Kinds:
 class Scope:
     """The items of a hold. An empty side means: not narrowed on that side.
 
-    ``subjects`` are keyed tokens of account ids, never the ids; ``cases`` are case numbers.
+    ``subjects`` are keyed tokens of account ids, never the ids; ``cases`` are case numbers. ``came``: numbers of holds of an
+    authority whose successor we are, each with its order: the items that came along under one, whosever they are, and no others.
     """
 
     cases: frozenset[str] = frozenset()
     subjects: frozenset[str] = field(default=frozenset(), repr=False)
     categories: frozenset[str] = frozenset()
     datasets: frozenset[str] = frozenset()
+    came: frozenset[str] = frozenset()
 
     @property
     def empty(self) -> bool:
-        return not (self.cases or self.subjects or self.categories or self.datasets)
+        return not (self.whom or self.categories or self.datasets)
 
     @property
     def everybody(self) -> bool:
         """Whether it covers its items whosever they are."""
-        return not (self.cases or self.subjects)
+        return not self.whom
 
     @property
     def whom(self) -> frozenset[str]:
-        """Its cases and people."""
-        return self.cases | self.subjects
+        """Its cases and people, and what came along under it."""
+        return self.cases | self.subjects | self.came
 
     @property
     def what(self) -> frozenset[str]:
@@ -94,7 +96,7 @@ class Scope:
 
     def subject_nos(self, case_no: str, tokens: tuple[str, ...]) -> tuple[int, ...]:
         """Which subjects of a case it covers, by position; ``tokens`` are the case's, in order."""
-        if not (self.cases or self.subjects) or case_no in self.cases:
+        if self.everybody or case_no in self.cases:
             return tuple(range(len(tokens)))
         return tuple(no for no, token in enumerate(tokens) if token in self.subjects)
 
@@ -104,9 +106,9 @@ class Scope:
 
 
 def _whom_within(a: Scope, b: Scope) -> bool:
-    if not (b.cases or b.subjects):
+    if b.everybody:
         return True
-    return bool(a.cases or a.subjects) and a.cases <= b.cases and a.subjects <= b.subjects
+    return bool(a.whom) and a.cases <= b.cases and a.subjects <= b.subjects and a.came <= b.came
 
 
 def _what_within(a: Scope, b: Scope) -> bool:
@@ -129,6 +131,8 @@ class HoldOrder:
         """This hold, resolved to one dataset and the subjects of one case; None if it covers neither."""
         if not self.scope.covers(dataset):
             return None
+        if self.scope.came:
+            return Held(hold=self.number, subject_nos=(), law=self.law, came=tuple(sorted(self.scope.came)))
         nos = self.scope.subject_nos(case_no, tokens)
         return Held(hold=self.number, subject_nos=nos, law=self.law) if nos else None
 

@@ -43,7 +43,7 @@ def make(
 
     wired: dict[str, Any] = {"until_of": until, "may_go_on": may_go_on}
     for store in made:
-        for name in ("keys_of", "starts_of"):
+        for name in ("keys_of", "starts_of", "came_of"):
             if name not in wired and (answer := getattr(store, name, None)) is not None:
                 wired[name] = answer
     return S3Store(catalogue, declared.id, connections, **wired)

@@ -35,7 +35,18 @@ def custody() -> Custody:
     """Our stores, with our key store if one is declared: only a bag with keys asks for it."""
     from include.handover.custody import Custody
 
-    return Custody(common.catalogue(), _connections.connections(), keys=_key_store())
+    return Custody(common.catalogue(), _connections.connections(), keys=_key_store(), released=_released)
+
+
+def _released() -> tuple[str, ...]:
+    """Asked only once something is counted again. Without a case book nothing that came was ever released."""
+    from include.cases import holds
+
+    try:
+        with common.reader() as conn:
+            return holds.released_of_those_that_came(conn)
+    except QuietusError:
+        return ()
 
 
 def _key_store() -> KeyStore | None:

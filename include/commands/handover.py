@@ -177,6 +177,8 @@ def receive(
     )
     for name, why in sorted(got.refused.items()):
         common.say(f"not stored {name}: {why}")
+    for _, why in sorted(got.ended.items()):
+        common.say(why)
     for r in differ:
         d = r.differences
         common.say(f"{r.bag}: {len(d.missing)} missing, {len(d.changed)} changed, {len(d.extra)} too many")
@@ -210,13 +212,22 @@ def prove(
 
 
 @app.command()
-def adopt(order: Order) -> None:
+def adopt(
+    order: Order,
+    sender: Annotated[
+        str | None, typer.Option(help="Whose order it is, where two authorities gave it this number.")
+    ] = None,
+) -> None:
     """As a successor: have the tombstones that came with an order beside our own, so that `quietus suppression check` holds back
-    whom the authority deleted. Again changes nothing."""
+    whom the authority deleted; and its holds, so that they are listed, reviewed and released here. Again changes nothing."""
     from include.handover import adopting
 
-    desk = common.desk()
-    came, new = adopting.adopt(desk, custody(), order, as_of=common.today())
+    desk, stores = common.desk(), custody()
+    for there, here in sorted(
+        adopting.adopt_holds(desk, stores, order, actor=common.me("legal"), sender=sender).items()
+    ):
+        common.say(f"{order}: {there} came, and is {here} here")
+    came, new = adopting.adopt(desk, stores, order, as_of=common.today(), sender=sender)
     common.say(f"{order}: {came} tombstones came, {new} of them new here")
 
 

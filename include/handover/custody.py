@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,15 @@ from psycopg import sql
 from include.cases.accounts import home
 from include.cases.keys import KeyStore
 from include.cases.retention.due import answering
+from include.handover import restricting
 from include.handover.rows import exact
 from include.handover.shards import At
+from include.model.carried import DELETED_BY_ITS_SENDER
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import NoRoom, Refused
 from include.model.handover import BagKind
+from include.model.times import observed_now, prc_date
 from include.model.words import DatasetKind, Role
 from include.stores.postgres.server import Connection, Patience, Server, name
 from include.stores.shared import nowhere
@@ -31,12 +35,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Custody:
-    """What storing and counting again work with. ``keys``: the successor's own key store."""
+    """What storing and counting again work with. ``keys``: the successor's own key store; ``today``: the day by which what is
+    gone may have gone by its own clock; ``released``: holds that came along, each with its order, and hold nothing any more."""
 
     catalogue: Catalogue
     connections: Connections
     at: At = nowhere
     keys: KeyStore | None = None
+    today: Callable[[], date] = lambda: prc_date(observed_now())
+    released: Callable[[], Collection[str]] = tuple
 
     def key_store(self) -> KeyStore:
         """Where keys of tombstones are kept. Raises Refused if there is none."""
@@ -93,13 +100,27 @@ def prepare(conninfo_owner: str, catalogue: Catalogue, store: str, *, custodian:
     text = files("include.handover").joinpath("storing.sql").read_text("utf-8")
     with server.connect() as connection, connection.transaction():
         who = name(custodian)
-        connection.execute(sql.SQL(text).format(custodian=who))
+        connection.execute(sql.SQL(text).format(custodian=who, deleted=sql.Literal(DELETED_BY_ITS_SENDER)))
+        _let_read(connection)
+        restricting.hide(connection, catalogue, store)
         connection.execute(sql.SQL("GRANT SET ON PARAMETER session_replication_role TO {}").format(who))
         for dataset in catalogue.of_store(store, DatasetKind.TABLE):
             schema, _ = dataset.address.split(".")
             connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), who))
             connection.execute(
                 sql.SQL("GRANT SELECT, INSERT, DELETE ON {} TO {}").format(name(dataset.address), who)
+            )
+
+
+def _let_read(connection: Connection) -> None:
+    """Whoever deletes and proves at the successor judges by the clocks that came along."""
+    for role in (Role.ERASER.value, Role.PROVER.value):
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).rowcount:
+            connection.execute(
+                sql.SQL(
+                    "GRANT USAGE ON SCHEMA quietus_handover TO {r};"
+                    " GRANT SELECT ON quietus_handover.clock, quietus_handover.carried TO {r}"
+                ).format(r=name(role))
             )
 
 

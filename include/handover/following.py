@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from psycopg import sql
 from pydantic import ValidationError
 
-from include.handover import fetching, notices
+from include.handover import fetching, notices, storing
 from include.handover.custody import Custody, Known, known
 from include.handover.fetching import Inbox
 from include.handover.items import Leaves
@@ -113,9 +113,9 @@ def _one(
         _apply(custody, connection, of, said, payload, brought, as_of)
         row = connection.execute(
             "SELECT deleted, kept FROM quietus_handover.notice WHERE order_no = %s AND bag = %s AND notice = %s",
-            [order, said.bag, said.notice],
+            [of.held_as, said.bag, said.notice],
         ).fetchone()
-        if _last(connection, order, said.bag) > said.notice:
+        if _last(connection, of.held_as, said.bag) > said.notice:
             return None
     inbox.at("notices.followed")
     deleted, kept = (row[0], row[1]) if row else (0, [])
@@ -193,16 +193,16 @@ def _apply(
     with connection.transaction():
         connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('quietus_handover ' || %s || '/' || %s, 0))",
-            [said.order, said.bag],
+            [of.held_as, said.bag],
         )
-        bag = known(connection, said.order, said.bag)
+        bag = known(connection, of.held_as, said.bag)
         if bag is None or not bag.stored or bag.statement != said.statement:
             raise Refused(
                 "the bag is not stored here", about=said.bag, next_step="quietus handover receive, then again"
             )
-        if _is_done(connection, said, payload):
+        if _is_done(connection, bag, said, payload):
             return
-        items = _items(connection, said)
+        items = _items(connection, bag, said)
         add = _added(connection, bag, brought) if brought is not None else []
         replaced = {key for key, *_ in add}
         connection.execute("SET LOCAL session_replication_role = replica")
@@ -211,21 +211,21 @@ def _apply(
         for it in items:
             if it.key in replaced:
                 remove(it, True)
-                _note(connection, said, it, "replaced")
+                _note(connection, bag, said, it, "replaced")
                 continue
             keeps = _keeps(bag, it, as_of) or remove(it, False)
             if keeps is not None:
                 kept.append(keeps)
-                _note(connection, said, it, "kept", keeps)
+                _note(connection, bag, said, it, "kept", keeps)
             else:
                 deleted += 1
-                _note(connection, said, it, "deleted")
+                _note(connection, bag, said, it, "deleted")
         if brought is not None:
             _add(connection, bag, said, brought, add, {it.key: it.version for it in items})
         connection.execute(
             "INSERT INTO quietus_handover.notice (order_no, bag, notice, digest, items, deleted, kept)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb)",
-            [said.order, said.bag, said.notice, attesting.digest(payload), said.items, deleted,
+            [bag.order, said.bag, said.notice, attesting.digest(payload), said.items, deleted,
              json.dumps([k.model_dump(mode="json") for k in kept])],
         )  # fmt: skip
         custody.at("notices.before_commit")
@@ -239,10 +239,10 @@ def _last(connection: Connection, order: str, bag: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _is_done(connection: Connection, said: BagNotice, payload: bytes) -> bool:
+def _is_done(connection: Connection, bag: Known, said: BagNotice, payload: bytes) -> bool:
     row = connection.execute(
         "SELECT digest FROM quietus_handover.notice WHERE order_no = %s AND bag = %s AND notice = %s",
-        [said.order, said.bag, said.notice],
+        [bag.order, said.bag, said.notice],
     ).fetchone()
     if row is not None:
         if row[0] != attesting.digest(payload):
@@ -250,20 +250,20 @@ def _is_done(connection: Connection, said: BagNotice, payload: bytes) -> bool:
                 "another notice of this number was followed", about=said.bag, next_step="ask the sender"
             )
         return True
-    if (last := _last(connection, said.order, said.bag)) + 1 != said.notice:
+    if (last := _last(connection, bag.order, said.bag)) + 1 != said.notice:
         raise Refused(
             f"notice {last + 1} of this bag comes first", about=said.bag, next_step="have it sent, then follow both"
         )  # fmt: skip
     return False
 
 
-def _items(connection: Connection, said: BagNotice) -> list[Item]:
+def _items(connection: Connection, bag: Known, said: BagNotice) -> list[Item]:
     """The items that it names. Raises Refused if one is none of this bag's: then it is about another."""
     wanted = [bytes.fromhex(x) for x in said.removed]
     rows = connection.execute(
         "SELECT no, key, clock, holds, leaf, body, version FROM quietus_handover.item"
         " WHERE order_no = %s AND bag = %s AND leaf = ANY(%s) AND notice IS NULL ORDER BY no",
-        [said.order, said.bag, wanted],
+        [bag.order, said.bag, wanted],
     ).fetchall()
     found = [Item(r[0], tuple(r[1]), r[2], r[3], bytes(r[4]), r[5], r[6]) for r in rows]
     if sorted(i.leaf for i in found) != sorted(wanted):
@@ -289,11 +289,23 @@ def _keeps(bag: Known, it: Item, as_of: date) -> Kept | None:
     return Kept(item=it.leaf.hex(), why=f"{last.rule}/{last.period}: {last.law}", until=last.ends)
 
 
-def _note(connection: Connection, said: BagNotice, it: Item, fate: str, kept: Kept | None = None) -> None:
+def _note(
+    connection: Connection, bag: Known, said: BagNotice, it: Item, fate: str, kept: Kept | None = None
+) -> None:
     connection.execute(
-        "UPDATE quietus_handover.item SET notice = %s, fate = %s, until = %s, why = %s"
+        "UPDATE quietus_handover.item SET notice = %s, fate = %s, until = %s, why = %s,"
+        " restricted = CASE WHEN %s THEN coalesce(restricted, 'notice') ELSE restricted END"
         " WHERE order_no = %s AND bag = %s AND no = %s",
-        [said.notice, fate, kept and kept.until, kept and kept.why, said.order, said.bag, it.no],
+        [
+            said.notice,
+            fate,
+            kept and kept.until,
+            kept and kept.why,
+            kept is not None,
+            bag.order,
+            said.bag,
+            it.no,
+        ],
     )
 
 
@@ -383,14 +395,16 @@ def _add(
         "SELECT coalesce(max(no) + 1, 0) FROM quietus_handover.item WHERE order_no = %s AND bag = %s",
         [bag.order, bag.bag],
     ).fetchone()
-    no, leaves = int(row[0]) if row else 0, Leaves(bag.salt)
+    no, leaves, only = int(row[0]) if row else 0, Leaves(bag.salt), storing.only_stored(brought.clocks)
     connection.cursor().executemany(
-        "INSERT INTO quietus_handover.item (order_no, bag, no, dataset, key, clock, holds, leaf, body, version)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO quietus_handover.item (order_no, bag, no, dataset, key, clock, holds, leaf, body, version,"
+        " restricted, path) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, (SELECT path FROM quietus_handover.item"
+        " WHERE order_no = %s AND bag = %s AND key = %s::text[] LIMIT 1))",
         [
-            (said.order, said.bag, no + i, bag.dataset, list(key), first + clock, holds,
+            (bag.order, said.bag, no + i, bag.dataset, list(key), first + clock, holds,
              leaves.of(line, brought.clocks[clock].encode(), holds.encode()),
-             line.decode() if bag.kind is BagKind.OBJECTS else None, versions.get(key))
+             line.decode() if bag.kind is BagKind.OBJECTS else None, versions.get(key), only[clock],
+             bag.order, said.bag, list(key))
             for i, (key, line, clock, holds) in enumerate(add)
         ],
     )  # fmt: skip

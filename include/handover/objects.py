@@ -18,12 +18,14 @@ from include.stores.postgres.retention.paths import Paths, Values
 from include.stores.postgres.server import joined, name
 from include.stores.s3.items import Item
 from include.stores.s3.listing import Walk, never
+from include.stores.s3.restriction import TAG, VALUE
 from include.stores.s3.server import reaching
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 1 << 20
+MOST_TAGS = 10
 HEADERS = ("ContentType", "ContentEncoding", "ContentDisposition", "ContentLanguage", "CacheControl")
 
 
@@ -92,12 +94,20 @@ class Version:
 
     def stored_of(self, body: Mapping[str, Any]) -> bytes:
         """The same of what a bag brought. A lock of the bag that is over is no difference if it is not set here: the server takes
-        none, and it keeps nothing any more."""
+        none, and it keeps nothing any more. Nor is our own tag, by which it is hidden here and was not with its sender."""
+        if TAG not in body["tags"]:
+            self.tags = {k: v for k, v in self.tags.items() if k != TAG}
         lock = body["lock"]
         if is_over(lock) and not self.said.get("ObjectLockMode"):
             until = datetime.fromisoformat(lock["until"])
             self.said = {**self.said, "ObjectLockMode": lock["mode"], "ObjectLockRetainUntilDate": until}
         return self.stored(body["origin"])
+
+
+def tagged(tags: Mapping[str, str], *, only_stored: bool) -> dict[str, str]:
+    """The tags that a version gets here: those that it came with, and what hides it if it may only be stored. One that bears ten
+    already can bear no more (S3)."""
+    return {**tags, TAG: VALUE} if only_stored and len(tags) < MOST_TAGS else dict(tags)
 
 
 def is_over(lock: Mapping[str, Any]) -> bool:

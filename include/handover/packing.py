@@ -9,7 +9,7 @@ ranges that are finished: a table that grew or shrank since (after T0 none shoul
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
@@ -40,6 +40,7 @@ from include.model.template import Template
 from include.model.times import observed_now
 from include.model.words import DatasetKind, Role
 from include.stores.postgres.live import Live
+from include.stores.postgres.retention.carried import carried
 from include.stores.postgres.server import Connection, Server, one
 from include.stores.s3.items import Item
 from include.stores.s3.server import reaching
@@ -109,8 +110,11 @@ def _store(
     room: Room, consignment: Consignment, store: str, datasets: Sequence[Consigned], outcome: Outcome
 ) -> None:  # fmt: skip
     with reading(room.catalogue, room.connections, store) as (server, connection, live):
+        with server.reaching(store):
+            came = carried(connection)
         for of in datasets:
             try:
+                _not_handed_on(of.dataset, came)
                 # In a savepoint, so that a dataset that cannot be read leaves the snapshot to the others.
                 with server.reaching(f"{store} {of.dataset}"), connection.transaction():
                     Packing(room, consignment, of, server, connection, live, outcome).pack()
@@ -118,6 +122,16 @@ def _store(
                 raise
             except QuietusError as error:
                 outcome.left[of.dataset] = str(error)
+
+
+def _not_handed_on(dataset: str, came: Collection[str]) -> None:
+    """Raises Refused for what we took over ourselves: its clocks came from another authority, and would be told anew by our own
+    starting points."""
+    if dataset in came:
+        raise Refused(
+            "items of it came from another authority, with clocks that cannot be handed on yet", about=dataset,
+            next_step="keep it with a custodian, or hand it over by hand; nothing of it was packed",
+        )  # fmt: skip
 
 
 def _read_ahead(

@@ -14,7 +14,7 @@ from include.handover.books import Books
 from include.handover.conservation import Kind
 from include.handover.custody import Custody
 from include.handover.fetching import Inbox
-from include.handover.recounting import recount
+from include.handover.recounting import count_again
 from include.ledger import attest
 from include.model.errors import NoRoom, NotProved, NotReachable, QuietusError, Refused
 from include.model.flow import Check
@@ -117,7 +117,7 @@ def _kept(
     from include.proofs.conserved import Kept
 
     try:
-        seen = recount(custody, said, payload)
+        seen, _ = count_again(custody, said, payload)
     except Refused:
         return Kept(said.dataset, *signed, None)  # it was not stored
     except (NotReachable, NoRoom):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from include.handover import fetching, storing
 from include.handover.custody import Custody
 from include.handover.fetching import Inbox
-from include.handover.recounting import recount
+from include.handover.recounting import Ended, recount
 from include.handover.sending import delivering, receipt_key
 from include.model.errors import NoRoom, NotReachable, QuietusError
 from include.model.handover import BagReceipt
@@ -16,10 +16,12 @@ from include.model.handover import BagReceipt
 
 @dataclass
 class Received:
-    """``receipts``: what was signed for; ``refused``: bags that were not stored, and why."""
+    """``receipts``: what was signed for; ``refused``: bags that were not stored, and why; ``ended``: bags of which something went
+    by its own clock since they were signed for, which stands."""
 
     receipts: list[BagReceipt] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    ended: dict[str, str] = field(default_factory=dict)
 
 
 def receive(inbox: Inbox, custody: Custody, attest: Callable[[bytes], bytes], order: str) -> Received:
@@ -33,6 +35,8 @@ def receive(inbox: Inbox, custody: Custody, attest: Callable[[bytes], bytes], or
             done.receipts.append(_one(inbox, custody, attest, order, name))
         except (NoRoom, NotReachable):
             raise
+        except Ended as ended:
+            done.ended[name] = str(ended)
         except QuietusError as error:
             done.refused[name] = str(error)
     return done
@@ -42,10 +46,11 @@ def _one(
     inbox: Inbox, custody: Custody, attest: Callable[[bytes], bytes], order: str, name: str
 ) -> BagReceipt:
     said, payload = fetching.statement(inbox, order, name)
-    if not storing.is_stored(custody, said, payload):
+    fresh = not storing.is_stored(custody, said, payload)
+    if fresh:
         with fetching.opened(inbox, order, name) as arrived:
             storing.store(custody, arrived)
-    receipt = recount(custody, said, payload)
+    receipt = recount(custody, said, payload, fresh=fresh)
     inbox.at("handover.recounted")
     envelope = attest(receipt.canonical())
     with delivering(f"bag {name}"):

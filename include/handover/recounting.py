@@ -1,13 +1,15 @@
 """At the successor: the root of a bag computed anew, from what is stored and nothing else, and every difference by digest.
 
 The digests that were noted when the bag was stored only name what differs; the root is of what the tables and buckets have now.
+What its own clock let go since is no difference: a proof counts it by its note, and of such a bag nothing is signed anew.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -40,13 +42,19 @@ class _Count:
     missing: list[str] = field(default_factory=list)
     changed: list[tuple[str, str]] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
+    over: Callable[[bytes, bytes], bool] = lambda _clocks, _holds: False
+    ended: int = 0
 
     def item(self, expected: bytes, stored: bytes | None, clocks: bytes, holds: bytes) -> None:
         """One item as it is stored; None: it is not."""
-        if stored is None:
+        leaf = None if stored is None else self.leaves.of(stored, clocks, holds)
+        if leaf != expected and self.over(clocks, holds):
+            self.ended += 1
+            self.root.add(expected)
+            return
+        if leaf is None:
             self.missing.append(expected.hex())
             return
-        leaf = self.leaves.of(stored, clocks, holds)
         self.root.add(leaf)
         if leaf != expected:
             self.changed.append((expected.hex(), leaf.hex()))
@@ -55,14 +63,36 @@ class _Count:
         self.extra.append(self.leaves.of(stored, NOTHING, b"").hex())
 
 
-def recount(custody: Custody, statement: BagStatement, payload: bytes) -> BagReceipt:
-    """The receipt for a stored bag, not signed yet. Raises Refused if the bag was not stored."""
+def recount(custody: Custody, statement: BagStatement, payload: bytes, *, fresh: bool = False) -> BagReceipt:
+    """The receipt for a stored bag, not signed yet. ``fresh``: it was stored a moment ago, so that nothing can have gone. Raises
+    Refused if the bag was not stored; Ended if something of it went by its own clock since: what was signed before stands."""
+    receipt, ended = count_again(
+        replace(custody, today=lambda: date.min) if fresh else custody, statement, payload
+    )
+    if ended:
+        raise Ended(
+            f"{ended} of its items went by their clocks since", about=statement.bag, next_step="what was signed of it stands"
+        )  # fmt: skip
+    return receipt
+
+
+class Ended(Refused):
+    """Something of a bag went, as its clock said."""
+
+
+def count_again(custody: Custody, statement: BagStatement, payload: bytes) -> tuple[BagReceipt, int]:
+    """What a stored bag has now, and how many of its items went, or were cut, after their clocks were over: these count by what
+    was noted of them. Raises Refused if the bag was not stored."""
+    today, released = custody.today(), frozenset(custody.released())
     with custody.connect(statement.kind, statement.dataset) as connection:
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        bag = known(connection, statement.order, statement.bag)
+        bag = known(connection, statement.held_as, statement.bag)
         if bag is None or not bag.stored or bag.statement != attest.digest(payload):
             raise Refused("the bag is not stored", about=statement.bag, next_step="quietus handover receive")
-        count = _Count(Leaves(bag.salt))
+        count = _Count(
+            Leaves(bag.salt),
+            over=lambda clocks, holds: _is_over(statement.held_as, clocks, holds, today, released),
+        )
         match bag.kind:
             case BagKind.ROWS:
                 _rows(custody, connection, bag, count)
@@ -72,7 +102,7 @@ def recount(custody: Custody, statement: BagStatement, payload: bytes) -> BagRec
                 _book(custody, connection, bag, count)
         _lost(connection, bag, statement, count)
         connection.execute("ROLLBACK")
-    return BagReceipt(
+    receipt = BagReceipt(
         order=statement.order, bag=statement.bag, statement=bag.statement, items=count.root.size,
         root=count.root.root(),
         differences=Differences(
@@ -80,6 +110,15 @@ def recount(custody: Custody, statement: BagStatement, payload: bytes) -> BagRec
         ),
         custodian=statement.successor, stored_at=observed_now(),
     )  # fmt: skip
+    return receipt, count.ended
+
+
+def _is_over(order: str, clocks: bytes, holds: bytes, today: date, released: Collection[str]) -> bool:
+    """Whether an item was due by today, and no hold that it came under holds it still."""
+    said: Any = json.loads(clocks) if clocks else None
+    due = said["due"] if said else None
+    free = all(f"{order}/{h}" in released for h in holds.decode().split(",") if h)
+    return due is not None and date.fromisoformat(due) <= today and free
 
 
 def _lost(connection: Connection, bag: Known, statement: BagStatement, count: _Count) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -134,6 +135,7 @@ def _send(way: Way, consignment: Consignment, bag: Bag, envelope: bytes) -> None
     about = f"bag {bag.name}"
     with way.book() as conn:
         addressed.standing(conn, consignment)
+    _nobody_elses(way, bag)
     with delivering(about):
         _parts(way, bag, path, sealed_key(order, bag.name))
     way.at("handover.uploaded")
@@ -149,6 +151,28 @@ def _send(way: Way, consignment: Consignment, bag: Bag, envelope: bytes) -> None
         register.sent(conn, bag)
         register.uploading(conn, bag, None)
     way.at("handover.sent")
+
+
+def _nobody_elses(way: Way, bag: Bag) -> None:
+    """Raises Refused if a bag of another authority, with an order of the same number, lies under this name: it would
+    be lost."""
+    order, key = bag.statement.order, statement_key(bag.statement.order, bag.name)
+    with delivering(f"bag {bag.name}"):
+        try:
+            file = way.client.get_object(Bucket=way.bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if code_of(error) in ABSENT:
+                return
+            raise
+    try:
+        sender = json.loads(base64.b64decode(json.loads(file)["payload"]))["sender"]
+    except (ValueError, KeyError, TypeError):
+        return  # damaged: ours is put there anew
+    if sender != bag.statement.sender:
+        raise Refused(
+            f"a bag of {sender} lies there under the same number, {order}", about=bag.name,
+            next_step="ask the successor for a bucket of your own; nothing was put there",
+        )  # fmt: skip
 
 
 def _parts(way: Way, bag: Bag, path: Path, key: str) -> None:

@@ -7,7 +7,7 @@ not the one that was signed nothing is committed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -24,6 +24,7 @@ from include.ledger import attest
 from include.model.errors import CatalogueError, LedgerError, Refused, Unopened
 from include.model.handover import BagKind, BagStatement
 from include.model.keks import Keks
+from include.model.template import Template
 from include.stores.postgres.server import Connection, name
 from include.stores.s3.items import Item
 
@@ -34,8 +35,8 @@ BATCH = 100  # objects whose versions are noted in one transaction
 CHUNK = 1 << 20
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('quietus_handover ' || %s || '/' || %s, 0))"
 _ITEM = (
-    "INSERT INTO quietus_handover.item (order_no, bag, no, dataset, key, clock, holds, leaf, body, version)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    "INSERT INTO quietus_handover.item (order_no, bag, no, dataset, key, clock, holds, leaf, body, version, path, restricted)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
 
 
@@ -47,7 +48,7 @@ def store(custody: Custody, arrived: Arrived) -> bool:
     """
     said = arrived.statement
     with custody.connect(said.kind, said.dataset) as connection:
-        there = known(connection, said.order, said.bag)
+        there = known(connection, said.held_as, said.bag)
         if there is not None and there.statement != attest.digest(arrived.payload):
             raise Refused(
                 "another bag of this name is stored already", about=said.bag, next_step="ask the sender; store neither"
@@ -57,21 +58,21 @@ def store(custody: Custody, arrived: Arrived) -> bool:
         match said.kind:
             case BagKind.ROWS:
                 with connection.transaction():
-                    connection.execute(_LOCK, [said.order, said.bag])
+                    connection.execute(_LOCK, [said.held_as, said.bag])
                     _rows(custody, connection, arrived)
                     custody.at("handover.before_store_commit")
             case BagKind.BOOK:
                 _keep_keys(custody, arrived)
                 custody.at("handover.keys_kept")
                 with connection.transaction():
-                    connection.execute(_LOCK, [said.order, said.bag])
+                    connection.execute(_LOCK, [said.held_as, said.bag])
                     _begin(connection, arrived, stored=True)
                     _items(connection, arrived, lambda line: ([json.loads(line)["id"]], line.decode()))
                     custody.at("handover.before_store_commit")
             case BagKind.OBJECTS:
                 # For as long as the session lasts: two runs would put every version twice.
-                connection.execute(_LOCK.replace("_xact_lock", "_lock"), [said.order, said.bag])
-                there = known(connection, said.order, said.bag)
+                connection.execute(_LOCK.replace("_xact_lock", "_lock"), [said.held_as, said.bag])
+                there = known(connection, said.held_as, said.bag)
                 if there is not None and there.stored:
                     return False
                 _Objects(custody, connection, arrived).store()
@@ -82,7 +83,7 @@ def store(custody: Custody, arrived: Arrived) -> bool:
 def is_stored(custody: Custody, said: BagStatement, payload: bytes) -> bool:
     """Whether this very bag is stored already, so that it need not be fetched again."""
     with custody.connect(said.kind, said.dataset) as connection:
-        there = known(connection, said.order, said.bag)
+        there = known(connection, said.held_as, said.bag)
     return there is not None and there.stored and there.statement == attest.digest(payload)
 
 
@@ -92,7 +93,7 @@ def _begin(connection: Connection, arrived: Arrived, *, stored: bool) -> None:
     connection.execute(
         "INSERT INTO quietus_handover.bag (order_no, bag, kind, dataset, sender, statement, salt, clocks, described, stored_at)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s::text[], %s::jsonb, CASE WHEN %s THEN clock_timestamp() END)",
-        [said.order, said.bag, said.kind.value, said.dataset, said.sender, attest.digest(arrived.payload),
+        [said.held_as, said.bag, said.kind.value, said.dataset, said.sender, attest.digest(arrived.payload),
          bytes.fromhex(described["salt"]), described["clocks"], json.dumps(kept), stored],
     )  # fmt: skip
 
@@ -114,6 +115,11 @@ def items_of(arrived: Arrived, payload: str) -> Iterator[tuple[bytes, int, bytes
             "its items do not give the root that was signed", about=arrived.statement.bag,
             next_step="nothing was stored; have it packed anew",
         )  # fmt: skip
+
+
+def only_stored(clocks: Sequence[str]) -> list[str | None]:
+    """Of each text of clocks why what has it may only be stored; None: it may be used."""
+    return [(json.loads(text) or {}).get("restricted") for text in clocks]
 
 
 # --- rows ---------------------------------------------------------------------------------------------
@@ -183,11 +189,25 @@ def _nobody_elses(connection: Connection, address: str, dataset: str) -> None:
 
 def _items(connection: Connection, arrived: Arrived, of: Any, payload: str = "book.jsonl") -> None:
     said = arrived.statement
-    columns = "order_no, bag, no, dataset, key, clock, holds, leaf, body"
+    columns = "order_no, bag, no, dataset, key, clock, holds, leaf, body, restricted"
+    only = only_stored(arrived.said["clocks"])
     with connection.cursor().copy(f"COPY quietus_handover.item ({columns}) FROM STDIN".encode()) as copy:
         for no, (stored, clock, holds, leaf) in enumerate(items_of(arrived, payload)):
             key, body = of(stored)
-            copy.write_row((said.order, said.bag, no, said.dataset, key, clock, holds.decode(), leaf, body))
+            copy.write_row(
+                (
+                    said.held_as,
+                    said.bag,
+                    no,
+                    said.dataset,
+                    key,
+                    clock,
+                    holds.decode(),
+                    leaf,
+                    body,
+                    only[clock],
+                )
+            )
 
 
 def _keep_keys(custody: Custody, arrived: Arrived) -> None:
@@ -198,7 +218,7 @@ def _keep_keys(custody: Custody, arrived: Arrived) -> None:
     with (arrived.path / "data" / PAYLOAD).open("rb") as wrapped:
         for line, *_ in items_of(arrived, "book.jsonl"):
             tombstone_keys.keep(
-                custody.key_store(), said.order, said.sender, salt, line, wrapped.read(WRAPPED), arrived.transit
+                custody.key_store(), said.held_as, said.sender, salt, line, wrapped.read(WRAPPED), arrived.transit
             )  # fmt: skip
 
 
@@ -214,6 +234,7 @@ class _Objects:
         self.client: S3Client = custody.client(arrived.statement.dataset)
         self.bucket = str(arrived.said["bucket"])
         self.about = f"bag {arrived.statement.bag}"
+        self._template = Template(custody.catalogue.dataset(arrived.statement.dataset).prefix)
         self._doubtful: set[str] = set()
 
     def store(self) -> None:
@@ -222,35 +243,43 @@ class _Objects:
             self.arrived, "objects.jsonl"
         ):  # before anything is put, for an object is no transaction
             pass
-        begun = known(self.connection, said.order, said.bag) is not None
+        begun = known(self.connection, said.held_as, said.bag) is not None
         if not begun:
             with self.connection.transaction():
                 _begin(self.connection, self.arrived, stored=False)
         self._versioned_if_needed()
         row = self.connection.execute(
             "SELECT coalesce(max(no) + 1, 0) FROM quietus_handover.item WHERE order_no = %s AND bag = %s",
-            [said.order, said.bag],
+            [said.held_as, said.bag],
         ).fetchone()
         noted = int(row[0]) if row else 0
         batch: list[tuple[Any, ...]] = []
+        only = only_stored(self.arrived.said["clocks"])
         for no, (stored, clock, holds, leaf) in enumerate(items_of(self.arrived, "objects.jsonl")):
             if no < noted:
                 continue
             body = json.loads(stored)
             # Only what lies beyond the last note of a run that was killed can have been put already.
-            version = (self._found(no, body) if begun and no < noted + BATCH else None) or self._put(no, body)
+            version = (self._found(no, body) if begun and no < noted + BATCH else None) or self._put(
+                no, body, only_stored=only[clock] is not None
+            )
             self.custody.at("handover.object_put")
-            batch.append((said.order, said.bag, no, said.dataset, [body["key"], str(no)], clock, holds.decode(),
-                          leaf, stored.decode(), version))  # fmt: skip
+            batch.append((said.held_as, said.bag, no, said.dataset, [body["key"], str(no)], clock, holds.decode(),
+                          leaf, stored.decode(), version, self.path(body["key"]), only[clock]))  # fmt: skip
             if len(batch) >= BATCH:
                 self._note(batch)
         self._note(batch)
         with self.connection.transaction():
             self.connection.execute(
                 "UPDATE quietus_handover.bag SET stored_at = clock_timestamp() WHERE order_no = %s AND bag = %s",
-                [said.order, said.bag],
+                [said.held_as, said.bag],
             )
             self.custody.at("handover.before_store_commit")
+
+    def path(self, key: str) -> list[str] | None:
+        """What a key says, by which its clock is found; None: it is not of its dataset's form, as it was with its sender."""
+        said = self._template.match(key)
+        return None if said is None else [said[v] for v in self._template.variables]
 
     def _note(self, batch: list[tuple[Any, ...]]) -> None:
         with self.connection.transaction():
@@ -272,14 +301,14 @@ class _Objects:
                 return
             seen.add(body["key"])
 
-    def _put(self, no: int, body: dict[str, Any]) -> str:
+    def _put(self, no: int, body: dict[str, Any], *, only_stored: bool) -> str:
         with delivering(self.about):
             if body["kind"] == "marker":
                 marked = self.client.delete_object(Bucket=self.bucket, Key=body["key"])
                 return str(marked.get("VersionId") or "null")
             more: dict[str, Any] = dict(body["headers"])
-            if body["tags"]:
-                more["Tagging"] = urlencode(body["tags"])
+            if tags := objects.tagged(body["tags"], only_stored=only_stored):
+                more["Tagging"] = urlencode(tags)
             if body["lock"]["mode"] and not objects.is_over(
                 body["lock"]
             ):  # the server refuses a day that is over

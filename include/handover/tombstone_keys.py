@@ -7,6 +7,7 @@ key is ever taken for the other's. PIPL 47, and policy 5.6: who was deleted does
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 from uuid import UUID
@@ -71,8 +72,10 @@ def again(keys: KeyStore, order: str, salt: bytes, body: str) -> bytes | None:
 
 
 def name_of(order: str, version: int) -> str:
-    """What a successor calls a key that came with an order."""
-    return f"{Purpose.TOMBSTONE.value}-{order.lower()}-{version}"
+    """What a successor calls a key that came with an order (``held_as``): a file's name says no company, but keeps two apart."""
+    sender, _, number = order.rpartition("/")
+    whose = hashlib.sha256(sender.encode()).hexdigest()[:12]
+    return f"{Purpose.TOMBSTONE.value}-{whose}-{number.lower()}-{version}"
 
 
 def _line(version: int, salt: bytes, secret: bytes) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Literal, TypeVar
 
+from include.model.carried import Taken
 from include.model.declared import Declared
 from include.model.estate import (
     BackupSet,
@@ -70,8 +71,9 @@ class Stop(Declared):
 
 class Catalogue(Declared):
     """A whole policy, as loaded. ``digest`` is the SHA-256 of its source files, pinned by plans. ``stop``: of a shutdown that is
-    under way; no file says it, the case book does. ``told_apart``: of a simulation, by rule and period the versions of another
-    catalogue by which it asks who accepted what."""
+    under way; no file says it, the case book does. ``taken``: the clocks that came with what was taken over; no file says them,
+    the stores do. ``told_apart``: of a simulation, by rule and period the versions of another catalogue by which it asks who
+    accepted what."""
 
     name: str
     digest: str
@@ -95,6 +97,7 @@ class Catalogue(Declared):
     starting_points: dict[str, str]  # name -> SQL text; contract in docs/catalogue.md
     versions: tuple[PolicyVersion, ...] = ()
     stop: Stop | None = None
+    taken: Taken = Taken()
     told_apart: Mapping[str, tuple[tuple[str, ...], ...]] = {}
 
     def dataset(self, id: str) -> Dataset:

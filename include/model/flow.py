@@ -88,11 +88,13 @@ class Floor(Flow):
 
 
 class Held(Flow):
-    """A hold, resolved to one dataset and to subjects of the cohort."""
+    """A hold, resolved to one dataset and to subjects of the cohort. ``came``: of one that came along with items that were taken
+    over, its numbers there, each with its order: it holds the items that bear one, whosever they are."""
 
     hold: str  # the hold's own number, "HOLD-000007"
     subject_nos: tuple[int, ...]
     law: str
+    came: tuple[str, ...] = ()
 
 
 class Reach(Flow):
@@ -123,6 +125,9 @@ class Provision(Flow):
     cut: Cut | None = None
     reaches: Reach | None = None  # None: all of it
     ends: Floor | None = None  # until when what is left of a cut row stays; past that the row goes as a whole
+    released: tuple[
+        str, ...
+    ] = ()  # holds that came along with items that were taken over, and hold nothing any more
 
 
 LAST_OWNER = "its last owner"

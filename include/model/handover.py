@@ -160,6 +160,16 @@ class BagStatement(Flow):
     catalogue: str
     packed_at: datetime
 
+    @property
+    def held_as(self) -> str:
+        """By which a successor knows the order: two authorities may give one number."""
+        return held_as(self.sender, self.order)
+
+
+def held_as(sender: str, order: str) -> str:
+    """An order as its successor knows it: by whose it is, as they signed, and its number."""
+    return f"{sender}/{order}"
+
 
 class Differences(Flow):
     """What differs between the bag and what is stored, item by item: by salted digest, never by value.

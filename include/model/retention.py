@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
+from include.model.carried import Carried
 from include.model.estate import Start
 from include.model.flow import Flow
 
@@ -21,7 +22,8 @@ class Limit(Flow):
     period is over on the day that was asked about. ``gives_way``: rules whose floors it waits for, as declared. ``closed``: of a
     floor of which the purpose ended: the newest such day whose period was over by then. What started later is kept by it alone.
     ``unless``: of a former period, the versions of the policy that say a longer one: of people who accepted one of these its
-    clock never starts.
+    clock never starts. ``carried``: it came along with items that were taken over, and their day with it; ``start`` is
+    empty then.
     """
 
     rule: str
@@ -40,6 +42,7 @@ class Limit(Flow):
     rest: bool = False  # it binds what is left of rows that were cut, and the others bind those that were not
     closed: date | None = None
     unless: tuple[str, ...] = ()
+    carried: Carried | None = None
 
     @property
     def floor(self) -> bool:

@@ -50,6 +50,7 @@ from include.sandbox import story
 from include.sandbox.certifying_end import end, show
 from include.sandbox.company import environment, make_ready
 from include.sandbox.days import locks, playing
+from include.sandbox.going_on import goes_on
 from include.sandbox.stack.places import CHECKOUT
 from include.sandbox.stack.stack import Stack
 from include.sandbox.stack.successor import CONTACT, NAME
@@ -86,6 +87,9 @@ def run(people: int, *, stack: Stack | None = None) -> str:
     stopping.handed_over(number)
     stopping.settled(number)
     show(console, stack, end(stack, number, stopping.t0, stopping.told_on))
+    for line in stopping.as_successor(["handover", "adopt", number], number):
+        stopping.told_on(stopping.t0, f"  the successor: {line}")
+    goes_on(stack.successor, stopping.t0, stopping.told_on)
     console.print(
         f"\n[dim]{time.monotonic() - begun:.0f} s in all. quietus sandbox down --purge begins anew.[/dim]"
     )

@@ -12,12 +12,13 @@ import pytest
 
 from include.cases import book, holds, releasing, units, verbs
 from include.cases.keys import FileKeyStore
-from include.cases.scopes import Scope
+from include.cases.scopes import HoldBasis, HoldOrder, Scope
 from include.cases.workdays import DEFAULT
 from include.model.errors import QuietusError, Refused
 from include.model.words import UnitState
 from tests.cases.small import TODAY, World, world
 from tests.cases.test_verbs import approved, carried_out, hold, on, opened, rested
+from tests.stores.postgres.making import dataset, own
 
 pytestmark = pytest.mark.postgres
 DAY = timedelta(days=1)
@@ -204,3 +205,17 @@ def test_holds_and_releases_beside_a_disposal_of_the_same_person_lose_nothing(
 def test_a_case_that_is_open_but_was_never_held_is_not_waited_for(w: World) -> None:
     opened(w)
     assert look(w, TODAY + 60 * DAY).waiting == ()
+
+
+def test_a_hold_that_came_covers_what_bears_its_number_and_nothing_else() -> None:
+    came = Scope(came=frozenset({"Old CA/SO-000001/HOLD-000003"}))
+    assert not came.empty and not came.everybody and came.subject_nos("CASE-000001", ("a", "b")) == ()
+    assert came.within(Scope(came=came.came | {"Old CA/SO-000001/HOLD-000004"})) and not Scope().within(came)
+    assert not came.within(Scope(came=frozenset({"New CA/SO-000001/HOLD-000003"}))), (
+        "another authority's of this number"
+    )
+    assert not Scope(subjects=frozenset({"aa"})).within(came)
+    held = HoldOrder("HOLD-000007", HoldBasis.COURT, "law", came).held(
+        dataset("web.log", "id", own("id")), "CASE-000001", ("a",)
+    )
+    assert held is not None and (held.subject_nos, held.came) == ((), ("Old CA/SO-000001/HOLD-000003",))

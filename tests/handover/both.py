@@ -32,7 +32,7 @@ from include.handover.sending import Way, receipt_key, send
 from include.handover.shards import Bounds
 from include.ledger import attest
 from include.ledger.signer import Signer, initialise
-from include.model.handover import BagStatement, Consigned, Consignment, Successor
+from include.model.handover import BagStatement, Consigned, Consignment, Successor, held_as
 from include.model.keks import CONNECTION, Keks
 from include.model.words import Role
 from tests.conftest import PgServer, S3Server
@@ -40,6 +40,8 @@ from tests.stores.postgres.dated import AS_OF, CATALOGUE
 
 ORDER = "SO-000001"
 INBOX = "inbox"
+SENDER = "The authority"
+HELD_AS = held_as(SENDER, ORDER)
 TABLES = (
     Consigned(dataset="cert.certificate", rule="RS-04"),
     Consigned(dataset="cert.crl_entry", rule="RS-04"),
@@ -170,6 +172,8 @@ class Both:
     held: HeldPeople = field(default_factory=HeldPeople)
     datasets: tuple[Consigned, ...] = TABLES
     ledger: list[tuple[Any, ...]] = field(default_factory=list)
+    sender: str = SENDER
+    bucket: str = INBOX
 
     @property
     def our_signer(self) -> Attesting:
@@ -182,7 +186,7 @@ class Both:
     @property
     def consignment(self) -> Consignment:
         return Consignment(
-            order=ORDER, sender="The authority", as_of=AS_OF, datasets=self.datasets,
+            order=ORDER, sender=self.sender, as_of=AS_OF, datasets=self.datasets,
             successor=Successor(name="The successor", contact="handover@successor.example", certificate=pem(self.certificate),
                                 receipt_key=self.their_signer.pem),
         )  # fmt: skip
@@ -218,14 +222,16 @@ class Both:
         return packing.pack(room, self.consignment)
 
     def send(self, part: int = 5 << 20, again: str | None = None) -> list[str]:
-        way = Way(self.ours.s3("inbox", Role.COURIER), INBOX, self.home / "out", self.book, part, self.watch)
+        way = Way(
+            self.ours.s3("inbox", Role.COURIER), self.bucket, self.home / "out", self.book, part, self.watch
+        )
         return send(way, self.consignment, again)
 
     @property
     def inbox(self) -> Inbox:
         return Inbox(
-            self.theirs.s3("inbox", Role.COURIER), INBOX, attest.public_key(self.our_signer.pem), self.certificate, self.key,
-            self.home / "in", self.watch,
+            self.theirs.s3("inbox", Role.COURIER), self.bucket, attest.public_key(self.our_signer.pem), self.certificate,
+            self.key, self.home / "in", self.watch,
         )  # fmt: skip
 
     @property
@@ -237,7 +243,7 @@ class Both:
 
     def receipt(self, name: str) -> bytes:
         client = self.ours.s3("inbox", Role.COURIER)
-        return bytes(client.get_object(Bucket=INBOX, Key=receipt_key(ORDER, name))["Body"].read())
+        return bytes(client.get_object(Bucket=self.bucket, Key=receipt_key(ORDER, name))["Body"].read())
 
     def verify(self, name: str, file: bytes | None = None) -> register.Bag:
         with self.book() as conn:

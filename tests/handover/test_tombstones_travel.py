@@ -14,17 +14,18 @@ from include.cases import adopted, book, suppressing, tombstones
 from include.cases.keys import FileKeyStore, Purpose
 from include.cases.suppressing import Brought, Verdict
 from include.cases.yearly.ended import Periods
-from include.handover import adopting, fetching, storing
+from include.handover import adopting, fetching, storing, tombstone_keys
 from include.handover.keyed import PAYLOAD
 from include.model.errors import LedgerError, Refused
 from include.model.words import Role
 from tests.cases.conftest import build
 from tests.cases.test_migrate import CASE
 from tests.conftest import PgServer
-from tests.handover.both import ORDER, TABLES, Both
+from tests.handover.both import HELD_AS, ORDER, TABLES, Both
 from tests.stores.postgres.dated import AS_OF, CATALOGUE
 
 BAG = "book.tombstone_key-00001"
+KEY = tombstone_keys.name_of(HELD_AS, 1).removesuffix("-1")
 GONE = ("acct_gone00000001", "acct_gone00000002")
 BURIED = date(2026, 6, 1)
 DAY = timedelta(days=1)
@@ -86,7 +87,7 @@ BACK, IN = Verdict.HOLD_BACK, Verdict.LET_IN
 
 
 def test_a_person_whose_tombstone_came_is_recognised_by_the_successor(buried: Both, successor: Any) -> None:
-    with pytest.raises(Refused, match="is not stored here"):
+    with pytest.raises(Refused, match="nothing of it is stored here"):
         adopting.adopt(successor, buried.custody, ORDER, as_of=AS_OF)
     went(buried)
     assert judged(successor, ROWS) == [IN] * 5, "nobody is, before they are adopted"
@@ -95,13 +96,13 @@ def test_a_person_whose_tombstone_came_is_recognised_by_the_successor(buried: Bo
     assert judged(successor, ROWS) == [BACK, BACK, IN, BACK, IN]
     with successor.book() as conn:
         (first,) = suppressing.check(conn, successor.keys, ROWS[:1], adopted_too=True)
-        assert first.case_no == f"{ORDER} CASE-900001"
+        assert first.case_no == f"{HELD_AS} CASE-900001"
         assert [j.verdict for j in suppressing.check(conn, successor.keys, ROWS)] == [IN] * 5, (
             "no case of its own"
         )
     # Their wrapping is its own; and its own key is not touched.
     files = {p.name for p in (buried.home / "their-keys").glob("*.key")}
-    assert files == {"tombstone.v1.key", "tombstone-so-000001-1.v1.key", "tombstone-so-000001-2.v1.key"}
+    assert files == {"tombstone.v1.key", f"{KEY}-1.v1.key", f"{KEY}-2.v1.key"}
     secrets = [buried.ours.keys.secret(f"tombstone.v{n}", Purpose.TOMBSTONE) for n in (1, 2)]  # type: ignore[union-attr]
     told = b"".join(p.read_bytes() for p in buried.home.rglob("*") if p.is_file())
     told += str(buried.ledger).encode() + buried.receipt(BAG)
@@ -117,7 +118,7 @@ def test_they_end_when_they_would_have_and_then_their_keys_do(buried: Both, succ
         assert adopted.expire(conn, last) == 0 and adopted.unneeded(conn, successor.keys) == ()
         assert adopted.expire(conn, last + DAY) == 2, "by the day they were made, never by the day they came"
         gone = adopted.end_keys(conn, successor.keys, last + DAY, lambda d: said.append(d.id))
-        assert gone == ("tombstone-so-000001-1.v1",) == tuple(said)
+        assert gone == (f"{KEY}-1.v1",) == tuple(said)
         assert adopted.end_keys(conn, successor.keys, last + DAY, lambda d: said.append(d.id)) == ()
         assert adopted.expire(conn, last + 10 * DAY) == 1
         assert adopted.end_keys(conn, successor.keys, last + 10 * DAY, lambda d: said.append(d.id))
@@ -125,7 +126,7 @@ def test_they_end_when_they_would_have_and_then_their_keys_do(buried: Both, succ
     with pytest.raises(Refused, match="not in our key store"):
         adopting.adopt(successor, buried.custody, ORDER, as_of=AS_OF)
     with pytest.raises(Refused, match="destroyed"):
-        successor.keys.keep("tombstone-so-000001-1", "x", Purpose.TOMBSTONE, b"x" * 32)
+        successor.keys.keep(f"{KEY}-1", "x", Purpose.TOMBSTONE, b"x" * 32)
 
 
 def test_what_ended_before_it_came_is_not_taken(buried: Both, successor: Any) -> None:
@@ -148,16 +149,16 @@ def test_keys_of_tombstones_that_were_tampered_with_killed_or_lost(buried: Both,
             file.write_bytes(wrong)
             with pytest.raises(LedgerError, match="does not open, or is another"):
                 storing.store(buried.custody, arrived)
-        assert len(list((buried.home / "their-keys").glob("tombstone-so-*.key"))) <= 1, "only what was whole"
+        assert len(list((buried.home / "their-keys").glob(f"{KEY}-*.key"))) <= 1, "only what was whole"
     assert not buried.sql(buried.theirs, f"SELECT FROM quietus_handover.bag WHERE bag = '{BAG}'")
     buried.killed_at("handover.keys_kept", lambda b: b.receive(), time=4)
     got = buried.receive()
     assert not got.refused and all(r.differences.none for r in got.receipts)
     # A key that is lost, or another, is a difference of the receipt.
-    (buried.home / "their-keys/tombstone-so-000001-1.v1.key").unlink()
+    (buried.home / f"their-keys/{KEY}-1.v1.key").unlink()
     (of,) = [r for r in buried.receive().receipts if r.bag == BAG]
     assert (len(of.differences.missing), of.items) == (1, 1)
-    successor.keys.keep("tombstone-so-000001-1", "somebody", Purpose.TOMBSTONE, b"x" * 32)
+    successor.keys.keep(f"{KEY}-1", "somebody", Purpose.TOMBSTONE, b"x" * 32)
     (of,) = [r for r in buried.receive().receipts if r.bag == BAG]
     assert len(of.differences.changed) == 1
 

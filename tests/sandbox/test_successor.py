@@ -74,16 +74,27 @@ def test_it_has_servers_keys_and_a_case_book_of_its_own(stack: Stack) -> None:
     assert [b["Name"] for b in ours_to_inbox.list_buckets()["Buckets"]].count(INBOX) == 1
 
 
-def test_in_its_environment_quietus_is_the_successor(stack: Stack) -> None:
-    other = stack.successor
-    script = f'. "{other.environment_file}"; exec "$@"'
-    said = subprocess.run(
-        ["bash", "-c", script, "-", sys.executable, "-m", "include.commands", *other.receiving("SO-000001")], cwd=CHECKOUT,
+def run(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
+    """``quietus`` in a shell of the successor's."""
+    script = f'. "{stack.successor.environment_file}"; exec "$@"'
+    return subprocess.run(
+        ["bash", "-c", script, "-", sys.executable, "-m", "include.commands", *words], cwd=CHECKOUT,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)}, capture_output=True, text=True, timeout=120,
         check=False,
     )  # fmt: skip
+
+
+def test_in_its_environment_quietus_is_the_successor(stack: Stack) -> None:
+    said = run(stack, *stack.successor.receiving("SO-000001"))
     assert said.returncode == 0, said.stderr
     assert "SO-000001: 0 bags stored and signed for" in said.stdout
+
+
+def test_its_nights_go_by_its_own_stores_and_book(stack: Stack) -> None:
+    said = run(stack, "retention", "night")
+    assert said.returncode == 0, said.stderr or said.stdout
+    with psycopg.connect(stack.successor.environment().postgres("records", Role.READER)) as conn:
+        assert conn.execute("SELECT count(*), count(ended_at) FROM casebook.night").fetchone() == (1, 1)
 
 
 def test_started_once_it_comes_and_goes_with_the_sandbox(stack: Stack, home: Path) -> None:

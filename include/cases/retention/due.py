@@ -241,7 +241,7 @@ def look_at(
         for d in catalogue.of_store(dataset.store, DatasetKind.TABLE)
         if any(link.via == dataset.id for link in d.links)
     }
-    return Look(catalogue, live, dataset, asked, of, people, everybody, others)
+    return Look(catalogue, live, dataset, asked, of, people, everybody, others, held.released)
 
 
 def named(catalogue: Catalogue, held: HeldPeople, dataset: Dataset) -> tuple[bool, tuple[str, ...]]:

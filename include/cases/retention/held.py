@@ -33,6 +33,7 @@ class HeldPeople:
     orders: tuple[HoldOrder, ...] = ()
     people: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)  # hold -> account ids
     marks: Mapping[str, str] = field(default_factory=dict, repr=False)
+    released: tuple[str, ...] = ()
 
     def covering(self, *datasets: Dataset) -> list[HoldOrder]:
         """The holds that cover one of these: a dataset, and what is sealed with its keys; a key stays with what it opens."""
@@ -55,7 +56,7 @@ class HeldPeople:
 def held_people(desk: Desk) -> HeldPeople:
     """Resolve every open hold. Raises Refused for a case whose key is gone, NotReachable if the accounts do not answer."""
     with desk.book() as conn:
-        orders = holds.orders(conn)
+        orders, released = holds.orders(conn), holds.released_of_those_that_came(conn)
         of_cases = {c: _ids(conn, desk, c) for c in sorted({c for o in orders for c in o.scope.cases})}
         wanted = frozenset[str]().union(*(o.scope.subjects for o in orders))
         known = hold_people.known(conn, desk.keys, [o.number for o in orders])
@@ -74,7 +75,9 @@ def held_people(desk: Desk) -> HeldPeople:
         for o in orders
     }
     marks = {number: _mark(desk, ids) for number, ids in people.items()}
-    return HeldPeople(orders, people, {number: mark for number, mark in marks.items() if mark is not None})
+    return HeldPeople(
+        orders, people, {number: mark for number, mark in marks.items() if mark is not None}, released
+    )
 
 
 def _mark(desk: Desk, ids: frozenset[str]) -> str | None:

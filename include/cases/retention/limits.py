@@ -12,15 +12,17 @@ from datetime import date, timedelta
 from functools import lru_cache
 
 from include.cases.periods import Duration, add_months, last_day
+from include.model.carried import Carried, Side, unstarted
 from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError
-from include.model.estate import Bound, Dataset
+from include.model.estate import Bound, Dataset, Start
 from include.model.flow import Flow
 from include.model.handover import HANDED_OVER
 from include.model.interval import Bounded
-from include.model.policy import Period
+from include.model.policy import Basis, Period, Proposal
 from include.model.retention import Clock, Group, Limit, Question
 from include.model.times import Counting
+from include.model.words import LegalRank
 
 DAY = timedelta(days=1)
 
@@ -32,21 +34,28 @@ PURPOSE_OVER, NO_PURPOSE = ("RS-28", "main"), "policy 5.6(3)"
 class Bind(Flow):
     """A bind of a dataset with its period. ``rest``: it is that of what is left of cut rows, and of nothing else. ``purpose``: of
     a floor, the day on which the dataset's purpose ended: an item goes with the last of its floors that ran then. ``unless``: the
-    period is a former, shorter one, which holds unless all owners accepted one of these versions of the policy."""
+    period is a former, shorter one, which holds unless all owners accepted one of these versions of the policy. ``carried``: it
+    came along with items, and the day that a store tells of it is its last; ``mixed``: of a dataset with such items, which are
+    under it only if a clock of its name came that had not started."""
 
     bound: Bound
     period: Period
     rest: bool = False
     purpose: date | None = None
     unless: tuple[str, ...] = ()
+    carried: Carried | None = None
+    mixed: bool = False
 
 
 def binds(catalogue: Catalogue, dataset: Dataset) -> Iterator[Bind]:
     """Its binds, each with its period, after the shorter ones that hold still for whoever has not accepted it; that of what is
-    left of cut rows last.
+    left of cut rows last. Before them all what came along with items that were taken over (``Catalogue.taken``): these are judged
+    by that, and by a bind of its own only where that waits for its clock to start.
 
-    Raises CatalogueError for one that is not declared, or for a dataset without any.
+    Raises CatalogueError for one that is not declared, or for a dataset without any; and if what came along cannot be read, or
+    nothing here could ever start it.
     """
+    yield from _carried(catalogue, dataset)
     if not dataset.binds:
         raise CatalogueError(
             "no retention rule binds it", about=dataset.id, next_step="bind a rule in the catalogue"
@@ -67,7 +76,33 @@ def binds(catalogue: Catalogue, dataset: Dataset) -> Iterator[Bind]:
             found = catalogue.for_anybody(bound.rule, found)
         else:
             yield from _former(catalogue, bound, found)
-        yield Bind(bound=bound, period=found, rest=rest, purpose=purpose if floor else None)
+        mixed = bool(catalogue.taken.of(dataset.whole))
+        yield Bind(bound=bound, period=found, rest=rest, purpose=purpose if floor else None, mixed=mixed)
+
+
+def _carried(catalogue: Catalogue, dataset: Dataset) -> Iterator[Bind]:
+    if (why := catalogue.taken.unread.get(dataset.whole)) is not None:
+        raise CatalogueError(
+            f"with which clocks its items came could not be read: {why}", about=dataset.id,
+            next_step="see to its database; nothing of it goes meanwhile",
+        )  # fmt: skip
+    came = catalogue.taken.of(dataset.whole)
+    unstarted(catalogue.dataset(dataset.whole), came)
+    # Columns that fall due by themselves do so as everybody's: with the row came what forbids that, and when the row is due.
+    wanted = (Side.FLOOR,) if dataset.part_of else (Side.FLOOR, Side.DUE)
+    for it in came:
+        if it.side in wanted:
+            bound = Bound(rule=it.rule, period=it.period, start=Start())
+            yield Bind(bound=bound, period=_last_day(it), carried=it)
+
+
+def _last_day(it: Carried) -> Period:
+    """Of no length: what came is a last day, and no start that could be counted from again."""
+    rank = LegalRank.LAW if it.side is Side.FLOOR else LegalRank.COMPANY
+    return Period(
+        name=it.period, duration="P0D", kind="floor" if it.side is Side.FLOOR else "ceiling",
+        basis=(Basis(cite=it.law, rank=rank),), proposal=Proposal(owner="its sender") if it.company else None,
+    )  # fmt: skip
 
 
 def _former(catalogue: Catalogue, bound: Bound, period: Period) -> Iterator[Bind]:
@@ -93,6 +128,7 @@ def limit(bind: Bind, as_of: date) -> Limit:
         law="; ".join(b.cite for b in period.basis), company=period.proposal is not None,
         gives_way=bind.bound.gives_way, rest=bind.rest,
         closed=None if bind.purpose is None else newest_over(period, bind.purpose), unless=bind.unless,
+        carried=bind.carried,
     )  # fmt: skip
 
 
@@ -166,11 +202,13 @@ def resolved(applying: Sequence[tuple[Bind, Clock]]) -> tuple[Bounded, ...]:
     """These limits of one item, all of which apply to it. What is left of a cut row ends by its own limit alone: one of the row's
     others may keep it, as long as its clock can be told, but never ends it. Where the purpose ended, a floor that ran then is
     also the most: a ceiling ends with it, that waits for the other floors as the company's own do."""
-    cut = any(bind.rest for bind, _ in applying)
+    left = next((f"{bind.bound.rule}/{bind.period.name}" for bind, _ in applying if bind.rest), None)
+    cut = left is not None
     found, purposes = [], []
     for bind, clock in applying:
         it = Bounded.of(bind.bound, bind.period, ends(bind.period, clock))
-        found.append(replace(it, ceiling=False) if cut and not bind.rest else it)
+        ends_it = bind.rest or (bind.carried is not None and bind.carried.name == left)
+        found.append(replace(it, ceiling=False) if cut and not ends_it else it)
         if bind.purpose is not None and it.ends is not None and it.ends >= bind.purpose and not cut:
             purposes.append(Bounded(*PURPOSE_OVER, floor=False, ceiling=True, ends=it.ends, law=NO_PURPOSE))
     return (*found, *purposes)

@@ -187,9 +187,14 @@ def _rule(it: Interval) -> str | None:
 
 
 def _started_by(bind: Bind, *, unless: bool = True) -> str:
-    """What a clock is: where it starts, the part of a day that was added to it, and (``unless``) of whom it never starts."""
+    """What a clock is: where it starts, the part of a day that was added to it, and (``unless``) of whom it never starts. What
+    came along with items is a clock of its own, and where some did, so is each bind: these are not under it."""
     start = bind.bound.start
     of = "what is left, " if bind.rest else ""
+    if bind.carried is not None:
+        of = f"{bind.carried.model_dump_json()} {of}"
+    elif bind.mixed:
+        of = f"{bind.bound.rule}/{bind.period.name} {of}"
     but = f", unless {bind.unless}" if bind.unless and unless else ""
     return (
         f"{of}{split(bind.period)[0]} {start.model_dump_json() if start is not None else 'the account'}{but}"

@@ -14,6 +14,7 @@ from __future__ import annotations
 from datetime import date
 
 from include.cases.book import Conn
+from include.cases.retention.taken import with_taken
 from include.cases.rooms import Desk
 from include.model.catalogue import Catalogue, Stop
 from include.model.estate import Dataset
@@ -21,11 +22,11 @@ from include.model.handover import HANDED_OVER, NEVER
 
 
 def stopped(desk: Desk, catalogue: Catalogue | None = None) -> Catalogue:
-    """The catalogue as it stands by the orders in the book; as it is, where none was closed. ``catalogue``: another than the
-    desk's."""
+    """The catalogue as it stands by the orders in the book, and by the clocks that came with what was taken over; as it is, where
+    there is neither. ``catalogue``: another than the desk's."""
     with desk.book() as conn:
         stop = _stop(conn, catalogue or desk.catalogue)
-    return (catalogue or desk.catalogue).model_copy(update={"stop": stop})
+    return with_taken((catalogue or desk.catalogue).model_copy(update={"stop": stop}), desk.connections)
 
 
 def _stop(conn: Conn, catalogue: Catalogue) -> Stop | None:

@@ -8,7 +8,7 @@ typed an account or a key; neither is in an answer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -24,6 +24,7 @@ from include.cases.retention.held import HeldPeople, held_people
 from include.cases.retention.limits import question
 from include.cases.retention.stopped import stopped
 from include.cases.rooms import Desk
+from include.cases.scopes import HoldOrder
 from include.model.catalogue import Catalogue
 from include.model.errors import QuietusError, Refused
 from include.model.estate import Dataset
@@ -161,7 +162,7 @@ def _look(
         if any(x.held for x in judged):
             found.holds[it.dataset.id] = tuple(
                 o.number for o in held.covering(it.dataset, *catalogue.opened_by(it.dataset.id))
-                if _holds(server, connection, theirs, o.scope.cases or o.scope.subjects, held.people[o.number])
+                if _holds(server, connection, theirs, o, held)
             )  # fmt: skip
         return None
 
@@ -178,11 +179,13 @@ def _look(
     return found
 
 
-def _holds(
-    server: Server, connection: Connection, it: Look, named: Collection[str], people: Collection[str]
-) -> bool:
+def _holds(server: Server, connection: Connection, it: Look, hold: HoldOrder, held: HeldPeople) -> bool:
     """Whether one hold keeps something of what is looked at."""
-    alone = replace(it, held=tuple(sorted(people)), everybody_held=not named)
+    came = frozenset(held.released).union(*(o.scope.came for o in held.orders))
+    alone = replace(
+        it, held=tuple(sorted(held.people[hold.number])), everybody_held=hold.scope.everybody,
+        released=tuple(sorted(came - hold.scope.came)),
+    )  # fmt: skip
     return any(group.held for group in look(server, connection, alone, ROWS))
 
 
@@ -207,7 +210,7 @@ def _records(
         looked.unverified[dataset.id] = said[0]
     holds = tuple(
         o.number for o in held.covering(dataset)
-        if not (o.scope.cases or o.scope.subjects) or not held.people[o.number].isdisjoint(people)
+        if o.scope.everybody or not held.people[o.number].isdisjoint(people)
     )  # fmt: skip
     looked.judged += (replace(x, held=bool(holds)) for x in theirs)
     looked.holds[dataset.id] = holds

@@ -50,7 +50,7 @@ SELECT p.case_no FROM casebook.hold_scope s JOIN casebook.hold h USING (hold)
 UNION
 SELECT e.case_no FROM casebook.event e JOIN casebook.hold h ON h.hold = e.detail ->> 'hold'
  WHERE e.what = 'hold opened' AND h.released_on IS NULL AND e.case_no = ANY(%(cases)s)
-   AND NOT EXISTS (SELECT FROM casebook.hold_scope s WHERE s.hold = h.hold AND s.side IN ('case', 'subject'))
+   AND NOT EXISTS (SELECT FROM casebook.hold_scope s WHERE s.hold = h.hold AND s.side IN ('case', 'subject', 'came'))
 """
 _TOGETHER = """
 SELECT DISTINCT a.case_no, b.case_no AS with_case FROM unnest(%(of)s::text[], %(tokens)s::bytea[]) AS a(case_no, token)

@@ -4,7 +4,8 @@
     successor-objects  S3: its buckets of the same names, and the inbox into which bags come
     successor-signer   signs its receipts
 
-It has a vault of its own; with the sandbox's company it shares the key to the inbox, and nothing else. Started on request only.
+It goes on with what it took over: eraser and prover work there as with us. It has a vault of its own; with the sandbox's company
+it shares the key to the inbox, and nothing else. Started on request only.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ COURIER = f"{SUCCESSOR_INBOX}_{Role.COURIER}"
 ESTATE, RECORDS = "company", "quietus"  # databases
 VALID = timedelta(days=3650)
 WORKS_WITH = (
-    "object_keks", "key_store", "key_store_kek", f"company_{Role.CUSTODIAN}", f"objects_{Role.CUSTODIAN}", COURIER,
-    "ledger_signer", "ledger_public_key",
+    "object_keks", "key_store", "key_store_kek", COURIER, "ledger_signer", "ledger_public_key", "sandbox",
+    *(f"{c}_{r}" for c in ("company", "objects") for r in (Role.CUSTODIAN, Role.ERASER, Role.PROVER)),
+    f"company_{Role.MAINTAINER}",
     *(f"records_{r}" for r in (Role.CASE_WRITER, Role.LEDGER_WRITER, Role.SEQUENCER, Role.READER)),
 )  # fmt: skip
 Say = Callable[[str], None]
@@ -145,6 +147,8 @@ class Successor:
         from include.sandbox.buckets import make_buckets
         from include.sandbox.seed import apply_schema
         from include.sandbox.stack.records import make_records
+        from include.stores.postgres import install
+        from include.stores.s3 import S3Store
 
         self.objects.start()
         self.cluster.create()
@@ -156,6 +160,7 @@ class Successor:
         self.cluster.ensure_database(ESTATE)
         owner = self.cluster.superuser_conninfo(ESTATE)
         apply_schema(owner)
+        install(owner, load(), "company")
         prepare(owner, load(), "company")
         make_records(self.cluster, RECORDS)
         self._make_keys()
@@ -163,6 +168,7 @@ class Successor:
         signing.start(self.signer, self._places, self.signer_home, ORIGIN)
         self.objects.wait(lambda: objects.answers(self._ours.port("successor-objects")), 60)
         make_buckets(self.environment().s3("objects", Role.CUSTODIAN))
+        S3Store(load(), "objects", self.environment()).install()
         self._make_inbox()
         self.work.mkdir(mode=0o700, exist_ok=True)
         self.write_environment()
@@ -215,7 +221,10 @@ class Successor:
             "key_store_kek": {"extra": {"text": self._wrapping_key}},
             "ledger_signer": {"extra": {"text": str(self._places.socket("successor-signer"))}},
             "ledger_public_key": {"extra": {"text": str(self.receipt_key)}},
-            f"objects_{Role.CUSTODIAN}": self._s3(f"successor-{Role.CUSTODIAN}", self.vault),
+            **{
+                f"objects_{r}": self._s3(f"successor-{r}", self.vault)
+                for r in (Role.CUSTODIAN, Role.ERASER, Role.PROVER)
+            },
             COURIER: self.courier(),
         }
         for conn_id, database in ((i, i.partition("_")) for i in WORKS_WITH):

@@ -12,14 +12,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from include.model.carried import Came, unstarted
 from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError, Drifted
 from include.model.estate import Dataset
 from include.model.flow import Step
+from include.model.template import Template
 from include.model.words import Ownership
 from include.stores.postgres.area import Area
 from include.stores.postgres.live import Live
-from include.stores.postgres.server import Connection, name
+from include.stores.postgres.retention.carried import carried
+from include.stores.postgres.server import Connection, joined, name
 from include.stores.postgres.survey import owned_outside
 
 Key = tuple[int, Mapping[str, str], bool]
@@ -127,6 +130,33 @@ def starts_of(connection: Connection, area: Area, step: Step, query: str) -> lis
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(sql.SQL("SELECT * FROM {}").format(area.table(_kept(query)))).fetchall()
     return [{c: v if c == "started_at" or v is None else str(v) for c, v in row.items()} for row in rows]
+
+
+def came_of(connection: Connection, area: Area, dataset: Dataset) -> dict[tuple[str, ...], Came]:
+    """With which clocks and holds the cohort's objects came that were taken over, by the variables of their paths; nothing where
+    none was. Raises CatalogueError if a path does not say whose it is."""
+    if not (limits := carried(connection).get(dataset.id)):
+        return {}
+    unstarted(dataset, limits)
+    variables = Template(dataset.prefix).variables
+    places = [variables.index(link.column) + 1 for link in dataset.links if link.column in variables]
+    if not places:
+        raise CatalogueError(
+            "its objects came with clocks, and no variable of its paths is the account", about=dataset.id,
+            next_step="leave it out of the case: its nights take it by its clocks",
+        )  # fmt: skip
+    found: dict[tuple[str, ...], Came] = {}
+    query = sql.SQL(
+        "SELECT q.path, q.running, q.holds FROM quietus_handover.clock AS q WHERE q.dataset = {} AND ({})"
+    ).format(
+        sql.Literal(dataset.id),
+        joined(" OR ", [
+            sql.SQL("q.path[{}] IN (SELECT subject_id FROM {})").format(sql.Literal(n), area.cohort) for n in places
+        ]),
+    )  # fmt: skip
+    for path, running, holds in connection.execute(query).fetchall():
+        found[tuple(path)] = found.get(tuple(path), Came()).with_(running, holds)
+    return found
 
 
 def _kept(query: str) -> str:

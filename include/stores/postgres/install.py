@@ -10,7 +10,7 @@ from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError, Refused
 from include.model.words import DatasetKind
 from include.stores.postgres.live import Live
-from include.stores.postgres.restriction import BASE, POLICY, Hiding
+from include.stores.postgres.restriction import BASE, CAME, POLICY, Hiding
 from include.stores.postgres.rights import grant, grant_to_maintainer, grant_to_policies
 from include.stores.postgres.server import Connection, Server, name
 
@@ -69,7 +69,7 @@ def _install(
                     next_step="correct the dataset's address",
                 )
             for address in (dataset.address, *live.partitions(dataset.address)):
-                _base(connection, live, address)
+                base(connection, live, address)
             for statement in hiding.statements(dataset, declared.business_roles, eraser):
                 connection.execute(statement)
         grant_to_policies(connection, declared.business_roles)
@@ -98,14 +98,14 @@ def _roles(connection: Connection, store: str, roles: tuple[str, ...]) -> None:
         )
 
 
-def _base(connection: Connection, live: Live, address: str) -> None:
+def base(connection: Connection, live: Live, address: str) -> None:
     """A permissive policy, without which a table with row security shows nothing at all. Only where the company
     has none of its own: permissive policies are ORed, so one more would open what theirs close. It goes again when
     they get one."""
     permissive, any_ = connection.execute(
         "SELECT coalesce(bool_or(polpermissive), false), count(*) > 0"
-        " FROM pg_policy WHERE polrelid = %s AND polname NOT IN (%s, %s)",
-        [live.tables[address].oid, BASE, POLICY],
+        " FROM pg_policy WHERE polrelid = %s AND polname <> ALL(%s)",
+        [live.tables[address].oid, [BASE, POLICY, CAME]],
     ).fetchone() or (False, False)
     ours = _has(connection, live, address)
     drop = sql.SQL("DROP POLICY IF EXISTS {} ON {}").format(name(BASE), name(address))
@@ -125,7 +125,7 @@ def _base(connection: Connection, live: Live, address: str) -> None:
 def _has(connection: Connection, live: Live, address: str) -> bool:
     """Whether row security on the table is our own doing."""
     row = connection.execute(
-        "SELECT EXISTS (SELECT FROM pg_policy WHERE polrelid = %s AND polname = %s)",
-        [live.tables[address].oid, POLICY],
+        "SELECT EXISTS (SELECT FROM pg_policy WHERE polrelid = %s AND polname = ANY(%s))",
+        [live.tables[address].oid, [POLICY, CAME]],
     ).fetchone()
     return bool(row and row[0])

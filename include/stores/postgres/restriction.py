@@ -21,6 +21,8 @@ from include.stores.postgres.server import name
 from include.stores.postgres.survey import on
 
 POLICY = "quietus_restriction"
+CAME = "quietus_handover"
+"""The policy of rows that were handed over to be stored only (``include.handover.restricting``)."""
 BASE = "quietus_base"
 TRIGGER = "quietus_restriction"
 

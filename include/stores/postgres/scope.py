@@ -4,6 +4,7 @@ all of them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from psycopg import sql
 
@@ -14,6 +15,7 @@ from include.model.words import Disposition
 from include.stores.postgres.area import Area
 from include.stores.postgres.closure import close_over_references
 from include.stores.postgres.live import Live
+from include.stores.postgres.retention.carried import carried
 from include.stores.postgres.server import Connection, joined
 from include.stores.postgres.survey import survey_dataset
 from include.stores.postgres.weigh import Judging, run_starting_points, weigh_dataset
@@ -95,6 +97,7 @@ def weigh_all(
 ) -> tuple[set[str], set[str]]:
     """Starting points, then each dataset, then referential closure. Returns whose key tables are new ones, and which
     starting points were asked."""
+    judging = replace(judging, taken=carried(connection))
     starts = run_starting_points(connection, catalogue, judging)
     rewritten = set()
     for dataset in datasets:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from psycopg import sql
 
+from include.model.carried import Came
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import CatalogueError, Drifted
@@ -15,7 +16,7 @@ from include.model.history import History
 from include.model.times import observed_now
 from include.model.words import DatasetKind, Role
 from include.stores.postgres import history, receipts, rest
-from include.stores.postgres.answers import Key, keep_starts, keys_of, starts_of
+from include.stores.postgres.answers import Key, came_of, keep_starts, keys_of, starts_of
 from include.stores.postgres.area import TEMP, Area, close_area, keep_provisions, open_area, sweep_areas
 from include.stores.postgres.chunks import CHUNK_SUBJECTS
 from include.stores.postgres.dispose import Disposing
@@ -239,6 +240,12 @@ class PostgresStore:
         """The rows of a starting point as they were when this database was weighed in this step."""
         with self._server.connect() as connection, self._server.reaching(self._about(step)):
             return starts_of(connection, Area.of(step.id), step, query)
+
+    def came_of(self, step: Step, dataset: Dataset) -> Mapping[tuple[str, ...], Came]:
+        """With which clocks and holds the cohort's objects of another store's dataset came, if they were taken over."""
+        with self._server.connect() as connection, self._server.reaching(self._about(step)):
+            self._opened(connection, step)
+            return came_of(connection, Area.of(step.id), dataset)
 
     # --- guards ---------------------------------------------------------------------------------
 

@@ -8,18 +8,20 @@ are those of :class:`include.model.flow.Provision`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from psycopg import sql
 
+from include.model.carried import Carried, Side, unstarted
 from include.model.catalogue import Catalogue
-from include.model.errors import BooksDoNotBalance, CatalogueError
+from include.model.errors import BooksDoNotBalance, CatalogueError, Refused
 from include.model.estate import Dataset, Start
 from include.model.flow import LAST_OWNER, NOT_REACHED, Floor, Line, Provision, Reach
 from include.model.words import Disposition, Ownership
 from include.stores.postgres import periods
 from include.stores.postgres.area import Area, same_key
 from include.stores.postgres.live import Live
+from include.stores.postgres.retention.carried import Beside
 from include.stores.postgres.server import Connection, name
 from include.stores.postgres.survey import column_of
 from include.stores.shared import SHARED_LAW
@@ -37,6 +39,9 @@ class Judging:
     shared_law: str = SHARED_LAW
     idle: frozenset[str] = frozenset()  # datasets that are only looked through
     partial: bool = False  # some dataset of the store is not provided for
+    taken: Mapping[str, tuple[Carried, ...]] = field(
+        default_factory=dict
+    )  # what items came with that were taken over
 
 
 def run_starting_points(
@@ -95,7 +100,8 @@ def weigh_dataset(
     replaces the surveyed one, or None if it could leave that in place."""
     provision = judging.provisions[dataset.id]
     table = area.table(dataset.id)
-    if _simple(dataset, provision, live):
+    beside = _beside(live, dataset, provision, judging)
+    if beside is None and _simple(dataset, provision, live):
         # Every row has one and the same fate: constant defaults add it without rewriting the table.
         values = [provision.disposition.value, provision.rule, provision.law, None, _waits(provision), None]
         if provision.reaches is not None:
@@ -123,9 +129,12 @@ def weigh_dataset(
     weighed = f"{dataset.id} *"  # nothing outside this transaction bears such a name
     rows = connection.execute(
         sql.SQL("CREATE TABLE {} AS {}").format(
-            sql.Identifier(area.schema, weighed), _fates(area, live, dataset, provision, judging, starts)
+            sql.Identifier(area.schema, weighed),
+            _fates(area, live, dataset, provision, judging, starts, beside),
         )
     ).rowcount
+    if beside is not None:
+        _adopted(connection, sql.Identifier(area.schema, weighed), dataset)
     connection.execute(sql.SQL("DROP TABLE {}").format(table))
     connection.execute(
         sql.SQL("ALTER TABLE {} RENAME TO {}").format(
@@ -162,14 +171,22 @@ def _fates(
     provision: Provision,
     judging: Judging,
     starts: Mapping[str, Mapping[str, str]],
+    beside: Beside | None,
 ) -> sql.Composed:
     columns: list[sql.Composable] = []
     source: sql.Composable = sql.SQL("{} AS k").format(area.table(dataset.id))
     reaches = provision.reaches
-    if reaches is not None or provision.ends or any(f.start is not None for f in provision.floors):
+    if (
+        reaches is not None
+        or provision.ends
+        or beside is not None
+        or any(f.start is not None for f in provision.floors)
+    ):
         source = sql.SQL("{} LEFT JOIN {} AS t ON {}").format(
             source, name(dataset.address), same_key("t", "k", dataset)
         )
+    if beside is not None:
+        source = sql.SQL("{}{}").format(source, beside.join())
     ends, rules, laws, waits = [], [], [], []
     for i, floor in enumerate(provision.floors):
         if floor.start is None:
@@ -189,21 +206,25 @@ def _fates(
             )
             end = name(f"s{i}", "ends")
             wait = str(floor.start.query)
+        if beside is not None:
+            end = beside.end(f"{floor.rule}/{floor.period}", end)
         columns.append(sql.SQL("{} AS {}").format(end, _u(i)))
-        ends.append(
-            sql.SQL("CASE WHEN w.{u} >= {as_of}::date THEN w.{u} END").format(
-                u=_u(i), as_of=sql.Literal(judging.as_of)
-            )
-        )
+        ends.append(_runs(i, judging))
         rules.append(sql.Literal(floor.rule))
         laws.append(sql.Literal(floor.law))
         waits.append(sql.Literal(wait))
+    for ending, runs, *said in _others(beside, provision, judging, len(ends)):
+        columns.append(ending)
+        ends.append(runs)
+        for words, value in zip((rules, laws, waits), said, strict=True):
+            words.append(value)
     latest: sql.Composable = (
         sql.SQL("greatest({})").format(sql.SQL(", ").join(ends)) if ends else sql.SQL("NULL::date")
     )
     rest, rest_until, rest_waits = _rest(live, dataset, provision, judging)
     columns.append(sql.SQL('{} AS "#rest"').format(rest))
     columns.append(sql.SQL('{} AS "#beyond"').format(_beyond(live, dataset, reaches)))
+    columns.append(sql.SQL('{} AS "#by"').format(_by(provision, beside)))
     inner = sql.SQL("SELECT k.*{} FROM {}").format(
         sql.SQL("").join(sql.SQL(", ") + c for c in columns), source
     )
@@ -328,17 +349,69 @@ def _u(i: int) -> sql.Identifier:
     return sql.Identifier(f"#u{i}")
 
 
-def _held(provision: Provision) -> sql.Composable:
-    """Which hold, by its position, holds the item: the first that names one of its owners in the cohort."""
-    if not provision.holds:
+def _beside(live: Live, dataset: Dataset, provision: Provision, judging: Judging) -> Beside | None:
+    """What came along with rows of a dataset; None: none of them was taken over, or it is only looked through."""
+    taken = judging.taken.get(dataset.id, ())
+    if not taken or dataset.id in judging.idle:
+        return None
+    floors = tuple(x for x in taken if x.side is Side.FLOOR)
+    named = [h.came for h in provision.holds if h.came]
+    return Beside(live, dataset, floors, unstarted(dataset, taken), provision.released, named=named)
+
+
+def _others(
+    beside: Beside | None, provision: Provision, judging: Judging, first: int
+) -> list[tuple[sql.Composed, sql.Composed, sql.Literal, sql.Literal, sql.Literal]]:  # fmt: skip
+    """The floors that came and that the catalogue does not have: where each ends, until when it keeps, rule, law and name."""
+    if beside is None:
+        return []
+    return [
+        (sql.SQL("{} AS {}").format(beside.day(x), _u(i)), _runs(i, judging),
+         sql.Literal(x.rule), sql.Literal(x.law), sql.Literal(x.name))
+        for i, x in enumerate(beside.others(provision), first)
+    ]  # fmt: skip
+
+
+def _by(provision: Provision, beside: Beside | None) -> sql.Composable:
+    """Of a row ``t`` that came the hold, by its position, that it came under; -1: one that is not in our book."""
+    if beside is None:
         return sql.SQL("NULL::int")
+    came = [i for i, h in enumerate(provision.holds) if h.came]
+    whens = [sql.SQL("WHEN {} THEN {}").format(beside.held_by(n), sql.Literal(i)) for n, i in enumerate(came)]
+    return sql.SQL("CASE {} WHEN {} THEN -1 END").format(sql.SQL(" ").join(whens), beside.held)
+
+
+def _adopted(connection: Connection, weighed: sql.Identifier, dataset: Dataset) -> None:
+    """Raises Refused if a hold that came along is not in our book: nobody could say which, or release it."""
+    row = connection.execute(
+        sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE disposition = 'hold' AND hold IS NULL)").format(weighed)
+    ).fetchone()
+    if row is not None and row[0]:
+        raise Refused(
+            "items came along under a hold that is not in our case book", about=dataset.id,
+            next_step="quietus handover adopt ORDER, then go on",
+        )  # fmt: skip
+
+
+def _runs(i: int, judging: Judging) -> sql.Composed:
+    """Until when floor ``i`` keeps row ``w``; null: it is over, or there is none."""
+    return sql.SQL("CASE WHEN w.{u} >= {as_of}::date THEN w.{u} END").format(
+        u=_u(i), as_of=sql.Literal(judging.as_of)
+    )
+
+
+def _held(provision: Provision) -> sql.Composable:
+    """Which hold, by its position, holds the item: the first that names one of its owners in the cohort; else the one under which
+    it came."""
     whens = [
         sql.SQL("WHEN w.subject_nos && {}::int[] THEN {}").format(
             sql.Literal(list(h.subject_nos)), sql.Literal(i)
         )
-        for i, h in enumerate(provision.holds)
-    ]
-    return sql.SQL("CASE {} END").format(sql.SQL(" ").join(whens))
+        for i, h in enumerate(provision.holds) if not h.came
+    ]  # fmt: skip
+    if not whens:
+        return sql.SQL('w."#by"')
+    return sql.SQL('CASE {} ELSE w."#by" END').format(sql.SQL(" ").join(whens))
 
 
 def _of_hold(provision: Provision, what: str) -> sql.Composable:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from include.model.errors import CatalogueError
+from include.model.carried import Came
+from include.model.errors import CatalogueError, Refused
 from include.model.estate import Start
-from include.model.flow import LAST_OWNER, NOT_REACHED, Floor, Provision, Reach
+from include.model.flow import LAST_OWNER, NOT_REACHED, Floor, Held, Provision, Reach
 from include.model.times import PRC, Counting, prc_date
 from include.model.words import Disposition
 from include.stores.s3.items import Item
@@ -96,6 +97,10 @@ class Judge:
     starts_of: Callable[[Start], Mapping[tuple[str, ...], date | str]]
     other: UntilOf | None = None
     shared_law: str = SHARED_LAW
+    came: Mapping[tuple[str, ...], Came] = field(
+        default_factory=dict
+    )  # by the variables of a path, if it was taken over
+    variables: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._joined = {
@@ -128,14 +133,34 @@ class Judge:
             return settle(item, Disposition.RETAIN, self.provision.rule, reaches.law, waits_for=NOT_REACHED)
         return self._fate(item, youngest)
 
-    def _fate(self, item: Item, youngest: Mapping[str, str]) -> Item:
+    def _hold_of(self, item: Item, came: Came | None) -> Held | None:
+        """The hold that holds an item: one that names an owner of it, or under which it came. Raises Refused if that is not in
+        our book."""
         held = {no: h for h in self.provision.holds for no in h.subject_nos}
         for no in item.subjects:
             if no in held:
-                return settle(item, Disposition.HOLD, self.provision.rule, held[no].law, hold=held[no].hold)
-        latest: tuple[date, Floor] | None = None
+                return held[no]
+        if came is None or not (open_ := came.holds.difference(self.provision.released)):
+            return None
+        for hold in self.provision.holds:
+            if not open_.isdisjoint(hold.came):
+                return hold
+        raise Refused(
+            "items came along under a hold that is not in our case book", about=self.provision.dataset,
+            next_step="quietus handover adopt ORDER, then go on",
+        )  # fmt: skip
+
+    def _fate(self, item: Item, youngest: Mapping[str, str]) -> Item:
+        came = self.came.get(tuple(str(item.values.get(v)) for v in self.variables)) if self.came else None
+        if (hold := self._hold_of(item, came)) is not None:
+            return settle(item, Disposition.HOLD, self.provision.rule, hold.law, hold=hold.hold)
+        latest: tuple[date, str, str] | None = _latest(came, self.as_of)
         for i, floor in enumerate(self.provision.floors):
-            began = self._started(i, floor.start, item, youngest)
+            began: Started = None
+            if came is None:
+                began = self._started(i, floor.start, item, youngest)
+            elif came.floors.get(f"{floor.rule}/{floor.period}", ("", date.min))[1] is None:
+                began = self._started(i, floor.start, item, youngest) or NOT_STARTED
             if began is None:
                 continue
             if not isinstance(began, date):
@@ -145,9 +170,9 @@ class Judge:
                 )  # fmt: skip
             end = until(floor, began, self.other)
             if end >= self.as_of and (latest is None or end > latest[0]):
-                latest = end, floor
+                latest = end, floor.rule, floor.law
         if latest is not None:
-            return settle(item, Disposition.RETAIN, latest[1].rule, latest[1].law, until=latest[0])
+            return settle(item, Disposition.RETAIN, latest[1], latest[2], until=latest[0])
         if item.shared:
             return settle(
                 item, Disposition.RETAIN, self.provision.rule, self.shared_law, waits_for=LAST_OWNER
@@ -155,6 +180,17 @@ class Judge:
         if item.link_only:
             return settle(item, Disposition.UNLINK, self.provision.rule, self.provision.law)
         return settle(item, self.provision.disposition, self.provision.rule, self.provision.law)
+
+
+def _latest(came: Came | None, as_of: date) -> tuple[date, str, str] | None:
+    """Of what an object came with the floor that is over last, if that is not over: its last day, rule and law."""
+    floors = came.floors.items() if came is not None else ()
+    runs = [
+        (ends, name.partition("/")[0], law)
+        for name, (law, ends) in floors
+        if ends is not None and ends >= as_of
+    ]
+    return max(runs, default=None)
 
 
 def _reached(item: Item, reaches: Reach) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
+from include.model.carried import Came
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import BooksDoNotBalance, CatalogueError, Drifted, QuietusError
@@ -22,7 +23,7 @@ from include.stores.s3.records import Records
 from include.stores.s3.restriction import MIXED, WRITES, Restriction
 from include.stores.s3.server import Patience, reaching
 from include.stores.s3.site import Done, Handler, Site, needs_keys
-from include.stores.s3.wiring import KeysOf, StartsOf, UntilOf, no_keys, no_starts
+from include.stores.s3.wiring import CameOf, KeysOf, StartsOf, UntilOf, no_keys, no_starts, none_came
 from include.stores.shared import SHARED_LAW, nothing
 
 
@@ -41,6 +42,7 @@ class S3Store:
         *,
         keys_of: KeysOf = no_keys,
         starts_of: StartsOf = no_starts,
+        came_of: CameOf = none_came,
         until_of: UntilOf | None = None,
         work: str = "quietus-work",
         patience: Patience | None = None,
@@ -52,6 +54,7 @@ class S3Store:
         self.declared = catalogue.store(store)
         self.datasets = catalogue.of_store(store, DatasetKind.OBJECTS, DatasetKind.RECORDS)
         self._starts_of, self._until_of, self._shared_law = starts_of, until_of, shared_law
+        self._came_of = came_of
         self._may_go_on = may_go_on
         self._wired = keys_of is not no_keys, starts_of is not no_starts
         client = connections.s3(self.declared.connection, Role.ERASER)
@@ -167,9 +170,14 @@ class S3Store:
                         self._starts(step),
                         self._until_of,
                         self._shared_law,
+                        self._came(step, dataset),
+                        Template(dataset.prefix).variables if dataset.kind is DatasetKind.OBJECTS else (),
                     )
                     manifest.add(dataset.id, _grouping(self._handler(dataset).weigh(rows, judge), groups))
         return [line for groups in lines for line in groups.lines()]
+
+    def _came(self, step: Step, dataset: Dataset) -> Mapping[tuple[str, ...], Came]:
+        return self._came_of(step, dataset) if dataset.kind is DatasetKind.OBJECTS else {}
 
     def _starts(self, step: Step) -> Callable[[Start], Mapping[tuple[str, ...], date | str]]:
         def of(start: Start) -> Mapping[tuple[str, ...], date | str]:

@@ -145,6 +145,11 @@ def test_what_a_statute_keeps_with_the_successor_is_restricted_there(handing: Ha
     assert handing.theirs("SELECT count(*), min(until) FROM quietus_handover.item WHERE fate = 'kept'") == [
         (4, date(2030, 10, 19))
     ]
+    assert handing.theirs("SELECT DISTINCT restricted FROM quietus_handover.item WHERE fate = 'kept'") == [
+        ("notice",)
+    ]
+    went = "SELECT count(*), min(due), max(due) FROM quietus_handover.clock WHERE by = 'RS-28/main'"
+    assert handing.theirs(went) == [(4, date(2030, 10, 20), date(2030, 10, 20))], "it goes as soon as it may"
     handing.verify_notices()
     assert places(handing) == {Place.WHOLE}
 

@@ -130,6 +130,12 @@ class Two:
     def custody(self, at: Callable[[str], None] = nowhere) -> Custody:
         return Custody(self.ours.company.catalogue, self.theirs, at)  # type: ignore[arg-type]
 
+    def their_inbox(self, at: Callable[[str], None] = nowhere) -> Inbox:
+        return Inbox(
+            client(self.ours.inbox, os.getpid()), self.bucket, attest.public_key(Attesting(self.home, "ours").pem),
+            x509.load_pem_x509_certificate(SHOWN.encode()), KEY, self.home / "work", at,
+        )  # fmt: skip
+
     def do(self, verb: str, at: Callable[[str], None] = nowhere) -> None:
         way = self.way(at)
         match verb:
@@ -143,12 +149,8 @@ class Two:
                 ) as refused:  # packing was killed before the signer came: it has to be run again first
                     assert "it is not signed" in str(refused)
             case "receive":
-                inbox = Inbox(
-                    client(self.ours.inbox, os.getpid()), self.bucket, attest.public_key(Attesting(self.home, "ours").pem),
-                    x509.load_pem_x509_certificate(SHOWN.encode()), KEY, self.home / "work", at,
-                )  # fmt: skip
                 assert not receive(
-                    inbox, self.custody(at), Attesting(self.home, "theirs"), self.number
+                    self.their_inbox(at), self.custody(at), Attesting(self.home, "theirs"), self.number
                 ).refused
             case "verify":
                 assert all(why == "no receipt yet" for why in way.verify(actor="ops/wu").values())
@@ -263,12 +265,13 @@ class Two:
 
 @contextmanager
 def two(
-    new_company: Callable[..., Company], pg: PgServer, objects: S3Server, successor: S3Server, home: Path
-) -> Iterator[Two]:
-    """``objects``: our S3 server; ``successor``: the other's, in which its inbox is, too."""
+    new_company: Callable[..., Company], pg: PgServer, objects: S3Server, successor: S3Server, home: Path,
+    shop: Catalogue = SHOP, before: Callable[[Ours, str], object] = lambda _house, _number: None,
+) -> Iterator[Two]:  # fmt: skip
+    """``objects``: our S3 server; ``successor``: the other's, in which its inbox is, too. ``before``: what happens before T0."""
     book = pg.fresh_database("case_book", build)
     estate = pg.fresh_database("any_kills_successor", _successor)
-    catalogue = with_photos(SHOP, BUSINESS)
+    catalogue = with_photos(shop, BUSINESS)
     house = Ours(
         company=new_company(catalogue, houses.SCHEMA, "any_kills"), records=lambda role: pg.conninfo(book, role),
         keys=FileKeyStore(home / "keys", b"k" * 32), client=client(objects, os.getpid()), objects=objects, inbox=successor,
@@ -282,6 +285,7 @@ def two(
     theirs.create_bucket(Bucket=house.bucket)
     theirs.put_bucket_versioning(Bucket=house.bucket, VersioningConfiguration={"Status": "Enabled"})
     number = ready(house, successor=replace(NEXT, certificate=fingerprint(SHOWN)))
+    before(house, number)
     closing.close(house.desk, number, paper=PAPER, as_of=T0, actor="ops/wu")
     # This server refuses no put: it is said of the photos that nobody could see it, and somebody answers for that.
     closing.prove(house.desk, number, as_of=T0, actor="ops/wu")

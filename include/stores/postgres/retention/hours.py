@@ -80,6 +80,11 @@ class Hours(Look):
         else:
             over = sql.SQL("nullif({}, {})").format(name(f"s{i}", "past"), FOREVER)
         over = self._of_others(limit, over)
+        if (
+            beside := self._beside
+        ) is not None and self.dataset.part_of is None:  # what came is judged by what came with it
+            waits = beside.waiting(f"{limit.rule}/{limit.period}")
+            over = sql.SQL("CASE WHEN NOT {} OR {} THEN {} END").format(beside.came, waits, over)
         return (sql.SQL("{} AS {}").format(over, sql.Identifier(f"#past{i}")),)
 
     def _last(self, limit: Limit) -> list[sql.Composed]:

@@ -25,6 +25,7 @@ from include.stores.postgres.area import same_key
 from include.stores.postgres.live import Live
 from include.stores.postgres.periods import MOMENTS
 from include.stores.postgres.retention.bare import is_cut, not_yet_disposed
+from include.stores.postgres.retention.carried import Beside, beside
 from include.stores.postgres.retention.clocks import before, shifted
 from include.stores.postgres.retention.needs import Held
 from include.stores.postgres.retention.owners import Owners
@@ -44,7 +45,8 @@ L = TypeVar("L", bound="Look")
 @dataclass(frozen=True)
 class Look:
     """One question about one table, as SQL. ``kinds``: starting-point query -> type of its ``started_at``; ``others``: whom the
-    holds name in the datasets whose rows may need one of these."""
+    holds name in the datasets whose rows may need one of these; ``released``: holds that came along with items, and hold nothing
+    any more."""
 
     catalogue: Catalogue
     live: Live
@@ -54,6 +56,7 @@ class Look:
     held: Sequence[str] = field(default=(), repr=False)
     everybody_held: bool = False
     others: Mapping[str, Held] = field(default_factory=dict, repr=False)
+    released: Sequence[str] = ()
 
     def asked(self) -> dict[str, Any]:
         """Of what it was made, for a look of another kind at the same."""
@@ -218,7 +221,13 @@ class Look:
     def paged_by(self) -> tuple[str, ...]:
         """The columns whose order the table is gone through in."""
         alone, table = self._alone(), self.live.tables.get(self.dataset.address)
-        if alone is None or self.question.everything or table is None or not table.led_by(alone):
+        if (
+            alone is None
+            or self._beside is not None
+            or self.question.everything
+            or table is None
+            or not table.led_by(alone)
+        ):
             return self.dataset.key
         return (alone,)
 
@@ -298,15 +307,33 @@ class Look:
     @property
     def plain(self) -> bool:
         """Whether a row's own dates are all that it is judged by."""
-        return all(x.start and x.start.column and not x.unless for x in self.question.limits)
+        return self._beside is None and all(
+            x.start and x.start.column and not x.unless for x in self.question.limits
+        )
+
+    @cached_property
+    def _beside(self) -> Beside | None:
+        """What came along with rows; None: none of them was taken over."""
+        return beside(self.catalogue, self.live, self.dataset, self.question.limits, self.released)
 
     def _clocks(self) -> tuple[sql.Composable, sql.Composable]:
         """What row ``t`` is judged by, and what to read that from: the rows, and starting points joined to them."""
         join, ended = self._ended()
         source: sql.Composable = sql.SQL("part AS t{}").format(join)
         columns: list[sql.Composable] = []
+        came = self._beside
+        if came is not None:
+            source = sql.SQL("{}{}").format(source, came.join())
         for i, limit in enumerate(self.question.limits):
             applies: sql.Composable = sql.SQL("true")
+            if came is not None and limit.carried is not None:
+                left = self.question.limits[self.rest] if self.rest is not None else None
+                applies, day = came.clock(limit, left)
+                columns += (
+                    sql.SQL("{} AS {}").format(applies, _c("applies", i)),
+                    sql.SQL("{} AS {}").format(day, _c("day", i)),
+                )
+                continue
             if limit.start is None:
                 day = shifted(ended, "date", limit.minutes)
             elif limit.start.column is not None:
@@ -317,6 +344,9 @@ class Look:
                 applies = sql.SQL("{} IS NOT NULL").format(name(f"s{i}", "day"))
                 day = sql.SQL("nullif({}, 'infinity'::date)").format(name(f"s{i}", "day"))
             day = self._of_others(limit, day)
+            if came is not None and not limit.rest and (limit.floor or self.dataset.part_of is None):
+                waits = came.waiting(f"{limit.rule}/{limit.period}")
+                applies = sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(came.came, waits, applies)
             if self.rest is not None:
                 applies = sql.SQL("({} AND {})").format(applies, self._of_its_kind(limit, day))
             elif limit.floor and (row := self._row_of_a_part()) is not None:
@@ -330,6 +360,8 @@ class Look:
             sql.SQL("true") if self.everybody_held
             else Owners(self.catalogue, self.live).among(self.dataset, "t", self.held)
         )  # fmt: skip
+        if came is not None:
+            held = sql.SQL("({} OR {})").format(held, came.held)
         columns.append(sql.SQL('{} AS "#held"').format(held))
         return joined(", ", columns), source
 
@@ -423,14 +455,17 @@ class Look:
         """Whether no limit applies to row ``w``, so that nothing says anything of it. One that starts by a column of the row, or
         by its owner's account, applies always."""
         of = list(enumerate(self.question.limits))
-        if self.rest is None and any(x.start is None or x.start.column for _, x in of):
+        always = any(x.start is None or x.start.column for _, x in of)
+        if self.rest is None and always and self._beside is None:
             return sql.SQL("false")
         return sql.SQL("NOT ({})").format(_any([sql.SQL("w.{}").format(_c("applies", i)) for i, _ in of]))
 
     def _ends(self, limit: Limit) -> sql.Composable:
         """Whether a limit that applies may end a row: what is left of a cut one has an end of its own, and all other limits
         can only keep it."""
-        if self.rest is None or limit.rest:
+        if (
+            self.rest is None or limit.rest or limit.carried is not None
+        ):  # one that came says by itself of which
             return sql.SQL("true")
         return sql.SQL("NOT w.{}").format(_c("applies", self.rest))
 
@@ -446,7 +481,7 @@ class Look:
     def _early(self) -> sql.Composable:
         """A first, cheap condition on the row's own columns, by which indexes and partitions serve: a floor that starts
         by a column must be over."""
-        if self.question.everything:
+        if self.question.everything or self._beside is not None:
             return sql.SQL("true")
         floors: list[sql.Composable] = (
             []
