@@ -27,7 +27,7 @@ from include.cases.shutdown.begun import going_by
 from include.cases.shutdown.consigning import consigned
 from include.cases.shutdown.objecting import objectors
 from include.cases.shutdown.orders import Order
-from include.handover import addressed, notices, register
+from include.handover import addressed, notices, register, whose
 from include.handover.items import Growing, Leaves
 from include.handover.places import Again, Key, Reading, each
 from include.handover.register import Bag
@@ -56,6 +56,7 @@ class Line:
     clocks: bytes
     holds: bytes
     leaf: bytes
+    owners: tuple[bytes, ...] = ()
 
 
 @dataclass
@@ -201,7 +202,7 @@ def sign(desk: Desk, number: str, attest: Attest, at: At = nowhere) -> None:
 def _reading(desk: Desk, of: Order, bags: Sequence[Bag]) -> Reading:
     return Reading(
         desk.catalogue, desk.connections, desk.book, held_people(desk), of.number, bags[0].statement.as_of,
-        tuple(consigned(desk.catalogue, of)), objectors(desk, of.number),
+        tuple(consigned(desk.catalogue, of)), objectors(desk, of.number), desk.keys,
     )  # fmt: skip
 
 
@@ -217,7 +218,7 @@ def _differs(desk: Desk, again: Again, bag: Bag, salt: bytes, after: Key | None)
         if known[leaf] > 0:
             known[leaf] -= 1
         elif len(found.added) <= MOST:
-            found.added.append(Line(stored, said.clocks, said.holds, leaf))
+            found.added.append(Line(stored, said.clocks, said.holds, leaf, said.owners))
     more = stay.total() - sum(bag.stays.values())
     found.stayed, found.beside = max(0, more), max(0, -more)
     left = +known
@@ -311,6 +312,7 @@ def _make(desk: Desk, consignment: Consignment, bag: Bag, it: Differs, as_of: da
         if now.notices != bag.notices:
             raise Refused("another run made a notice about it", about=bag.name, next_step="run it again")
         notices.made(conn, said, sealed, b"".join(listed))
+        whose.keep(conn, said.order, said.bag, whose.by_owner((x.leaf, x.owners) for x in it.added))
     return None
 
 

@@ -31,15 +31,20 @@ HEADERS = ("ContentType", "ContentEncoding", "ContentDisposition", "ContentLangu
 class ConsigningPaths(Paths):
     """The clocks of every path, due or not."""
 
-    def lines(self, holds: Sequence[tuple[bool, Sequence[str]]], marks: Marks) -> sql.Composed:
-        """COPY of each path's clocks, whether each of ``holds`` names its owner, its mark, and its variables."""
+    def lines(
+        self, holds: Sequence[tuple[bool, Sequence[str]]], marks: Marks, *, owners: bool = False
+    ) -> sql.Composed:
+        """COPY of each path's clocks, whether each of ``holds`` names its owner, its mark, (``owners``) whose it is, and its
+        variables."""
         clocks, source = self._clocks()
-        owners = Owners(self.catalogue, self.live)
+        whose = Owners(self.catalogue, self.live)
         flags = [
-            sql.SQL("true") if everybody else owners.among(self.dataset, "t", list(people))
+            sql.SQL("true") if everybody else whose.among(self.dataset, "t", list(people))
             for everybody, people in holds
         ]
-        flags.append(marks.field(owners, self.dataset, "t"))
+        flags.append(marks.field(whose, self.dataset, "t"))
+        if owners:
+            flags.append(whose.listed(self.dataset, "t"))
         return sql.SQL("COPY (WITH {ctes} SELECT {all} FROM {source}) TO STDOUT").format(
             ctes=self._ctes(self._part(sql.SQL("true"))), source=source,
             all=joined(", ", [clocks, *flags, *(name("t", v) for v in self.variables)]),

@@ -11,6 +11,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from include.cases.book import Conn
+from include.handover import whose
 from include.handover.book import BAGS
 from include.handover.items import split
 from include.handover.shards import Packed
@@ -111,6 +112,7 @@ def packed(conn: Conn, consignment: Consignment, of: Packed) -> None:
         "INSERT INTO casebook.handover_leaves (order_no, bag, leaves) VALUES (%s, %s, %s)",
         (said.order, said.bag, of.leaves),
     )
+    whose.keep(conn, said.order, said.bag, of.owners)
 
 
 def signed(conn: Conn, of: Bag, envelope: bytes) -> None:

@@ -50,18 +50,33 @@ CREATE TABLE IF NOT EXISTS quietus_handover.notice (
     FOREIGN KEY (order_no, bag) REFERENCES quietus_handover.bag
 );
 COMMENT ON COLUMN quietus_handover.notice.digest IS 'SHA-256 of what its sender signed';
+ALTER TABLE quietus_handover.item ADD COLUMN IF NOT EXISTS request integer;
+COMMENT ON COLUMN quietus_handover.item.request IS 'by which its owner had it deleted, or restricted, once the sender had it no more';
+CREATE TABLE IF NOT EXISTS quietus_handover.request (
+    order_no text NOT NULL,
+    bag      text NOT NULL,
+    request  integer NOT NULL,
+    digest   text NOT NULL,
+    deleted  integer NOT NULL,
+    kept     jsonb NOT NULL,
+    done_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (order_no, bag, request),
+    FOREIGN KEY (order_no, bag) REFERENCES quietus_handover.bag
+);
+COMMENT ON COLUMN quietus_handover.request.digest IS 'SHA-256 of what its sender signed';
 -- Where retention goes on: each item with the day on which it must have gone, as the clock ran when it was handed over.
 CREATE OR REPLACE VIEW quietus_handover.running AS
 SELECT i.order_no, i.bag, i.no, i.dataset, i.key, nullif(i.holds, '') AS holds, c.clock ->> 'by' AS rule,
        c.clock ->> 'law' AS law, (c.clock ->> 'earliest')::date AS earliest, (c.clock ->> 'due')::date AS due,
-       c.clock -> 'running' AS running, coalesce(c.clock ->> 'restricted', CASE WHEN i.fate = 'kept' THEN 'notice' END) AS restricted
+       c.clock -> 'running' AS running, coalesce(c.clock ->> 'restricted', CASE WHEN i.fate = 'kept' AND i.notice IS NULL THEN 'request' WHEN i.fate = 'kept' THEN 'notice' END) AS restricted
   FROM quietus_handover.item AS i JOIN quietus_handover.bag AS b USING (order_no, bag)
  CROSS JOIN LATERAL (SELECT b.clocks[i.clock + 1]::jsonb) AS c(clock)
  WHERE jsonb_typeof(c.clock) = 'object' AND i.fate IS DISTINCT FROM 'deleted' AND i.fate IS DISTINCT FROM 'replaced';
-COMMENT ON COLUMN quietus_handover.running.restricted IS 'only stored and protected: objection, case, or kept by a notice';
+COMMENT ON COLUMN quietus_handover.running.restricted IS 'only stored and protected: objection, case, or kept by a notice or request';
 REVOKE ALL ON SCHEMA quietus_handover FROM PUBLIC;
 GRANT USAGE ON SCHEMA quietus_handover TO {custodian};
-GRANT SELECT, INSERT ON quietus_handover.bag, quietus_handover.item, quietus_handover.notice TO {custodian};
+GRANT SELECT, INSERT ON quietus_handover.bag, quietus_handover.item, quietus_handover.notice,
+    quietus_handover.request TO {custodian};
 GRANT UPDATE (stored_at, clocks) ON quietus_handover.bag TO {custodian};
-GRANT UPDATE (notice, fate, until, why) ON quietus_handover.item TO {custodian};
+GRANT UPDATE (notice, request, fate, until, why) ON quietus_handover.item TO {custodian};
 GRANT SELECT ON quietus_handover.running TO {custodian};

@@ -190,6 +190,7 @@ def _as_certified(p: Said, bag: Said, said: Said, log: Entries) -> bool:
     counted += [(x.get("items"), x.get("root")) for x in told if x.get("bag") == bag["bag"]]
     return (
         all(said.get(k) == 0 for k in ("missing", "changed", "extra"))
+        and not said.get("not_asked", 0)  # deleted there, as it says by a request, and nobody asked for it
         and (said.get("items"), said.get("root")) in counted
     )
 

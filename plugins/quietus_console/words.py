@@ -280,6 +280,8 @@ SHUTDOWNS: Mapping[str, Pair] = {
     "people told": ("逐一告知个人", "people were told"),
     "objection": ("有人反对移交", "somebody objects to the handover"),
     "notices made": ("向承接方发出更正通知", "notices about packed items were made"),
+    "request taken": ("收到个人请求", "a person's request was taken"),
+    "requests passed on": ("向承接方转告个人请求", "requests of people were passed on to the successor"),
     "consigned": ("编制移交清单", "a consignment was made"),
     "located": ("清点", "everything was counted"),
     "disposal approved": ("批准删除不移交的数据", "the disposal of what goes to nobody was approved"),
