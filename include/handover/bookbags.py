@@ -19,8 +19,9 @@ def pack(room: Room, consignment: Consignment, outcome: Outcome) -> None:
             if register.bags(conn, consignment.order, part):
                 continue
             keyed = part == book.TOMBSTONE_KEY
+            number = register.next_shard(conn, consignment.order, part)
             home = room.of(consignment.order)
-            shard = Shard(home, consignment, part, BagKind.BOOK, 1, "book.jsonl", keyed=keyed)
+            shard = Shard(home, consignment, part, BagKind.BOOK, number, "book.jsonl", keyed=keyed)
             try:
                 if keyed:
                     tombstone_keys.add(conn, room.keys, shard)

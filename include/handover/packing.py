@@ -177,14 +177,15 @@ class Packing:
     def pack(self) -> None:
         with self.room.book() as conn:
             done = register.bags(conn, self.consignment.order, self.of.dataset)
+            number = register.next_shard(conn, self.consignment.order, self.of.dataset)
         if done and done[-1].last:
             return
         after = done[-1].upto if done else None
         before = sum(b.items + sum(b.stays.values()) for b in done)
         if self.dataset.kind is DatasetKind.TABLE:
-            self._rows(len(done) + 1, after, before)
+            self._rows(number, after, before)
         else:
-            self._objects(len(done) + 1, after)
+            self._objects(number, after)
 
     def said(self, tail: bytes) -> Said:
         """What the fields before an item's own say, judged once for all that have the same."""

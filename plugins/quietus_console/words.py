@@ -272,6 +272,15 @@ SHUTDOWNS: Mapping[str, Pair] = {
     "T0 moved": ("T0变更", "T0 moved"),
     "successor named": ("确定承接方", "successor named"),
     "successor withdrew": ("承接方退出", "successor withdrew"),
+    "ministry asked": ("已请主管部门安排承接", "the ministry was asked to arrange who takes over"),
+    "left with who withdrew": (
+        "批准人确认:已移交部分由退出方继续保管",
+        "an approver says that who withdrew keeps what it alone has",
+    ),
+    "went on without who withdrew": (
+        "其余部分另行移交",
+        "what is left goes on without who withdrew",
+    ),
     "custodian named": ("确定保管方", "custodian named"),
     "closing begun": ("开始停止收集", "closing begun"),
     "collection closed": ("已停止收集", "collection closed"),

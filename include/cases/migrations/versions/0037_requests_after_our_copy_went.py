@@ -1,4 +1,5 @@
-"""Whose an item of a bag is, by keyed token; what its owner asks for once our copy went; and the successor's answers."""
+"""Whose an item of a bag is, by keyed token; what its owner asks for once our copy went; and the successor's answers. And what
+stays with a successor that withdrew."""
 
 from __future__ import annotations
 
@@ -93,6 +94,40 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON casebook.handover_request_
     FOR EACH ROW EXECUTE FUNCTION casebook.append_only();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON casebook.handover_request_receipt
     FOR EACH STATEMENT EXECUTE FUNCTION casebook.append_only();
+
+ALTER TABLE casebook.handover_bag ADD COLUMN left_items bigint CHECK (left_items >= 0),
+    ADD COLUMN here_items bigint CHECK (here_items >= 0), ADD CHECK (num_nulls(left_items, here_items) IN (0, 2));
+COMMENT ON COLUMN casebook.handover_bag.left_items IS
+    'its successor withdrew: so many of its items stay with that company; 0: it counts no more; null: it is who takes over now';
+COMMENT ON COLUMN casebook.handover_bag.here_items IS 'how many of its range were here then, and are packed anew';
+CREATE OR REPLACE FUNCTION casebook.bag_goes_forward() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (OLD.state, NEW.state) NOT IN
+          (('packed', 'packed'), ('packed', 'sent'), ('sent', 'sent'), ('sent', 'received'), ('received', 'received'))
+       OR (to_jsonb(NEW) - ARRAY['state', 'envelope', 'upload_id', 'sent_at', 'received_at', 'left_items', 'here_items'])
+          <> (to_jsonb(OLD) - ARRAY['state', 'envelope', 'upload_id', 'sent_at', 'received_at', 'left_items', 'here_items'])
+       OR (OLD.left_items IS NOT NULL AND to_jsonb(NEW) <> to_jsonb(OLD))
+       OR (OLD.envelope IS NOT NULL AND NEW.envelope IS DISTINCT FROM OLD.envelope)
+       OR (OLD.state = 'received' AND (NEW.sent_at, NEW.received_at) IS DISTINCT FROM (OLD.sent_at, OLD.received_at)) THEN
+        RAISE EXCEPTION 'a bag only goes forward, and what it is does not change' USING ERRCODE = 'QT001';
+    END IF;
+    RETURN NEW;
+END $$;
+GRANT SELECT (left_items, here_items) ON casebook.handover_bag TO quietus_reader;
+
+CREATE TABLE casebook.shutdown_left (
+    number      text NOT NULL REFERENCES casebook.shutdown_order,
+    withdrew    bigint NOT NULL,
+    company     text NOT NULL,
+    contact     text NOT NULL,
+    recorded_by text NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (number, withdrew)
+);
+COMMENT ON TABLE casebook.shutdown_left IS 'a successor that withdrew, and keeps what it alone has: where people turn to';
+COMMENT ON COLUMN casebook.shutdown_left.withdrew IS 'the event in which that was said';
+GRANT SELECT, INSERT, UPDATE ON casebook.shutdown_left TO quietus_case_writer;
+GRANT SELECT ON casebook.shutdown_left TO quietus_reader;
 
 GRANT SELECT, INSERT, DELETE ON casebook.handover_owner TO quietus_case_writer;
 GRANT UPDATE (leaves) ON casebook.handover_owner TO quietus_case_writer;
