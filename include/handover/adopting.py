@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -29,10 +30,16 @@ def adopt(desk: Desk, custody: Custody, order: str, *, as_of: date) -> tuple[int
     """How many came, and how many of them were new here. Again changes nothing. Raises Refused if the bags of tombstones and of
     their keys were not stored, or a key is not in our key store."""
     periods = Periods.of(desk.catalogue, desk.connections)
-    came = list(_came(custody, order, periods))
+    came = Counter[str]()
+
+    def counted() -> Iterator[Adopted]:
+        for stone in _came(custody, order, periods):
+            came["all"] += 1
+            yield stone
+
     with desk.book() as conn, book.deed(conn, order):
-        new = adopted.adopt(conn, desk.keys, order, came, as_of)
-    return len(came), new
+        new = adopted.adopt(conn, desk.keys, order, counted(), as_of)
+    return came.total(), new
 
 
 def _came(custody: Custody, order: str, periods: Periods) -> Iterator[Adopted]:
@@ -48,7 +55,10 @@ def _came(custody: Custody, order: str, periods: Periods) -> Iterator[Adopted]:
             raise Refused(
                 f"{' and '.join(missing)} of it is not stored here", about=order, next_step="quietus handover receive"
             )  # fmt: skip
-        for (body,) in connection.execute(_BODIES, [order, TOMBSTONE]).fetchall():
+        connection.execute("BEGIN READ ONLY")
+        bodies = connection.cursor("bodies")  # by a cursor of the server, however many there are
+        bodies.execute(_BODIES, [order, TOMBSTONE])
+        for (body,) in bodies:
             said: Any = json.loads(body)
             made = date.fromisoformat(said["made_on"])
             # Of a tombstone without a last day the period of closed cases decides, from the day it was made: never from today.

@@ -22,7 +22,7 @@ from functools import partial
 from include.cases.book import Conn
 from include.cases.retention.held import held_people
 from include.cases.rooms import Desk
-from include.cases.shutdown import closing, located, orders, way
+from include.cases.shutdown import accepting, closing, located, orders, way
 from include.cases.shutdown.begun import going_by
 from include.cases.shutdown.consigning import consigned
 from include.cases.shutdown.objecting import objectors
@@ -123,8 +123,9 @@ def amend(
     )
     outcome = Outcome()
     grew = {(x.store, place) for x in proof.looked for place in x.grew}
-    unseen = {x.store for x in proof.looked if x.unasked}
     with desk.book() as conn:
+        # A place for which somebody answers by a document stops nobody's notice: else what she did would be told never.
+        unseen = {store for store, _, _ in accepting.unseen(conn, number)[0]}
         budget, going = _explained(conn, bags, found), going_by(conn, number)
         busy = {no for no in set(going.values()) if way.under_way(conn, no)}
         over = {name: no for name, no in going.items() if no not in busy}

@@ -18,6 +18,7 @@ from include.stores.postgres.retention.paths import Paths, Values
 from include.stores.postgres.server import joined, name
 from include.stores.s3.items import Item
 from include.stores.s3.listing import Walk, never
+from include.stores.s3.restriction import TAG, VALUE
 from include.stores.s3.server import reaching
 
 if TYPE_CHECKING:
@@ -149,10 +150,11 @@ def read(client: S3Client, bucket: str, item: Item, about: str) -> Version:
 
 
 def read_raw(client: S3Client, bucket: str, item: Item) -> Version:
-    """The same, with the driver's own errors."""
+    """The same, with the driver's own errors. Our own mark of a restriction is none of an object's tags: it says in the bucket
+    what an item's clocks say, and comes while the handover is on its way."""
     which: dict[str, Any] = {"Bucket": bucket, "Key": item.key}
     if item.version != "null":
         which["VersionId"] = item.version
     said = client.get_object(**which)
     tags = client.get_object_tagging(**which)["TagSet"]
-    return Version(item, said, {t["Key"]: t["Value"] for t in tags})
+    return Version(item, said, {t["Key"]: t["Value"] for t in tags if (t["Key"], t["Value"]) != (TAG, VALUE)})

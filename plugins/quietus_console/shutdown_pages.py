@@ -75,7 +75,8 @@ def one_order(number: Number, user: GetUserDep, lang: Lang = "zh") -> HTMLRespon
     return page(
         "shutdown.html.j2", lang=lang, order=of, today=today, history=history, alarms=alarms, auditor=auditor,
         gates=[(g.value, days.due(g), done.get(g.value), LAW[g]) for g in days.gates], overdue=days.overdue(today),
-        why=days.why(today), earliest=days.earliest(today), counted=counted, told=told, objections=objections, asked=asked, elsewhere=kept_there,
+        why=days.why(today), earliest=days.earliest(today), counted=counted, told=told, objections=objections,
+        asked=asked, elsewhere=kept_there,
         looked=_last(history, LOOKED), way=handed_over(bags, answers, auditor=auditor),
         books=_without_holds(_last(history, BOOKS), auditor), proved=_last(history, PROVED),
         answered=[e for e in history if e["what"] == ACCEPTED],
