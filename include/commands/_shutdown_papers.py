@@ -46,6 +46,41 @@ def accept_unverified(
         common.say(f"{number}: answered for {place}")
 
 
+def leave_with_former(
+    number: Number,
+    *,
+    contact: Annotated[str | None, typer.Option(help="That company's office, for people.")] = None,
+    document: Document = None,
+    file: Scan = None,
+    role: Annotated[str, typer.Option(help="Your role: legal, ops, …")] = "legal",
+) -> None:
+    """A successor withdrew once something went here on its receipts: it stays custodian of what it alone has. Said by a document,
+    as one of the two who approved the order; both have to, by the same. Then the rest goes on: name who takes over, and consign.
+    Without a document: says how that stands, and goes on with it.
+
+    Exit status 1: the other approver's word is waited for, or a case is at its bags.
+    """
+    from include.cases.shutdown import leaving
+    from include.handover import former
+
+    desk = common.desk()
+    if document is not None and file is not None and contact is not None:
+        waits = leaving.leave(
+            desk, number, contact=contact, paper=paper_of(document, file), as_of=common.today(), actor=common.me(role)
+        )  # fmt: skip
+        if waits:
+            common.say(f"{number}: waits for the word of {' and '.join(waits)}")
+            raise typer.Exit(1)
+    done = former.settle(desk, number, as_of=common.today(), actor=common.me(role))
+    if done is None:
+        common.say(f"{number}: nothing is to be left, or not both approvers said so yet")
+        raise typer.Exit(1)
+    common.say(
+        f"{number}: {sum(done.left.values()):,} items of {len(done.left)} bags stay with {done.company};"
+        f" {len(done.anew)} bags count no more, and what is in them is packed anew"
+    )
+
+
 def _show(desk: Desk, number: str) -> None:
     from include.cases.shutdown import accepting
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from include.commands import _common as common
-from include.commands import _handover_notices
+from include.commands import _handover_notices, _handover_requests
 from include.commands._handover import believe, custody, inbox, read, read_consignment
 from include.commands._options import AsJson
 from include.connections import SUCCESSOR_INBOX as INBOX
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Hand over to a successor, or receive as one.", no_args_is_help=True)
 app.add_typer(_handover_notices.app, name="notices")
+app.add_typer(_handover_requests.app, name="requests")
 LEFT = 3  # the exit status if something could not be packed or stored, or a receipt names a difference
 
 

@@ -16,7 +16,13 @@ from include.commands._retention import as_json as tell
 from include.commands._shutdown_books import books, delete_source, prove_books
 from include.commands._shutdown_disposing import dispose, residual
 from include.commands._shutdown_ending import certificate, dragnet, hand_ledger, tell_recipients
-from include.commands._shutdown_papers import accept_differences, accept_unverified, declare_lost, paper_of
+from include.commands._shutdown_papers import (
+    accept_differences,
+    accept_unverified,
+    declare_lost,
+    leave_with_former,
+    paper_of,
+)
 from include.commands._shutdown_people import approve, notices, notify_people, object_
 from include.model.errors import Refused
 
@@ -189,7 +195,7 @@ def successor(
     certificate: Annotated[File | None, typer.Option(help="Its certificate (PEM or DER).")] = None,
     withdrew: Annotated[bool, typer.Option(help="The one there is does not take over.")] = False,
     ministry_asked: Annotated[
-        bool, typer.Option(help="With --withdrew: the ministry is asked to arrange another.")
+        bool, typer.Option(help="The ministry is asked to arrange another: with --withdrew, or afterwards.")
     ] = False,
     role: Role = "legal",
 ) -> None:
@@ -201,6 +207,8 @@ def successor(
         of = orders.successor_withdrew(
             desk, number, paper=paper, ministry_asked=ministry_asked, as_of=today, actor=me
         )  # fmt: skip
+    elif ministry_asked:
+        of = orders.ask_ministry(desk, number, paper=paper, as_of=today, actor=me)
     else:
         who = _successor(name, contact, certificate)
         if who is None:
@@ -344,6 +352,7 @@ app.command()(dispose)
 app.command()(residual)
 app.command("accept-unverified")(accept_unverified)
 app.command("accept-differences")(accept_differences)
+app.command("leave-with-former")(leave_with_former)
 app.command("declare-lost")(declare_lost)
 
 

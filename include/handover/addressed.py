@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from include.cases.book import Conn
-from include.cases.shutdown import orders
+from include.cases.shutdown import leaving, orders
 from include.cases.shutdown.consigning import last_consigned, packed_by
 from include.cases.shutdown.orders import Order
 from include.handover.register import Bag
@@ -20,7 +20,7 @@ from include.model.handover import BagStatement, Consignment
 
 ANEW = (
     "name who takes over (`quietus shutdown successor`), then consign to it; if bags were packed for the one before: withdraw the"
-    " order, if nothing went here by it (docs/shutdown.md)"
+    " order, if nothing went here by it, else `quietus shutdown leave-with-former` (docs/shutdown.md)"
 )
 
 
@@ -60,7 +60,11 @@ def stranger(of: Order, bag: Bag) -> str:
 
 
 def still_theirs(conn: Conn, number: str, said: BagStatement) -> None:
-    """Raises Refused if the order's successor is by now another than the one that this bag was packed for, or none."""
+    """Raises Refused if the order's successor is by now another than the one that this bag was packed for, or none; unless both
+    approvers said that who withdrew keeps what it has: then the case that is at it comes to its end, and nothing more goes."""
+    of = orders.order(conn, number)
+    if _another(of, said.successor, said.recipient) and leaving.answered(conn, of) is not None:
+        return
     if why := _another(orders.order(conn, number), said.successor, said.recipient):
         raise Refused(
             why, about=number, next_step="nothing more is deleted on its receipts; see `quietus shutdown books`"

@@ -6,6 +6,7 @@ own are. A hold covers the items that came along under its number, and nothing e
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -35,10 +36,16 @@ def adopt(
     """How many came, and how many of them were new here. Again changes nothing. ``sender``: whose order it is, where two gave it
     this number. Raises Refused if the bags of tombstones and of their keys were not stored, or a key is not in our key store."""
     order, periods = whose(custody, order, sender), Periods.of(desk.catalogue, desk.connections)
-    came = list(_came(custody, order, periods))
+    came = Counter[str]()
+
+    def counted() -> Iterator[Adopted]:
+        for stone in _came(custody, order, periods):
+            came["all"] += 1
+            yield stone
+
     with desk.book() as conn, book.deed(conn, order):
-        new = adopted.adopt(conn, desk.keys, order, came, as_of)
-    return len(came), new
+        new = adopted.adopt(conn, desk.keys, order, counted(), as_of)
+    return came.total(), new
 
 
 def adopt_holds(
@@ -105,7 +112,10 @@ def _stored(connection: Connection, order: str, wanted: set[str]) -> None:
 def _came(custody: Custody, order: str, periods: Periods) -> Iterator[Adopted]:
     with custody.connect(BagKind.BOOK, TOMBSTONE) as connection:
         _stored(connection, order, {TOMBSTONE, TOMBSTONE_KEY})
-        for (body,) in connection.execute(_BODIES, [order, TOMBSTONE]).fetchall():
+        connection.execute("BEGIN READ ONLY")
+        bodies = connection.cursor("bodies")  # by a cursor of the server, however many there are
+        bodies.execute(_BODIES, [order, TOMBSTONE])
+        for (body,) in bodies:
             said: Any = json.loads(body)
             made = date.fromisoformat(said["made_on"])
             # Of a tombstone without a last day the period of closed cases decides, from the day it was made: never from today.

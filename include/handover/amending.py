@@ -22,12 +22,12 @@ from functools import partial
 from include.cases.book import Conn
 from include.cases.retention.held import held_people
 from include.cases.rooms import Desk
-from include.cases.shutdown import closing, located, orders, way
+from include.cases.shutdown import accepting, closing, located, orders, way
 from include.cases.shutdown.begun import going_by
 from include.cases.shutdown.consigning import consigned
 from include.cases.shutdown.objecting import objectors
 from include.cases.shutdown.orders import Order
-from include.handover import addressed, notices, register
+from include.handover import addressed, notices, register, whose
 from include.handover.items import Growing, Leaves
 from include.handover.places import Again, Key, Reading, each
 from include.handover.register import Bag
@@ -56,6 +56,7 @@ class Line:
     clocks: bytes
     holds: bytes
     leaf: bytes
+    owners: tuple[bytes, ...] = ()
 
 
 @dataclass
@@ -122,8 +123,9 @@ def amend(
     )
     outcome = Outcome()
     grew = {(x.store, place) for x in proof.looked for place in x.grew}
-    unseen = {x.store for x in proof.looked if x.unasked}
     with desk.book() as conn:
+        # A place for which somebody answers by a document stops nobody's notice: else what she did would be told never.
+        unseen = {store for store, _, _ in accepting.unseen(conn, number)[0]}
         budget, going = _explained(conn, bags, found), going_by(conn, number)
         busy = {no for no in set(going.values()) if way.under_way(conn, no)}
         over = {name: no for name, no in going.items() if no not in busy}
@@ -201,7 +203,7 @@ def sign(desk: Desk, number: str, attest: Attest, at: At = nowhere) -> None:
 def _reading(desk: Desk, of: Order, bags: Sequence[Bag]) -> Reading:
     return Reading(
         desk.catalogue, desk.connections, desk.book, held_people(desk), of.number, bags[0].statement.as_of,
-        tuple(consigned(desk.catalogue, of)), objectors(desk, of.number),
+        tuple(consigned(desk.catalogue, of)), objectors(desk, of.number), desk.keys,
     )  # fmt: skip
 
 
@@ -217,7 +219,7 @@ def _differs(desk: Desk, again: Again, bag: Bag, salt: bytes, after: Key | None)
         if known[leaf] > 0:
             known[leaf] -= 1
         elif len(found.added) <= MOST:
-            found.added.append(Line(stored, said.clocks, said.holds, leaf))
+            found.added.append(Line(stored, said.clocks, said.holds, leaf, said.owners))
     more = stay.total() - sum(bag.stays.values())
     found.stayed, found.beside = max(0, more), max(0, -more)
     left = +known
@@ -311,6 +313,7 @@ def _make(desk: Desk, consignment: Consignment, bag: Bag, it: Differs, as_of: da
         if now.notices != bag.notices:
             raise Refused("another run made a notice about it", about=bag.name, next_step="run it again")
         notices.made(conn, said, sealed, b"".join(listed))
+        whose.keep(conn, said.order, said.bag, whose.by_owner((x.leaf, x.owners) for x in it.added))
     return None
 
 

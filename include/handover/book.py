@@ -5,7 +5,7 @@ One line of canonical JSON each. Tombstones are keyed digests; their keys are in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
 
@@ -23,10 +23,11 @@ SELECT h.hold AS id, h.basis, h.document_no, h.issuing_body, h.law, h.confidenti
           FROM casebook.hold_scope AS s WHERE s.hold = h.hold AND s.removed_on IS NULL) AS scope
   FROM casebook.hold AS h WHERE h.released_on IS NULL AND h.hold > %(after)s ORDER BY h.hold LIMIT %(n)s"""
 TOMBSTONES = """
-SELECT id, kind, token, token_version, case_no, made_on, expires_on
-  FROM (SELECT kind || '/' || encode(token, 'hex') || '/' || case_no AS id, kind, encode(token, 'hex') AS token,
-               token_version, case_no, made_on, expires_on FROM casebook.tombstone) AS t
- WHERE id > %(after)s ORDER BY id LIMIT %(n)s"""
+SELECT kind || '/' || encode(token, 'hex') || '/' || case_no AS id, kind, encode(token, 'hex') AS token, token_version, case_no,
+       made_on, expires_on
+  FROM casebook.tombstone AS t
+ WHERE (t.kind, t.token) > (split_part(%(after)s, '/', 1), decode(split_part(%(after)s, '/', 2), 'hex'))
+ ORDER BY t.kind, t.token LIMIT %(n)s"""
 RECIPIENTS = """
 SELECT lpad(notice_id::text, 20, '0') AS id, case_no, recipient, channel, items, state, sent_at, remind_on, target_on,
        escalate_on, answer_code
@@ -38,17 +39,18 @@ PARTS = {"book.hold": HOLDS, "book.tombstone": TOMBSTONES, "book.recipient": REC
 TOMBSTONE_KEY = "book.tombstone_key"
 """The part that holds no records of the book, but the keys of its tombstones (``tombstone_keys``)."""
 BAGS = (*PARTS, TOMBSTONE_KEY)
-"""Of every order a bag each."""
+"""Of every order at least a bag each."""
 
 
-def records(conn: Conn, part: str, say: Callable[[str], None] = lambda _: None) -> Iterator[bytes]:
-    """The lines of one part."""
-    after = ""
-    while rows := conn.execute(PARTS[part], {"after": after, "n": PAGE}).fetchall():
-        for row in rows:
-            yield rfc8785.dumps({k: _plain(v) for k, v in row.items()})
-        after = str(rows[-1]["id"])
-        say(part)
+def records(conn: Conn, part: str, after: str = "") -> Iterator[tuple[str, bytes, bool]]:
+    """The records of one part, after one of them: id, line, and whether another follows."""
+    rows = conn.execute(PARTS[part], {"after": after, "n": PAGE}).fetchall()
+    while rows:
+        following = conn.execute(PARTS[part], {"after": str(rows[-1]["id"]), "n": PAGE}).fetchall()
+        for n, row in enumerate(rows, 1):
+            line = rfc8785.dumps({k: _plain(v) for k, v in row.items()})
+            yield str(row["id"]), line, n < len(rows) or bool(following)
+        rows = following
 
 
 def _plain(value: Any) -> Any:

@@ -1,10 +1,12 @@
 """Bags of the case book: open holds, tombstones with the key that they are made with, recipients that still have to answer.
 
-Each part is small, so it is one bag and never sharded.
+Of bounded size, as all bags: each part is read in order of its records' ids, in one snapshot a run, and goes on after the last
+finished bag. The keys are few, and one bag.
 """
 
 from __future__ import annotations
 
+from include.cases.book import Conn
 from include.handover import addressed, book, register, tombstone_keys
 from include.handover.room import Outcome, Room
 from include.handover.shards import Packed, Shard
@@ -13,25 +15,52 @@ from include.model.handover import BagKind, Consignment
 
 
 def pack(room: Room, consignment: Consignment, outcome: Outcome) -> None:
-    """Pack each part that is not packed yet. A key that is not at hand stops its own bag alone."""
-    for part in book.BAGS:
+    """Pack of each part what is not packed yet. A key that is not at hand stops its own bag alone."""
+    for part in book.PARTS:
         with room.book() as conn:
-            if register.bags(conn, consignment.order, part):
-                continue
-            keyed = part == book.TOMBSTONE_KEY
-            home = room.of(consignment.order)
-            shard = Shard(home, consignment, part, BagKind.BOOK, 1, "book.jsonl", keyed=keyed)
-            try:
-                if keyed:
-                    tombstone_keys.add(conn, room.keys, shard)
-                else:
-                    for line in book.records(conn, part):
-                        shard.add(line, b"null", b"")
-            except QuietusError as error:
-                shard.discard()
-                outcome.left[part] = str(error)
-                continue
-        finish(room, consignment, shard.seal(room.catalogue.digest, {}, upto=None, last=True), outcome)
+            done = register.bags(conn, consignment.order, part)
+        if not (done and done[-1].last):
+            _part(room, consignment, part, done[-1].upto if done else None, outcome)
+    with room.book() as conn:
+        if register.bags(conn, consignment.order, book.TOMBSTONE_KEY):
+            return
+        shard = _shard(room, conn, consignment, book.TOMBSTONE_KEY)
+        try:
+            tombstone_keys.add(conn, room.keys, shard)
+        except QuietusError as error:
+            shard.discard()
+            outcome.left[book.TOMBSTONE_KEY] = str(error)
+            return
+    finish(room, consignment, shard.seal(room.catalogue.digest, {}, upto=None, last=True), outcome)
+
+
+def _part(
+    room: Room, consignment: Consignment, part: str, after: tuple[str, ...] | None, outcome: Outcome
+) -> None:
+    """Bag after bag. What a bag has is read in one snapshot with what follows it: a record that comes meanwhile is in none."""
+    with room.book() as conn:
+        conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        shard = _shard(room, conn, consignment, part)
+        for id_, line, more in book.records(conn, part, after[0] if after else ""):
+            shard.add(line, b"null", b"")
+            if more and shard.size >= room.bounds.bytes:
+                upto = (id_,)
+                packed = shard.seal(room.catalogue.digest, _range(after, upto), upto=upto, last=False)
+                finish(room, consignment, packed, outcome)
+                after, shard = upto, _shard(room, conn, consignment, part, shard.number + 1)
+        conn.execute("ROLLBACK")
+    packed = shard.seal(room.catalogue.digest, _range(after, None), upto=None, last=True)
+    finish(room, consignment, packed, outcome)
+
+
+def _range(after: tuple[str, ...] | None, upto: tuple[str, ...] | None) -> dict[str, list[str] | None]:
+    return {"after": list(after) if after else None, "upto": list(upto) if upto else None}
+
+
+def _shard(room: Room, conn: Conn, consignment: Consignment, part: str, number: int | None = None) -> Shard:
+    number = number or register.next_shard(conn, consignment.order, part)
+    home, keyed = room.of(consignment.order), part == book.TOMBSTONE_KEY
+    return Shard(home, consignment, part, BagKind.BOOK, number, "book.jsonl", keyed=keyed)
 
 
 def finish(room: Room, consignment: Consignment, packed: Packed, outcome: Outcome) -> None:

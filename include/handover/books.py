@@ -47,13 +47,15 @@ BOOKS = "books"
 @dataclass(frozen=True)
 class Books:
     """``lines``: by dataset; ``bags``: each with why its items may not be deleted here, or nothing; ``answered``: places of
-    which nobody could see that nothing is collected there, and for which a person answers by a document."""
+    which nobody could see that nothing is collected there, and for which a person answers by a document; ``left``: bags of which
+    something stays with a company that withdrew."""
 
     order: str
     closed_on: date
     lines: tuple[Line, ...]
     bags: tuple[tuple[BagSeen, tuple[str, ...]], ...]
     answered: tuple[Answered, ...] = ()
+    left: tuple[Bag, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -75,8 +77,13 @@ class Books:
             "lines": [x.told() for x in self.lines],
             "bags": [
                 {"bag": b.bag, "dataset": b.dataset, "items": b.items, "state": b.state.value, "root": b.root,
-                 "their_root": b.theirs, "here": b.place.value, "may_be_deleted_here": not why, "stopped_by": list(why)}
+                 "their_root": b.theirs, "here": b.place.value, "may_be_deleted_here": not why, "stopped_by": list(why),
+                 "custodian": b.custodian}
                 for b, why in self.bags
+            ],
+            "left": [
+                {"bag": b.name, "dataset": b.statement.dataset, "items": b.left, "custodian": b.statement.successor}
+                for b in self.left
             ],
             "answered": [x.told() for x in self.answered],
         }  # fmt: skip
@@ -94,14 +101,23 @@ def balance(desk: Desk, number: str, *, as_of: date, actor: str) -> Books:
     keys = pointed(desk, of, here)
     with desk.book() as conn:
         done = {d: located.disposed(conn, o.since).get(d, Counter()) for d, o in openings.items()}
-        known = register.bags(conn, number)
+        known, former = register.bags(conn, number), register.former(conn, number)
         open_, answered = accepting.unseen(conn, number)
     entries = _entries(
-        of, desk, openings, here, unasked | unopened | keys.unasked, done, bags, known, proof, keys.items
+        of,
+        desk,
+        openings,
+        here,
+        unasked | unopened | keys.unasked,
+        done,
+        bags,
+        [*known, *former],
+        proof,
+        keys.items,
     )
     found = Books(
         number, of.closed_on or of.t0, tuple(line(e, of.custodian) for e in entries) + _beside(desk, of, proof, open_),
-        tuple((b, stops(ordered(of), b, as_of)) for b in bags), tuple(answered),
+        tuple((b, stops(ordered(of), b, as_of)) for b in bags), tuple(answered), tuple(b for b in former if b.left),
     )  # fmt: skip
     with orders.deed(desk, number) as (conn, _):
         detail = {
@@ -166,7 +182,7 @@ def bag_seen(of: Order, bag: Bag, said: heard.Answer | None, here: Here) -> BagS
     return BagSeen(
         its.bag, its.dataset, bag.items, bag.state, bag.root, said.root if said else None, said.refused if said else "",
         here.place, here.held, here.why, here.kept, bag.unanswered, here.unfinished, here.locked, here.until,
-        here.rest, doubted=addressed.stranger(of, bag),
+        here.rest, doubted=addressed.stranger(of, bag), custodian=its.successor,
     )  # fmt: skip
 
 
@@ -176,11 +192,17 @@ def _entries(
     packed: Sequence[Bag], proof: Proof, keys: Mapping[str, int],
 ) -> list[Entry]:  # fmt: skip
     grew = {(x.store, place): n for x in proof.looked for place, n in x.grew.items()}
-    whole = {b.statement.dataset for b in packed if b.last}
+    whole = {b.statement.dataset for b in packed if b.last and b.left is None}
     noticed, objected = Counter[str](), Counter[str]()
+    left: dict[str, Counter[str]] = {}
     for b in packed:
-        noticed[b.statement.dataset] += b.statement.items - b.items
-        objected[b.statement.dataset] += b.stays.get(Stays.OBJECTED, 0)
+        dataset = b.statement.dataset
+        if b.left is None:
+            noticed[dataset] += b.statement.items - b.items
+            objected[dataset] += b.stays.get(Stays.OBJECTED, 0)
+        else:  # what cases took of it until the order went on; the rest was packed anew, or stays with that company
+            noticed[dataset] += b.statement.items - b.left - (b.here or 0)
+            left.setdefault(dataset, Counter())[b.statement.successor] += b.left
     found = []
     for d in of.datasets(desk.catalogue):
         why = unasked.get(d.id, "")  # wholly, or a part of it: of that nobody knows what it is
@@ -189,7 +211,7 @@ def _entries(
                 d.id, openings[d.id].fates if d.id in openings else {}, here.get(d.id, {}), done.get(d.id, {}),
                 tuple(b for b in bags if b.dataset == d.id), d.id in whole, grew.get((d.store, d.address), 0),
                 why or ("" if d.id in openings and d.id in here else "it was not counted"), noticed[d.id], objected[d.id],
-                keys.get(d.id, 0),
+                keys.get(d.id, 0), +left.get(d.id, Counter()),
             )
         )  # fmt: skip
     known = {e.dataset for e in found}

@@ -62,7 +62,7 @@ class BagSeen:
     were never finished, which no bag can hold; ``locked``: versions that the server keeps, ``until`` a day (None: under a legal
     hold). ``rest``: of a bag in part, how many are left of it, if a case of ours took the others and nothing else is here.
     ``by``: the case that deleted it here, or a part of it. ``doubted``: why nothing that was signed for it counts any more, or
-    nothing."""
+    nothing. ``custodian``: the company that it is for."""
 
     bag: str
     dataset: str
@@ -82,6 +82,7 @@ class BagSeen:
     rest: int | None = None
     by: str = ""
     doubted: str = ""
+    custodian: str = ""
 
     @property
     def taken(self) -> int:
@@ -111,7 +112,8 @@ class Entry:
     stores since; ``packed``: its last bag is there; ``grew``: rows or objects written since T0; ``unasked``: why it could not be
     asked, or nothing; ``noticed``: items that notices took out of its bags since they were packed; ``objected``: items that did
     not go since their owner objects; ``pointed``: how many of what is
-    here would go by their fate, and stay since rows that the law keeps point at them."""
+    here would go by their fate, and stay since rows that the law keeps point at them; ``left``: by company that withdrew, how
+    many items are with it alone, by its receipt: of these it is the custodian."""
 
     dataset: str
     located: Mapping[Disposition, int] = field(default_factory=dict)
@@ -124,11 +126,13 @@ class Entry:
     noticed: int = 0
     objected: int = 0
     pointed: int = 0
+    left: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Line:
-    """A dataset's line of the books: it balances if there is no reason against it."""
+    """A dataset's line of the books: it balances if there is no reason against it. ``left``: of what was transferred, how many
+    items are with each company that withdrew afterwards, and stays their custodian."""
 
     dataset: str
     located: int
@@ -139,6 +143,7 @@ class Line:
     custodian: str | None
     pending: int
     reasons: tuple[Reason, ...]
+    left: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def balances(self) -> bool:
@@ -151,6 +156,7 @@ class Line:
             "anonymised": self.anonymised, "retained": self.retained, "custodian": self.custodian,
             "pending": self.pending, "balances": self.balances,
             "reasons": [{"kind": r.kind.value, "why": r.why, "items": r.items, "bag": r.bag} for r in self.reasons],
+            **({"left": dict(self.left)} if self.left else {}),
         }  # fmt: skip
 
     def noted(self) -> dict[str, Any]:
@@ -169,14 +175,15 @@ def line(of: Entry, custodian: str | None) -> Line:
     if of.bags and all(b.place is Place.KEPT for b in of.bags):
         return _of_the_book(of)
     over = [b for b in of.bags if b.arrived and b.place in (Place.GONE, Place.KEPT)]
-    transferred = sum(b.items for b in over)
-    sources = sum(b.taken for b in of.bags)  # their deletion has receipts, too
+    left = sum(of.left.values())
+    transferred = sum(b.items for b in over) + left
+    sources = sum(b.taken for b in of.bags) + left  # their deletion has receipts, too
     retained = sum(of.here.get(d, 0) for d in STAYS) + of.pointed
     removed = of.done.get(D.ERASE, 0) + of.done.get(D.UNLINK, 0)
     return Line(
         of.dataset, sum(of.located.values()), transferred, max(0, removed - sources), of.done.get(D.ANONYMISE, 0),
         retained, custodian if retained else None, sum(of.here.values()) - retained,
-        tuple(_reasons(of, custodian, retained)),
+        tuple(_reasons(of, custodian, retained)), of.left,
     )  # fmt: skip
 
 
@@ -226,7 +233,7 @@ def _neither(of: Entry) -> Iterable[Reason]:
 
 def _to_go(of: Entry) -> Iterable[Reason]:
     """What is to go is in bags, no more and no less."""
-    to_go, bagged = of.located.get(D.TRANSFER, 0), sum(b.items for b in of.bags)
+    to_go, bagged = of.located.get(D.TRANSFER, 0), sum(b.items for b in of.bags) + sum(of.left.values())
     if to_go and not of.packed:
         yield Reason(
             Kind.WAITS, "is to go to the successor, and is not wholly packed", max(to_go - bagged, 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -207,16 +207,16 @@ def _apply(
         replaced = {key for key, *_ in add}
         connection.execute("SET LOCAL session_replication_role = replica")
         kept, deleted = [], 0
-        remove = _rows(connection, bag) if of.kind is BagKind.ROWS else _objects(custody, bag, add)
+        remove = remover(custody, connection, bag, add)
         for it in items:
             if it.key in replaced:
                 remove(it, True)
                 _note(connection, bag, said, it, "replaced")
                 continue
-            keeps = _keeps(bag, it, as_of) or remove(it, False)
-            if keeps is not None:
-                kept.append(keeps)
-                _note(connection, bag, said, it, "kept", keeps)
+            stays = keeps(bag, it, as_of) or remove(it, False)
+            if stays is not None:
+                kept.append(stays)
+                _note(connection, bag, said, it, "kept", stays)
             else:
                 deleted += 1
                 _note(connection, bag, said, it, "deleted")
@@ -273,7 +273,7 @@ def _items(connection: Connection, bag: Known, said: BagNotice) -> list[Item]:
     return found
 
 
-def _keeps(bag: Known, it: Item, as_of: date) -> Kept | None:
+def keeps(bag: Known, it: Item, as_of: date) -> Kept | None:
     """What forbids to delete it here: a hold that came along, or a floor that runs still by its clocks."""
     if it.holds:
         return Kept(item=it.leaf.hex(), why="a hold keeps it")
@@ -309,7 +309,13 @@ def _note(
     )
 
 
+Added = tuple[tuple[str, ...], bytes, int, str]  # key, line, clock, holds
 Remove = Callable[[Item, bool], "Kept | None"]
+
+
+def remover(custody: Custody, connection: Connection, bag: Known, add: Sequence[Added] = ()) -> Remove:
+    """What takes an item of a bag away, or says what keeps it. ``add``: what comes in the place of items."""
+    return _rows(connection, bag) if bag.kind is BagKind.ROWS else _objects(custody, bag, add)
 
 
 def _rows(connection: Connection, bag: Known) -> Remove:
@@ -327,7 +333,7 @@ def _rows(connection: Connection, bag: Known) -> Remove:
     return remove
 
 
-def _objects(custody: Custody, bag: Known, add: list[Added]) -> Remove:
+def _objects(custody: Custody, bag: Known, add: Sequence[Added]) -> Remove:
     client, bucket = custody.client(bag.dataset), str(bag.described["bucket"])
     bodies = {it[1] for it in add}
 
@@ -351,9 +357,6 @@ def _objects(custody: Custody, bag: Known, add: list[Added]) -> Remove:
         return None
 
     return remove
-
-
-Added = tuple[tuple[str, ...], bytes, int, str]  # key, line, clock, holds
 
 
 def _added(connection: Connection, bag: Known, brought: Brought) -> list[Added]:

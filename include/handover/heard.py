@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from include.cases.book import Conn
+from include.handover import requests
 from include.handover.register import Bag
 from include.handover.timely import SKEW
 from include.model.handover import BagReceipt, NoticeReceipt
@@ -46,8 +47,17 @@ def receipts(conn: Conn, order: str, bag: str | None = None) -> dict[str, list[B
     ).fetchall()
     found: dict[str, list[BagReceipt]] = {}
     for r in rows:
-        found.setdefault(str(r["bag"]), []).append(BagReceipt.model_validate(_payload(r)))
+        found.setdefault(str(r["bag"]), []).append(judged(conn, BagReceipt.model_validate(_payload(r))))
     return {name: sorted(said, key=lambda x: x.stored_at) for name, said in found.items()}
+
+
+def judged(conn: Conn, said: BagReceipt) -> BagReceipt:
+    """A receipt as it counts: what it says was deleted at our request, and nobody asked for, is missing."""
+    if not said.asked:
+        return said
+    beyond = sorted(set(said.asked) - requests.asked(conn, said.order, said.bag, sent=True))
+    missing = (*said.differences.missing, *beyond)
+    return said.model_copy(update={"differences": said.differences.model_copy(update={"missing": missing})})
 
 
 def answered(conn: Conn, order: str, bag: str | None = None) -> dict[str, list[tuple[NoticeReceipt, bool]]]:

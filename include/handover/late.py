@@ -38,7 +38,9 @@ def differences(conn: Conn, number: str) -> list[Late]:
     of = orders.order(conn, number)
     rows = conn.execute(
         "SELECT r.receipt_no, r.bag, r.envelope, r.missing, r.changed, r.extra FROM casebook.handover_receipt AS r"
-        " WHERE r.order_no = %s AND NOT r.reconciled AND NOT EXISTS (SELECT FROM casebook.handover_receipt AS n"
+        " WHERE r.order_no = %s AND NOT r.reconciled AND NOT EXISTS (SELECT FROM casebook.handover_bag AS b"
+        " WHERE b.order_no = r.order_no AND b.bag = r.bag AND b.left_items = 0)"
+        " AND NOT EXISTS (SELECT FROM casebook.handover_receipt AS n"
         " WHERE n.order_no = r.order_no AND n.bag = r.bag AND n.reconciled AND n.receipt_no > r.receipt_no) ORDER BY 1",
         (number,),
     ).fetchall()

@@ -22,7 +22,8 @@ from include.cases.book import Conn
 from include.cases.periods import last_day
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders
-from include.handover import late
+from include.cases.shutdown.whereabouts import HANDED
+from include.handover import late, whose
 from include.handover.bag import BagWriter
 from include.handover.service_certificate import Service, kept
 from include.handover.service_page import page
@@ -33,8 +34,6 @@ from include.model.errors import NotProved, Refused
 from include.model.flow import CaseNo
 
 RULE = "RS-24"
-HANDED = "ledger handed over"
-"""Of the event."""
 VERIFIERS = ("verify.py", "verify_service.py", "verify_receipts.py", "verify_ledger.py")
 README = """\
 The ledger of a service that stopped by {order}, kept by {custodian} until {until} ({law}).
@@ -153,6 +152,7 @@ def _said(desk: Desk, number: str, until: date, entries: int, as_of: date, actor
         detail = {"entries": entries, "until": until.isoformat(), "rule": RULE}
         with book.deed(conn, number):
             orders.say(desk, conn, number, HANDED, as_of, actor, detail)
+            whose.forget(conn, number)  # from now on nothing is passed on, and nobody needs to know
 
 
 def _certified(conn: Conn) -> list[CaseNo]:

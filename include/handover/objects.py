@@ -33,15 +33,20 @@ HEADERS = ("ContentType", "ContentEncoding", "ContentDisposition", "ContentLangu
 class ConsigningPaths(Paths):
     """The clocks of every path, due or not."""
 
-    def lines(self, holds: Sequence[tuple[bool, Sequence[str]]], marks: Marks) -> sql.Composed:
-        """COPY of each path's clocks, whether each of ``holds`` names its owner, its mark, and its variables."""
+    def lines(
+        self, holds: Sequence[tuple[bool, Sequence[str]]], marks: Marks, *, owners: bool = False
+    ) -> sql.Composed:
+        """COPY of each path's clocks, whether each of ``holds`` names its owner, its mark, (``owners``) whose it is, and its
+        variables."""
         clocks, source = self._clocks()
-        owners = Owners(self.catalogue, self.live)
+        whose = Owners(self.catalogue, self.live)
         flags = [
-            sql.SQL("true") if everybody else owners.among(self.dataset, "t", list(people))
+            sql.SQL("true") if everybody else whose.among(self.dataset, "t", list(people))
             for everybody, people in holds
         ]
-        flags.append(marks.field(owners, self.dataset, "t"))
+        flags.append(marks.field(whose, self.dataset, "t"))
+        if owners:
+            flags.append(whose.listed(self.dataset, "t"))
         return sql.SQL("COPY (WITH {ctes} SELECT {all} FROM {source}) TO STDOUT").format(
             ctes=self._ctes(self._part(sql.SQL("true"))), source=source,
             all=joined(", ", [clocks, *flags, *(name("t", v) for v in self.variables)]),
@@ -154,10 +159,11 @@ def read(client: S3Client, bucket: str, item: Item, about: str) -> Version:
 
 
 def read_raw(client: S3Client, bucket: str, item: Item) -> Version:
-    """The same, with the driver's own errors."""
+    """The same, with the driver's own errors. Our own mark of a restriction is none of an object's tags: it says in the bucket
+    what an item's clocks say, and comes while the handover is on its way."""
     which: dict[str, Any] = {"Bucket": bucket, "Key": item.key}
     if item.version != "null":
         which["VersionId"] = item.version
     said = client.get_object(**which)
     tags = client.get_object_tagging(**which)["TagSet"]
-    return Version(item, said, {t["Key"]: t["Value"] for t in tags})
+    return Version(item, said, {t["Key"]: t["Value"] for t in tags if (t["Key"], t["Value"]) != (TAG, VALUE)})

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
 
 from include.cases.retention.due import answering, look_at
 from include.cases.retention.held import HeldPeople
@@ -31,6 +33,7 @@ from include.handover.room import Outcome, Room
 from include.handover.rows import Consigning, Shape, clocks_of, consigning, copied, reading, unescaped
 from include.handover.sealed import recipient
 from include.handover.shards import Packed, Shard, roomy
+from include.handover.whose import Whose
 from include.ledger import attest
 from include.model.abreast import abreast
 from include.model.errors import Drifted, LedgerError, NoRoom, QuietusError, Refused
@@ -158,6 +161,8 @@ class Said:
     clocks: bytes
     holds: bytes
     stays: Stays | None
+    owners: tuple[bytes, ...] = ()
+    """Tokens; of one item, where owners are kept."""
 
 
 class Packing:
@@ -177,6 +182,7 @@ class Packing:
         self.orders = [o.number for o in covering]
         self.holds = [(o.scope.everybody, sorted(room.held.people[o.number])) for o in covering]
         self.marks = Marks.of(connection, room.objectors)
+        self.whose = Whose(room.keys) if room.keys is not None else None
         self._judged: dict[bytes, Said] = {}
         self._keks: Keks | None = None
 
@@ -185,14 +191,15 @@ class Packing:
     def pack(self) -> None:
         with self.room.book() as conn:
             done = register.bags(conn, self.consignment.order, self.of.dataset)
+            number = register.next_shard(conn, self.consignment.order, self.of.dataset)
         if done and done[-1].last:
             return
         after = done[-1].upto if done else None
         before = sum(b.items + sum(b.stays.values()) for b in done)
         if self.dataset.kind is DatasetKind.TABLE:
-            self._rows(len(done) + 1, after, before)
+            self._rows(number, after, before)
         else:
-            self._objects(len(done) + 1, after)
+            self._objects(number, after)
 
     def said(self, tail: bytes) -> Said:
         """What the fields before an item's own say, judged once for all that have the same."""
@@ -215,8 +222,9 @@ class Packing:
 
     @cached_property
     def before(self) -> int:
-        """How many fields there are before an item's own: clocks, the look's own word of holds, ours, and the mark."""
-        return 2 * len(self.binds) + 1 + len(self.orders) + 1
+        """How many fields there are before an item's own: clocks, the look's own word of holds, ours, the mark, and whose it is
+        (where that is kept)."""
+        return 2 * len(self.binds) + 1 + len(self.orders) + 1 + (self.whose is not None)
 
     def finish(self, packed: Packed) -> None:
         finish(self.room, self.consignment, packed, self.outcome)
@@ -263,13 +271,12 @@ class Packing:
         shard, began = self.shard(number, "rows.copy"), after
         keyed = self.keyed(shape, shard.salt)
         for upto in self._edges(look, after):
-            for line in copied(self.connection, look.lines(shape, after, upto, self.holds, self.marks)):
-                row, tail = self._cut(line)
+            for line in copied(self.connection, self.asked(look, shape, after, upto)):
+                row, tail, owners = self.cut(line)
                 said = self.said(tail)
                 if said.stays is None:
-                    shard.add(
-                        row if keyed is None else self._wrapped(shard, keyed, row), said.clocks, said.holds
-                    )
+                    stored = row if keyed is None else self._wrapped(shard, keyed, row)
+                    shard.add(stored, said.clocks, said.holds, owners)
                 else:
                     shard.stays[said.stays.value] += 1
             self.room.at("handover.piece")
@@ -309,10 +316,20 @@ class Packing:
         found = self.connection.execute(look.until(upto)).fetchone()
         return int(found[0]) if found else 0
 
-    def _cut(self, line: bytes) -> tuple[bytes, bytes]:
-        """An item's own fields, and those before them."""
+    def asked(
+        self, look: Consigning, shape: Shape, after: tuple[str, ...] | None, upto: tuple[str, ...] | None
+    ) -> sql.Composed:
+        """The rows of a range, as :meth:`cut` takes their lines."""
+        return look.lines(shape, after, upto, self.holds, self.marks, owners=self.whose is not None)
+
+    def cut(self, line: bytes) -> tuple[bytes, bytes, tuple[bytes, ...]]:
+        """An item's own fields, those before them, and its owners' tokens, where they are kept."""
         own = line.split(b"\t", self.before)[-1]
-        return own, line[: -len(own) - 1]
+        tail = line[: -len(own) - 1]
+        if self.whose is None:
+            return own, tail, ()
+        tail, _, owners = tail.rpartition(b"\t")
+        return own, tail, self.whose.tokens(owners)
 
     # --- objects --------------------------------------------------------------------------------------
 
@@ -341,7 +358,7 @@ class Packing:
     ) -> None:  # fmt: skip
         origin = objects.origin_of(item)
         if item.kind == "marker":
-            shard.add(objects.marker(item.key, origin), said.clocks, said.holds)
+            shard.add(objects.marker(item.key, origin), said.clocks, said.holds, said.owners)
             return
         if item.size >= LARGEST:
             raise Refused(
@@ -355,7 +372,7 @@ class Packing:
         else:
             with reaching(about):
                 shard.content(version.octets())
-        shard.add(version.stored(origin), said.clocks, said.holds)
+        shard.add(version.stored(origin), said.clocks, said.holds, said.owners)
 
     def _sealed(
         self, shard: Shard, bucket: str, after: tuple[str, ...] | None, upto: tuple[str, ...] | None
@@ -396,7 +413,8 @@ class Packing:
             tally=dict.fromkeys(paths, 1),
         )
         found = {}
-        for line in copied(self.connection, look.lines(self.holds, self.marks)):
-            own, tail = self._cut(line)
-            found[tuple(unescaped(f) for f in own.split(b"\t"))] = self.said(tail)
+        asked = look.lines(self.holds, self.marks, owners=self.whose is not None)
+        for line in copied(self.connection, asked):
+            own, tail, owners = self.cut(line)
+            found[tuple(unescaped(f) for f in own.split(b"\t"))] = replace(self.said(tail), owners=owners)
         return found

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from include.cases.book import Conn
+from include.cases.keys import KeyStore
 from include.cases.retention.due import answering
 from include.cases.retention.held import HeldPeople
 from include.handover import objects, register
@@ -63,7 +64,8 @@ class Here:
 
 @dataclass(frozen=True)
 class Reading:
-    """With what is read. ``consigned``: each dataset with the rule by which it went; ``as_of``: the day clocks were judged by."""
+    """With what is read. ``consigned``: each dataset with the rule by which it went; ``as_of``: the day clocks were judged by;
+    ``keys``: of owners' tokens, if it is read for whose an item is, too."""
 
     catalogue: Catalogue
     connections: Connections
@@ -73,6 +75,7 @@ class Reading:
     as_of: date
     consigned: Sequence[Consigned]
     objectors: frozenset[str] = field(default=frozenset(), repr=False)
+    keys: KeyStore | None = None
 
 
 Work: TypeAlias = "Callable[[Again, Bag, bytes, Key | None], T]"
@@ -152,7 +155,7 @@ class Again(Packing):
         self, by: Reading, of: Consigned, server: Server, connection: Connection, live: Live
     ) -> None:
         room = Room(
-            by.catalogue, by.connections, by.book, _signs_nothing, Path(), by.held, objectors=by.objectors
+            by.catalogue, by.connections, by.book, _signs_nothing, Path(), by.held, objectors=by.objectors, keys=by.keys
         )  # fmt: skip
         # Of a consignment packing asks its day here, and nothing of whom it goes to.
         asked = Consignment.model_construct(order=by.order, as_of=by.as_of, datasets=(of,))
@@ -256,11 +259,13 @@ class Again(Packing):
     def _again_rows(self, after: Key | None, upto: Key | None, salt: bytes) -> Iterator[tuple[bytes, Said]]:
         shape = Shape.read(self.connection, self.dataset.address, self.dataset.key)
         keyed = self.keyed(shape, salt)  # a key that was wrapped anew since is the same key
-        for line in copied(
-            self.connection, consigning(self.look).lines(shape, after, upto, self.holds, self.marks)
-        ):
-            row, tail = self._cut(line)
-            yield row if keyed is None else keyed.row(row).line, self.said(tail)
+        for line in copied(self.connection, self.asked(consigning(self.look), shape, after, upto)):
+            row, tail, owners = self.cut(line)
+            said = self.said(tail)
+            yield (
+                row if keyed is None else keyed.row(row).line,
+                replace(said, owners=owners) if owners else said,
+            )
 
     def _again_objects(self, after: Key | None, upto: Key | None) -> Iterator[tuple[bytes, Said]]:
         store = self.room.catalogue.store(self.dataset.store)

@@ -61,10 +61,13 @@ def verify(
         raise Refused(
             "the receipt is another company's", about=name, next_step="ask the successor for its own; nothing was marked"
         )  # fmt: skip
+    told, said = said, heard.judged(conn, said)
     differs = said.differences
     body = {"order": said.order, "bag": name, "statement": said.statement, "root": said.root, "items": said.items,
-            "receipt": attest.digest(file), "missing": len(differs.missing), "changed": len(differs.changed),
-            "extra": len(differs.extra), "stored_at": said.stored_at.isoformat()}  # fmt: skip
+            "receipt": attest.digest(file), "missing": len(told.differences.missing), "changed": len(differs.changed),
+            "extra": len(differs.extra), "stored_at": said.stored_at.isoformat(),
+            **({"asked": len(said.asked)} if said.asked else {}),
+            **({"not_asked": beyond} if (beyond := len(differs.missing) - len(told.differences.missing)) else {})}  # fmt: skip
     with conn.transaction():
         # Nobody begins to withdraw the order meanwhile: what the successor signed for, nothing takes back.
         addressed.standing(conn, consignment, ended=True)

@@ -33,6 +33,8 @@ from include.stores.s3.items import Item
 from include.stores.s3.server import ABSENT, code_of, reaching
 
 NOTHING = b"null"  # the clocks of what nobody sent
+PAGE = 2_000  # notes of items that are read at once
+GONE = "coalesce(CASE WHEN i.request IS NOT NULL THEN i.fate END, '')"  # what its owner's request made of it
 
 
 @dataclass
@@ -44,6 +46,15 @@ class _Count:
     extra: list[str] = field(default_factory=list)
     over: Callable[[bytes, bytes], bool] = lambda _clocks, _holds: False
     ended: int = 0
+    asked: list[str] = field(default_factory=list)
+
+    def gone(self, expected: bytes, stored: bytes | None) -> None:
+        """One item that its owner had deleted, at once or when nothing kept it any more: it counts as it was, and is named.
+        Stored all the same, it is one too many."""
+        self.root.add(expected)
+        self.asked.append(expected.hex())
+        if stored is not None:
+            self.more(stored)
 
     def item(self, expected: bytes, stored: bytes | None, clocks: bytes, holds: bytes) -> None:
         """One item as it is stored; None: it is not."""
@@ -108,7 +119,7 @@ def count_again(custody: Custody, statement: BagStatement, payload: bytes) -> tu
         differences=Differences(
             missing=tuple(count.missing), changed=tuple(count.changed), extra=tuple(count.extra)
         ),
-        custodian=statement.successor, stored_at=observed_now(),
+        asked=tuple(count.asked), custodian=statement.successor, stored_at=observed_now(),
     )  # fmt: skip
     return receipt, count.ended
 
@@ -155,16 +166,20 @@ def _rows(custody: Custody, connection: Connection, bag: Known, count: _Count) -
     columns = joined(", ", (name("t", c) for c in shape.names))
     # Each row by its key, whatever the planner thinks of a table that was filled a moment ago.
     mine = sql.SQL(
-        "COPY (SELECT encode(i.leaf, 'hex'), t.{first} IS NOT NULL, i.clock, i.holds, {columns}"
+        "COPY (SELECT encode(i.leaf, 'hex'), t.{first} IS NOT NULL, {gone}, i.clock, i.holds, {columns}"
         " FROM quietus_handover.item AS i LEFT JOIN {table} AS t ON {same} WHERE {of} ORDER BY i.no) TO STDOUT"
-    ).format(first=sql.Identifier(shape.key[0]), columns=columns, table=name(shape.address), same=same, of=of)
+    ).format(
+        first=sql.Identifier(shape.key[0]), columns=columns, table=name(shape.address), same=same, of=of, gone=sql.SQL(GONE)
+    )  # fmt: skip
     for line in copied(connection, mine):
-        leaf, there, clock, holds, stored = line.split(b"\t", 4)
+        leaf, there, gone, clock, holds, stored = line.split(b"\t", 5)
         if keyed is not None and there == b"t":
             stored = keyed.row(stored).line
-        count.item(
-            bytes.fromhex(leaf.decode()), stored if there == b"t" else None, _clocks(bag, int(clock)), holds
-        )
+        expected, found = bytes.fromhex(leaf.decode()), stored if there == b"t" else None
+        if gone == b"deleted" or (gone == b"kept" and found is None):
+            count.gone(expected, found)
+        else:
+            count.item(expected, found, _clocks(bag, int(clock)), holds)
     text = joined(", ", (sql.SQL("t.{}::text").format(sql.Identifier(k)) for k in shape.key))
     others = sql.SQL(
         "COPY (SELECT {columns} FROM {table} AS t WHERE {within} AND NOT EXISTS (SELECT FROM quietus_handover.item AS i"
@@ -203,14 +218,17 @@ def _within(bag: Known, shape: Shape) -> sql.Composable:
     return joined(" AND ", parts) if parts else sql.SQL("true")
 
 
-def _noted(connection: Connection, bag: Known) -> Iterator[tuple[bytes, int, bytes, str, str | None]]:
-    rows = connection.execute(
-        "SELECT leaf, clock, holds, body, version FROM quietus_handover.item WHERE order_no = %s AND bag = %s"
-        " AND notice IS NULL ORDER BY no",
-        [bag.order, bag.bag],
-    ).fetchall()
-    for leaf, clock, holds, body, version in rows:
-        yield bytes(leaf), clock, holds.encode(), body, version
+def _noted(connection: Connection, bag: Known) -> Iterator[tuple[bytes, int, bytes, str, str | None, str]]:
+    """As they come, however many there are: by a cursor of the server."""
+    with connection.cursor("noted") as cursor:
+        cursor.itersize = PAGE
+        cursor.execute(
+            f"SELECT leaf, clock, holds, body, version, {GONE} FROM quietus_handover.item AS i"  # noqa: S608
+            " WHERE order_no = %s AND bag = %s AND notice IS NULL ORDER BY no",
+            [bag.order, bag.bag],
+        )
+        for leaf, clock, holds, body, version, gone in cursor:
+            yield bytes(leaf), clock, holds.encode(), body, version, gone
 
 
 def _objects(custody: Custody, connection: Connection, bag: Known, count: _Count) -> None:
@@ -219,11 +237,18 @@ def _objects(custody: Custody, connection: Connection, bag: Known, count: _Count
         "SELECT key[1], coalesce(version, 'null') FROM quietus_handover.item WHERE order_no = %s AND bag = %s AND fate = 'kept'",
         [bag.order, bag.bag],
     ).fetchall()}  # fmt: skip
-    for leaf, clock, holds, text, version in _noted(connection, bag):
+    for leaf, clock, holds, text, version, gone in _noted(connection, bag):
         body = json.loads(text)
+        if gone == "deleted":
+            count.gone(leaf, None)  # stored all the same, it is found below
+            continue
         mine.add((body["key"], version or "null"))
         item = Item(body["kind"], body["key"], version or "null", current=False)
-        count.item(leaf, _as_stored(client, bucket, item, body, about), _clocks(bag, clock), holds)
+        stored = _as_stored(client, bucket, item, body, about)
+        if gone and stored is None:
+            count.gone(leaf, None)
+        else:
+            count.item(leaf, stored, _clocks(bag, clock), holds)
     after, upto = (end[0] if end else None for end in (bag.described["after"], bag.described["upto"]))
     base = Template(custody.catalogue.dataset(bag.dataset).prefix).prefix(
         {}
@@ -260,7 +285,7 @@ def _marker(client: Any, bucket: str, item: Item, body: dict[str, Any]) -> bytes
 
 
 def _book(custody: Custody, connection: Connection, bag: Known, count: _Count) -> None:
-    for leaf, clock, holds, body, _ in _noted(connection, bag):
+    for leaf, clock, holds, body, _, _ in _noted(connection, bag):
         stored: bytes | None = body.encode()
         if bag.dataset == TOMBSTONE_KEY:
             stored = tombstone_keys.again(custody.key_store(), bag.order, bag.salt, body)

@@ -11,6 +11,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from include.cases.book import Conn
+from include.handover import whose
 from include.handover.book import BAGS
 from include.handover.items import split
 from include.handover.shards import Packed
@@ -19,20 +20,22 @@ from include.model.handover import BagReceipt, BagState, BagStatement, Consignme
 
 _BAGS = """
 SELECT b.order_no, b.bag, b.dataset, b.shard, b.upto, b.last, b.stays, b.statement, b.envelope, b.upload_id, b.state,
-       coalesce(b.read_at, b.packed_at) AS read_at, n.notices, n.items, n.root, n.unanswered
+       coalesce(b.read_at, b.packed_at) AS read_at, b.left_items, b.here_items, n.notices, n.items, n.root, n.unanswered
   FROM casebook.handover_bag AS b
   LEFT JOIN LATERAL (
        SELECT max(notice) AS notices, (array_agg(items ORDER BY notice DESC))[1] AS items,
               (array_agg(root ORDER BY notice DESC))[1] AS root, count(*) FILTER (WHERE followed_at IS NULL) AS unanswered
          FROM casebook.handover_notice WHERE order_no = b.order_no AND bag = b.bag) AS n ON true
  WHERE b.order_no = %(order)s AND (%(dataset)s::text IS NULL OR b.dataset = %(dataset)s)
+   AND (b.left_items IS NULL) <> %(former)s
  ORDER BY b.dataset, b.shard"""
 
 
 @dataclass(frozen=True)
 class Bag:
     """One row of ``casebook.handover_bag``. ``items``, ``root``: as the bag was signed, or as the last notice left it;
-    ``notices``: how many there are, of which so many are ``unanswered``; ``read_at``: since when its items are those."""
+    ``notices``: how many there are, of which so many are ``unanswered``; ``read_at``: since when its items are those. Of a bag
+    whose successor withdrew, ``left``: so many of its items stay with that company; ``here``: so many were here then."""
 
     statement: BagStatement
     payload: bytes  # the statement, as it is signed
@@ -48,6 +51,8 @@ class Bag:
     read_at: datetime
     notices: int = 0
     unanswered: int = 0
+    left: int | None = None
+    here: int | None = None
 
     @property
     def name(self) -> str:
@@ -63,14 +68,38 @@ class Bag:
             tuple(row["upto"]) if row["upto"] is not None else None, row["last"], row["stays"],
             bytes(row["envelope"]) if row["envelope"] is not None else None, row["upload_id"], BagState(row["state"]),
             row["items"] if notices else said.items, row["root"] if notices else said.root, row["read_at"], notices,
-            row["unanswered"],
+            row["unanswered"], row["left_items"], row["here_items"],
         )  # fmt: skip
 
 
 def bags(conn: Conn, order: str, dataset: str | None = None) -> list[Bag]:
-    """The finished bags of an order, by dataset and shard."""
-    rows = conn.execute(_BAGS, {"order": order, "dataset": dataset}).fetchall()
+    """The finished bags of an order, by dataset and shard; without those of a successor that withdrew, once the order went on."""
+    rows = conn.execute(_BAGS, {"order": order, "dataset": dataset, "former": False}).fetchall()
     return [Bag.of(row) for row in rows]
+
+
+def former(conn: Conn, order: str) -> list[Bag]:
+    """Those: of each some items are with that company alone, or none."""
+    rows = conn.execute(_BAGS, {"order": order, "dataset": None, "former": True}).fetchall()
+    return [Bag.of(row) for row in rows]
+
+
+def ended(conn: Conn, order: str, name: str, *, left: int, here: int) -> None:
+    """A bag whose successor withdrew is of the past: so many items stay there, and so many are here."""
+    conn.execute(
+        "UPDATE casebook.handover_bag SET left_items = %s, here_items = %s"
+        " WHERE order_no = %s AND bag = %s AND left_items IS NULL",
+        (left, here, order, name),
+    )
+
+
+def next_shard(conn: Conn, order: str, dataset: str) -> int:
+    """The number of the next bag of a dataset: none is given twice."""
+    row = conn.execute(
+        "SELECT coalesce(max(shard), 0) + 1 AS n FROM casebook.handover_bag WHERE order_no = %s AND dataset = %s",
+        (order, dataset),
+    ).fetchone()
+    return int(row["n"]) if row else 1
 
 
 def bag(conn: Conn, order: str, name: str) -> Bag:
@@ -111,6 +140,7 @@ def packed(conn: Conn, consignment: Consignment, of: Packed) -> None:
         "INSERT INTO casebook.handover_leaves (order_no, bag, leaves) VALUES (%s, %s, %s)",
         (said.order, said.bag, of.leaves),
     )
+    whose.keep(conn, said.order, said.bag, of.owners)
 
 
 def signed(conn: Conn, of: Bag, envelope: bytes) -> None:
@@ -161,7 +191,8 @@ def _consigned(conn: Conn, order: str) -> set[str]:
     """What the consignment names by which this order's bags were packed, as `quietus shutdown consign` said it."""
     rows = conn.execute(
         "SELECT jsonb_array_elements_text(detail -> 'datasets') AS dataset FROM casebook.shutdown_event WHERE what = 'consigned'"
-        " AND detail ->> 'consignment' IN (SELECT consignment FROM casebook.handover_bag WHERE order_no = %s)",
+        " AND detail ->> 'consignment' IN (SELECT consignment FROM casebook.handover_bag WHERE order_no = %s"
+        " AND left_items IS NULL)",
         (order,),
     ).fetchall()
     return {str(r["dataset"]) for r in rows}

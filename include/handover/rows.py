@@ -109,17 +109,20 @@ class Consigning(Look):
 
     def lines(
         self, shape: Shape, after: Key | None, upto: Key | None, holds: Sequence[tuple[bool, Sequence[str]]],
-        marks: Marks,
+        marks: Marks, *, owners: bool = False,
     ) -> sql.Composed:  # fmt: skip
         """COPY of the rows in order of their key; before a row's own columns its clocks, whether each of ``holds`` (of
-        everybody, or of these people) names its owner, and its mark: a line is cut there at once, however many columns it has."""
+        everybody, or of these people) names its owner, its mark, and (``owners``) whose it is: a line is cut there at once,
+        however many columns it has."""
         clocks, source = self._clocks()
-        owners = Owners(self.catalogue, self.live)
+        whose = Owners(self.catalogue, self.live)
         flags = [
-            sql.SQL("true") if everybody else owners.among(self.dataset, "t", list(people))
+            sql.SQL("true") if everybody else whose.among(self.dataset, "t", list(people))
             for everybody, people in holds
         ]
-        flags.append(marks.field(owners, self.dataset, "t"))
+        flags.append(marks.field(whose, self.dataset, "t"))
+        if owners:
+            flags.append(whose.listed(self.dataset, "t"))
         return sql.SQL(
             "COPY (WITH {ctes} SELECT {all} FROM {source} ORDER BY {key}) TO STDOUT"
         ).format(

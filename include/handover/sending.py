@@ -87,6 +87,14 @@ def notice_receipt_key(order: str, name: str) -> str:
     return f"{order}/notices/{name}.receipt.json"
 
 
+def request_key(order: str, name: str) -> str:
+    return f"{order}/requests/{name}.json"
+
+
+def request_receipt_key(order: str, name: str) -> str:
+    return f"{order}/requests/{name}.receipt.json"
+
+
 def send(way: Way, consignment: Consignment, again: str | None = None) -> list[str]:
     """Send every bag that is packed and signed, and not sent. Names of those that this run finished. ``again``: send this one
     bag anew instead, which was sent and arrived damaged or not at all, or of which the successor lost something since.

@@ -18,7 +18,7 @@ from typing import Any
 from include.cases import book, certificates, certifying
 from include.cases.book import Conn
 from include.cases.rooms import Desk
-from include.cases.shutdown import needles, orders, told_recipients
+from include.cases.shutdown import both, leaving, needles, orders, told_recipients
 from include.cases.shutdown.located import LOCATED
 from include.cases.shutdown.orders import Order
 from include.cases.yearly import retesting, sanitising
@@ -32,6 +32,7 @@ from include.ledger import issue, log, verify, verify_ledger, verify_service
 from include.ledger.certificate import Copy
 from include.ledger.sequencer import publish, sequence
 from include.ledger.verify_service import FORMAT
+from include.model import ranges
 from include.model.errors import NotProved
 from include.model.times import observed_now, prc_date
 from include.model.words import Ground
@@ -232,7 +233,9 @@ def _bags(conn: Conn, ledger: issue.Desk, of: Order) -> list[dict[str, Any]]:
     for n in notices.of_order(conn, of.number):
         told.setdefault(n.said.bag, []).append(f"handover.notice:{of.number}:{n.said.bag}:{n.said.notice}")
     found = []
-    for bag in register.bags(conn, of.number):
+    left = _left(conn, ledger, of)
+    former = [b for b in register.former(conn, of.number) if b.left]
+    for bag in [*register.bags(conn, of.number), *former]:
         digest = newest[bag.name]
         keys = [f"handover.receipt:{of.number}:{bag.name}:{x[:32]}" for x in (digest, first[bag.name])]
         entry, earliest = _indexes(ledger, keys)
@@ -240,8 +243,29 @@ def _bags(conn: Conn, ledger: issue.Desk, of: Order) -> list[dict[str, Any]]:
         found.append(
             {"bag": bag.name, "dataset": bag.statement.dataset, "items": bag.statement.items, "root": bag.statement.root,
              "statement": statement, "receipt": digest, "entry": entry, "first": earliest,
-             "notices": _indexes(ledger, told.get(bag.name, [])), **followed.get(bag.name, {})}
+             "notices": _indexes(ledger, told.get(bag.name, [])), **followed.get(bag.name, {}), **left.get(bag.name, {})}
         )  # fmt: skip
+    return found
+
+
+def _left(conn: Conn, ledger: issue.Desk, of: Order) -> dict[str, dict[str, Any]]:
+    """By bag of a company that withdrew, how many items stay with it alone, and who answers for that by what."""
+    found: dict[str, dict[str, Any]] = {}
+    items = {b.name: b.left for b in register.former(conn, of.number)}
+    events = {e["event_id"]: e for e in events_of(conn, of.number)}
+    for e in events.values():
+        if e["what"] != leaving.SETTLED:
+            continue
+        words = both.answer(conn, of, leaving.LEFT, lambda d, n=e["detail"]["withdrew"]: d["withdrew"] == n)  # type: ignore[misc]
+        assert words is not None  # noqa: S101 - it was settled by that
+        keys = [events[n]["key"] for n in (e["detail"]["withdrew"], *words.events)] + [e["key"]]
+        withdrew, *entries, settled = _indexes(ledger, keys)
+        for bag in ranges.long(e["detail"]["left"]):
+            told = {
+                "custodian": e["detail"]["company"], "items": items[bag], "document": words.document, "digest": words.digest,
+                "withdrew": withdrew, "entries": entries, "settled": settled,
+            }  # fmt: skip
+            found[bag] = {"left": told}
     return found
 
 
@@ -356,6 +380,8 @@ def _relied(said: dict[str, Any]) -> set[int]:
     found |= {i for x in said.get("unsought", ()) for i in (x["gathered"], *x["entries"])}
     found |= {i for b in said["bags"] for i in (b["first"], *b["notices"])}
     found |= {b["noticed"]["entry"] for b in said["bags"] if "noticed" in b}
+    left = [b["left"] for b in said["bags"] if "left" in b]
+    found |= {i for x in left for i in (x["withdrew"], x["settled"], *x["entries"])}
     return found | {c["begun"] for c in said["cases"]} | {i for c in said["copies"] for i in c["evidence"]}
 
 

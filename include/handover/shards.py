@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,6 +52,7 @@ class Packed:
     stays: dict[str, int]
     path: Path
     leaves: bytes = field(repr=False, default=b"")  # the items' digests, one after the other
+    owners: Mapping[bytes, bytes] = field(repr=False, default_factory=dict)  # token -> digests of its items
     read_at: datetime | None = None
 
 
@@ -85,6 +86,7 @@ class Shard:
         self.salt = secrets.token_bytes(SALT)
         self._leaves, self._root = Leaves(self.salt), Growing()
         self._listed = bytearray()
+        self._owners: dict[bytes, bytearray] = {}
         self._clocks: dict[bytes, bytes] = {}  # canonical JSON -> its number, as text
         self.stays: Counter[str] = Counter()
         self._files = ExitStack()
@@ -106,14 +108,17 @@ class Shard:
         """Bytes of payload so far."""
         return self._payload.size + self._items.size + self._more
 
-    def add(self, stored: bytes, clocks: bytes, holds: bytes) -> None:
-        """One item: what is stored of it, one line without its end; the canonical JSON of its clocks; its holds' numbers."""
+    def add(self, stored: bytes, clocks: bytes, holds: bytes, owners: Collection[bytes] = ()) -> None:
+        """One item: what is stored of it, one line without its end; the canonical JSON of its clocks; its holds' numbers; the
+        tokens of its owners, which do not go along."""
         number = self._clocks.get(clocks)
         if number is None:
             number = self._clocks[clocks] = b"%d" % len(self._clocks)
         leaf = self._leaves.of(stored, clocks, holds)
         self._root.add(leaf)
         self._listed += leaf
+        for token in owners:
+            self._owners.setdefault(token, bytearray()).extend(leaf)
         self._payload.write(stored + b"\n")
         self._items.write(b"%b\t%b\n" % (number, holds))
 
@@ -188,5 +193,6 @@ class Shard:
             dict(self.stays),
             path,
             bytes(self._listed),
+            {token: bytes(leaves) for token, leaves in self._owners.items()},
             self.read_at,
         )

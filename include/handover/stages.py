@@ -31,6 +31,7 @@ from include.handover import (
     notices,
     notifying,
     packing,
+    passing_on,
     receipts,
     register,
     rereading,
@@ -252,6 +253,25 @@ class Handover:
         )
         found.waiting = [n for n in found.waiting if n not in followed]
         return found
+
+    def pass_on(self, *, as_of: date, actor: str) -> tuple[passing_on.Outcome, list[str]]:
+        """Make requests about what people ask for and the successor alone has, and send those that were not sent; their names."""
+        asked = passing_on.ask(self.desk, self._known(), self._attest, as_of=as_of, actor=actor, at=self.at)
+        return asked, passing_on.send(self._way, self._known())
+
+    def hear_requests(self, *, actor: str) -> Heard:
+        """Verify the answers to requests that were sent. Raises NotReachable."""
+        said, way = self._known(), self._way
+        with self.desk.book() as conn:
+            names = passing_on.waiting(conn, self.number)
+        return self._believe(
+            names,
+            lambda name: passing_on.answer_of(way, self.number, name),
+            lambda conn, name, file: passing_on.verify(
+                conn, said, name, file, actor=actor, record=self.desk.record
+            ),
+            "handover.heard",
+        )
 
     def doubts(self, *, actor: str) -> dict[str, str]:
         """Bags of which the successor said something newer that cannot be believed, and why. Raises NotReachable."""

@@ -54,8 +54,22 @@ ALTER TABLE quietus_handover.item ADD COLUMN IF NOT EXISTS path text[], ADD COLU
 CREATE INDEX IF NOT EXISTS item_path ON quietus_handover.item (dataset, path) WHERE path IS NOT NULL;
 CREATE INDEX IF NOT EXISTS item_kept ON quietus_handover.item (dataset) WHERE fate = 'kept';
 CREATE INDEX IF NOT EXISTS item_restricted ON quietus_handover.item (dataset, key) WHERE restricted IS NOT NULL;
-COMMENT ON COLUMN quietus_handover.item.restricted IS 'only stored and protected: objection, case, or kept by a notice';
+COMMENT ON COLUMN quietus_handover.item.restricted IS 'only stored and protected: objection, case, or kept by a notice or request';
 COMMENT ON COLUMN quietus_handover.item.path IS 'an object: what its key says, variable by variable of its dataset''s template';
+ALTER TABLE quietus_handover.item ADD COLUMN IF NOT EXISTS request integer;
+COMMENT ON COLUMN quietus_handover.item.request IS 'by which its owner had it deleted, or restricted, once the sender had it no more';
+CREATE TABLE IF NOT EXISTS quietus_handover.request (
+    order_no text NOT NULL,
+    bag      text NOT NULL,
+    request  integer NOT NULL,
+    digest   text NOT NULL,
+    deleted  integer NOT NULL,
+    kept     jsonb NOT NULL,
+    done_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (order_no, bag, request),
+    FOREIGN KEY (order_no, bag) REFERENCES quietus_handover.bag
+);
+COMMENT ON COLUMN quietus_handover.request.digest IS 'SHA-256 of what its sender signed';
 -- Where retention goes on: each item with the day on which it must have gone, as the clock ran when it was handed over.
 CREATE OR REPLACE VIEW quietus_handover.running AS
 SELECT i.order_no, i.bag, i.no, i.dataset, i.key, nullif(i.holds, '') AS holds, c.clock ->> 'by' AS rule,
@@ -64,17 +78,18 @@ SELECT i.order_no, i.bag, i.no, i.dataset, i.key, nullif(i.holds, '') AS holds, 
   FROM quietus_handover.item AS i JOIN quietus_handover.bag AS b USING (order_no, bag)
  CROSS JOIN LATERAL (SELECT b.clocks[i.clock + 1]::jsonb) AS c(clock)
  WHERE jsonb_typeof(c.clock) = 'object' AND i.fate IS DISTINCT FROM 'deleted' AND i.fate IS DISTINCT FROM 'replaced';
-COMMENT ON COLUMN quietus_handover.running.restricted IS 'only stored and protected: objection, case, or kept by a notice';
+COMMENT ON COLUMN quietus_handover.running.restricted IS 'only stored and protected: objection, case, or kept by a notice or request';
 -- By what nights and cases judge an item that came: its clocks, and its holds, each with its order. What its sender deleted is due as soon as nothing forbids it.
 CREATE OR REPLACE VIEW quietus_handover.clock AS
 SELECT i.dataset, i.key, i.path, c.clock -> 'running' AS running,
-       CASE WHEN i.fate = 'kept' THEN least((c.clock ->> 'due')::date, coalesce(i.until, (n.done_at AT TIME ZONE INTERVAL '8 hours')::date) + 1)
+       CASE WHEN i.fate = 'kept' THEN least((c.clock ->> 'due')::date, coalesce(i.until, (coalesce(r.done_at, n.done_at) AT TIME ZONE INTERVAL '8 hours')::date) + 1)
             ELSE (c.clock ->> 'due')::date END AS due,
        CASE WHEN i.fate = 'kept' THEN 'RS-28/main' ELSE c.clock ->> 'by' END AS by,
        CASE WHEN i.fate = 'kept' THEN {deleted} ELSE c.clock ->> 'law' END AS law,
        (SELECT coalesce(array_agg(i.order_no || '/' || h), '{{}}') FROM unnest(string_to_array(nullif(i.holds, ''), ',')) AS h) AS holds
   FROM quietus_handover.item AS i JOIN quietus_handover.bag AS b USING (order_no, bag)
   LEFT JOIN quietus_handover.notice AS n ON n.order_no = i.order_no AND n.bag = i.bag AND n.notice = i.notice
+  LEFT JOIN quietus_handover.request AS r ON r.order_no = i.order_no AND r.bag = i.bag AND r.request = i.request
  CROSS JOIN LATERAL (SELECT b.clocks[i.clock + 1]::jsonb) AS c(clock)
  WHERE jsonb_typeof(c.clock) = 'object' AND i.fate IS DISTINCT FROM 'deleted' AND i.fate IS DISTINCT FROM 'replaced';
 -- Every limit that some item came with, by dataset: few, and read before each night.
@@ -95,7 +110,8 @@ UNION
 SELECT DISTINCT dataset, 'due', 'RS-28', 'main', {deleted}, false FROM quietus_handover.item WHERE fate = 'kept';
 REVOKE ALL ON SCHEMA quietus_handover FROM PUBLIC;
 GRANT USAGE ON SCHEMA quietus_handover TO {custodian};
-GRANT SELECT, INSERT ON quietus_handover.bag, quietus_handover.item, quietus_handover.notice TO {custodian};
+GRANT SELECT, INSERT ON quietus_handover.bag, quietus_handover.item, quietus_handover.notice,
+    quietus_handover.request TO {custodian};
 GRANT UPDATE (stored_at, clocks) ON quietus_handover.bag TO {custodian};
-GRANT UPDATE (notice, fate, until, why, restricted) ON quietus_handover.item TO {custodian};
+GRANT UPDATE (notice, request, fate, until, why, restricted) ON quietus_handover.item TO {custodian};
 GRANT SELECT ON quietus_handover.running, quietus_handover.clock, quietus_handover.carried TO {custodian};

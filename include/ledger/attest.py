@@ -24,6 +24,8 @@ TYPES = {
     "quietus-bag-receipt/1": "application/vnd.quietus.bag-receipt+json",
     "quietus-bag-notice/1": "application/vnd.quietus.bag-notice+json",
     "quietus-bag-notice-receipt/1": "application/vnd.quietus.bag-notice-receipt+json",
+    "quietus-bag-request/1": "application/vnd.quietus.bag-request+json",
+    "quietus-bag-request-receipt/1": "application/vnd.quietus.bag-request-receipt+json",
     "quietus-dataroom-statement/1": "application/vnd.quietus.dataroom-statement+json",
 }
 """Format of the payload -> its type in the envelope."""

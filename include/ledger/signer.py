@@ -320,11 +320,13 @@ class Signer:
             with self._turn:
                 if not self._said.remember(*place, attest.digest(payload)):
                     raise Refused(f"another statement about bag {said['bag']} of this order was signed")
-        if said["format"] == "quietus-bag-notice/1":
-            place = (str(said["order"]), f"notice {said['bag']}", int(said["notice"]))
+        for kind in ("notice", "request"):
+            if said["format"] != f"quietus-bag-{kind}/1":
+                continue
+            place = (str(said["order"]), f"{kind} {said['bag']}", int(said[kind]))
             with self._turn:
                 if not self._said.remember(*place, attest.digest(payload)):
-                    raise Refused(f"another notice of this number about bag {said['bag']} was signed")
+                    raise Refused(f"another {kind} of this number about bag {said['bag']} was signed")
         if (own := self._own(said)) and self._said.signed(*own):
             raise Refused(
                 "what it is a receipt for was signed by this very signer: nobody receives what they sent"
@@ -336,8 +338,9 @@ class Signer:
         """Where it would remember having signed that for which this is a receipt."""
         if said["format"] == "quietus-bag-receipt/1":
             return str(said["order"]), f"bag {said['bag']}", 0, str(said["statement"])
-        if said["format"] == "quietus-bag-notice-receipt/1":
-            return str(said["order"]), f"notice {said['bag']}", int(said["notice"]), str(said["digest"])
+        for kind in ("notice", "request"):
+            if said["format"] == f"quietus-bag-{kind}-receipt/1":
+                return str(said["order"]), f"{kind} {said['bag']}", int(said[kind]), str(said["digest"])
         return None
 
     def answer(self, line: bytes) -> dict[str, Any]:

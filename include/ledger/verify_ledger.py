@@ -112,7 +112,7 @@ def of_the_whole_log(p: Said, log: Entries) -> Iterator[str]:
     looks = {i: b for i, b in events.items() if b["what"] == verify_service.LOOKED}
     yield from verify_service.seen_again(p, looks)
     yield from _newer(p, events)
-    yield from _newer_receipts(p, receipts)
+    yield from _newer_receipts(p, receipts, _packed_anew(events))
     for index, what, how in late(p, log):
         if not how:
             yield f"ledger entry {index}, after the certificate, is {what}, and nobody answers for it"
@@ -137,10 +137,21 @@ def _newer(p: Said, events: Entries) -> Iterator[str]:
         yield f"ledger entry {index} says what was located, and the certificate does not name it"
 
 
-def _newer_receipts(p: Said, receipts: Entries) -> Iterator[str]:
+def _packed_anew(events: Entries) -> dict[str, int]:
+    """Bags of a company that withdrew, of which nothing is left with it: they count no more, from that entry on."""
+    return {
+        bag: index
+        for index, said in events.items() if said["what"] == verify_service.SETTLED
+        for bag in verify_service.every(said.get("counts_no_more", ()))
+    }  # fmt: skip
+
+
+def _newer_receipts(p: Said, receipts: Entries, anew: dict[str, int]) -> Iterator[str]:
     last = {b["bag"]: b["entry"] for b in p["bags"]}
     for index, said in receipts.items():
         bag = said.get("bag")
+        if bag not in last and index < anew.get(str(bag), 0):
+            continue
         if bag not in last:
             yield f"ledger entry {index} is a receipt for bag {bag}, which the certificate does not name"
         elif last[bag] < index < p["entry"]:
@@ -190,6 +201,7 @@ def _as_certified(p: Said, bag: Said, said: Said, log: Entries) -> bool:
     counted += [(x.get("items"), x.get("root")) for x in told if x.get("bag") == bag["bag"]]
     return (
         all(said.get(k) == 0 for k in ("missing", "changed", "extra"))
+        and not said.get("not_asked", 0)  # deleted there, as it says by a request, and nobody asked for it
         and (said.get("items"), said.get("root")) in counted
     )
 

@@ -47,6 +47,8 @@ _KEPT = "dataset:str categories:list disposition:str rule:str law:str items:int 
 _BAG = "bag:str dataset:str items:int root:str statement:str receipt:str entry:int first:int notices:list"
 _NOTICED = "notice:int digest:str items:int root:str entry:int"
 """Of a bag about which the successor followed notices, under ``noticed``: the last of them, and how it left the bag."""
+_LEFT = "custodian:str items:int document:str digest:str withdrew:int entries:list settled:int"
+"""Of a bag whose successor withdrew, under ``left``: so many of its items stay with that company, and who answers for that."""
 _CASE = "case:str items:int certificate:str serial:int entry:int begun:int"
 _OTHER = "case:str items:int cut:int certificate:str? serial:int? entry:int? final:bool waits:list"
 _WAITS = "backup_set:str due:str?"
@@ -61,6 +63,7 @@ _PROOFS = (
 )
 LOOKED, ACCEPTED, BOOKS = "collection looked at", "unverified accepted", "books"
 GATHERED, LOST = "identifiers gathered", "key of identifiers declared lost"
+WITHDREW, LEFT, SETTLED = "successor withdrew", "left with who withdrew", "went on without who withdrew"
 APPROVERS = (1, 2)
 BEGUN = ("source deletion begun", "disposal begun")
 """Of the events. Those that say by which case something of the order is disposed of, and of which bags."""
@@ -89,7 +92,11 @@ def shape(p: Any) -> None:
     ):
         for n, line in enumerate(p.get(name, ())):
             noticed = name == "bags" and isinstance(line, dict) and "noticed" in line
-            verify.has_shape(line, form + " noticed:dict" * noticed, f"line {n} of its {name}")
+            left = name == "bags" and isinstance(line, dict) and "left" in line
+            more = " noticed:dict" * noticed + " left:dict" * left
+            verify.has_shape(line, form + more, f"line {n} of its {name}")
+            if left:
+                verify.has_shape(line["left"], _LEFT, f"what is left of line {n} of its bags")
             if noticed:
                 verify.has_shape(line["noticed"], _NOTICED, f"the notice of line {n} of its bags")
             if any(isinstance(v, int) and not isinstance(v, bool) and v < 0 for v in line.values()):
@@ -262,8 +269,9 @@ def check_bags(p: Said, entries: Entries) -> Iterator[str]:
         if times > 1:
             yield f"bag {name} is told {times} times"
     for b in p["bags"]:
-        moved[b["dataset"]] += as_left(b)["items"]
+        moved[b["dataset"]] += moved_by(b)
         yield from _noticed(p, b, entries)
+        yield from _left(p, b, entries)
         yield from _signed_for(p, b, entries)
     for x in p["books"]:
         if x["transferred"] != moved.pop(x["dataset"], 0):
@@ -324,6 +332,36 @@ def as_left(b: Said) -> Said:
     return dict(b.get("noticed", b))
 
 
+def moved_by(b: Said) -> int:
+    """How many items a bag moved: of one whose successor withdrew those that stay with that company, else all of it."""
+    return int(b["left"]["items"] if "left" in b else as_left(b)["items"])
+
+
+def _left(p: Said, b: Said, entries: Entries) -> Iterator[str]:
+    """Of a company that withdrew: the log says so, that both approvers answer for it, and how many items stay there."""
+    if "left" not in b:
+        return
+    said = b["left"]
+    withdrew = event(p, entries, said["withdrew"], WITHDREW)
+    if (withdrew.get("order"), said["withdrew"] > b["entry"]) != (p["order"], True):
+        yield f"bag {b['bag']}: it was signed for after its successor had withdrawn"
+    words = [event(p, entries, index, LEFT) for index in said["entries"]]
+    same = {k: said[k] for k in ("document", "digest")} | {"company": said["custodian"]}
+    if sorted(int(w.get("approver", 0)) for w in words) != list(APPROVERS) or any(
+        w.get(k) != v for w in words for k, v in same.items()
+    ):
+        yield f"bag {b['bag']}: not both approvers answer for what is left with {said['custodian']}"
+    settled = event(p, entries, said["settled"], SETTLED)
+    items = settled.get("part", {}).get(b["bag"], as_left(b)["items"])
+    named = b["bag"] in every(settled.get("left", ()))
+    if (settled.get("company"), items, named) != (said["custodian"], said["items"], True):
+        yield f"bag {b['bag']}: the ledger says otherwise how much of it is left with {said['custodian']}"
+    if not all(said["withdrew"] < i < said["settled"] for i in said["entries"]):
+        yield f"bag {b['bag']}: what is left of it was settled out of order"
+    if not 0 < said["items"] <= as_left(b)["items"]:
+        yield f"bag {b['bag']}: more of it is left than was in it"
+
+
 def _noticed(p: Said, b: Said, entries: Entries) -> Iterator[str]:
     """The successor followed the notice that is told, and then had the bag as that left it."""
     if "noticed" not in b:
@@ -355,7 +393,7 @@ def check_cases(p: Said, entries: Entries) -> Iterator[str]:
     for b in p["bags"]:
         if b["bag"] in taken and taken[b["bag"]] < b["first"]:
             yield f"bag {b['bag']}: its source began to go before the successor had signed for it"
-        if as_left(b)["items"] and b["bag"] not in taken and not b["dataset"].startswith("book."):
+        if moved_by(b) and b["bag"] not in taken and not b["dataset"].startswith("book."):
             yield f"bag {b['bag']}: no case took it away here"
     yield from _others(p, entries)
 

@@ -187,7 +187,8 @@ class Differences(Flow):
 
 class BagReceipt(Flow):
     """What the successor signs of a bag. ``statement``: SHA-256 of the statement that it received; ``root`` and ``items``: of
-    what it reads back from its own stores."""
+    what it reads back from its own stores. ``asked``: digests of items that it deleted since, as we asked it to by a
+    :class:`BagRequest`; they count as they were, and are named. Not written where there is none."""
 
     format: Literal["quietus-bag-receipt/1"] = "quietus-bag-receipt/1"
     order: OrderNo
@@ -196,8 +197,16 @@ class BagReceipt(Flow):
     items: Annotated[int, Field(ge=0)]
     root: Sha256
     differences: Differences
+    asked: tuple[Sha256, ...] = ()
     custodian: str
     stored_at: datetime
+
+    @model_serializer(mode="wrap")
+    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        said: dict[str, Any] = handler(self)
+        if not said["asked"]:
+            del said["asked"]
+        return said
 
 
 class BagNotice(Flow):
@@ -240,6 +249,42 @@ class NoticeReceipt(Flow):
     order: OrderNo
     bag: BagName
     notice: Annotated[int, Field(ge=1)]
+    digest: Sha256
+    deleted: Annotated[int, Field(ge=0)]
+    kept: tuple[Kept, ...] = ()
+    items: Annotated[int, Field(ge=0)]
+    root: Sha256
+    differences: Differences
+    custodian: str
+    done_at: datetime
+
+
+class BagRequest(Flow):
+    """Items of a bag that the successor is asked to delete, since their owners ask for it and our copy of them is gone: it has
+    the only one (PIPL 47; ESL 24 binds it as it bound us). ``request``: 1, 2, … of the bag; ``statement``: SHA-256 of the bag's;
+    ``asked``: digests of items; ``people``: how many ask; ``answer_by``: the day on which an answer is due."""
+
+    format: Literal["quietus-bag-request/1"] = "quietus-bag-request/1"
+    order: OrderNo
+    bag: BagName
+    request: Annotated[int, Field(ge=1)]
+    statement: Sha256
+    asked: Annotated[tuple[Sha256, ...], Field(min_length=1)]
+    people: Annotated[int, Field(ge=1)]
+    law: str
+    as_of: date
+    answer_by: date
+    made_at: datetime
+
+
+class RequestReceipt(Flow):
+    """What the successor signs of a request: ``deleted`` items are gone there, ``kept`` are restricted, ``items`` and ``root``
+    are of what it reads back of the bag, as in a :class:`BagReceipt`. ``digest``: SHA-256 of the request."""
+
+    format: Literal["quietus-bag-request-receipt/1"] = "quietus-bag-request-receipt/1"
+    order: OrderNo
+    bag: BagName
+    request: Annotated[int, Field(ge=1)]
     digest: Sha256
     deleted: Annotated[int, Field(ge=0)]
     kept: tuple[Kept, ...] = ()

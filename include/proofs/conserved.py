@@ -111,13 +111,15 @@ def _parts(order: sql.Literal) -> tuple[Part, ...]:
         ),
         # What we signed last of it.
         "signed": (
-            "SELECT b.bag, b.dataset, b.state, said ->> 'root' AS root, (said ->> 'items')::bigint AS items"
+            "SELECT b.bag, b.dataset, b.state, b.left_items, said ->> 'root' AS root, (said ->> 'items')::bigint AS items"
             " FROM casebook.handover_bag AS b CROSS JOIN LATERAL (SELECT coalesce((SELECT convert_from(n.payload, 'UTF8')::jsonb"
             " FROM casebook.handover_notice AS n WHERE n.order_no = b.order_no AND n.bag = b.bag ORDER BY n.notice DESC LIMIT 1),"
             " convert_from(b.statement, 'UTF8')::jsonb) AS said) AS last WHERE b.order_no = {order}"
+            " AND b.left_items IS DISTINCT FROM 0"  # of who withdrew, and packed anew: it counts no more
         ),
         "both_sides": (
-            "SELECT s.dataset, s.items, s.state = 'received' AND a.whole AND a.items = s.items AND a.root = s.root AS same"
+            "SELECT s.dataset, coalesce(s.left_items, s.items) AS items,"
+            " s.state = 'received' AND a.whole AND a.items = s.items AND a.root = s.root AS same"
             " FROM signed AS s LEFT JOIN answer AS a USING (bag)"
         ),
     }  # fmt: skip

@@ -9,8 +9,8 @@ from datetime import date, timedelta
 import psycopg
 
 from include.cases.assembling import desk as make_desk
+from include.cases.retention import ended, whole
 from include.cases.retention import night as nightly
-from include.cases.retention import whole
 from include.cases.retention.nights import Night
 from include.cases.rooms import Desk
 from include.catalogue import load
@@ -37,7 +37,7 @@ def goes_on(of: Successor, t0: date, told_on: Callable[[date, str], None]) -> No
     for day, wanted in ((first - DAY, 0), (first, due)):
         night = _night(desk, day)
         gone = night.gone or 0
-        if gone != wanted or nightly.nothing_is_left(desk, night.night_id):
+        if gone != wanted or ended.nothing_is_left(desk, night.night_id):
             raise NotProved(
                 f"the successor's night took {gone} items, and {wanted} were due by the clocks that came", about=f"{day}",
                 next_step="read `quietus retention nights` as the successor",

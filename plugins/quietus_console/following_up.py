@@ -1,4 +1,5 @@
-"""Tasks that tell a successor what became of items after their bag was packed, and hear that it followed. Counts alone pass."""
+"""Tasks that tell a successor what became of items after their bag was packed, pass on what people ask for once our copy went,
+and hear that it followed. Counts alone pass."""
 
 from __future__ import annotations
 
@@ -6,10 +7,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 from quietus_console.work import desk, now, step
 
 from include.cases.shutdown import orders
-from include.handover import register
+from include.handover import asking, register, requests
 from include.handover.stages import Handover
 from include.model.errors import NotProved
 
+ASKED = "see `quietus handover requests list {n}` (docs/handover.md)"
 LIST = "see `quietus handover notices list {n}` (docs/handover.md)"
 
 
@@ -49,3 +51,37 @@ def hear(number: str) -> str:
             "; ".join(f"{n}: {why}" for n, why in sorted(heard.wrong.items())), about=number, next_step=LIST.format(n=number)
         )  # fmt: skip
     return f"{number}: {len(heard.believed)} followed now, {len(heard.waiting)} are waited for"
+
+
+@step
+def passing() -> str:
+    """The order of which our copy went, or goes, and requests are passed on still: until its ledger is with the custodian."""
+    with desk().book() as conn:
+        found = (o for o in orders.orders(conn) if not o.waits_for and asking.may_be_passed_on(conn, o))
+        order = next((o for o in found if asking.went(conn, o.number)), None)
+    if order is None or Handover.of(desk(), order.number).consignment() is None:
+        raise AirflowSkipException("nothing went here that a successor has")
+    return order.number
+
+
+@step
+def hear_requests(number: str) -> str:
+    """Answers to requests are believed by the key that was compared; red while one is forged, names a difference, or is late."""
+    heard = Handover.of(desk(), number).hear_requests(actor=now()["actor"])
+    with desk().book() as conn:
+        late = requests.stand(conn, number, now()["as_of"]).late
+    said = [f"{n}: {why}" for n, why in sorted(heard.wrong.items())]
+    if said or late:
+        said += [f"{late} requests are past the day on which an answer was due"] if late else []
+        raise NotProved("; ".join(said), about=number, next_step=ASKED.format(n=number))
+    return f"{number}: {len(heard.believed)} answered now, {len(heard.waiting)} are waited for"
+
+
+@step
+def pass_on(number: str) -> str:
+    """What people ask for, and the successor alone has. Red if of a bag nobody knows whose its items are."""
+    asked, sent = Handover.of(desk(), number).pass_on(**now())
+    if asked.left:
+        said = "; ".join(f"{bag}: {why}" for bag, why in sorted(asked.left.items()))
+        raise NotProved(said, about=number, next_step=ASKED.format(n=number))
+    return f"{number}: {len(asked.made)} requests made, {len(sent)} sent now"

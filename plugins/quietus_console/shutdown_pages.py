@@ -19,11 +19,11 @@ from quietus_console.rendering import page
 from quietus_console.roles import audits
 
 from include.cases import book
-from include.cases.shutdown import objecting, orders, tellings
+from include.cases.shutdown import begun, objecting, orders, tellings
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.accepting import ACCEPTED
 from include.cases.shutdown.dates import LAW
-from include.handover import heard, register
+from include.handover import heard, register, requests
 from include.handover.heard import Answer
 from include.handover.register import Bag
 from include.model.handover import BagState
@@ -67,6 +67,8 @@ def one_order(number: Number, user: GetUserDep, lang: Lang = "zh") -> HTMLRespon
         bags, answers = register.bags(conn, number), heard.answers(conn, number)
         told = next(iter(tellings.tellings(conn, number)), None)
         objections = objecting.count(conn, number)
+        asked = requests.stand(conn, number, today)
+        kept_there = begun.elsewhere(conn, number, of.successor_certificate)
     auditor = audits(user)
     if counted is not None and not auditor:
         counted = previews.without_holds(counted)
@@ -74,6 +76,7 @@ def one_order(number: Number, user: GetUserDep, lang: Lang = "zh") -> HTMLRespon
         "shutdown.html.j2", lang=lang, order=of, today=today, history=history, alarms=alarms, auditor=auditor,
         gates=[(g.value, days.due(g), done.get(g.value), LAW[g]) for g in days.gates], overdue=days.overdue(today),
         why=days.why(today), earliest=days.earliest(today), counted=counted, told=told, objections=objections,
+        asked=asked, elsewhere=kept_there,
         looked=_last(history, LOOKED), way=handed_over(bags, answers, auditor=auditor),
         books=_without_holds(_last(history, BOOKS), auditor), proved=_last(history, PROVED),
         answered=[e for e in history if e["what"] == ACCEPTED],

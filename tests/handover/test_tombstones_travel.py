@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,8 @@ from include.cases.suppressing import Brought, Verdict
 from include.cases.yearly.ended import Periods
 from include.handover import adopting, fetching, storing, tombstone_keys
 from include.handover.keyed import PAYLOAD
+from include.handover.recounting import recount
+from include.handover.shards import Bounds
 from include.model.errors import LedgerError, Refused
 from include.model.words import Role
 from tests.cases.conftest import build
@@ -177,3 +180,54 @@ def test_without_a_key_store_or_a_version_its_own_bag_waits_and_no_other(buried:
     assert "no key store" in buried.receive().refused[BAG]
     buried.theirs.keys = theirs
     assert not buried.receive().refused
+
+
+MANY = 50_000
+LOTS = """
+INSERT INTO casebook.tombstone (kind, token, token_version, case_no, made_on)
+SELECT 'document', sha256(convert_to(i::text, 'UTF8')), 1, 'CASE-900001', %s FROM generate_series(1, %s) AS i"""
+
+
+def peak(work: Callable[[], object]) -> int:
+    """Bytes of Python's own memory that some work takes at most."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_tombstones_are_bags_of_bounded_size_in_flat_memory(buried: Both, successor: Any) -> None:
+    with psycopg.connect(buried.ours.server.conninfo(buried.ours.records), autocommit=True) as conn:
+        conn.execute(LOTS, (BURIED, MANY))
+    buried.bounds = Bounds(bytes=1 << 20, rows=2_000, keys=500)
+    assert peak(buried.pack) < 16 << 20
+    went(buried)
+    bags = buried.bags("book.tombstone")
+    assert len(bags) > 5 and sum(b.items for b in bags) == MANY + 3
+    assert [b.last for b in bags] == [False] * (len(bags) - 1) + [True]
+    assert max(b.statement.bytes for b in bags) < 2 << 20, "a bag and a piece"
+    for bag in bags:
+        buried.verify(bag.name)
+    assert peak(lambda: recount(buried.custody, bags[0].statement, bags[0].payload)) < 4 << 20
+    assert adopting.adopt(successor, buried.custody, ORDER, as_of=AS_OF) == (MANY + 3, MANY + 3)
+
+
+def test_killed_between_two_bags_of_tombstones_packing_goes_on_after_the_first(buried: Both) -> None:
+    with psycopg.connect(buried.ours.server.conninfo(buried.ours.records), autocommit=True) as conn:
+        conn.execute(LOTS, (BURIED, 300))
+    buried.bounds = Bounds(bytes=9_000, rows=20, keys=7)
+    buried.consigned()
+    before = len(buried.consignment.datasets)
+
+    def killed(both: Both) -> None:
+        both.pack()
+
+    buried.killed_at("handover.packed", killed, time=before + 3)
+    some = buried.bags("book.tombstone")
+    assert len(some) > 0 and not some[-1].last
+    went(buried)
+    bags = buried.bags("book.tombstone")
+    assert [b.name for b in bags[: len(some)]] == [b.name for b in some]
+    assert sum(b.items for b in bags) == 303 and bags[-1].last

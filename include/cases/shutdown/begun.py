@@ -53,7 +53,8 @@ def going_by(conn: Conn, number: str) -> dict[str, str]:
 def with_the_successor(conn: Conn, number: str) -> dict[str, object]:
     """What its receipts did: bags that it signed for, bags of which something went here by them, and the case that is at it."""
     rows = conn.execute(
-        "SELECT bag FROM casebook.handover_bag WHERE order_no = %s AND state = 'received'", (number,)
+        "SELECT bag FROM casebook.handover_bag WHERE order_no = %s AND state = 'received' AND left_items IS NULL",
+        (number,),
     ).fetchall()
     cases = sorted({no for no in going_by(conn, number).values() if way.under_way(conn, no)})
     return {
@@ -65,24 +66,26 @@ def with_the_successor(conn: Conn, number: str) -> dict[str, object]:
 @dataclass(frozen=True)
 class Elsewhere:
     """What went here on receipts of a company that is the order's successor no more: it alone has that. ``items``: of the bags of
-    which something went, at most."""
+    which something went; at most, until it is ``settled``: both approvers said that it stays custodian of that."""
 
     company: str
     dataset: str
     bags: int
     items: int
+    settled: bool = False
 
 
 def elsewhere(conn: Conn, number: str, certificate: str | None) -> tuple[Elsewhere, ...]:
     """By company and dataset. ``certificate``: the SHA-256 of that of the successor of now; None: there is none."""
     rows = conn.execute(
-        "SELECT s.said ->> 'successor' AS company, b.dataset, count(*) AS bags, sum(b.items)::bigint AS items"
+        "SELECT s.said ->> 'successor' AS company, b.dataset, count(*) AS bags, sum(coalesce(b.left_items, b.items))::bigint"
+        " AS items, bool_and(b.left_items IS NOT NULL) AS settled"
         " FROM casebook.handover_bag AS b CROSS JOIN LATERAL (SELECT convert_from(b.statement, 'UTF8')::jsonb AS said) AS s"
         " WHERE b.order_no = %s AND b.bag = ANY(%s) AND s.said ->> 'recipient' IS DISTINCT FROM %s"
         " GROUP BY 1, 2 ORDER BY 1, 2",
         (number, list(deleted_in(conn, number)), certificate),
     ).fetchall()
-    return tuple(Elsewhere(r["company"], r["dataset"], r["bags"], r["items"]) for r in rows)
+    return tuple(Elsewhere(r["company"], r["dataset"], r["bags"], r["items"], r["settled"]) for r in rows)
 
 
 def _has_receipts(conn: Conn, case_no: str) -> bool:

@@ -97,11 +97,14 @@ def _said(conn: Conn, number: str, about: Figures) -> set[str]:
 
 
 def _bagged(conn: Conn, number: str) -> dict[str, int]:
-    """Of the datasets that are wholly packed, how many items are in bags, as the last notices left them."""
+    """Of the datasets that are wholly packed, how many items are in bags, as the last notices left them, or stay with who
+    withdrew."""
     rows = conn.execute(
-        "SELECT b.dataset, sum(coalesce((SELECT n.items FROM casebook.handover_notice AS n WHERE n.order_no = b.order_no"
-        " AND n.bag = b.bag ORDER BY n.notice DESC LIMIT 1), (convert_from(b.statement, 'UTF8')::jsonb ->> 'items')::int))::int"
-        " AS items FROM casebook.handover_bag AS b WHERE b.order_no = %s GROUP BY b.dataset HAVING bool_or(b.last)",
+        "SELECT b.dataset, sum(coalesce(b.left_items, (SELECT n.items FROM casebook.handover_notice AS n"
+        " WHERE n.order_no = b.order_no AND n.bag = b.bag ORDER BY n.notice DESC LIMIT 1),"
+        " (convert_from(b.statement, 'UTF8')::jsonb ->> 'items')::int))::int AS items"
+        " FROM casebook.handover_bag AS b WHERE b.order_no = %s GROUP BY b.dataset"
+        " HAVING bool_or(b.last AND b.left_items IS NULL)",
         (number,),
     ).fetchall()
     return {str(r["dataset"]): int(r["items"]) for r in rows}

@@ -283,6 +283,8 @@ def withdraw(
     with orders.deed(desk, number, approved=False) as (conn, of):
         _may_withdraw(conn, of)
         needles.drop(desk, conn, number, as_of=as_of, actor=actor)
+        # Whose the items of its bags are: nothing is passed on any more.
+        conn.execute("DELETE FROM casebook.handover_owner WHERE order_no = %s", (number,))
         conn.execute(
             "UPDATE casebook.shutdown_order SET withdrawn_on = %s, withdrawn_document = %s WHERE number = %s",
             (as_of, paper.number, number),

@@ -40,8 +40,8 @@ def consign(
             raise Refused(
                 "bags of it were packed by another consignment: to another successor, or with another key for receipts",
                 about=number,
-                next_step="go on with that one: a bag that was packed goes to nobody else. If its successor withdrew, and nothing"
-                " went here by it, withdraw the order and open another",
+                next_step="go on with that one: a bag that was packed goes to nobody else. If its successor withdrew: `quietus"
+                " shutdown leave-with-former`; if nothing went here by it, withdraw the order and open another",
             )  # fmt: skip
         detail = {
             "consignment": made.fingerprint(), "datasets": [d.dataset for d in made.datasets],
@@ -67,9 +67,10 @@ def last_consigned(conn: Conn, number: str) -> str | None:
 
 
 def packed_by(conn: Conn, number: str) -> set[str]:
-    """The fingerprints by which bags of an order were packed."""
+    """The fingerprints by which bags of an order were packed; without those of who withdrew, once it went on without."""
     rows = conn.execute(
-        "SELECT DISTINCT consignment FROM casebook.handover_bag WHERE order_no = %s", (number,)
+        "SELECT DISTINCT consignment FROM casebook.handover_bag WHERE order_no = %s AND left_items IS NULL",
+        (number,),
     ).fetchall()
     return {str(r["consignment"]) for r in rows}
 

@@ -7,7 +7,7 @@ The ledger has no contact and nobody's name: the successor is a company, and peo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -309,15 +309,37 @@ def name_successor(
         return order(conn, number)
 
 
+def ask_ministry(desk: Desk, number: str, *, paper: Paper, as_of: date, actor: str) -> Order:
+    """Nobody takes over, and the ministry is asked to arrange it (ESL 23 para. 3). Again changes nothing."""
+    checked_paper(paper, number)
+    with deed(desk, number) as (conn, of):
+        if of.successor is not None:
+            raise Refused(
+                "it has a successor", about=number, next_step="record that this one withdrew, if it did"
+            )
+        if of.ministry_asked_on is None:
+            conn.execute(
+                "UPDATE casebook.shutdown_order SET ministry_asked_on = %s WHERE number = %s", (as_of, number)
+            )
+            detail = {"document": paper.number, "digest": paper.digest}
+            say(desk, conn, number, "ministry asked", as_of, actor, detail)
+        return order(conn, number)
+
+
 def successor_withdrew(
-    desk: Desk, number: str, *, paper: Paper, ministry_asked: bool, as_of: date, actor: str
-) -> Order:
+    desk: Desk, number: str, *, paper: Paper, ministry_asked: bool, as_of: date, actor: str,
+    at: Callable[[str], None] = lambda _: None,
+) -> Order:  # fmt: skip
     """Whoever was to take over does not. The notice that named it counts no more, so people are notified anew. Until another
     is named, or the ministry is asked, that is an alarm. No receipt of it counts any more, and nothing is deleted on one; what it
-    signed for, and what went here by that, is in the event."""
+    signed for, and what went here by that, is in the event. Again by the same document changes nothing."""
     checked_paper(paper, number)
     with deed(desk, number) as (conn, of):
         if of.successor is None:
+            if _said_by(
+                conn, number, "successor withdrew", paper
+            ):  # of a run that was killed once it was committed
+                return of
             raise Refused("it has no successor that could withdraw", about=number, next_step=SEE)
         now = days(conn, of)
         then = now.without_successor(as_of)
@@ -333,7 +355,18 @@ def successor_withdrew(
             "ministry_asked": ministry_asked, **begun.with_the_successor(conn, number),
         }  # fmt: skip
         say(desk, conn, number, "successor withdrew", as_of, actor, detail)
-        return order(conn, number)
+        at("orders.said")  # in the ledger, and not in the book yet: the next run says it again
+        found = order(conn, number)
+    at("orders.committed")
+    return found
+
+
+def _said_by(conn: Conn, number: str, what: str, paper: Paper) -> bool:
+    """Whether that was the last event of its kind, by this document."""
+    said: dict[str, Any] = next(
+        (e["detail"] for e in reversed(history(conn, number)) if e["what"] == what), {}
+    )
+    return (said.get("document"), said.get("digest")) == (paper.number, paper.digest)
 
 
 def name_custodian(

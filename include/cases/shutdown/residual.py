@@ -70,7 +70,8 @@ class Residual:
     @property
     def settled(self) -> bool:
         """Whether the list is all that is left: nothing is on its way, everything was asked, and somebody keeps it."""
-        return not (self.moving or self.going or self.unverified or self.elsewhere) and (
+        open_ = [e for e in self.elsewhere if not e.settled]
+        return not (self.moving or self.going or self.unverified or open_) and (
             not self.kept or bool(self.custodian)
         )
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from include.cases.book import Conn
-from include.cases.shutdown import orders
+from include.cases.shutdown import leaving, orders
 
 WHAT = "依法须移交的认证信息（《电子签名法》第二十三条、第二十四条）"
 ON_ITS_WAY = WHAT + "正移交给{who}（联系方式：{contact}）；经其签收后由其按原有期限保存。"
-THERE = WHAT + "已由{who}（联系方式：{contact}）签收，由其按原有期限保存；如有请求，请向其提出。"
+THERE = WHAT + "已由{who}（联系方式：{contact}）签收，由其按原有期限保存；"
+PASSED_ON = "您的请求，我们将转告该公司，由其删除，或在法律要求保存期间仅作存储；您也可以直接向其提出。"
+FORMER = (
+    "其中一部分此前已移交{who}（联系方式：{contact}），由其继续按原有期限保存；涉及该部分的请求，请向其提出。"
+)
+TURN_TO = "如有请求，请向其提出。"
+HANDED = "ledger handed over"
+"""Of the event with which we can sign nothing any more, so that no request is passed on (``include.handover.asking``)."""
 
 
 def sentence(conn: Conn) -> str:
@@ -18,8 +25,16 @@ def sentence(conn: Conn) -> str:
         return ""
     row = conn.execute(
         "SELECT count(*) AS bags, count(*) FILTER (WHERE state = 'received') AS there FROM casebook.handover_bag"
-        " WHERE order_no = %s",
+        " WHERE order_no = %s AND left_items IS NULL",
         (of.number,),
     ).fetchone()
+    former = "".join(
+        FORMER.format(who=who, contact=contact) for who, contact in leaving.custodians(conn, of.number)
+    )
     there = bool(row and row["bags"] and row["bags"] == row["there"])
-    return (THERE if there else ON_ITS_WAY).format(who=of.successor, contact=of.successor_contact)
+    if not there:
+        return ON_ITS_WAY.format(who=of.successor, contact=of.successor_contact) + former
+    over = any(e["what"] == HANDED for e in orders.history(conn, of.number))
+    return (THERE + (TURN_TO if over else PASSED_ON)).format(
+        who=of.successor, contact=of.successor_contact
+    ) + former

@@ -13,11 +13,12 @@ from cryptography import x509
 from include.cases.keys import FileKeyStore
 from include.cases.retention.held import held_people
 from include.cases.shutdown.objecting import objectors
-from include.handover import notices, notifying, packing, receipts, register
+from include.handover import notices, notifying, packing, passing_on, receipts, register, requests
 from include.handover.amending import Outcome, amend
 from include.handover.custody import Custody, prepare
 from include.handover.fetching import Inbox
 from include.handover.following import Followed, follow
+from include.handover.heeding import heed
 from include.handover.receiving import receive
 from include.handover.room import Room
 from include.handover.sending import Way, receipt_key, send
@@ -134,6 +135,38 @@ class Handing:
         assert not followed.refused, followed.refused
         self.verify_notices()
         return made
+
+    def ask(self, as_of: date = T0) -> passing_on.Outcome:
+        """Requests about what went are made, sent, followed, and their answers believed."""
+        made = passing_on.ask(
+            self.stopped.house.desk,
+            self.stopped.consignment,
+            self.ours,
+            as_of=as_of,
+            actor="ops/wu",
+            at=self.at,
+        )
+        passing_on.send(self.way, self.stopped.consignment)
+        done = heed(self.inbox, self.custody, self.stopped.theirs, self.number, as_of=as_of)
+        assert not done.refused, done.refused
+        for name in self.waiting():
+            self.verify_request(name)
+        return made
+
+    def waiting(self) -> list[str]:
+        with self.stopped.house.desk.book() as conn:
+            return list(passing_on.waiting(conn, self.number))
+
+    def verify_request(self, name: str, file: bytes | None = None) -> None:
+        file = file or passing_on.answer_of(self.way, self.number, name)
+        assert file is not None, f"{name} has no answer"
+        with self.stopped.house.desk.book() as conn:
+            conn.autocommit = True
+            passing_on.verify(conn, self.stopped.consignment, name, file, actor="ops/wu")
+
+    def requests(self) -> list[requests.Request]:
+        with self.stopped.house.desk.book() as conn:
+            return requests.of_order(conn, self.number)
 
     def notices(self) -> list[notices.Notice]:
         with self.stopped.house.desk.book() as conn:

@@ -251,7 +251,7 @@ def test_what_went_by_its_clock_is_no_difference_and_nothing_is_signed_anew(succ
     s = successor
     s.take(FIRST)
     later = replace(s.two.custody(), today=lambda: FIRST)
-    inbox = s.two.their_inbox()
+    inbox = s.two.inbox()
     got = receive(inbox, later, Attesting(s.two.home, "theirs"), s.two.number)
     signed = {r.bag for r in got.receipts}
     assert not got.refused and all(r.differences.none for r in got.receipts)
@@ -278,5 +278,5 @@ def test_what_came_to_be_stored_only_is_shown_to_no_application(successor: Succe
     assert marked == {key for key in s.photos() if key.startswith(OBJECTS)}, (
         "by which its bucket's policy denies it"
     )
-    got = receive(s.two.their_inbox(), s.two.custody(), Attesting(s.two.home, "theirs"), s.two.number)
+    got = receive(s.two.inbox(), s.two.custody(), Attesting(s.two.home, "theirs"), s.two.number)
     assert all(r.differences.none for r in got.receipts), "a tag of ours is no difference"

@@ -20,21 +20,26 @@ from typing import Any
 import psycopg
 from cryptography import x509
 
+from include.cases import verbs, wiring
 from include.cases.keys import FileKeyStore
+from include.cases.rooms import Desk
 from include.cases.shutdown import accepting, breaker, closing, located, needles
 from include.handover import register
 from include.handover.custody import Custody, prepare
 from include.handover.fetching import Inbox
+from include.handover.following import follow
+from include.handover.heeding import heed
 from include.handover.receiving import receive
 from include.handover.shards import Bounds
 from include.handover.stages import CERTIFICATE, RECEIPT_KEY, Handover
 from include.ledger import attest
 from include.model.catalogue import Catalogue
-from include.model.errors import Refused
+from include.model.errors import NotProved, Refused
 from include.model.handover import BagState
 from include.model.words import Role
 from include.stores.shared import nowhere
 from tests.cases.conftest import build
+from tests.cases.resting import begun_unasked
 from tests.cases.retention import house as houses
 from tests.cases.shutdown.conftest import SHOP as CONSIGNING
 from tests.cases.shutdown.conftest import _by
@@ -67,6 +72,8 @@ SENT, LAID = VISITS + 4, VISITS + 6
 MARKER = "marker"
 ASKED = "s3.asked"
 """The point after each request of ours that deletes in a bucket: between uploads, versions and markers."""
+WHO = "acct_000000000002"
+"""Who leaves, and whose visits are held."""
 Version = tuple[str, str]  # its id, and the digest of what it holds
 
 
@@ -100,6 +107,11 @@ class Ours(Photos):
     def text(self, name: str) -> str:
         return name
 
+    @property
+    def desk(self) -> Desk:
+        """With its bucket's store, too, which a person's case asks."""
+        return replace(super().desk, stores=lambda: wiring.stores(self.company.catalogue, self))
+
 
 @dataclass
 class Theirs(Side):
@@ -118,6 +130,8 @@ class Two:
     before: dict[str, dict[str, str]]
     laid: dict[str, list[Version]]
     held: dict[str, list[bytes]]
+    left: bool = False
+    held_by: str = ""
 
     def way(self, at: Callable[[str], None] = nowhere) -> Handover:
         bounds = Bounds(bytes=900, rows=20, keys=3)
@@ -128,13 +142,8 @@ class Two:
         return "any-" + hashlib.sha256(str(self.home).encode()).hexdigest()[:20]
 
     def custody(self, at: Callable[[str], None] = nowhere) -> Custody:
-        return Custody(self.ours.company.catalogue, self.theirs, at)  # type: ignore[arg-type]
-
-    def their_inbox(self, at: Callable[[str], None] = nowhere) -> Inbox:
-        return Inbox(
-            client(self.ours.inbox, os.getpid()), self.bucket, attest.public_key(Attesting(self.home, "ours").pem),
-            x509.load_pem_x509_certificate(SHOWN.encode()), KEY, self.home / "work", at,
-        )  # fmt: skip
+        keys = FileKeyStore(self.home / "their_keys", b"s" * 32)
+        return Custody(self.ours.company.catalogue, self.theirs, at, keys=keys)  # type: ignore[arg-type]
 
     def do(self, verb: str, at: Callable[[str], None] = nowhere) -> None:
         way = self.way(at)
@@ -150,14 +159,70 @@ class Two:
                     assert "it is not signed" in str(refused)
             case "receive":
                 assert not receive(
-                    self.their_inbox(at), self.custody(at), Attesting(self.home, "theirs"), self.number
+                    self.inbox(at), self.custody(at), Attesting(self.home, "theirs"), self.number
                 ).refused
             case "verify":
                 assert all(why == "no receipt yet" for why in way.verify(actor="ops/wu").values())
             case "delete":
-                way.delete_source(as_of=T0, actor="ops/wu")
+                with self.but_for_a_hold():
+                    way.delete_source(as_of=T0, actor="ops/wu")
             case "dispose":
-                way.dispose(as_of=T0, actor="ops/wu")
+                with self.but_for_a_hold():
+                    way.dispose(as_of=T0, actor="ops/wu")
+            case "tell":
+                way.tell(as_of=T0, actor="ops/wu")
+                followed = follow(
+                    self.inbox(at), self.custody(at), Attesting(self.home, "theirs"), self.number, as_of=T0
+                )
+                assert not followed.refused, followed.refused
+                assert not way.hear(actor="ops/wu").wrong
+            case "ask":
+                assert not way.pass_on(as_of=T0, actor="ops/wu")[0].left
+                heeded = heed(
+                    self.inbox(at), self.custody(at), Attesting(self.home, "theirs"), self.number, as_of=T0
+                )
+                assert not heeded.refused, heeded.refused
+                assert not way.hear_requests(actor="ops/wu").wrong
+            case "leave":
+                self.leave()
+            case "hold":
+                self.hold()
+            case "release":
+                self.release()
+
+    def leave(self) -> None:
+        """A person leaves in the midst of it, by a case of her own."""
+        if not self.left:
+            steps = (verbs.rehearse, verbs.restrict, verbs.settle_and_plan, verbs.dispose)
+            begun_unasked(self.ours.desk, [WHO], steps, as_of=T0, actor="system/test")
+            self.left = True
+
+    def hold(self) -> None:
+        """A court holds her visits, until it does not."""
+        if not self.held_by:
+            self.held_by = verbs.open_hold(
+                self.ours.desk, basis="court", document_no="7", issuing_body="court", law="law", as_of=T0, actor="legal/zhao",
+                account_ids=frozenset({WHO}), datasets=frozenset({"u.visit"}),
+            )  # fmt: skip
+
+    def release(self) -> None:
+        if self.held_by:
+            verbs.release_hold(self.ours.desk, self.held_by, document="8", as_of=T0, actor="legal/zhao")
+            self.held_by = ""
+
+    @contextmanager
+    def but_for_a_hold(self) -> Iterator[None]:
+        """While there is one, what it names stays, and that is said."""
+        try:
+            yield
+        except (NotProved, Refused) as said:
+            assert self.held_by, said
+
+    def inbox(self, at: Callable[[str], None] = nowhere) -> Inbox:
+        return Inbox(
+            client(self.ours.inbox, os.getpid()), self.bucket, attest.public_key(Attesting(self.home, "ours").pem),
+            x509.load_pem_x509_certificate(SHOWN.encode()), KEY, self.home / "work", at,
+        )  # fmt: skip
 
     def killed(self, verb: str, point: str, time: int) -> bool:
         """Do it in a process that is killed when it comes to the point for the so-manieth time; whether it came there."""

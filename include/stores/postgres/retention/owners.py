@@ -17,6 +17,9 @@ from include.stores.postgres.periods import prc_day
 from include.stores.postgres.server import joined, name
 from include.stores.postgres.survey import column_of, is_subject, on
 
+BETWEEN = "\x1f"
+"""Between ids in a list of them: no id has a control character."""
+
 
 @dataclass(frozen=True)
 class Owners:
@@ -286,6 +289,26 @@ class Owners:
             )  # fmt: skip
             parts.append(self.subjects(parent, rows, depth + 1))
         return joined(" UNION ALL ", parts) if parts else sql.SQL("SELECT NULL::text AS id WHERE false")
+
+    def listed(self, dataset: Dataset, alias: str) -> sql.Composable:
+        """The owners' ids of one row as text, each once and in order, with :data:`BETWEEN` between; empty: it has none."""
+        (only, *others) = _owning(dataset) or (None,)
+        if only is None:
+            return sql.SQL("''::text")
+        if only.column is not None and not others:  # no subquery for what stands in the row
+            return sql.SQL("coalesce({}::text, '')").format(name(alias, only.column))
+        row = sql.SQL("(SELECT {}.*)").format(name(alias))
+        return sql.SQL(
+            "coalesce((SELECT string_agg(DISTINCT l.id, {} ORDER BY l.id) FROM ({}) AS l WHERE l.id IS NOT NULL), '')"
+        ).format(sql.Literal(BETWEEN), self.subjects(dataset, row))
+
+
+def alone(catalogue: Catalogue, dataset: Dataset) -> bool:
+    """Whether each owner of a row is its sole owner, on every way to one: then it goes with whichever goes first."""
+    return all(
+        x.ownership is Ownership.SOLE and (x.via is None or alone(catalogue, catalogue.dataset(x.via)))
+        for x in _owning(dataset)
+    )
 
 
 def _owning(dataset: Dataset) -> tuple[Link, ...]:

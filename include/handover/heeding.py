@@ -1,0 +1,185 @@
+"""At the successor: requests about bags that it has, of people who turned to the sender. What no statute or hold keeps is
+deleted, and the rest restricted; the bag is counted again, and a signed receipt says so.
+
+Each request is one transaction, done once. An item that is gone so is one of the bag still, in its root and by its digest, which
+every later receipt names: it was received, and then its owner had it deleted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+
+from pydantic import ValidationError
+
+from include.handover import fetching
+from include.handover.custody import Custody, Known, known
+from include.handover.fetching import Inbox
+from include.handover.following import Item, keeps, remover
+from include.handover.recounting import count_again
+from include.handover.sending import delivering, request_key, request_receipt_key
+from include.ledger import attest as attesting
+from include.model.errors import LedgerError, NoRoom, NotReachable, QuietusError, Refused
+from include.model.handover import BagRequest, Kept, RequestReceipt
+from include.model.times import observed_now
+from include.stores.postgres.server import Connection
+
+FORM = "quietus-bag-request/1"
+
+
+@dataclass
+class Heeded:
+    """``receipts``: what was answered; ``refused``: requests that were not followed, and why."""
+
+    receipts: list[RequestReceipt] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def heed(
+    inbox: Inbox, custody: Custody, attest: Callable[[bytes], bytes], order: str, *, as_of: date
+) -> Heeded:
+    """Follow every request that has arrived, and answer each. Again answers the same. Raises NoRoom, NotReachable."""
+    done = Heeded()
+    for called in fetching.arrived(inbox, f"{order}/requests/"):
+        try:
+            done.receipts.append(_one(inbox, custody, attest, order, called, as_of))
+        except (NoRoom, NotReachable):
+            raise
+        except QuietusError as error:
+            done.refused[called] = str(error)
+    return done
+
+
+def _one(
+    inbox: Inbox, custody: Custody, attest: Callable[[bytes], bytes], order: str, called: str, as_of: date
+) -> RequestReceipt:
+    said, payload = _statement(inbox, order, called)
+    of, of_payload = fetching.statement(inbox, order, said.bag)
+    if attesting.digest(of_payload) != said.statement:
+        raise Refused(
+            "it is about another bag than the one of this name", about=called, next_step="ask the sender"
+        )
+    with custody.connect(of.kind, of.dataset) as connection:
+        deleted, kept = _apply(custody, connection, of.held_as, said, payload, as_of)
+    inbox.at("requests.followed")
+    counted, _ = count_again(custody, of, of_payload)  # what its own clock let go since counts as it was
+    receipt = RequestReceipt(
+        order=order, bag=said.bag, request=said.request, digest=attesting.digest(payload), deleted=deleted, kept=kept,
+        items=counted.items, root=counted.root, differences=counted.differences, custodian=of.successor, done_at=observed_now(),
+    )  # fmt: skip
+    envelope = attest(receipt.canonical())
+    with delivering(f"request {called}"):
+        inbox.client.put_object(
+            Bucket=inbox.bucket, Key=request_receipt_key(order, called), Body=envelope, ContentType="application/json",
+            ChecksumAlgorithm="SHA256",
+        )  # fmt: skip
+    inbox.at("requests.receipted")
+    return receipt
+
+
+def _statement(inbox: Inbox, order: str, called: str) -> tuple[BagRequest, bytes]:
+    """What its sender signed. Raises LedgerError."""
+    with delivering(f"request {called}"):
+        file = inbox.client.get_object(Bucket=inbox.bucket, Key=request_key(order, called))["Body"].read()
+    payload = attesting.opened(file, FORM, inbox.sender_key)
+    try:
+        said = BagRequest.model_validate(json.loads(payload))
+    except ValidationError:
+        raise LedgerError("the request is malformed", about=called, next_step="ask the sender") from None
+    if said.order != order or f"{said.bag}-{said.request:04d}" != called:
+        raise LedgerError(
+            "it is about another bag, or of another number", about=called, next_step="ask the sender"
+        )
+    return said, payload
+
+
+def _apply(
+    custody: Custody, connection: Connection, order: str, said: BagRequest, payload: bytes, as_of: date
+) -> tuple[int, tuple[Kept, ...]]:
+    """In one transaction. Objects are no transaction: a version is deleted before its note says so, and again is no error."""
+    with connection.transaction():
+        connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('quietus_handover ' || %s || '/' || %s, 0))",
+            [order, said.bag],
+        )
+        bag = known(connection, order, said.bag)
+        if bag is None or not bag.stored or bag.statement != said.statement:
+            raise Refused(
+                "the bag is not stored here", about=said.bag, next_step="quietus handover receive, then again"
+            )
+        if (before := _done(connection, bag, said, payload)) is not None:
+            return before
+        connection.execute("SET LOCAL session_replication_role = replica")
+        deleted, kept = 0, list[Kept]()
+        remove = remover(custody, connection, bag)
+        for it, gone in _items(connection, bag, said):
+            stays = None if gone else keeps(bag, it, as_of) or remove(it, False)
+            if stays is not None:
+                kept.append(stays)
+            else:
+                deleted += 1
+            _note(connection, bag, said, it, stays)
+        connection.execute(
+            "INSERT INTO quietus_handover.request (order_no, bag, request, digest, deleted, kept)"
+            " VALUES (%s, %s, %s, %s, %s, %s::jsonb)",
+            [bag.order, said.bag, said.request, attesting.digest(payload), deleted,
+             json.dumps([k.model_dump(mode="json") for k in kept])],
+        )  # fmt: skip
+        custody.at("requests.before_commit")
+    return deleted, tuple(kept)
+
+
+def _done(
+    connection: Connection, bag: Known, said: BagRequest, payload: bytes
+) -> tuple[int, tuple[Kept, ...]] | None:
+    row = connection.execute(
+        "SELECT digest, deleted, kept FROM quietus_handover.request WHERE order_no = %s AND bag = %s AND request = %s",
+        [bag.order, said.bag, said.request],
+    ).fetchone()
+    if row is None:
+        return None
+    if row[0] != attesting.digest(payload):
+        raise Refused(
+            "another request of this number was followed", about=said.bag, next_step="ask the sender"
+        )
+    kept = json.loads(row[2]) if isinstance(row[2], str) else row[2]
+    return int(row[1]), tuple(Kept.model_validate(k) for k in kept)
+
+
+def _items(connection: Connection, bag: Known, said: BagRequest) -> list[tuple[Item, bool]]:
+    """The items that it names, and whether each is gone already: by a notice, or since it was received. Raises Refused if one is
+    none of this bag's: then it is about another."""
+    wanted = [bytes.fromhex(x) for x in said.asked]
+    rows = connection.execute(
+        "SELECT no, key, clock, holds, leaf, body, version, coalesce(fate, '') FROM quietus_handover.item"
+        " WHERE order_no = %s AND bag = %s AND leaf = ANY(%s) ORDER BY no",
+        [bag.order, said.bag, wanted],
+    ).fetchall()
+    found = [
+        (Item(r[0], tuple(r[1]), r[2], r[3], bytes(r[4]), r[5], r[6]), r[7] not in ("", "kept")) for r in rows
+    ]
+    if sorted(i.leaf for i, _ in found) != sorted(wanted):
+        raise Refused(
+            "it names items that this bag does not have", about=said.bag, next_step="ask the sender; nothing was changed"
+        )  # fmt: skip
+    return found
+
+
+def _note(connection: Connection, bag: Known, said: BagRequest, it: Item, kept: Kept | None) -> None:
+    connection.execute(
+        "UPDATE quietus_handover.item SET request = %s, fate = %s, until = %s, why = %s,"
+        " restricted = CASE WHEN %s THEN coalesce(restricted, 'request') ELSE restricted END"
+        " WHERE order_no = %s AND bag = %s AND no = %s AND (fate IS NULL OR fate = 'kept')",
+        [
+            said.request,
+            "kept" if kept else "deleted",
+            kept and kept.until,
+            kept and kept.why,
+            kept is not None,
+            bag.order,
+            bag.bag,
+            it.no,
+        ],
+    )

@@ -1,0 +1,233 @@
+"""Requests of people passed on to the successor: made, signed and sent bag by bag, and what its answers are worth.
+
+Nothing of ours is changed by them: the items were transferred, and stay so in the books. The successor deletes what no statute or
+hold of its own keeps, restricts the rest, and signs for it. A receipt that it signs later for the bag names what went so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from botocore.exceptions import ClientError
+from pydantic import ValidationError
+
+from include.cases import book
+from include.cases.book import Conn
+from include.cases.rooms import Desk
+from include.cases.shutdown import orders
+from include.cases.workdays import DEFAULT
+from include.handover import addressed, asking, heard, register, requests, whose
+from include.handover.register import Bag
+from include.handover.requests import Request
+from include.handover.room import Attest, Record, unrecorded
+from include.handover.sending import Way, delivering, request_key, request_receipt_key
+from include.handover.shards import At
+from include.handover.timely import timely
+from include.ledger import attest as attesting
+from include.model import ranges
+from include.model.errors import BooksDoNotBalance, LedgerError, Refused
+from include.model.handover import BagKind, BagRequest, Consignment, RequestReceipt
+from include.model.times import observed_now
+from include.stores.postgres.retention.owners import alone
+from include.stores.s3.server import ABSENT, code_of
+from include.stores.shared import nowhere
+
+MOST = 20_000
+"""Items of a request."""
+ANSWER = 15
+"""Working days that the successor has (law.md E, 16)."""
+LAW = "PIPL 47; ESL 24"
+ASKED = "requests passed on"
+"""Of the event."""
+SHOWN = "quietus-bag-request-receipt/1"
+
+
+@dataclass
+class Outcome:
+    """``made``: requests by name; ``left``: bags of which nobody knows whose the items are, while somebody asks."""
+
+    made: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+
+
+def ask(
+    desk: Desk, consignment: Consignment, attest: Attest, *, as_of: date, actor: str, at: At = nowhere
+) -> Outcome:
+    """Make and sign a request about every bag of which people ask for items that are with the successor alone. Again makes none
+    of the same. Raises Refused for another consignment, or once nothing is passed on any more."""
+    number, outcome = consignment.order, Outcome()
+    sign(desk, number, attest, at)
+    with desk.book() as conn, book.deed(conn, number):
+        of = addressed.standing(conn, consignment, ended=True)
+        asking.still_here(conn, of)
+        who, went = asking.who_asks(desk, conn, number), asking.went(conn, number)
+        bags = [
+            b for b in register.bags(conn, number) if b.statement.kind is not BagKind.BOOK and b.name in went
+        ]
+        people: set[bytes] = set()
+        for bag in bags if who else ():
+            dataset = desk.catalogue.dataset(bag.statement.dataset)
+            if bag.items and dataset.links and not whose.are_kept(conn, number, bag.name):
+                outcome.left[bag.name] = (
+                    "it was packed before it was kept whose its items are: ask the successor on paper"
+                )
+                continue
+            said = asking.asked_for(
+                conn, number, bag.name, dataset, who, went[bag.name], alone=alone(desk.catalogue, dataset)
+            )
+            for request in _new(conn, bag, said, as_of):
+                requests.made(conn, request)
+                outcome.made.append(requests.name(bag.name, request.request))
+            people |= {t for tokens in said.values() for t in tokens}
+        if outcome.made:
+            detail = {"requests": ranges.short(outcome.made), "people": len(people)}
+            orders.say(desk, conn, number, ASKED, as_of, actor, detail)
+    at("requests.made")
+    sign(desk, number, attest, at)
+    return outcome
+
+
+def _new(conn: Conn, bag: Bag, said: Mapping[bytes, set[bytes]], as_of: date) -> Iterator[BagRequest]:
+    """What of it was not asked for yet, in the order of the bag, in requests of bounded size."""
+    order = bag.statement.order
+    before = requests.asked(conn, order, bag.name)
+    fresh = (
+        [x for x in register.leaves(conn, bag) or [] if x in said and x.hex() not in before] if said else []
+    )
+    number = sum((r.said.bag == bag.name) for r in requests.of_order(conn, order)) if fresh else 0
+    for first in range(0, len(fresh), MOST):
+        some = fresh[first : first + MOST]
+        number += 1
+        yield BagRequest(
+            order=order, bag=bag.name, request=number, statement=attesting.digest(bag.payload),
+            asked=tuple(x.hex() for x in some), people=len({t for x in some for t in said[x]}), law=LAW, as_of=as_of,
+            answer_by=DEFAULT.after(as_of, ANSWER).day, made_at=observed_now(),
+        )  # fmt: skip
+
+
+def sign(desk: Desk, number: str, attest: Attest, at: At = nowhere) -> None:
+    """Have every request signed that is not."""
+    with desk.book() as conn:
+        waiting = [r for r in requests.of_order(conn, number) if r.envelope is None]
+    for r in waiting:
+        envelope = attest(r.payload)
+        body = {
+            "order": number, "bag": r.said.bag, "request": r.said.request, "asked": len(r.said.asked),
+            "answer_by": r.said.answer_by.isoformat(), "digest": attesting.digest(r.payload),
+        }  # fmt: skip
+        desk.record(
+            "handover.request", None, body, f"handover.request:{number}:{r.said.bag}:{r.said.request}"
+        )
+        with desk.book() as conn, conn.transaction():
+            requests.signed(conn, r, envelope)
+        at("requests.signed")
+
+
+def send(way: Way, consignment: Consignment) -> list[str]:
+    """Put every signed request that was not sent beside its bag; their names. Again sends what is left."""
+    with way.book() as conn:
+        addressed.standing(conn, consignment, ended=True)
+        waiting = [
+            r for r in requests.of_order(conn, consignment.order) if not r.sent and r.envelope is not None
+        ]
+    for r in waiting:
+        with way.book() as conn, conn.transaction():
+            addressed.standing(conn, consignment, ended=True)
+            with delivering(f"request {r.name}"):
+                way.client.put_object(
+                    Bucket=way.bucket, Key=request_key(consignment.order, r.name), Body=r.envelope or b"",
+                    ContentType="application/json", ChecksumAlgorithm="SHA256",
+                )  # fmt: skip
+            way.at("requests.put")
+            requests.sent(conn, r)
+    return [r.name for r in waiting]
+
+
+def waiting(conn: Conn, order: str) -> Sequence[str]:
+    """Requests that were sent and are not answered."""
+    return [r.name for r in requests.of_order(conn, order) if r.sent and not r.answered]
+
+
+def answer_of(way: Way, order: str, name: str) -> bytes | None:
+    """The answer that lies beside a request; None: there is none yet."""
+    with delivering(f"request {name}"):
+        try:
+            found = way.client.get_object(Bucket=way.bucket, Key=request_receipt_key(order, name))
+            return bytes(found["Body"].read())
+        except ClientError as error:
+            if code_of(error) in ABSENT:
+                return None
+            raise
+
+
+def verify(
+    conn: Conn, consignment: Consignment, name: str, file: bytes, *, actor: str, record: Record = unrecorded
+) -> Request:
+    """Verify the answer to the request of this name, and record it: each item was deleted, or is restricted and it is said why.
+
+    Raises LedgerError if it is forged, Refused if it is about another order, bag or request, or this was not sent, or it does not
+    say of each item what became of it; BooksDoNotBalance if it names a difference or another root: recorded too, and it waits.
+    """
+    addressed.standing(conn, consignment, ended=True)
+    payload = attesting.opened(file, SHOWN, attesting.public_key(consignment.successor.receipt_key))
+    try:
+        said = RequestReceipt.model_validate(json.loads(payload))
+    except ValidationError:
+        raise LedgerError("the answer is malformed", about=name, next_step="ask for another") from None
+    if said.order != consignment.order or requests.name(said.bag, said.request) != name:
+        raise Refused(
+            "the answer is about another request", about=f"{consignment.order}/{name}",
+            next_step="verify it for that one; nothing was marked",
+        )  # fmt: skip
+    of = requests.one(conn, consignment.order, said.bag, said.request)
+    bag = register.bag(conn, said.order, said.bag)
+    if said.digest != attesting.digest(of.payload):
+        raise Refused(
+            "the answer is to another request than the one that we signed", about=name,
+            next_step="ask the successor what it followed; nothing was marked",
+        )  # fmt: skip
+    if not of.sent:
+        raise Refused("the request was not sent yet", about=name, next_step="quietus handover requests send")
+    if said.custodian != bag.statement.successor:
+        raise Refused(
+            "the answer is another company's", about=name, next_step="ask the successor for its own"
+        )
+    kept = {k.item for k in said.kept}
+    if (
+        not kept <= set(of.said.asked)
+        or len(kept) != len(said.kept)
+        or len(kept) + said.deleted != len(of.said.asked)
+    ):
+        raise Refused(
+            "it does not say of each item what became of it", about=name,
+            next_step="ask the successor to answer anew; nothing was marked",
+        )  # fmt: skip
+    differs = said.differences
+    body = {
+        "order": said.order, "bag": said.bag, "request": said.request, "digest": said.digest, "deleted": said.deleted,
+        "kept": len(said.kept), "items": said.items, "root": said.root, "missing": len(differs.missing),
+        "changed": len(differs.changed), "extra": len(differs.extra), "done_at": said.done_at.isoformat(),
+        "receipt": attesting.digest(file),
+    }  # fmt: skip
+    with conn.transaction():
+        addressed.standing(conn, consignment, ended=True)
+        timely(
+            said.done_at, since=of.said.made_at, others=requests.times(conn, said.order, said.bag), about=name
+        )
+        same = (said.items, said.root) in heard.due(conn, bag, said.done_at)
+        record(
+            "handover.request_receipt", None, body,
+            f"handover.request_receipt:{name}:{attesting.digest(file)[:32]}",
+        )  # fmt: skip
+        good = differs.none and same
+        requests.answered(conn, of, file, deleted=said.deleted, kept=len(kept), good=good, actor=actor)
+    if not good:
+        raise BooksDoNotBalance(
+            f"the successor lacks {len(differs.missing)} items, has {len(differs.changed)} changed and"
+            f" {len(differs.extra)} that were not sent{'' if same else ', and another root'}", about=name,
+            next_step="have the successor follow it again and sign anew",
+        )  # fmt: skip
+    return of
