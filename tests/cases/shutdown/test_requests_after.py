@@ -82,7 +82,7 @@ def test_a_case_after_our_copy_went_is_passed_on_and_followed(gone: Handing) -> 
     assert len(hers(gone)) == 3, "four of seven are past their five years with the successor, too"
     assert gone.theirs("SELECT count(*) FROM u.visit") == [(56,)], "and nobody else's is touched"
     kept = gone.theirs(
-        "SELECT key[1]::int, why, restricted FROM quietus_handover.item JOIN quietus_handover.running"
+        "SELECT key[1]::int, why, running.restricted FROM quietus_handover.item JOIN quietus_handover.running"
         " USING (order_no, bag, no, dataset, key) WHERE request IS NOT NULL AND fate = 'kept' ORDER BY 1"
     )
     assert [k for k, *_ in kept] == [k for (k,) in hers(gone)]
