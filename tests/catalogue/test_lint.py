@@ -646,6 +646,12 @@ CASES: dict[str, tuple[str, str, str, str]] = {
         "",
         "nobody said what its columns are",
     ),
+    "a category without a rule": (
+        "categories.yaml",
+        '  en: "name"\n  sensitive: false\n  rules: [RS-01]\n',
+        '  en: "name"\n  sensitive: false\n  rules: []\n',
+        "PI-001.rules: no rule says how long it may be kept",
+    ),
     "a category under the wrong rule": (
         "datasets/usage.yaml",
         "- {rule: RS-15, start: {column: seen_at}}",

@@ -38,7 +38,7 @@ def set_free(
     if not counted.gone(took):
         return {}
     found = _bare(desk, about, [d for d in datasets if _may_be_bare(d)])
-    if about.at is None and took.get(home(desk.catalogue).id, {}).get("erased"):
+    if about.at is None and home(desk.catalogue).id in took and took[home(desk.catalogue).id]["erased"]:
         for dataset in datasets:
             if dataset.kind is DatasetKind.RECORDS and any(b.unless for b in binds(about.catalogue, dataset)):
                 found[dataset.id] = max(0, due[dataset.id] - _due_whoever_left(desk, about, dataset))
