@@ -32,6 +32,10 @@ def housed(report: Report, index: int, category: Category) -> None:
     for n, rule in enumerate(category.rules):
         if rule not in rules:
             report.unknown("categories", index, ("rules", n), "rules", rule)
+    if not category.rules:
+        report.add("categories", index, ("rules",), "no rule says how long it may be kept",
+                   "name the rules of retention.yaml that its data may be kept under")  # fmt: skip
+        return
     impersonal = {c for place in catalogue.not_personal for c in place.categories}
     homes = [d for d in catalogue.datasets if category.id in d.all_categories]
     if not homes and category.id not in impersonal:

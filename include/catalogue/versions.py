@@ -24,8 +24,27 @@ def check(report: Report) -> None:
             "versions", 0, ("id",), "nothing says which version the holder of an account accepted",
             "name the column in `accounts.accepted` of the accounts",
         )  # fmt: skip
+    _read_by_nothing(report)
     _said(report)
     _own(report)
+
+
+def _read_by_nothing(report: Report) -> None:
+    """Of two places with a version the account's counts. One that stands with consents would be taken for it, and is named for
+    what it is."""
+    accepted = next((d.accounts.accepted for d in report.catalogue.datasets if d.accounts), None)
+    for n, dataset in enumerate(report.catalogue.datasets):
+        if (
+            dataset.consents is None
+            or dataset.consents.version is not None
+            or accepted not in dataset.columns
+        ):
+            continue
+        report.add(
+            "datasets", n, ("columns", accepted),
+            "it looks like the version that somebody accepted, and nothing judges by it: `accounts.accepted` alone does",
+            "declare it as `version` of `consents`, which is evidence alone, or drop the column",
+        )  # fmt: skip
 
 
 def in_use(catalogue: Catalogue) -> set[tuple[str, str]]:

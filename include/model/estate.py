@@ -193,6 +193,9 @@ class Consents(Declared):
     given: str  # the column with the moment
     purpose: str | None = None  # the column that says what for
     withdrawn: str | None = None  # the column with the moment at which it was taken back; null: it stands
+    # The column with the version of the policy under which it was given. It is evidence, and moves no period: whose periods
+    # are whose says `accounts.accepted` alone, which whoever goes back to an older version changes, too.
+    version: str | None = None
 
 
 class Digested(Declared):

@@ -254,6 +254,12 @@ CASES: dict[str, tuple[str, str, str, str]] = {
         "accepted: no_such_column,",
         "no_such_column",
     ),
+    "a version with consents that nothing reads": (
+        "datasets/account.yaml",
+        ", version: policy_version}",
+        "}",
+        "account.consent.columns.policy_version: it looks like the version that somebody accepted, and nothing judges by it",
+    ),
     "our own records for longer than was promised": (
         "retention.yaml",
         "last RS-03 date\n      duration: P3Y",
@@ -564,14 +570,14 @@ CASES: dict[str, tuple[str, str, str, str]] = {
     ),
     "a withdrawal that stands nowhere": (
         "datasets/account.yaml",
-        "consents: {given: given_at, purpose: purpose, withdrawn: withdrawn_at}",
+        "consents: {given: given_at, purpose: purpose, withdrawn: withdrawn_at, version: policy_version}",
         "consents: {given: given_at}",
         "nothing says when the consent is withdrawn",
     ),
     "a withdrawal by no column": (
         "datasets/account.yaml",
-        "withdrawn: withdrawn_at}",
-        "withdrawn: gone_at}",
+        "withdrawn: withdrawn_at,",
+        "withdrawn: gone_at,",
         "consents.withdrawn",
     ),
     "what is several people's rests on nobody's consent": (
@@ -639,6 +645,12 @@ CASES: dict[str, tuple[str, str, str, str]] = {
         "  columns: [service, uses]\n",
         "",
         "nobody said what its columns are",
+    ),
+    "a category without a rule": (
+        "categories.yaml",
+        '  en: "name"\n  sensitive: false\n  rules: [RS-01]\n',
+        '  en: "name"\n  sensitive: false\n  rules: []\n',
+        "PI-001.rules: no rule says how long it may be kept",
     ),
     "a category under the wrong rule": (
         "datasets/usage.yaml",

@@ -236,12 +236,17 @@ def look_at(
         of = kinds(connection, catalogue, queries, asked.as_of, {} if types is None else types)
     dataset = catalogue.dataset(asked.dataset)
     everybody, people = named(catalogue, held, dataset)
-    others = {
-        d.id: Held(*named(catalogue, held, d))
-        for d in catalogue.of_store(dataset.store, DatasetKind.TABLE)
-        if any(link.via == dataset.id for link in d.links)
-    }
+    others = {d.id: Held(*named(catalogue, held, d)) for d in leading_through(catalogue, dataset)}
     return Look(catalogue, live, dataset, asked, of, people, everybody, others, held.released)
+
+
+def leading_through(catalogue: Catalogue, dataset: Dataset) -> tuple[Dataset, ...]:
+    """The tables of its store whose rows are known by its rows, also through others."""
+    tables = catalogue.of_store(dataset.store, DatasetKind.TABLE)
+    found = {dataset.id}
+    while more := {d.id for d in tables if any(link.via in found for link in d.links)} - found:
+        found |= more
+    return tuple(d for d in tables if d.id in found and d.id != dataset.id)
 
 
 def named(catalogue: Catalogue, held: HeldPeople, dataset: Dataset) -> tuple[bool, tuple[str, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from include.cases.retention.nights import Night
 from include.cases.retention.objects import Partly
 from include.cases.retention.readings import remembering
 from include.cases.retention.seen import Seen
+from include.cases.retention.set_free import set_free
 from include.cases.retention.unproved import unproved
 from include.cases.retention.workers import asking, clearings, worked_on
 from include.cases.rooms import Desk
@@ -112,32 +112,22 @@ def _looked(
 def _owned_up(desk: Desk, night: Night, step: Step, seen: Seen, stayed: dict[str, int]) -> dict[str, int]:
     """How much of each dataset the night itself says is due: needed, locked, refused, what it could not finish, or set free."""
     with desk.book() as conn:
-        erased = {d: words["erased"] for d, words in counted.words(conn, step.id).items()}
+        took = counted.words(conn, step.id)
         rows = conn.execute(
             "SELECT dataset FROM casebook.night_line WHERE night_id = %s AND rule = %s AND why_left IS NOT NULL",
             (night.night_id, nights.UNFINISHED),
         ).fetchall()
     unfinished = {row["dataset"] for row in rows}
-    ours = worked_on(desk, asking(desk, night.as_of, night.at))
+    about = asking(desk, night.as_of, night.at)
+    ours = worked_on(desk, about)
+    due = {d.id: seen.of(d.id) for d in desk.catalogue.in_parts.datasets}
+    more = [d for d in desk.catalogue.in_parts.datasets if due[d.id] > stayed.get(d.id, 0)]
+    freed = set_free(desk, about, [d for d in more if d.id in ours and d.id not in unfinished], due, took)
     return {
-        d.id: seen.of(d.id) if d.id in unfinished or d.id not in ours
-        else stayed.get(d.id, 0) + _set_free(desk, d, seen, erased)
+        d.id: due[d.id] if d.id in unfinished or d.id not in ours
+        else stayed.get(d.id, 0) + freed.get(d.id, 0)
         for d in desk.catalogue.in_parts.datasets
     }  # fmt: skip
-
-
-def _set_free(desk: Desk, dataset: Dataset, seen: Seen, erased: Mapping[str, int]) -> int:
-    """How many rows that were cut once, and stayed bare for others, may be due since the night took those others: no more than it
-    took. They were not due when it began, of which every one was located (``seen``); the next night takes them."""
-    if (
-        dataset.cut is None
-        or dataset.cut.ends is not None
-        or dataset.part_of is not None
-        or dataset.action != "erase"
-    ):
-        return 0
-    others = (d.id for d in desk.catalogue.of_store(dataset.store) if d.id != dataset.id)
-    return min(seen.of(dataset.id), sum(erased.get(d, 0) for d in others))
 
 
 def finish(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:

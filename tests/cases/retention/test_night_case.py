@@ -117,6 +117,17 @@ def not_proved(house: House) -> nights.Night:
     return first
 
 
+def test_a_whole_row_that_is_due_and_was_not_said_to_be_left_is_seen_beside_bare_ones(house: House) -> None:
+    """A night may leave rows bare that it set free itself. By how much it took, a whole one would pass among them."""
+
+    def planted() -> None:
+        house.company.sql("INSERT INTO a.account VALUES ('acct_000000000011', 'name 11', '2026-01-01')")
+
+    with pytest.raises(NotProved, match=r"due\.a\.account: more is due than the night says that it left"):
+        house.night(then=planted)
+    assert house.certified == []
+
+
 def test_a_night_that_was_not_proved_is_taken_up_by_the_next(house: House) -> None:
     first = not_proved(house)
     assert house.state(first) is CaseState.ACTING

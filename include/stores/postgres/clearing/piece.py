@@ -7,8 +7,8 @@ deletes, and the server's foreign keys say that nobody needs a row. What falls o
     not_due    its dates changed, a hold names its owner by now, or it is gone already, by somebody's own case. A clock that
                started by a row which went meanwhile still says that it was over
     needed     a row that stays refers to it, or leads to its owner through it: it goes when that goes; if the dataset declares a
-               cut, it is cut now. Or something outside of this database leads through it (an object that stays in its bucket):
-               then it stays as it is
+               cut by which the owner stays known, it is cut now. Or something outside of this database leads through it (an
+               object that stays in its bucket): then it stays as it is
 
 Rows are compared with what the server says it wrote (``books``); a cascade or trigger that nobody declared rolls the piece back.
 """
@@ -30,6 +30,7 @@ from include.stores.postgres import books, receipts
 from include.stores.postgres.area import TEMP, Area, key_columns, same_key
 from include.stores.postgres.deed import cut_rows, differing, erase_rows
 from include.stores.postgres.live import Live
+from include.stores.postgres.retention.known import Known, Named
 from include.stores.postgres.retention.look import Look
 from include.stores.postgres.retention.needs import Need, needs
 from include.stores.postgres.server import Connection, joined, name, one
@@ -133,7 +134,18 @@ class Piece:
     def _needs(self) -> list[Need]:
         """Who may need its rows. Whom the holds name is known also of datasets that are not asked about."""
         others = {d: held for x in self.datasets for d, held in self.looks[x.id].others.items()}
-        return needs(self.catalogue, self.live, self.datasets, {**others, **self.looks})
+        looks: dict[str, Named] = {**others, **self.looks}
+        known = Known(self.catalogue, self.live, looks, self._going, self._cut)
+        return needs(self.catalogue, self.live, self.datasets, looks, known=known)
+
+    def _going(self, dataset: Dataset, alias: str) -> sql.Composable | None:
+        """Whether a row goes with this very piece."""
+        row = next((d for d in self.datasets if d.id == dataset.whole), None)
+        return _in_piece(row, alias, ERASE) if row is not None else None
+
+    def _cut(self, dataset: Dataset, alias: str) -> sql.Composable | None:
+        """Whether a row is cut by it."""
+        return _in_piece(dataset, alias) if any(d.id == dataset.id for d in self.datasets) else None
 
     def _balance(
         self, connection: Connection, chunk: int, before: Counter[books.Entry], updates: Mapping[str, int],
@@ -198,23 +210,20 @@ class Piece:
         self, connection: Connection, area: Area, parent: Dataset, need: Need,
         counts: Mapping[str, Counter[str]],
     ) -> bool:  # fmt: skip
-        child = next((d for d in self.datasets if d.address == need.child), None)
+        child = next((d for d in self.datasets if d.address == need.child and d.part_of is None), None)
         going: sql.Composable = sql.SQL("false")
         if child is not None:  # it goes with this very piece, or its cut takes the reference out of it
-            frees = need.leads or (
+            frees = not need.leads and (
                 child.cut is not None and any(child.cut.set.get(c, c) is None for c in need.columns)
             )
-            going = sql.SQL("EXISTS (SELECT FROM {} AS ck WHERE {} AND {})").format(
-                TEMP.table(child.id), same_key("ck", "ct", child),
-                sql.SQL("true" if frees else "ck.disposition = 'erase'"),
-            )  # fmt: skip
-        needed = sql.SQL(
-            "k.disposition = {} AND EXISTS (SELECT FROM {} AS pt JOIN {} AS ct ON {} WHERE {} AND NOT {})"
-        ).format(
-            sql.Literal(ERASE), name(parent.address), name(need.child), need.refers, same_key("pt", "k", parent), going
+            going = _in_piece(child, "ct", None if frees else ERASE)
+        goes = sql.SQL("k.disposition = {}").format(sql.Literal(ERASE))
+        needed = sql.SQL("{} AND EXISTS (SELECT FROM {} AS pt JOIN {} AS ct ON {} WHERE {} AND NOT {})").format(
+            goes if need.survives(parent) else sql.SQL("true"), name(parent.address), name(need.child), need.refers,
+            same_key("pt", "k", parent), going,
         )  # fmt: skip
         temp, table = TEMP.table(parent.id), area.table(parent.id)
-        if parent.cut is not None and parent.cut.ends is None:
+        if parent.cut is not None and parent.cut.ends is None and need.survives(parent):
             cut = connection.execute(
                 sql.SQL("UPDATE {} AS k SET disposition = {} WHERE {}").format(
                     temp, sql.Literal(DEIDENTIFY), needed
@@ -284,3 +293,15 @@ class Piece:
             for p in self.catalogue.rule(b.rule).periods
             if p.name == b.period
         )
+
+
+def _in_piece(dataset: Dataset, alias: str, disposition: str | None = None) -> sql.Composed:
+    """Whether a row is among those of the piece that are to be disposed of; in this way, if one is named."""
+    so = (
+        sql.SQL("true")
+        if disposition is None
+        else sql.SQL("ck.disposition = {}").format(sql.Literal(disposition))
+    )
+    return sql.SQL("EXISTS (SELECT FROM {} AS ck WHERE {} AND {})").format(
+        TEMP.table(dataset.id), same_key("ck", alias, dataset), so
+    )

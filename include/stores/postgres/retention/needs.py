@@ -1,16 +1,14 @@
 """Who needs a row to stay: rows that refer to it, by a foreign key; and rows whose owner is known by it alone.
 
-A link that the database does not know as a foreign key is obeyed like one while the row that leads through it stays. Without
-the row above it nobody could say when its own clock began, or that a hold names its owner: it would stay for ever, or go under
-the hold. Where several rows lead to its owners (shared) or to who may see it, each goes by its own dates, unless a hold covers
-the row that stays. What was cut has no owner to be known.
+A link that the database does not know as a foreign key is obeyed like one while it must be known whose the row is that leads
+through it (:mod:`.known`). Without the row above it nobody could say when its own clock began, or that a hold names its owner:
+it would stay for ever, go too soon, or go under the hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from psycopg import sql
 
@@ -18,18 +16,9 @@ from include.model.catalogue import Catalogue
 from include.model.estate import Dataset, Link
 from include.model.words import DatasetKind, Ownership
 from include.stores.postgres.live import Live
+from include.stores.postgres.retention.known import Known, Named
 from include.stores.postgres.retention.owners import Owners
 from include.stores.postgres.server import joined, name
-
-
-class Named(Protocol):
-    """Whom the open holds name in a dataset: everybody, or these people."""
-
-    @property
-    def everybody_held(self) -> bool: ...
-
-    @property
-    def held(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True)
@@ -43,20 +32,30 @@ class Held:
 @dataclass(frozen=True)
 class Need:
     """A way in which a row ``ct`` of a table needs the row ``pt`` of another: both by address, the columns that it is by, and
-    as SQL. ``leads``: it is a link, by which its owner is known."""
+    as SQL. ``leads``: it is a link, by which its owner is known; ``to``: the other's columns that it is by."""
 
     child: str
     parent: str
     columns: tuple[str, ...]
     refers: sql.Composable
     leads: bool = False
+    to: tuple[str, ...] = ()
+
+    def survives(self, parent: Dataset) -> bool:
+        """Whether whose the row is stays known by one that is cut: neither what the link joins nor what leads on is cut out."""
+        if not self.leads or parent.cut is None:
+            return True
+        owning = (link for link in parent.links if link.ownership is not Ownership.ACCESS_ONLY)
+        on = {c for link in owning for c in ((link.column,) if link.column else link.on)}
+        return parent.cut.set.keys().isdisjoint(on | set(self.to))
 
 
 def needs(
-    catalogue: Catalogue, live: Live, group: Sequence[Dataset], looks: Mapping[str, Named], row: str = "pt"
-) -> list[Need]:
+    catalogue: Catalogue, live: Live, group: Sequence[Dataset], looks: Mapping[str, Named], row: str = "pt",
+    known: Known | None = None,
+) -> list[Need]:  # fmt: skip
     """Every way in which rows of this group of datasets may be needed. ``looks``: whom the holds name, by dataset; ``row``: what
-    the needed row is called in the SQL."""
+    the needed row is called in the SQL; ``known``: of which rows it must stay known whose they are, if some go with this deed."""
     here = {d.address for d in group}
     found = [
         Need(
@@ -66,37 +65,29 @@ def needs(
         )
         for k in live.foreign_keys if k.parent in here
     ]  # fmt: skip
-    known = {
+    declared = {
         (k.child, k.parent, frozenset(zip(k.child_columns, k.parent_columns, strict=True)))
         for k in live.foreign_keys
     }
+    known = known or Known(catalogue, live, looks)
     for dataset in catalogue.of_store(group[0].store, DatasetKind.TABLE):
         for link in dataset.links if dataset.address in live.tables else ():
-            found += (n for n in _led(catalogue, live, dataset, link, looks, known, row) if n.parent in here)
+            found += (n for n in _led(known, dataset, link, declared, row) if n.parent in here)
     return found
 
 
 def _led(
-    catalogue: Catalogue, live: Live, dataset: Dataset, link: Link, looks: Mapping[str, Named],
-    known: set[tuple[str, str, frozenset[tuple[str, str]]]], row: str,
+    known: Known, dataset: Dataset, link: Link, declared: set[tuple[str, str, frozenset[tuple[str, str]]]], row: str
 ) -> Iterator[Need]:  # fmt: skip
-    """The need of a link that no foreign key is. Raises CatalogueError for one of which a column is gone."""
-    owners = Owners(catalogue, live)
-    if dataset.address not in live.tables or (found := owners.above(dataset, link, "ct", row)) is None:
+    """The need of a link that no foreign key says as well: of none, or where a cut that the foreign key allows would take out by
+    what the owner is known. Raises CatalogueError for one of which a column is gone."""
+    owners = Owners(known.catalogue, known.live)
+    if (found := owners.above(dataset, link, "ct", row)) is None:
         return
     above, pairs, refers = found
-    if (dataset.address, above.address, pairs) in known:
+    if (asked := known.through(dataset, link, "ct")) is None:
         return
-    ways = [refers]
-    if link.via is not None and link.ownership is not Ownership.SOLE and dataset.id in looks:
-        look = looks[dataset.id]
-        if not look.everybody_held:
-            ways.append(owners.among(dataset, "ct", look.held))
-    if dataset.cut is not None:
-        whole = (
-            sql.SQL("{} IS DISTINCT FROM {}").format(name("ct", c), sql.Literal(v))
-            for c, v in dataset.cut.set.items()
-        )
-        ways.append(sql.SQL("({})").format(joined(" OR ", whole)))
-    columns = tuple(a for a, _ in sorted(pairs))
-    yield Need(dataset.address, above.address, columns, joined(" AND ", ways), leads=True)
+    columns, to = tuple(a for a, _ in sorted(pairs)), tuple(b for _, b in sorted(pairs))
+    need = Need(dataset.address, above.address, columns, joined(" AND ", (refers, asked)), leads=True, to=to)
+    if (dataset.address, above.address, pairs) not in declared or not need.survives(above):
+        yield need

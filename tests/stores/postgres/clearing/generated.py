@@ -235,8 +235,7 @@ def _parts(
     draw: st.DrawFn, company: Company, t: Table, binds: Sequence[Bound], has_rest: bool, starting_points: dict[str, str]
 ) -> tuple[Part, ...]:  # fmt: skip
     """Up to two groups of its columns with limits of their own. As in a catalogue they lead to nobody and start no clock of it,
-    and what a cut leaves of them starts by a date that it leaves, too. But they may set all that the cut sets: in a catalogue
-    that happens where a row has some of the cut's values already."""
+    and what a cut leaves of them starts by a date that it leaves, too; and they never set all that the cut sets."""
     leading = {c for link in t.links for c in ((link.column,) if link.column else link.on)}
     leading |= {c for u in company.tables.values() for x in u.links if x.via == t.id for c in x.on.values()}
     free = set(t.columns) - set(t.key) - leading - (t.required - {"note"}) - {"code", "at"}
@@ -250,6 +249,10 @@ def _parts(
         dated = bool(t.cut) and not chosen <= set(t.cut)
         if dated and "at" in t.cut:
             chosen, dated = chosen & set(t.cut), False
+        if t.cut and set(t.cut) <= chosen.union(
+            *(p.set for p in made)
+        ):  # as lint has it: no part makes a row look cut
+            chosen.discard(sorted(t.cut)[0])
         free -= chosen  # a column is of one part
         if chosen:
             its = _binds(draw, t, starting_points, most=2, others=[b.rule for b in binds], dated=dated)

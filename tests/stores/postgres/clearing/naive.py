@@ -3,7 +3,7 @@ It shares no code with what it judges."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,6 +12,8 @@ from include.model.words import LegalRank
 from tests.stores.postgres.clearing.generated import PALETTE, Limited, is_cut
 from tests.stores.postgres.generated import ACCESS_ONLY, ACCOUNT, SHARED, SOLE, Row, Table
 from tests.stores.postgres.oracle import Fate, Key, ends
+
+After = Callable[[Table, Row], Row | None]
 
 RULES = {r[0]: r for r in PALETTE}
 GOES, NOT_DUE = "erase", "not due"
@@ -150,12 +152,19 @@ class Naive:
             return False
         return (
             table.action != "erase"
-            or any(True for _ in self.referring(table, row))
+            or any(
+                not (self.owns(child, table) and is_cut(child, r)) for child, r in self.referring(table, row)
+            )
             or self.leading(table, row)
         )
 
+    def owns(self, table: Table, shared: Table) -> bool:
+        """Whether rows of a table say whose those of another are, which several own: once both are bare they go together."""
+        return any(link.via == table.id and link.ownership is SHARED for link in shared.links)
+
     def leading(self, table: Table, row: Row) -> bool:
-        """Whether somebody of another row, that was not cut, is known by it."""
+        """Whether it must be known of another row whose it is, and is by this one."""
+        as_they_are: After = lambda _, r: r  # noqa: E731
         return any(
             above is row
             for child in self.tables.values()
@@ -163,9 +172,66 @@ class Naive:
             if link.via == table.id
             or (table.id == ACCOUNT != child.id and link.column and link.ownership is not ACCESS_ONLY)
             for r in self.rows[child.id]
-            if not is_cut(child, r)
+            if self.known_by(child, r, link, as_they_are)
             for above in self.above(r, link)
         )
+
+    # --- of whom it must stay known whose they are ------------------------------------------------------
+
+    def known_by(self, table: Table, row: Row, link: Link, after: After) -> bool:
+        """Whether a row needs what this link of it leads to, once each row is as ``after`` says; None: it is gone."""
+        if link.column is not None or link.ownership is SOLE:
+            goes_by_it = table.action == "erase" and self.by_owners(table)
+            return (
+                goes_by_it or not self.bare(table, row, after) or self.led(table, row, after, self.known_by)
+            )
+        if link.ownership is SHARED:
+            return self.waits_for_all(table, row, after)
+        return not self.bare(table, row, after) and self.held(table, row)
+
+    def by_owners(self, table: Table) -> bool:
+        return any(b.start is None or b.start.query for b in self.limited.binds[table.id])
+
+    def waits_for_all(self, table: Table, row: Row, after: After) -> bool:
+        """Whether a row, or one that is known by it, goes when the last of its owners has left, or is held."""
+        if not self.bare(table, row, after) and (self.by_owners(table) or self.held(table, row)):
+            return True
+        for part in self.limited.parts.get(table.id, ()):
+            floors = [b for b in self.limited.binds[table.id] if self.is_floor(b)]
+            its = any(b.start is None or b.start.query for b in (*part.binds, *floors))
+            if its and not part_done(part, after(table, row) or row):
+                return True
+
+        def below(child: Table, r: Row, link: Link, after: After) -> bool:
+            if link.ownership is ACCESS_ONLY:
+                return self.known_by(child, r, link, after)
+            return self.waits_for_all(child, r, after)
+
+        return self.led(table, row, after, below)
+
+    def led(
+        self, table: Table, row: Row, after: After, asks: Callable[[Table, Row, Link, After], bool]
+    ) -> bool:
+        """Whether a row that stays leads through this one, and ``asks`` for it."""
+        return any(
+            above is row and asks(child, r, link, after)
+            for child in self.tables.values()
+            for link in child.links
+            if link.via == table.id
+            for r in self.rows[child.id]
+            if after(child, r) is not None
+            for above in self.above(r, link)
+        )
+
+    def severs(self, parent: Table, link: Link) -> bool:
+        """Whether the parent's cut takes out what this link joins, or what leads on to its own owners."""
+        owning = (x for x in parent.links if x.ownership is not ACCESS_ONLY)
+        on = {c for x in owning for c in ((x.column,) if x.column else x.on)} | set(link.on.values())
+        return not on.isdisjoint(parent.cut)
+
+    def bare(self, table: Table, row: Row, after: After) -> bool:
+        """Whether nobody needs to know any more whose it is. One that goes bare, by its owner's clock, still needs that."""
+        return is_cut(table, after(table, row) or row)
 
     # --- what becomes of it ---------------------------------------------------------------------------
 
@@ -238,33 +304,43 @@ class Naive:
                 after = row if mine is None else mine.after
                 if after is None:
                     continue
-                for parent, above in self._needed_by(child, row, after):
+                for parent, above, link in self._needed_by(child, row, after, fates):
                     theirs = fates[parent.id].get(parent.key_of(above))
-                    if above is row or theirs is None or theirs.disposition != "erase":
+                    if above is row or theirs is None or theirs.disposition in ("retain", NOT_DUE):
                         continue
-                    bare = bool(parent.cut) and parent.id not in self.limited.ends
+                    severs = link is not None and self.severs(parent, link)
+                    if theirs.disposition != "erase" and (theirs.after is None or not severs):
+                        continue
+                    bare = bool(parent.cut) and parent.id not in self.limited.ends and not severs
                     theirs.disposition = "deidentify" if bare else "retain"
                     theirs.after = {**above, **parent.cut} if bare else above
                     changed = True
         return changed
 
-    def _needed_by(self, child: Table, row: Row, after: Row) -> Iterator[tuple[Table, Row]]:
-        """Rows that a row which stays refers to by a foreign key, and those by which alone its owner is known."""
+    def _after(self, fates: Mapping[str, Mapping[Key, Fate]]) -> After:
+        def after(table: Table, row: Row) -> Row | None:
+            mine = fates[table.id].get(table.key_of(row))
+            return row if mine is None else mine.after
+
+        return after
+
+    def _needed_by(
+        self, child: Table, row: Row, after: Row, fates: Mapping[str, Mapping[Key, Fate]]
+    ) -> Iterator[tuple[Table, Row, Link | None]]:
+        """Rows that a row which stays refers to by a foreign key, and those by which its owner is known."""
         for ref in child.references:
             if ref.declared:
                 for p in self.rows[ref.parent]:
                     if all(after[c] is not None and after[c] == p[x]
                            for c, x in zip(ref.columns, ref.parent_columns, strict=True)):  # fmt: skip
-                        yield self.tables[ref.parent], p
-        if is_cut(child, after):
-            return  # nobody's any more
+                        yield self.tables[ref.parent], p, None
         for link in child.links:
             if link.column is not None and (link.ownership is ACCESS_ONLY or child.id == ACCOUNT):
                 continue
-            if link.via is not None and link.ownership is not SOLE and not self.held(child, row):
+            if not self.known_by(child, row, link, self._after(fates)):
                 continue
             for p in self.above(after, link):
-                yield self.tables[link.via or ACCOUNT], p
+                yield self.tables[link.via or ACCOUNT], p, link
 
 
 def part_id(table: Table, part: Part) -> str:

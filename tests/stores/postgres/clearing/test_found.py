@@ -11,14 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.model.estate import Bound, Link, Part, Start
-from tests.stores.postgres.clearing.generated import Limited, Ordered
+from tests.stores.postgres.clearing.generated import LATER, Limited, Ordered
 from tests.stores.postgres.clearing.test_properties import (
     test_a_night_takes_what_is_due_and_nothing_else as a_night,
 )
 from tests.stores.postgres.clearing.test_properties import (
+    test_nothing_goes_sooner_for_what_went_before_it as no_sooner,
+)
+from tests.stores.postgres.clearing.test_properties import (
     test_whose_a_row_is_stays_known_until_it_goes as two_nights,
 )
-from tests.stores.postgres.generated import ACCOUNT, Company, Reference, Row, Table
+from tests.stores.postgres.generated import ACCOUNT, SHARED, Company, Reference, Row, Table
 from tests.stores.postgres.test_properties import QUIET, Arena
 
 LONG_AGO, LAST_SUMMER, AHEAD = date(2001, 2, 28), date(2026, 5, 23), date(2030, 1, 1)
@@ -30,7 +33,7 @@ def table(name: str, **more: Any) -> Table:
         "columns", {}
     )
     return Table(
-        f"co.{name}", columns, ("id",), {"id", "note"}, {"owner"}, links=[Link(column="owner")], size=1, **more
+        f"co.{name}", columns, ("id",), {"id", "note"}, {"owner"}, size=1, **{"links": [Link(column="owner")], **more}
     )  # fmt: skip
 
 
@@ -40,9 +43,11 @@ def row(id_: Any, at: date | None, **more: Any) -> Row:
 
 def limited(
     tables: Sequence[Table], rows: Mapping[str, list[Row]], binds: Mapping[str, Sequence[Bound]], *, ended: date | None = None,
-    account: Mapping[str, Any] | None = None, parts: Mapping[str, Part] | None = None, **more: Any,
+    account: Mapping[str, Any] | None = None, others: Mapping[str, date | None] | None = None,
+    parts: Mapping[str, Part] | None = None, **more: Any,
 ) -> Limited:  # fmt: skip
-    """A company of the account A and these tables. ``ended``: when the account was; ``account``: what it is bound by."""
+    """A company of the account A and these tables. ``ended``: when the account was; ``account``: what it is bound by; ``others``:
+    more accounts, and when they ended."""
     home = Table(
         ACCOUNT, {"id": "text", "memo": "text", "note": "text", "at": "date"}, ("id",), {"id", "note"}, {"id"},
         links=[Link(column="id")], **(account or {}),
@@ -50,8 +55,11 @@ def limited(
     every = {t.id: t for t in (home, *tables)}
     company = Company(
         every,
-        {ACCOUNT: [row("A", ended)], **{f"co.{t}": of for t, of in rows.items()}},
-        ("A",),
+        {
+            ACCOUNT: [row("A", ended), *(row(id_, day) for id_, day in (others or {}).items())],
+            **{f"co.{t}": of for t, of in rows.items()},
+        },
+        ("A", *(others or ())),
         ("A",),
         (),
         False,
@@ -110,6 +118,24 @@ FOUND = {
         {"t1": [row(1, LONG_AGO, owner="A", extra=None)]}, {"t1": [by_date("RS-02")]},
         parts={"t1": part({"memo": "removed"}, by_date("RS-01"))}, ends={"t1": by_date("RS-02")},
     ),
+    # The row of the party who is there still went by a date of its own, and what both own by the other's end.
+    "what several own waits for each of them": limited(
+        [
+            table("t1", columns={"of": "int"}),
+            table("t2", links=[Link(via="co.t1", on={"id": "of"}, ownership=SHARED)]),
+        ],
+        {"t1": [row(1, LONG_AGO, owner="A", of=1), row(2, AHEAD, owner="B", of=1)], "t2": [row(1, None, owner=None)]},
+        {"t1": [by_date("RS-02")], "t2": [Bound(rule="RS-02")]}, others={"B": LONG_AGO},
+    ),
+    # The row between was cut, for the last one was known by it; the account above both went, and the last one's clock with it.
+    "what a cut row leads through stays for whoever it is cut for": limited(
+        [
+            table("t1", cut={"memo": "removed"}),
+            table("t2", columns={"up": "int"}, links=[Link(via="co.t1", on={"up": "id"})]),
+        ],
+        {"t1": [row(1, LAST_SUMMER, owner="A")], "t2": [row(1, LAST_SUMMER, owner=None, up=1)]},
+        {"t1": [Bound(rule="RS-02")], "t2": [Bound(rule="RS-06")]}, ended=LAST_SUMMER,
+    ),
 }  # fmt: skip
 
 
@@ -121,5 +147,6 @@ def test_what_was_wrong_once_is_right(arena: Arena, name: str) -> None:
     def tried(it: Limited) -> None:
         for property_ in (a_night, two_nights):
             property_.hypothesis.inner_test(arena, it)  # type: ignore[attr-defined]
+        no_sooner.hypothesis.inner_test(arena, it, LATER)  # type: ignore[attr-defined]
 
     tried()

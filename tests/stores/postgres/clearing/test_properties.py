@@ -14,6 +14,7 @@ from datetime import date
 
 import pytest
 from hypothesis import Phase, event, given, settings, target
+from hypothesis import strategies as st
 
 from include.cases import planner
 from include.cases.retention.asking import Asking
@@ -162,6 +163,38 @@ def test_whose_a_row_is_stays_known_until_it_goes(arena: Arena, it: Limited) -> 
     arena.sweep(first, second)
 
 
+BETWEEN = (date(2026, 12, 25), date(2027, 6, 1), date(2031, 12, 1))
+"""Days between the two: after a month, half a year, five years, as far as the drawn dates go."""
+
+
+@given(it=limited(), day=st.sampled_from((*BETWEEN, LATER)))
+@settings(QUIET, max_examples=max(1, EXAMPLES // 4))
+def test_nothing_goes_sooner_for_what_went_before_it(arena: Arena, it: Limited, day: date) -> None:
+    """A night takes rows by which others are somebody's. Whatever goes on a later one would have been due by then had there been
+    no night before: the end of those who are left says nothing of one whose own row went."""
+    nights = Nights(it, arena.settle_in(it.company))
+    before = plain(arena.rows(it.company))
+    _, first = nights.night(TODAY, it.held())
+    between = plain(arena.rows(it.company))
+    _, second = nights.night(day, HeldPeople())
+    after = plain(arena.rows(it.company))
+    due = Naive(it, before, day, held=False).all_due()
+    cut_first = {}
+    for table in it.company.tables.values():
+        there = {table.key_of(r) for r in after[table.id]}
+        cut = cut_first[table.id] = {table.key_of(r) for r in between[table.id] if is_cut(table, r)}
+        gone = {table.key_of(r) for r in between[table.id]} - there - cut
+        event(f"{'something' if gone else 'nothing'} went")
+        assert gone <= due[table.id], (table.id, gone - due[table.id])
+    for table, part in Naive(it, before, day).parts():
+        id_ = part_id(table, part)
+        whole = {table.key_of(r) for r in between[table.id] if not part_done(part, r)}
+        went = whole & {table.key_of(r) for r in after[table.id] if part_done(part, r)}
+        went -= cut_first[table.id]  # a row that was due is due with its columns
+        assert went <= due[id_], (id_, went - due[id_])
+    arena.sweep(first, second)
+
+
 KINDS = {
     "cycle", "self-reference", "composite key", "reference to a unique column", "cascade", "deferrable",
     "range partitions", "hash partitions", "shared", "access only", "via", "references that are not declared",
@@ -173,11 +206,16 @@ KINDS = {
     "a rest that is there already",
 }  # fmt: skip
 FATES = {
-    "fate erase", "fate deidentify", "fate unlink", "fate retain", "fate not due", "a row that is due is held",
+    "fate erase", "fate deidentify", "fate unlink", "fate retain", "a row that is due is held",
     "nothing is due", "a part that is due is held", "a part goes, its row: stays", "a part goes, its row: erase",
-    "a part goes, its row: retain", "a part goes, its row: not due",
+    "a part goes, its row: retain",
 }  # fmt: skip
-RARE = {"a part goes, its row: unlink", "a part goes, its row: deidentify"}
+RARE = {
+    "a part goes, its row: unlink",
+    "a part goes, its row: deidentify",
+    "a part goes, its row: not due",
+    "fate not due",
+}
 """What may be in no sample of this size."""
 SAMPLE = 200
 
