@@ -446,6 +446,15 @@ def _reached(report: Report, index: int, accounts: Accounts) -> None:
                        "name the table with the address")  # fmt: skip
         elif it.column not in found.columns:
             no_column(report, index, (*place, "column"), found, it.column)
+    if (guarded := accounts.guarded) is None:
+        return
+    found = next((d for d in report.catalogue.datasets if d.id == guarded.dataset), None)
+    if found is None or found.kind is not DatasetKind.TABLE or not any(x.column for x in found.links):
+        report.add("datasets", index, ("accounts", "guarded", "dataset"),
+                   "it is no table with a column that holds the account id",
+                   "name the table that says who has a guardian")  # fmt: skip
+    elif guarded.column is not None and guarded.column not in found.columns:
+        no_column(report, index, ("accounts", "guarded", "column"), found, guarded.column)
 
 
 def _rests(report: Report, index: int, dataset: Dataset) -> None:

@@ -66,6 +66,12 @@ def open_(
     ] = None,
     custodian: Annotated[str | None, typer.Option(help="Who keeps what must stay, by name.")] = None,
     custodian_contact: Annotated[str | None, typer.Option(help="The custodian's office.")] = None,
+    e_government: Annotated[
+        bool,
+        typer.Option(
+            "--e-government", help="It has certificates for e-government: a second regulator is told."
+        ),
+    ] = False,
     role: Role = "legal",
 ) -> None:
     """Open an order; prints its number. A second one beside it is refused."""
@@ -79,7 +85,7 @@ def open_(
         path=path, reason=reason, decided_on=_day(decided) or today, t0=t0.date(), paper=paper_of(document, file),
         approvers=(approver[0], approver[1]), services=tuple(service or ()),
         successor=_successor(successor, contact, certificate), ministry_asked_on=_day(ministry_asked),
-        custodian=_custodian(custodian, custodian_contact),
+        custodian=_custodian(custodian, custodian_contact), e_government=e_government,
     )  # fmt: skip
     number = orders.open_order(common.desk(), told, as_of=today, actor=common.me(role))
     common.say(number)
@@ -148,7 +154,9 @@ def show(number: Number, as_json: AsJson = False) -> None:
 @app.command()
 def gate(
     number: Number,
-    which: Annotated[Gate, typer.Argument(help="notified, reported, announced or successor_told")],
+    which: Annotated[
+        Gate, typer.Argument(help="notified, reported, reported_e_government, announced or successor_told")
+    ],
     document: Document,
     file: Scan,
     on: Annotated[

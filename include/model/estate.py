@@ -160,16 +160,25 @@ class Reached(Declared):
     column: str
 
 
+class Guarded(Declared):
+    """That a row of a table says that an account's holder has a guardian. ``column``: the guardian's e-mail address; None: nobody
+    collects one, and guardians are told by the announcement."""
+
+    dataset: DatasetId
+    column: str | None = None
+
+
 class Accounts(Declared):
     """That the rows of a table *are* the accounts, by whose id every case begins. ``reached``: where their holders' addresses
-    are; the first that has one counts. Whoever has none is told by the announcement. ``accepted``: the column with the version of
-    the policy that the holder accepted last, as in ``versions.yaml``."""
+    are; the first that has one counts. Whoever has none is told by the announcement. ``guarded``: of whom a guardian is told,
+    too. ``accepted``: the column with the version of the policy that the holder accepted last, as in ``versions.yaml``."""
 
     ended: str | None = None  # the column that is set once the account is cancelled
     began: str | None = None  # the column that says since when it is there
     accepted: str | None = None
     dormancy: Dormancy | None = None
     reached: tuple[Reached, ...] = ()
+    guarded: Guarded | None = None
 
 
 class Transfers(Declared):

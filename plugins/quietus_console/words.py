@@ -247,6 +247,10 @@ BASES: Mapping[HoldBasis, Pair] = {
     HoldBasis.DISPUTE: ("争议", "for a dispute"),
 }
 GATES: Mapping[Gate, Pair] = {
+    Gate.REPORTED_E_GOVERNMENT: (
+        "已报告电子政务认证主管部门",
+        "the regulator of e-government certificates was told",
+    ),
     Gate.NOTIFIED: ("通知有关各方(90日前)", "notify the parties (90 days before)"),
     Gate.REPORTED: ("向主管部门报告(60日前)", "report to the ministry (60 days before)"),
     Gate.ANNOUNCED: ("首页公示(满30日)", "announce on the home page (for 30 days)"),

@@ -26,6 +26,9 @@ class Path(StrEnum):
 class Gate(StrEnum):
     NOTIFIED = "notified"  # the parties concerned, with who takes over
     REPORTED = "reported"  # to the ministry
+    REPORTED_E_GOVERNMENT = (
+        "reported_e_government"  # to the regulator of certificates for e-government, where there are such
+    )
     ANNOUNCED = "announced"  # on the home page, and still up
     SUCCESSOR_TOLD = "successor_told"  # people were told name and contact of a successor that was named later
     CLOSED = "closed"  # no application can write any more
@@ -37,11 +40,15 @@ LEADS: Mapping[Path, Mapping[Gate, int]] = {
     Path.VOLUNTARY: {Gate.NOTIFIED: 90, Gate.REPORTED: 60, Gate.ANNOUNCED: 30},
     Path.LICENCE_REVOKED: dict.fromkeys(FILED, 0),
 }
+E_GOVERNMENT = 90
+"""Days before T0 by which the second regulator is told: a figure of 60 working days that was not verified (law.md D.1), so taken
+as more days than they can be."""
 TELLING = frozenset({Gate.NOTIFIED, Gate.SUCCESSOR_TOLD})
 """What is said to people themselves."""
 LAW: Mapping[Gate, str] = {
     Gate.NOTIFIED: "ESL 23; PIPL 22",
     Gate.REPORTED: "ESL 23; MIIT Measures 24",
+    Gate.REPORTED_E_GOVERNMENT: "E-government CA Measures (SCA Order 4)",
     Gate.ANNOUNCED: "ECL 16; policy 5.6(2)",
     Gate.SUCCESSOR_TOLD: "PIPL 22",
     Gate.CLOSED: "policy 5.6(1)",
@@ -52,7 +59,8 @@ LAW: Mapping[Gate, str] = {
 class Days:
     """One order's days. ``done``: gates, each with the day on which it was done. ``successor_since``: since when there is
     the successor; None: there is none. ``renotify_from``: since when an older notice counts no more: the successor that it named
-    withdrew, or T0 was moved to before the day that it named. ``told``: the day that everybody was told."""
+    withdrew, or T0 was moved to before the day that it named. ``told``: the day that everybody was told. ``e_government``: it has
+    certificates for e-government, of which a second regulator is told."""
 
     path: Path
     decided_on: date
@@ -61,13 +69,22 @@ class Days:
     successor_since: date | None = None
     renotify_from: date | None = None
     told: date | None = None
+    e_government: bool = False
+
+    @property
+    def leads(self) -> Mapping[Gate, int]:
+        """What is filed, and how many days before T0."""
+        if not self.e_government:
+            return LEADS[self.path]
+        more = {Gate.REPORTED_E_GOVERNMENT: E_GOVERNMENT if self.path is Path.VOLUNTARY else 0}
+        return {**LEADS[self.path], **more}
 
     @property
     def gates(self) -> tuple[Gate, ...]:
         """What this order needs, in order. People who were notified before there was a successor are told of it."""
         told, since = self.done.get(Gate.NOTIFIED), self.successor_since
         late = since is not None and told is not None and since > told
-        return (*FILED, *((Gate.SUCCESSOR_TOLD,) if late else ()), Gate.CLOSED)
+        return (*self.leads, *((Gate.SUCCESSOR_TOLD,) if late else ()), Gate.CLOSED)
 
     @property
     def open(self) -> tuple[Gate, ...]:
@@ -75,7 +92,7 @@ class Days:
 
     def due(self, gate: Gate) -> date:
         """The last day on which it can be done without moving T0."""
-        return self.t0 - timedelta(days=LEADS[self.path].get(gate, 0))
+        return self.t0 - timedelta(days=self.leads.get(gate, 0))
 
     def overdue(self, as_of: date) -> tuple[Gate, ...]:
         return tuple(g for g in self.open if self.due(g) < as_of)
@@ -86,12 +103,17 @@ class Days:
         if self.path is Path.LICENCE_REVOKED:
             return self.decided_on
         rest = max(self.decided_on, as_of or self.decided_on)
-        return max(self.done.get(g, rest) + timedelta(days=n) for g, n in LEADS[self.path].items())
+        return max(self.done.get(g, rest) + timedelta(days=n) for g, n in self.leads.items())
 
     def passed(self, gate: Gate, on: date, as_of: date) -> Days:
         """The days once a gate was done on a day. Late, it moves T0. Done again, it can only have been later than was said.
         Raises Refused."""
         if gate not in self.gates:
+            if gate is Gate.REPORTED_E_GOVERNMENT:
+                raise Refused(
+                    "the order says that there are no certificates for e-government", about=gate,
+                    next_step="if there are, withdraw it and open another with --e-government",
+                )  # fmt: skip
             raise Refused(
                 "people were told of the successor with the notice itself, or there is none",
                 about=gate, next_step="name the successor first (`quietus shutdown successor`)",
@@ -171,7 +193,7 @@ class Days:
             return f"the decision takes effect on {self.t0}, and only a later decision can put it off"
         said = [
             f"{g} on {self.done[g]}, {n} days" if g in self.done else f"{g} not done by {as_of}, {n} days"
-            for g, n in LEADS[self.path].items()
+            for g, n in self.leads.items()
         ]
         return f"{'; '.join(said)}: not before {self.earliest(as_of)}"
 

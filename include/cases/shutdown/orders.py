@@ -76,6 +76,7 @@ class Order:
     withdrawn_on: date | None
     withdrawn_document: str | None
     ended_on: date | None
+    e_government: bool
     approved: list[str]
 
     def __post_init__(self) -> None:
@@ -157,7 +158,9 @@ def gates(conn: Conn, number: str) -> Rows:
 def days(conn: Conn, of: Order) -> Days:
     done = {Gate(g["gate"]): g["done_on"] for g in gates(conn, of.number)}
     told = tellings.told_day(conn, of.number, of.successor)
-    return Days(of.path, of.decided_on, of.t0, done, of.successor_since, of.renotify_from, told)
+    return Days(
+        of.path, of.decided_on, of.t0, done, of.successor_since, of.renotify_from, told, of.e_government
+    )
 
 
 def history(conn: Conn, number: str) -> Rows:
@@ -193,7 +196,7 @@ def open_order(desk: Desk, told: Told, *, as_of: date, actor: str) -> str:
     """Open an order; its number. It is in force once both approvers have approved it; who opens it and is one of them has. Raises
     Refused, with nothing kept, for what cannot be so, or beside another."""
     checked(desk.catalogue, told, as_of)
-    first = Days(told.path, told.decided_on, told.t0).earliest()
+    first = Days(told.path, told.decided_on, told.t0, e_government=told.e_government).earliest()
     if told.t0 < first:
         raise Refused(
             f"decided on {told.decided_on}, it can stop on {first} at the earliest (ESL 23; ECL 16)", about="T0",
@@ -211,13 +214,13 @@ def open_order(desk: Desk, told: Told, *, as_of: date, actor: str) -> str:
         conn.execute(
             "INSERT INTO casebook.shutdown_order (number, scope, services, path, reason, decided_on, document, digest,"
             " approvers, t0_announced, t0, successor, successor_contact, successor_certificate,"
-            " ministry_asked_on, custodian, custodian_contact, opened_on, opened_by)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            " ministry_asked_on, custodian, custodian_contact, opened_on, opened_by, e_government)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (number, SERVICE if told.services else COMPANY, sorted(set(told.services)), told.path, told.reason.strip(),
              told.decided_on, told.paper.number, told.paper.digest, list(told.approvers), told.t0, told.t0,
              who and who.name, who and who.contact, who and who.certificate,
              told.ministry_asked_on, told.custodian and told.custodian.name, told.custodian and told.custodian.contact,
-             as_of, book.checked_actor(actor)),
+             as_of, book.checked_actor(actor), told.e_government),
         )  # fmt: skip
         for one in told.approvers:
             if book.person(one) == book.person(actor):
@@ -225,7 +228,8 @@ def open_order(desk: Desk, told: Told, *, as_of: date, actor: str) -> str:
         say(
             desk, conn, number, "opened", as_of, actor,
             {"scope": SERVICE if told.services else COMPANY, "services": sorted(set(told.services)),
-             "path": told.path.value, "t0": told.t0.isoformat(), "decided_on": told.decided_on.isoformat(),
+             "path": told.path.value, **({"e_government": True} if told.e_government else {}),
+             "t0": told.t0.isoformat(), "decided_on": told.decided_on.isoformat(),
              "document": told.paper.number, "digest": told.paper.digest, "custodian": told.custodian and told.custodian.name,
              "approvers": [a.partition("/")[0] for a in told.approvers], **_of(who, told.ministry_asked_on)},
         )  # fmt: skip

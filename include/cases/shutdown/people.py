@@ -44,6 +44,8 @@ BATCH = 100
 """So many letters are in doubt at most if a run is killed."""
 PEOPLE = "people told"
 """Of the event."""
+GUARDIAN = "guardian of account_id"
+"""The kind of a guardian's token: of the guarded account, for no guardian has one of her own."""
 SUBJECT = "关于停止运营及个人信息移交的通知"
 LAWS = {
     "RS-03": "《电子签名法》第二十三条、第二十四条",
@@ -70,6 +72,7 @@ class _Holder:
     id: str = field(repr=False)
     address: str | None = field(repr=False)
     token: bytes = field(repr=False)
+    guardian: bool = False
 
 
 def letter(catalogue: Catalogue, of: Order, reach: str) -> str:
@@ -156,7 +159,8 @@ def notify(
 
 
 def unreached(desk: Desk, number: str) -> Iterator[str]:
-    """The account ids of whom the newest telling could not reach, or has not come to: for the company's second channel. Personal;
+    """The account ids of whom the newest telling could not reach, or has not come to, for the company's second channel; behind a
+    tab ``guardian``, if it is the holder's guardian. Personal;
     they are shown to nobody else and kept nowhere."""
     with desk.book() as conn:
         last = next(iter(tellings.tellings(conn, number)), None)
@@ -166,7 +170,9 @@ def unreached(desk: Desk, number: str) -> Iterator[str]:
     for holders in _pages(desk, ref, PAGE):
         with desk.book() as conn:
             known = tellings.states_of(conn, last.telling, [h.token for h in holders])
-        yield from (h.id for h in holders if known.get(h.token, LATER) in UNREACHED)
+        for h in holders:
+            if known.get(h.token, LATER) in UNREACHED:
+                yield f"{h.id}\tguardian" if h.guardian else h.id
 
 
 # --- of what it is made -----------------------------------------------------------------------------------
@@ -215,7 +221,8 @@ def _message(of: Order, said: str, to: str, sender: str) -> bytes:
 
 
 def _pages(desk: Desk, ref: Any, size: int) -> Iterator[list[_Holder]]:
-    """Every account with its holder's address and token, page by page; ended ones too, whose files are still here."""
+    """Every account with its holder's address and token, page by page; ended ones too, whose files are still here. Behind those
+    of a page their guardians (Children's PI Provisions 19-23), each by a token of the guarded account."""
     from include.recipients.smtp import is_address
 
     dataset, after = home(desk.catalogue), ""
@@ -227,23 +234,31 @@ def _pages(desk: Desk, ref: Any, size: int) -> Iterator[list[_Holder]]:
         conn.autocommit = True
         while rows := _rows(conn, query, after, size):
             tokens = sealing.digest_each(desk.keys, ref, subjects.KIND, [r[0] for r in rows])
-            yield [
+            holders = [
                 _Holder(r[0], r[1] if r[1] and is_address(r[1]) else None, t)
                 for r, t in zip(rows, tokens, strict=True)
+            ]
+            minors = [r for r in rows if r[2]]
+            theirs = sealing.digest_each(desk.keys, ref, GUARDIAN, [r[0] for r in minors])
+            yield holders + [
+                _Holder(r[0], r[3] if r[3] and is_address(r[3]) else None, t, guardian=True)
+                for r, t in zip(minors, theirs, strict=True)
             ]
             after = rows[-1][0]
 
 
 def _rows(
     conn: psycopg.Connection[Any], query: sql.Composed, after: str, size: int
-) -> list[tuple[str, str | None]]:
-    return [(str(r[0]), r[1]) for r in conn.execute(query, {"after": after, "n": size}).fetchall()]
+) -> list[tuple[str, str | None, bool, str | None]]:
+    rows = conn.execute(query, {"after": after, "n": size}).fetchall()
+    return [(str(r[0]), r[1], bool(r[2]), r[3]) for r in rows]
 
 
 def _query(catalogue: Catalogue) -> sql.Composed:
     accounts = home(catalogue)
     key = sql.Identifier("a", accounts.key[0])
     addresses: list[sql.Composable] = []
+    guarded, guardian = _guarded(catalogue, key)
     for it in accounts.accounts.reached if accounts.accounts is not None else ():
         of = catalogue.dataset(it.dataset)
         link = next(x.column for x in of.links if x.column)
@@ -256,6 +271,24 @@ def _query(catalogue: Catalogue) -> sql.Composed:
             )
         )
     return sql.SQL(
-        'SELECT {k}::text, coalesce({a}) FROM {t} AS a WHERE {k}::text COLLATE "C" > %(after)s'
+        'SELECT {k}::text, coalesce({a}), {g}, {ga} FROM {t} AS a WHERE {k}::text COLLATE "C" > %(after)s'
         ' ORDER BY {k}::text COLLATE "C" LIMIT %(n)s'
-    ).format(k=key, a=sql.SQL(", ").join(addresses), t=sql.Identifier(*accounts.address.split(".")))
+    ).format(
+        k=key, a=sql.SQL(", ").join(addresses), g=guarded, ga=guardian, t=sql.Identifier(*accounts.address.split("."))
+    )  # fmt: skip
+
+
+def _guarded(catalogue: Catalogue, key: sql.Composable) -> tuple[sql.Composable, sql.Composable]:
+    """Whether an account's holder has a guardian, and the guardian's address, as SQL."""
+    accounts = home(catalogue).accounts
+    if accounts is None or accounts.guarded is None:
+        return sql.SQL("false"), sql.SQL("NULL::text")
+    of = catalogue.dataset(accounts.guarded.dataset)
+    link = next(x.column for x in of.links if x.column)
+    rows = sql.SQL("FROM {} AS g WHERE g.{}::text = {}::text").format(
+        sql.Identifier(*of.address.split(".")), sql.Identifier(link or ""), key
+    )
+    address: sql.Composable = sql.SQL("NULL::text")
+    if accounts.guarded.column is not None:
+        address = sql.SQL("(SELECT min(g.{}::text) {})").format(sql.Identifier(accounts.guarded.column), rows)
+    return sql.SQL("EXISTS (SELECT {})").format(rows), address

@@ -44,7 +44,7 @@ class Custodian:
 @dataclass(frozen=True)
 class Told:
     """What an order says. ``services``: none is the whole company. ``successor`` None: the ministry was asked to arrange one, on
-    the day ``ministry_asked_on``."""
+    the day ``ministry_asked_on``. ``e_government``: it has certificates for e-government, which have a regulator of their own."""
 
     path: Path
     reason: str
@@ -56,6 +56,7 @@ class Told:
     successor: Successor | None = None
     ministry_asked_on: date | None = None
     custodian: Custodian | None = None
+    e_government: bool = False
 
 
 def checked(catalogue: Catalogue, told: Told, as_of: date) -> None:

@@ -177,3 +177,21 @@ def test_people_are_told_of_a_successor_that_was_named_after_the_notice() -> Non
     with pytest.raises(Refused, match="nobody could be told before 2026-11-06"):
         named.passed(Gate.SUCCESSOR_TOLD, FIRST + 4 * DAY, FIRST + 9 * DAY)
     assert Gate.SUCCESSOR_TOLD not in named.passed(Gate.SUCCESSOR_TOLD, FIRST + 5 * DAY, FIRST + 9 * DAY).open
+
+
+def test_certificates_for_e_government_have_a_second_regulator_who_is_told_first() -> None:
+    it = Days(Path.VOLUNTARY, date(2027, 1, 1), date(2027, 4, 15), e_government=True)
+    assert Gate.REPORTED_E_GOVERNMENT in it.gates and it.due(Gate.REPORTED_E_GOVERNMENT) == date(2027, 1, 15)
+    for gate in FILED:
+        it = it.passed(gate, date(2027, 1, 2), date(2027, 4, 15))
+    with pytest.raises(Refused, match="not done yet: reported_e_government"):
+        it.closable(date(2027, 4, 15))
+    late = it.passed(Gate.REPORTED_E_GOVERNMENT, date(2027, 2, 1), date(2027, 4, 15))
+    assert late.t0 == date(2027, 2, 1) + 90 * DAY, "late, it moves T0 like any other"
+    assert "reported_e_government on 2027-02-01, 90 days" in late.why(date(2027, 4, 15))
+    revoked = Days(Path.LICENCE_REVOKED, date(2027, 1, 1), date(2027, 1, 1), e_government=True)
+    assert revoked.overdue(date(2027, 1, 2)) and revoked.due(Gate.REPORTED_E_GOVERNMENT) == date(2027, 1, 1)
+    with pytest.raises(Refused, match="no certificates for e-government"):
+        Days(Path.VOLUNTARY, date(2027, 1, 1), date(2027, 4, 15)).passed(
+            Gate.REPORTED_E_GOVERNMENT, date(2027, 1, 2), date(2027, 1, 2)
+        )

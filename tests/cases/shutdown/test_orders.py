@@ -12,7 +12,7 @@ import pytest
 
 from include.cases.keys import FileKeyStore
 from include.cases.shutdown import approving, orders
-from include.cases.shutdown.dates import Gate, Path
+from include.cases.shutdown.dates import Days, Gate, Path
 from include.cases.shutdown.orders import KIND
 from include.cases.shutdown.told import Custodian, Paper, Successor, Told
 from include.model.errors import Refused
@@ -245,3 +245,17 @@ def test_an_entry_that_the_ledger_does_not_take_leaves_nothing_in_the_book(w: Wo
         orders.open_order(replace(w.desk, record=full), TOLD, as_of=TODAY, actor="legal/zhao")
     with w.desk.book() as conn:
         assert orders.orders(conn) == []
+
+
+def test_an_order_of_certificates_for_e_government_has_a_gate_more(w: World) -> None:
+    with pytest.raises(Refused, match="it can stop on"):
+        opened(w, t0=TODAY + 89 * DAY, e_government=True)
+    number = opened(w, e_government=True)
+    with w.desk.book() as conn:
+        assert Gate.REPORTED_E_GOVERNMENT in orders.days(conn, of(w, number)).gates
+    gate(w, number, Gate.REPORTED_E_GOVERNMENT, TODAY)
+    with w.desk.book() as conn:
+        assert orders.gate_done(conn, number, Gate.REPORTED_E_GOVERNMENT)
+    assert [b["e_government"] for _, _, b in w.said.values() if b.get("what") == "opened"] == [True]
+    plain = Days(Path.VOLUNTARY, TODAY, TODAY + 100 * DAY)
+    assert Gate.REPORTED_E_GOVERNMENT not in plain.gates

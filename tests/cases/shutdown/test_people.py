@@ -22,7 +22,7 @@ from include.commands import _common as common
 from include.commands import shutdown as command
 from include.model.doors import Endpoint
 from include.model.errors import NotReachable, Refused
-from include.model.estate import Reached
+from include.model.estate import Guarded, Reached
 from include.model.words import Channel
 from tests.cases.restoring import killed_at
 from tests.cases.retention.house import DAY as NOW
@@ -238,3 +238,42 @@ def test_the_commands_say_counts_and_write_ids_to_a_file_of_ones_own(
     assert "objection 1 is recorded" in done.output and "acct_" not in done.output
     with mailing.desk.book() as conn:
         assert tellings.tellings(conn, number)[0].unreached == 2
+
+
+def guarded(mailing: Mailing, column: str | None) -> None:
+    """Two of the ten are minors: tickets stand for what says so, and of one the guardian's address is known."""
+    accounts = mailing.company.catalogue.dataset("a.account")
+    assert accounts.accounts is not None
+    with_guardians = accounts.accounts.model_copy(
+        update={"guarded": Guarded(dataset="s.ticket", column=column)}
+    )
+    changed = accounts.model_copy(update={"accounts": with_guardians})
+    datasets = tuple(changed if d.id == "a.account" else d for d in mailing.company.catalogue.datasets)
+    mailing.company.catalogue = mailing.company.catalogue.model_copy(update={"datasets": datasets})
+    company(mailing, "DELETE FROM s.note")
+    company(mailing, "DELETE FROM s.ticket WHERE id > 2")
+    company(mailing, "UPDATE s.ticket SET body = CASE WHEN id = 1 THEN 'mother@people.example' ELSE '' END")
+
+
+def test_a_minors_guardian_is_told_too_or_named_for_the_second_channel(mailing: Mailing) -> None:
+    guarded(mailing, "body")
+    number = opened(mailing, replace(TOLD, t0=T0))
+    run = tell(mailing, number)
+    assert (run.telling.told, run.telling.unreached) == (9, 3), "ten people and two guardians"
+    assert "mother@people.example" in letters(mailing)
+    assert "监护人" in mailing.box.read().get_content() and "A guardian" in mailing.box.read().get_content()
+    assert tell(mailing, number).sent == 0, "once"
+    assert list(people.unreached(mailing.desk, number)) == [
+        "acct_000000000002\tguardian", "acct_000000000004", "acct_000000000005",
+    ]  # fmt: skip
+    (event,) = [gate(mailing, number) and b for _, b, _ in mailing.ledger if b["what"] == "people told"]
+    assert event["states"] == {"no_address": 3, "told": 9}
+
+
+def test_where_nobody_collects_a_guardians_address_all_guardians_are_named(mailing: Mailing) -> None:
+    guarded(mailing, None)
+    number = opened(mailing, replace(TOLD, t0=T0))
+    assert tell(mailing, number).telling.unreached == 4
+    assert [x for x in people.unreached(mailing.desk, number) if "guardian" in x] == [
+        f"acct_00000000000{n}\tguardian" for n in (1, 2)
+    ]

@@ -1,5 +1,5 @@
 """Whose an item of a bag is, by keyed token; what its owner asks for once our copy went; and the successor's answers. And what
-stays with a successor that withdrew."""
+stays with a successor that withdrew; and of an order, whether a second regulator is told."""
 
 from __future__ import annotations
 
@@ -128,6 +128,11 @@ COMMENT ON TABLE casebook.shutdown_left IS 'a successor that withdrew, and keeps
 COMMENT ON COLUMN casebook.shutdown_left.withdrew IS 'the event in which that was said';
 GRANT SELECT, INSERT, UPDATE ON casebook.shutdown_left TO quietus_case_writer;
 GRANT SELECT ON casebook.shutdown_left TO quietus_reader;
+
+ALTER TABLE casebook.shutdown_order ADD COLUMN e_government boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN casebook.shutdown_order.e_government IS 'it has certificates for e-government: a second regulator is told';
+ALTER TABLE casebook.shutdown_gate DROP CONSTRAINT shutdown_gate_gate_check, ADD CHECK (gate IN
+    ('notified', 'reported', 'reported_e_government', 'announced', 'successor_told', 'closed'));
 
 GRANT SELECT, INSERT, DELETE ON casebook.handover_owner TO quietus_case_writer;
 GRANT UPDATE (leaves) ON casebook.handover_owner TO quietus_case_writer;
