@@ -115,10 +115,33 @@ def count_again(custody: Custody, statement: BagStatement, payload: bytes) -> tu
 
 def _is_over(order: str, clocks: bytes, holds: bytes, today: date, released: Collection[str]) -> bool:
     """Whether an item was due by today, and no hold that it came under holds it still."""
-    said: Any = json.loads(clocks) if clocks else None
-    due = said["due"] if said else None
     free = all(f"{order}/{h}" in released for h in holds.decode().split(",") if h)
-    return due is not None and date.fromisoformat(due) <= today and free
+    return free and lawful(clocks, today)
+
+
+def lawful(clocks: bytes, today: date) -> bool:
+    """Whether what has these clocks could go by today: no floor forbids it any more, or its day is over."""
+    said: Any = json.loads(clocks) if clocks else None
+    days = [date.fromisoformat(said[x]) for x in ("earliest", "due") if said.get(x)] if said else []
+    return bool(days) and min(days) <= today
+
+
+def there_still(custody: Custody, bag: Known, body: str, version: str | None) -> bool:
+    """Whether an object that was stored is there, whatever it holds."""
+    said = json.loads(body)
+    item = Item(said["kind"], said["key"], version or "null", current=False)
+    client, bucket = custody.client(bag.dataset), str(bag.described["bucket"])
+    with reaching(f"bag {bag.bag}"):
+        try:
+            if item.kind == "marker":
+                return _marker(client, bucket, item, said) is not None
+            which: dict[str, Any] = {"VersionId": item.version} if item.version != "null" else {}
+            client.head_object(Bucket=bucket, Key=item.key, **which)
+        except ClientError as error:
+            if code_of(error) in ABSENT:
+                return False
+            raise
+    return True
 
 
 def _lost(connection: Connection, bag: Known, statement: BagStatement, count: _Count) -> None:
@@ -203,7 +226,7 @@ def _within(bag: Known, shape: Shape) -> sql.Composable:
     return joined(" AND ", parts) if parts else sql.SQL("true")
 
 
-def _noted(connection: Connection, bag: Known) -> Iterator[tuple[bytes, int, bytes, str, str | None]]:
+def _noted(connection: Connection, bag: Known) -> Iterator[tuple[bytes, int, bytes, str | None, str | None]]:
     rows = connection.execute(
         "SELECT leaf, clock, holds, body, version FROM quietus_handover.item WHERE order_no = %s AND bag = %s"
         " AND notice IS NULL ORDER BY no",
@@ -220,6 +243,9 @@ def _objects(custody: Custody, connection: Connection, bag: Known, count: _Count
         [bag.order, bag.bag],
     ).fetchall()}  # fmt: skip
     for leaf, clock, holds, text, version in _noted(connection, bag):
+        if text is None:  # it ended, and nothing but its digest is noted
+            count.item(leaf, None, _clocks(bag, clock), holds)
+            continue
         body = json.loads(text)
         mine.add((body["key"], version or "null"))
         item = Item(body["kind"], body["key"], version or "null", current=False)
@@ -261,6 +287,8 @@ def _marker(client: Any, bucket: str, item: Item, body: dict[str, Any]) -> bytes
 
 def _book(custody: Custody, connection: Connection, bag: Known, count: _Count) -> None:
     for leaf, clock, holds, body, _ in _noted(connection, bag):
+        if body is None:
+            continue
         stored: bytes | None = body.encode()
         if bag.dataset == TOMBSTONE_KEY:
             stored = tombstone_keys.again(custody.key_store(), bag.order, bag.salt, body)
