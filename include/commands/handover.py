@@ -232,6 +232,20 @@ def adopt(
     common.say(f"{order}: {came} tombstones came, {new} of them new here")
 
 
+@app.command()
+def forget(
+    order: Order,
+    sender: Annotated[
+        str | None, typer.Option(help="Whose order it is, where two authorities gave it this number.")
+    ] = None,
+) -> None:
+    """As a successor: keep of what went by its clock, or by a notice, nothing but its digest. Again finds what is gone since."""
+    from include.handover import forgetting
+
+    done = forgetting.forget(custody(), order, sender=sender)
+    common.say(f"{order}: of {done} items that are gone nothing but a digest is noted now")
+
+
 def _receipt(order: str, bag: str, bucket: str) -> bytes | None:
     from include.commands._connections import connections
     from include.handover.sending import receipt_of

@@ -126,10 +126,33 @@ def count_again(custody: Custody, statement: BagStatement, payload: bytes) -> tu
 
 def _is_over(order: str, clocks: bytes, holds: bytes, today: date, released: Collection[str]) -> bool:
     """Whether an item was due by today, and no hold that it came under holds it still."""
-    said: Any = json.loads(clocks) if clocks else None
-    due = said["due"] if said else None
     free = all(f"{order}/{h}" in released for h in holds.decode().split(",") if h)
-    return due is not None and date.fromisoformat(due) <= today and free
+    return free and lawful(clocks, today)
+
+
+def lawful(clocks: bytes, today: date) -> bool:
+    """Whether what has these clocks could go by today: no floor forbids it any more, or its day is over."""
+    said: Any = json.loads(clocks) if clocks else None
+    days = [date.fromisoformat(said[x]) for x in ("earliest", "due") if said.get(x)] if said else []
+    return bool(days) and min(days) <= today
+
+
+def there_still(custody: Custody, bag: Known, body: str, version: str | None) -> bool:
+    """Whether an object that was stored is there, whatever it holds."""
+    said = json.loads(body)
+    item = Item(said["kind"], said["key"], version or "null", current=False)
+    client, bucket = custody.client(bag.dataset), str(bag.described["bucket"])
+    with reaching(f"bag {bag.bag}"):
+        try:
+            if item.kind == "marker":
+                return _marker(client, bucket, item, said) is not None
+            which: dict[str, Any] = {"VersionId": item.version} if item.version != "null" else {}
+            client.head_object(Bucket=bucket, Key=item.key, **which)
+        except ClientError as error:
+            if code_of(error) in ABSENT:
+                return False
+            raise
+    return True
 
 
 def _lost(connection: Connection, bag: Known, statement: BagStatement, count: _Count) -> None:
@@ -176,7 +199,7 @@ def _rows(custody: Custody, connection: Connection, bag: Known, count: _Count) -
         if keyed is not None and there == b"t":
             stored = keyed.row(stored).line
         expected, found = bytes.fromhex(leaf.decode()), stored if there == b"t" else None
-        if gone == b"deleted" or (gone == b"kept" and found is None):
+        if gone and (gone == b"deleted" or found is None):
             count.gone(expected, found)
         else:
             count.item(expected, found, _clocks(bag, int(clock)), holds)
@@ -218,7 +241,9 @@ def _within(bag: Known, shape: Shape) -> sql.Composable:
     return joined(" AND ", parts) if parts else sql.SQL("true")
 
 
-def _noted(connection: Connection, bag: Known) -> Iterator[tuple[bytes, int, bytes, str, str | None, str]]:
+def _noted(
+    connection: Connection, bag: Known
+) -> Iterator[tuple[bytes, int, bytes, str | None, str | None, str]]:
     """As they come, however many there are: by a cursor of the server."""
     with connection.cursor("noted") as cursor:
         cursor.itersize = PAGE
@@ -238,6 +263,12 @@ def _objects(custody: Custody, connection: Connection, bag: Known, count: _Count
         [bag.order, bag.bag],
     ).fetchall()}  # fmt: skip
     for leaf, clock, holds, text, version, gone in _noted(connection, bag):
+        if text is None:  # it ended, and nothing but its digest is noted
+            if gone:
+                count.gone(leaf, None)
+            else:
+                count.item(leaf, None, _clocks(bag, clock), holds)
+            continue
         body = json.loads(text)
         if gone == "deleted":
             count.gone(leaf, None)  # stored all the same, it is found below
@@ -286,6 +317,8 @@ def _marker(client: Any, bucket: str, item: Item, body: dict[str, Any]) -> bytes
 
 def _book(custody: Custody, connection: Connection, bag: Known, count: _Count) -> None:
     for leaf, clock, holds, body, _, _ in _noted(connection, bag):
+        if body is None:
+            continue
         stored: bytes | None = body.encode()
         if bag.dataset == TOMBSTONE_KEY:
             stored = tombstone_keys.again(custody.key_store(), bag.order, bag.salt, body)

@@ -20,7 +20,7 @@ _HIDDEN = """
 CREATE OR REPLACE FUNCTION quietus_handover.only_stored(which text, its_key text[]) RETURNS boolean LANGUAGE sql STABLE
  SECURITY DEFINER PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
   SELECT EXISTS (SELECT FROM quietus_handover.item AS i WHERE i.dataset = which AND i.key = its_key AND i.restricted IS NOT NULL
-                    AND i.fate IS DISTINCT FROM 'deleted' AND i.fate IS DISTINCT FROM 'replaced')
+                    AND (i.fate IS NULL OR i.fate = 'kept'))
 $$"""
 
 

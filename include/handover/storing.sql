@@ -36,7 +36,7 @@ COMMENT ON COLUMN quietus_handover.item.version IS 'an object: its version in th
 ALTER TABLE quietus_handover.item ADD COLUMN IF NOT EXISTS notice integer, ADD COLUMN IF NOT EXISTS fate text
     CHECK (fate IN ('deleted', 'kept', 'replaced')), ADD COLUMN IF NOT EXISTS until date, ADD COLUMN IF NOT EXISTS why text;
 COMMENT ON COLUMN quietus_handover.item.notice IS 'by which it is no item of the bag any more; null: it is one';
-COMMENT ON COLUMN quietus_handover.item.fate IS 'kept: it was to be deleted, and a statute or hold keeps it until then: only stored';
+COMMENT ON COLUMN quietus_handover.item.fate IS 'kept: it was to be deleted, and a statute or hold keeps it until then: only stored; ended: it is gone';
 CREATE TABLE IF NOT EXISTS quietus_handover.notice (
     order_no text NOT NULL,
     bag      text NOT NULL,
@@ -51,6 +51,8 @@ CREATE TABLE IF NOT EXISTS quietus_handover.notice (
 );
 COMMENT ON COLUMN quietus_handover.notice.digest IS 'SHA-256 of what its sender signed';
 ALTER TABLE quietus_handover.item ADD COLUMN IF NOT EXISTS path text[], ADD COLUMN IF NOT EXISTS restricted text;
+ALTER TABLE quietus_handover.item DROP CONSTRAINT IF EXISTS item_fate_check;
+ALTER TABLE quietus_handover.item ADD CONSTRAINT item_fate_check CHECK (fate IN ('deleted', 'kept', 'replaced', 'ended'));
 CREATE INDEX IF NOT EXISTS item_path ON quietus_handover.item (dataset, path) WHERE path IS NOT NULL;
 CREATE INDEX IF NOT EXISTS item_kept ON quietus_handover.item (dataset) WHERE fate = 'kept';
 CREATE INDEX IF NOT EXISTS item_restricted ON quietus_handover.item (dataset, key) WHERE restricted IS NOT NULL;
@@ -77,7 +79,7 @@ SELECT i.order_no, i.bag, i.no, i.dataset, i.key, nullif(i.holds, '') AS holds, 
        c.clock -> 'running' AS running, i.restricted
   FROM quietus_handover.item AS i JOIN quietus_handover.bag AS b USING (order_no, bag)
  CROSS JOIN LATERAL (SELECT b.clocks[i.clock + 1]::jsonb) AS c(clock)
- WHERE jsonb_typeof(c.clock) = 'object' AND i.fate IS DISTINCT FROM 'deleted' AND i.fate IS DISTINCT FROM 'replaced';
+ WHERE jsonb_typeof(c.clock) = 'object' AND (i.fate IS NULL OR i.fate = 'kept');
 COMMENT ON COLUMN quietus_handover.running.restricted IS 'only stored and protected: objection, case, or kept by a notice or request';
 -- By what nights and cases judge an item that came: its clocks, and its holds, each with its order. What its sender deleted is due as soon as nothing forbids it.
 CREATE OR REPLACE VIEW quietus_handover.clock AS
@@ -91,7 +93,7 @@ SELECT i.dataset, i.key, i.path, c.clock -> 'running' AS running,
   LEFT JOIN quietus_handover.notice AS n ON n.order_no = i.order_no AND n.bag = i.bag AND n.notice = i.notice
   LEFT JOIN quietus_handover.request AS r ON r.order_no = i.order_no AND r.bag = i.bag AND r.request = i.request
  CROSS JOIN LATERAL (SELECT b.clocks[i.clock + 1]::jsonb) AS c(clock)
- WHERE jsonb_typeof(c.clock) = 'object' AND i.fate IS DISTINCT FROM 'deleted' AND i.fate IS DISTINCT FROM 'replaced';
+ WHERE jsonb_typeof(c.clock) = 'object' AND (i.fate IS NULL OR i.fate = 'kept');
 -- Every limit that some item came with, by dataset: few, and read before each night.
 CREATE OR REPLACE VIEW quietus_handover.carried AS
 WITH came AS MATERIALIZED (
@@ -113,5 +115,5 @@ GRANT USAGE ON SCHEMA quietus_handover TO {custodian};
 GRANT SELECT, INSERT ON quietus_handover.bag, quietus_handover.item, quietus_handover.notice,
     quietus_handover.request TO {custodian};
 GRANT UPDATE (stored_at, clocks) ON quietus_handover.bag TO {custodian};
-GRANT UPDATE (notice, request, fate, until, why, restricted) ON quietus_handover.item TO {custodian};
+GRANT UPDATE (notice, request, fate, until, why, restricted, key, body, path) ON quietus_handover.item TO {custodian};
 GRANT SELECT ON quietus_handover.running, quietus_handover.clock, quietus_handover.carried TO {custodian};

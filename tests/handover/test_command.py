@@ -105,6 +105,10 @@ def test_both_sides_from_the_command_line(
     becomes(shell, shell.theirs, shell.their_signer, monkeypatch)
     code, said = run(*receive)
     assert code == 3 and "1 missing, 0 changed, 0 too many" in said
+    nothing = f"{ORDER}: of 0 items that are gone nothing but a digest is noted now"
+    assert run("forget", ORDER) == (0, nothing), "it is missing before its time"
+    with pytest.raises(Refused, match="nothing of it is stored here"):
+        run("forget", ORDER, "--sender", "Somebody else")
 
 
 def test_what_is_no_consignment(shell: Both, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from include.cases.keys import FileKeyStore
 from include.cases.retention import night as nightly
 from include.cases.retention.nights import Night
 from include.cases.shutdown import objecting
-from include.handover import adopting, proving, stages
+from include.handover import adopting, forgetting, proving, stages
 from include.handover.custody import prepare
 from include.handover.receiving import receive
 from include.model.catalogue import Catalogue
@@ -256,6 +256,21 @@ def test_what_went_by_its_clock_is_no_difference_and_nothing_is_signed_anew(succ
     signed = {r.bag for r in got.receipts}
     assert not got.refused and all(r.differences.none for r in got.receipts)
     assert got.ended and not signed & got.ended.keys(), "what was signed of these stands"
+    assert proving.theirs(inbox, later, lambda *_: None, s.two.number).verdict is Verdict.PASSED
+    # What was noted of them leads to somebody, and goes, too; by the digests all is counted as before.
+    noted = (
+        "SELECT count(*) FROM quietus_handover.item WHERE dataset IN ('u.visit', 'o.photo') AND key <> '{}'"
+    )
+    (before,) = s.company.sql(noted)[0]
+    assert forgetting.forget(s.two.custody(), s.two.number) == 0, "before its time nothing is forgotten"
+    done = forgetting.forget(later, s.two.number)
+    assert (
+        done >= 26
+        and s.company.sql(noted) == [(before - done,)]
+        and forgetting.forget(later, s.two.number) == 0
+    )
+    left = "SELECT count(*) FROM quietus_handover.item WHERE path IS NOT NULL OR body LIKE '%acct%'"
+    assert s.company.sql(left)[0][0] == sum(len(v) for v in s.two.objects(s.two.theirs.objects).values())
     assert proving.theirs(inbox, later, lambda *_: None, s.two.number).verdict is Verdict.PASSED
     s.company.sql("DELETE FROM u.visit WHERE id = 2")  # nothing let it go
     assert proving.theirs(inbox, later, lambda *_: None, s.two.number).verdict is Verdict.FAILED

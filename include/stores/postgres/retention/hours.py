@@ -81,7 +81,7 @@ class Hours(Look):
             over = sql.SQL("nullif({}, {})").format(name(f"s{i}", "past"), FOREVER)
         over = self._of_others(limit, over)
         if (
-            beside := self._beside
+            beside := self.came
         ) is not None and self.dataset.part_of is None:  # what came is judged by what came with it
             waits = beside.waiting(f"{limit.rule}/{limit.period}")
             over = sql.SQL("CASE WHEN NOT {} OR {} THEN {} END").format(beside.came, waits, over)

@@ -223,7 +223,7 @@ class Look:
         alone, table = self._alone(), self.live.tables.get(self.dataset.address)
         if (
             alone is None
-            or self._beside is not None
+            or self.came is not None
             or self.question.everything
             or table is None
             or not table.led_by(alone)
@@ -307,12 +307,12 @@ class Look:
     @property
     def plain(self) -> bool:
         """Whether a row's own dates are all that it is judged by."""
-        return self._beside is None and all(
+        return self.came is None and all(
             x.start and x.start.column and not x.unless for x in self.question.limits
         )
 
     @cached_property
-    def _beside(self) -> Beside | None:
+    def came(self) -> Beside | None:
         """What came along with rows; None: none of them was taken over."""
         return beside(self.catalogue, self.live, self.dataset, self.question.limits, self.released)
 
@@ -321,7 +321,7 @@ class Look:
         join, ended = self._ended()
         source: sql.Composable = sql.SQL("part AS t{}").format(join)
         columns: list[sql.Composable] = []
-        came = self._beside
+        came = self.came
         if came is not None:
             source = sql.SQL("{}{}").format(source, came.join())
         for i, limit in enumerate(self.question.limits):
@@ -456,7 +456,7 @@ class Look:
         by its owner's account, applies always."""
         of = list(enumerate(self.question.limits))
         always = any(x.start is None or x.start.column for _, x in of)
-        if self.rest is None and always and self._beside is None:
+        if self.rest is None and always and self.came is None:
             return sql.SQL("false")
         return sql.SQL("NOT ({})").format(_any([sql.SQL("w.{}").format(_c("applies", i)) for i, _ in of]))
 
@@ -481,7 +481,7 @@ class Look:
     def _early(self) -> sql.Composable:
         """A first, cheap condition on the row's own columns, by which indexes and partitions serve: a floor that starts
         by a column must be over."""
-        if self.question.everything or self._beside is not None:
+        if self.question.everything or self.came is not None:
             return sql.SQL("true")
         floors: list[sql.Composable] = (
             []

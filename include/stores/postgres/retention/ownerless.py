@@ -21,9 +21,12 @@ def ownerless(server: Server, connection: Connection, it: Look, rows: int = ROWS
     uncut = sql.SQL("true") if it.rest is None else sql.SQL("NOT ({})").format(is_cut(it.dataset))
 
     def asked(part: Look, after: Key | None, upto: Key | None) -> sql.Composed:
+        known: sql.Composable = Owners(part.catalogue, part.live).known(part.dataset, "t", owning=True)
+        if part.came is not None:  # what was taken over has its clocks, whoever came
+            known = sql.SQL("{} OR {}").format(known, part.came.any_came())
         return sql.SQL("SELECT count(*) FROM {} AS t WHERE {} AND {} AND {} AND NOT ({})").format(
             name(part.dataset.address), part.between(after, upto), part.whole(), uncut,
-            Owners(part.catalogue, part.live).known(part.dataset, "t", owning=True),
+            known,
         )  # fmt: skip
 
     return sum(int(row[0]) for row in of_parts(server, connection, it, asked, rows))

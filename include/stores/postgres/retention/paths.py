@@ -65,8 +65,8 @@ class Paths(Look):
     def unknown(self) -> sql.Composed:
         """How many items lie under paths that lead to nobody. What was taken over has its clocks, whoever came."""
         known: sql.Composable = Owners(self.catalogue, self.live).known(self.dataset, "t")
-        if self._beside is not None:
-            known = sql.SQL("{} OR {}").format(known, self._beside.any_came())
+        if self.came is not None:
+            known = sql.SQL("{} OR {}").format(known, self.came.any_came())
         return sql.SQL("WITH part AS MATERIALIZED ({}) SELECT coalesce(sum({}), 0) FROM part AS t WHERE NOT ({})").format(
             self._part(sql.SQL("true")), name("t", COUNT), known
         )  # fmt: skip
