@@ -217,13 +217,18 @@ class Piece:
                 child.cut is not None and any(child.cut.set.get(c, c) is None for c in need.columns)
             )
             going = _in_piece(child, "ct", None if frees else ERASE)
-        goes = sql.SQL("k.disposition = {}").format(sql.Literal(ERASE))
-        needed = sql.SQL("{} AND EXISTS (SELECT FROM {} AS pt JOIN {} AS ct ON {} WHERE {} AND NOT {})").format(
-            goes if need.survives(parent) else sql.SQL("true"), name(parent.address), name(need.child), need.refers,
-            same_key("pt", "k", parent), going,
-        )  # fmt: skip
+
+        def needed_by(way: sql.Composable) -> sql.Composed:
+            return sql.SQL(
+                "EXISTS (SELECT FROM {} AS pt JOIN {} AS ct ON {} WHERE {} AND NOT {})"
+            ).format(name(parent.address), name(need.child), way, same_key("pt", "k", parent), going)  # fmt: skip
+
+        waits = need.waits if not need.leads_on(parent) else None
+        if waits is not None and self._leave(connection, area, parent, needed_by(waits), counts):
+            return True
+        needed = sql.SQL("k.disposition = {} AND {}").format(sql.Literal(ERASE), needed_by(need.refers))
         temp, table = TEMP.table(parent.id), area.table(parent.id)
-        if parent.cut is not None and parent.cut.ends is None and need.survives(parent):
+        if parent.cut is not None and parent.cut.ends is None and need.joins(parent):
             cut = connection.execute(
                 sql.SQL("UPDATE {} AS k SET disposition = {} WHERE {}").format(
                     temp, sql.Literal(DEIDENTIFY), needed

@@ -61,6 +61,10 @@ class Known:
         link's column is gone."""
         return _any(self._through(dataset, link, alias, 0))
 
+    def waits(self, dataset: Dataset, alias: str) -> sql.Composable | None:
+        """Whether a clock of row ``alias``, or of one that leads through it, starts by its owners, or a hold covers it."""
+        return _any(self._waiting(dataset, alias, 0))
+
     def _through(self, dataset: Dataset, link: Link, alias: str, depth: int) -> Sequence[sql.Composable]:
         if link.ownership is Ownership.SOLE or link.via is None:
             return self._owned(dataset, alias, depth)

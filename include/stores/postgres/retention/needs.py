@@ -32,7 +32,8 @@ class Held:
 @dataclass(frozen=True)
 class Need:
     """A way in which a row ``ct`` of a table needs the row ``pt`` of another: both by address, the columns that it is by, and
-    as SQL. ``leads``: it is a link, by which its owner is known; ``to``: the other's columns that it is by."""
+    as SQL. ``leads``: it is a link, by which its owner is known; ``to``: the other's columns that it is by; ``waits``: that its
+    clock, or a hold, goes by that owner: then the other may not be cut, either, so that nobody is known by it any more."""
 
     child: str
     parent: str
@@ -40,14 +41,17 @@ class Need:
     refers: sql.Composable
     leads: bool = False
     to: tuple[str, ...] = ()
+    waits: sql.Composable | None = None
 
-    def survives(self, parent: Dataset) -> bool:
-        """Whether whose the row is stays known by one that is cut: neither what the link joins nor what leads on is cut out."""
-        if not self.leads or parent.cut is None:
-            return True
+    def joins(self, parent: Dataset) -> bool:
+        """Whether the link still finds a row that is cut."""
+        return parent.cut is None or parent.cut.set.keys().isdisjoint(self.to)
+
+    def leads_on(self, parent: Dataset) -> bool:
+        """Whether its owner is still known by one."""
         owning = (link for link in parent.links if link.ownership is not Ownership.ACCESS_ONLY)
         on = {c for link in owning for c in ((link.column,) if link.column else link.on)}
-        return parent.cut.set.keys().isdisjoint(on | set(self.to))
+        return self.joins(parent) and (parent.cut is None or parent.cut.set.keys().isdisjoint(on))
 
 
 def needs(
@@ -85,9 +89,12 @@ def _led(
     if (found := owners.above(dataset, link, "ct", row)) is None:
         return
     above, pairs, refers = found
-    if (asked := known.through(dataset, link, "ct")) is None:
+    asked = known.through(dataset, link, "ct")
+    if asked is None:
         return
     columns, to = tuple(a for a, _ in sorted(pairs)), tuple(b for _, b in sorted(pairs))
-    need = Need(dataset.address, above.address, columns, joined(" AND ", (refers, asked)), leads=True, to=to)
-    if (dataset.address, above.address, pairs) not in declared or not need.survives(above):
+    waits = known.waits(dataset, "ct")
+    waits = None if waits is None else joined(" AND ", (refers, waits))
+    need = Need(dataset.address, above.address, columns, joined(" AND ", (refers, asked)), True, to, waits)
+    if (dataset.address, above.address, pairs) not in declared or not need.leads_on(above):
         yield need

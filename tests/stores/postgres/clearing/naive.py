@@ -308,10 +308,15 @@ class Naive:
                     theirs = fates[parent.id].get(parent.key_of(above))
                     if above is row or theirs is None or theirs.disposition in ("retain", NOT_DUE):
                         continue
-                    severs = link is not None and self.severs(parent, link)
+                    joins = link is None or not set(link.on.values()) & parent.cut.keys()
+                    severs = (
+                        link is not None
+                        and self.severs(parent, link)
+                        and self.waits_for_all(child, row, self._after(fates))
+                    )
                     if theirs.disposition != "erase" and (theirs.after is None or not severs):
                         continue
-                    bare = bool(parent.cut) and parent.id not in self.limited.ends and not severs
+                    bare = bool(parent.cut) and parent.id not in self.limited.ends and joins and not severs
                     theirs.disposition = "deidentify" if bare else "retain"
                     theirs.after = {**above, **parent.cut} if bare else above
                     changed = True
