@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import random
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,49 @@ def test_a_deletion_that_was_half_way_ends_and_takes_nothing_more(
     assert visits(stopped.house) == 0
     (line,) = [x for x in stopped.look().lines if x.dataset == "u.visit"]
     assert line.balances and line.transferred == 60 and line.left == {done.company: 60 - here}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whenever_it_withdraws_each_item_ends_in_exactly_one_place(
+    stopped: Stopped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, record_property: Any
+) -> None:
+    """Some bags are signed for; the deletion of our copy, and then the settling, are killed somewhere, or not."""
+    drawn = random.Random(seed)
+    stopped.pack()
+    bags = [b for b in stopped.bags() if b.statement.dataset == "u.visit"]
+    some = drawn.sample(bags, drawn.randint(1, len(bags)))
+    for bag in some:
+        stopped.answer(bag)
+    monkeypatch.setattr(workers, "Tables", partial(Tables, size=Pieces(drawn.choice((3, 7, 60)))))
+    point = drawn.choice(("clearing.after_commit", "bags.disposed", "bags.proved", None))
+    killed = point is not None and killed_at(point, lambda at: go(stopped, at=at))
+    if point is None:
+        go(stopped)
+    here = visits(stopped.house)
+    withdrew(stopped)
+    try:
+        done = left(stopped)
+    except Refused as refused:
+        assert killed and "is at its bags" in str(refused)
+        with suppress(NotProved):
+            go(stopped)
+        done = former.settle(stopped.house.desk, stopped.number, as_of=T0, actor="legal/zhao")
+    assert visits(stopped.house) == here, "nothing more goes on its receipts"
+    assert done is not None and sum(done.left.values()) == 60 - here
+    record_property(
+        "schedule",
+        f"{len(some)} of {len(bags)} signed for, killed at {point}: {60 - here} of 60 are left there",
+    )
+    other_takes_over(stopped, tmp_path)
+    stopped.pack()
+    assert sum(b.items for b in stopped.bags() if b.statement.dataset == "u.visit") == here, "in one place"
+    for bag in stopped.bags():
+        stopped.answer(bag)
+    if here:
+        go(stopped)
+    (line,) = [x for x in stopped.look().lines if x.dataset == "u.visit"]
+    assert visits(stopped.house) == 0 and line.balances and line.transferred == 60
+    assert line.left == {done.company: 60 - here}
 
 
 @pytest.mark.parametrize("point", ["former.read", "former.before_commit"])
