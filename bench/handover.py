@@ -37,6 +37,7 @@ from psycopg.types.json import Jsonb
 from bench.clusters import running
 from bench.s3 import moto
 from include.cases import book
+from include.cases.keys import FileKeyStore
 from include.cases.migrate import migrate
 from include.cases.shutdown import orders
 from include.cases.shutdown.consigning import CONSIGNED
@@ -72,6 +73,9 @@ class House:
         self.cluster, self.bucket, self.home = cluster, bucket, home
         self.catalogue = load()
         initialise("bench.example/quietus", home / "k", home / "s", home / "p")
+        initialise(
+            "successor.example/quietus", home / "tk", home / "ts", home / "tp"
+        )  # nobody signs for what they sent
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.began = datetime.now(UTC)
 
@@ -95,7 +99,7 @@ class House:
         return Consignment(
             order=order, sender="bench", as_of=AS_OF,
             successor=Successor(
-                name="successor", contact="x", receipt_key=(self.home / "p").read_text(),
+                name="successor", contact="x", receipt_key=(self.home / "tp").read_text(),
                 certificate=certificate.public_bytes(serialization.Encoding.PEM).decode(),
             ),
             datasets=(Consigned(dataset="sign.signature", rule="RS-10"),
@@ -164,6 +168,7 @@ def ours(house: House, order: str) -> int:
     room = Room(
         catalogue=house.catalogue, connections=house, book=house.book, home=house.home / "out",  # type: ignore[arg-type]
         attest=lambda payload: str(signer.attest(payload)["envelope"]).encode(),
+        keys=FileKeyStore(house.home / "keys", b"k" * 32),  # whose items they are is kept, as for an order
     )  # fmt: skip
     outcome = packing.pack(room, house.consignment(order))
     if outcome.left:
