@@ -37,6 +37,7 @@ from psycopg.types.json import Jsonb
 from bench.clusters import running
 from bench.s3 import moto
 from include.cases import book
+from include.cases.keys import FileKeyStore
 from include.cases.migrate import migrate
 from include.cases.shutdown import orders
 from include.cases.shutdown.consigning import CONSIGNED
@@ -166,6 +167,7 @@ def room_of(house: House) -> Room:
     return Room(
         catalogue=house.catalogue, connections=house, book=house.book, home=house.home / "out",  # type: ignore[arg-type]
         attest=lambda payload: str(signer.attest(payload)["envelope"]).encode(),
+        keys=FileKeyStore(house.home / "keys", b"k" * 32),  # whose items they are is kept, as for an order
     )  # fmt: skip
 
 

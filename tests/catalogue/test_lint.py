@@ -552,9 +552,18 @@ CASES: dict[str, tuple[str, str, str, str]] = {
         "datasets/account.yaml",
         "  accounts: {ended: cancelled_at, began: registered_at, accepted: policy_version,\n"
         "             dormancy: {period: dormant, last_use: account_last_used, noticed: dormancy_noticed_at, notice: P30D},\n"
-        "             reached: [{dataset: account.person, column: email}, {dataset: ent.enterprise, column: contact_email}]}\n",
+        "             reached: [{dataset: account.person, column: email}, {dataset: ent.enterprise, column: contact_email}],\n"
+        "             # The policy (8.1) collects a guardian's consent, name and document, and no address: guardians are told by"
+        " the announcement.\n"
+        "             guarded: {dataset: account.guardian_consent}}\n",
         "",
         "which table holds the accounts",
+    ),
+    "guardians in no table": (
+        "datasets/account.yaml",
+        "guarded: {dataset: account.guardian_consent}",
+        "guarded: {dataset: account.nobody}",
+        "it is no table with a column that holds the account id",
     ),
     "accounts of another key": (
         "datasets/account.yaml",
