@@ -7,7 +7,7 @@ from typing import Any
 
 from alembic import op
 
-revision = "0037"
+revision = "0036"
 down_revision = "0035"
 branch_labels = None
 depends_on = None
