@@ -42,7 +42,10 @@ def handover_notices() -> None:
     following_up.hear(order)
     following_up.tell(order)
     gone = following_up.passing()
-    following_up.hear_requests(gone) >> following_up.pass_on(gone)
+    following_up.hear_requests(
+        gone
+    )  # red while an answer is late: whoever asks today is passed on all the same
+    following_up.pass_on(gone)
 
 
 handover_notices()

@@ -313,7 +313,10 @@ def _make(desk: Desk, consignment: Consignment, bag: Bag, it: Differs, as_of: da
         if now.notices != bag.notices:
             raise Refused("another run made a notice about it", about=bag.name, next_step="run it again")
         notices.made(conn, said, sealed, b"".join(listed))
-        whose.keep(conn, said.order, said.bag, whose.by_owner((x.leaf, x.owners) for x in it.added))
+        if whose.are_kept(
+            conn, said.order, said.bag
+        ):  # of one from before, what is added alone would say nothing
+            whose.keep(conn, said.order, said.bag, whose.by_owner((x.leaf, x.owners) for x in it.added))
     return None
 
 

@@ -34,7 +34,8 @@ TAKEN = "request taken"
 
 @dataclass(frozen=True)
 class Asks:
-    """One who asks. ``since``: when that was decided; ``datasets``: what it reaches; None: everything of hers."""
+    """One who asks. ``since``: until when her case looked here for what is hers, or when she asked; ``datasets``: what it
+    reaches; None: everything of hers."""
 
     tokens: frozenset[bytes] = field(repr=False)
     since: datetime
@@ -115,17 +116,19 @@ def take(
 
 
 def went(conn: Conn, number: str) -> dict[str, datetime]:
-    """Bags of which our copy went, by a deletion that came to its end: bag -> when that was begun."""
+    """Bags of which our copy went, by deletions that came to their end: bag -> when the first of them was begun."""
     rows = conn.execute(
         "SELECT observed_at, detail ->> 'case' AS case_no, detail -> 'bags' AS bags FROM casebook.shutdown_event"
         " WHERE number = %s AND what = %s ORDER BY event_id",
         (number, begun.BEGUN),
     ).fetchall()
-    gone = begun.deleted_in(conn, number)
+    gone = begun.deleted_in(conn, number)  # by the last of its cases; the first may have taken something, too
+    ended = {bag for bag, case_no in gone.items() if not way.under_way(conn, case_no)}
+    took = {case_no for case_no in {r["case_no"] for r in rows} if begun.has_receipts(conn, case_no)}
     found: dict[str, datetime] = {}
     for r in rows:
-        for bag in ranges.long(r["bags"]):
-            if gone.get(bag) == r["case_no"] and not way.under_way(conn, r["case_no"]):
+        if r["case_no"] in took:
+            for bag in ended.intersection(ranges.long(r["bags"])):
                 found.setdefault(bag, r["observed_at"])
     return found
 
@@ -140,9 +143,11 @@ def who_asks(desk: Desk, conn: Conn, number: str) -> list[Asks]:
     if first is None:
         return found
     rows = conn.execute(
-        "SELECT e.case_no, min(e.observed_at) AS since FROM casebook.event AS e WHERE e.unit_id IS NULL AND e.to_state = 'acting'"
+        "SELECT case_no, since FROM (SELECT e.case_no, coalesce(max(e.observed_at) FILTER (WHERE e.what = 'disposed'),"
+        " max(e.observed_at) FILTER (WHERE e.from_state = 'acting' AND e.to_state <> 'acting'), clock_timestamp()) AS since"
+        " FROM casebook.event AS e WHERE e.unit_id IS NULL"
         " AND EXISTS (SELECT FROM casebook.case_subject AS s WHERE s.case_no = e.case_no)"
-        " GROUP BY e.case_no HAVING min(e.observed_at) >= %s ORDER BY 1",
+        " GROUP BY e.case_no HAVING bool_or(e.to_state = 'acting')) AS decided WHERE since >= %s ORDER BY 1",
         (first,),
     ).fetchall()
     cases = {c.case_no: c for c in book.some(conn, [r["case_no"] for r in rows])}
@@ -152,7 +157,11 @@ def who_asks(desk: Desk, conn: Conn, number: str) -> list[Asks]:
         part = None if case.ground.whole_person else parts.reached(desk, conn, case)
         if part is None and not case.ground.whole_person:
             continue  # of such a ground nobody can say yet what it reaches
-        tokens = frozenset(bytes.fromhex(t) for t in subjects.tokens_among(conn, desk.keys, case, known))
+        try:
+            stored = subjects.tokens_among(conn, desk.keys, case, known)
+        except Refused:  # the case's key is destroyed: who it was about is known by the stored tokens alone
+            stored = subjects.tokens(conn, case)
+        tokens = frozenset(bytes.fromhex(t) for t in stored)
         reach = (
             None
             if part is None
@@ -167,8 +176,8 @@ def who_asks(desk: Desk, conn: Conn, number: str) -> list[Asks]:
 def _known(conn: Conn, number: str) -> frozenset[str]:
     """Every owner's token, in hex, if the key that tokens are made by was ever succeeded; it is asked for only then."""
     rows = conn.execute(
-        "SELECT DISTINCT encode(token, 'hex') AS token FROM casebook.handover_owner WHERE order_no = %s",
-        (number,),
+        "SELECT DISTINCT encode(token, 'hex') AS token FROM casebook.handover_owner WHERE order_no = %s AND token <> %s",
+        (number, whose.KEPT),
     ).fetchall()
     return frozenset(str(r["token"]) for r in rows)
 

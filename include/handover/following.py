@@ -22,7 +22,7 @@ from include.handover import fetching, notices, storing
 from include.handover.custody import Custody, Known, known
 from include.handover.fetching import Inbox
 from include.handover.items import Leaves
-from include.handover.recounting import recount
+from include.handover.recounting import count_again
 from include.handover.rows import Shape
 from include.handover.sealed import Opening
 from include.handover.sending import delivering, notice_key, notice_receipt_key, notice_sealed_key
@@ -119,7 +119,7 @@ def _one(
             return None
     inbox.at("notices.followed")
     deleted, kept = (row[0], row[1]) if row else (0, [])
-    counted = recount(custody, of, of_payload)
+    counted, _ = count_again(custody, of, of_payload)  # what its own clock let go since counts as it was
     receipt = NoticeReceipt(
         order=order, bag=said.bag, notice=said.notice, digest=attesting.digest(payload), deleted=deleted,
         kept=tuple(Kept.model_validate(k) for k in (json.loads(kept) if isinstance(kept, str) else kept)),
@@ -209,6 +209,10 @@ def _apply(
         kept, deleted = [], 0
         remove = remover(custody, connection, bag, add)
         for it in items:
+            if not it.key:  # it is gone by its own clock, and nothing but its digest is noted
+                deleted += 1
+                _note(connection, bag, said, it, "deleted")
+                continue
             if it.key in replaced:
                 remove(it, True)
                 _note(connection, bag, said, it, "replaced")

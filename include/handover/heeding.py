@@ -7,11 +7,13 @@ every later receipt names: it was received, and then its owner had it deleted.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
+from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from include.handover import fetching
@@ -25,6 +27,7 @@ from include.model.errors import LedgerError, NoRoom, NotReachable, QuietusError
 from include.model.handover import BagRequest, Kept, RequestReceipt
 from include.model.times import observed_now
 from include.stores.postgres.server import Connection
+from include.stores.s3.server import ABSENT, code_of
 
 FORM = "quietus-bag-request/1"
 
@@ -61,6 +64,8 @@ def _one(
         raise Refused(
             "it is about another bag than the one of this name", about=called, next_step="ask the sender"
         )
+    if (answer := _answered(inbox, order, called, payload)) is not None:
+        return answer
     with custody.connect(of.kind, of.dataset) as connection:
         deleted, kept = _apply(custody, connection, of.held_as, said, payload, as_of)
     inbox.at("requests.followed")
@@ -77,6 +82,24 @@ def _one(
         )  # fmt: skip
     inbox.at("requests.receipted")
     return receipt
+
+
+def _answered(inbox: Inbox, order: str, called: str, payload: bytes) -> RequestReceipt | None:
+    """Our answer to this very request, if it lies there and names no difference: it stands, and the bag is not counted again."""
+    with delivering(f"request {called}"):
+        try:
+            file = inbox.client.get_object(Bucket=inbox.bucket, Key=request_receipt_key(order, called))[
+                "Body"
+            ].read()
+        except ClientError as error:
+            if code_of(error) in ABSENT:
+                return None
+            raise
+    try:
+        said = RequestReceipt.model_validate_json(base64.b64decode(json.loads(file)["payload"]))
+    except (ValueError, KeyError, TypeError):
+        return None  # damaged: it is signed anew
+    return said if said.digest == attesting.digest(payload) and said.differences.none else None
 
 
 def _statement(inbox: Inbox, order: str, called: str) -> tuple[BagRequest, bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -56,6 +56,14 @@ class _Count:
         if stored is not None:
             self.more(stored)
 
+    def seen(self, expected: bytes, stored: bytes | None, clocks: bytes, holds: bytes, request: str) -> None:
+        """One item, and what its owner's ``request`` made of it: what that deleted is gone by it, and what was kept then is once
+        nothing keeps it any more. Gone before, it is missing."""
+        if request == "deleted" or (request and stored is None and self.over(clocks, holds)):
+            self.gone(expected, stored)
+        else:
+            self.item(expected, stored, clocks, holds)
+
     def item(self, expected: bytes, stored: bytes | None, clocks: bytes, holds: bytes) -> None:
         """One item as it is stored; None: it is not."""
         leaf = None if stored is None else self.leaves.of(stored, clocks, holds)
@@ -72,23 +80,6 @@ class _Count:
 
     def more(self, stored: bytes) -> None:
         self.extra.append(self.leaves.of(stored, NOTHING, b"").hex())
-
-
-def recount(custody: Custody, statement: BagStatement, payload: bytes, *, fresh: bool = False) -> BagReceipt:
-    """The receipt for a stored bag, not signed yet. ``fresh``: it was stored a moment ago, so that nothing can have gone. Raises
-    Refused if the bag was not stored; Ended if something of it went by its own clock since: what was signed before stands."""
-    receipt, ended = count_again(
-        replace(custody, today=lambda: date.min) if fresh else custody, statement, payload
-    )
-    if ended:
-        raise Ended(
-            f"{ended} of its items went by their clocks since", about=statement.bag, next_step="what was signed of it stands"
-        )  # fmt: skip
-    return receipt
-
-
-class Ended(Refused):
-    """Something of a bag went, as its clock said."""
 
 
 def count_again(custody: Custody, statement: BagStatement, payload: bytes) -> tuple[BagReceipt, int]:
@@ -131,10 +122,12 @@ def _is_over(order: str, clocks: bytes, holds: bytes, today: date, released: Col
 
 
 def lawful(clocks: bytes, today: date) -> bool:
-    """Whether what has these clocks could go by today: no floor forbids it any more, or its day is over."""
+    """Whether what has these clocks could go by today: no floor of them forbids it any more. Without one, once it was due."""
     said: Any = json.loads(clocks) if clocks else None
-    days = [date.fromisoformat(said[x]) for x in ("earliest", "due") if said.get(x)] if said else []
-    return bool(days) and min(days) <= today
+    if not said or any(r["floor"] and r["ends"] is None for r in said["running"]):
+        return False
+    day = said.get("earliest") or said.get("due")
+    return day is not None and date.fromisoformat(day) <= today
 
 
 def there_still(custody: Custody, bag: Known, body: str, version: str | None) -> bool:
@@ -199,10 +192,7 @@ def _rows(custody: Custody, connection: Connection, bag: Known, count: _Count) -
         if keyed is not None and there == b"t":
             stored = keyed.row(stored).line
         expected, found = bytes.fromhex(leaf.decode()), stored if there == b"t" else None
-        if gone and (gone == b"deleted" or found is None):
-            count.gone(expected, found)
-        else:
-            count.item(expected, found, _clocks(bag, int(clock)), holds)
+        count.seen(expected, found, _clocks(bag, int(clock)), holds, gone.decode())
     text = joined(", ", (sql.SQL("t.{}::text").format(sql.Identifier(k)) for k in shape.key))
     others = sql.SQL(
         "COPY (SELECT {columns} FROM {table} AS t WHERE {within} AND NOT EXISTS (SELECT FROM quietus_handover.item AS i"
@@ -264,10 +254,7 @@ def _objects(custody: Custody, connection: Connection, bag: Known, count: _Count
     ).fetchall()}  # fmt: skip
     for leaf, clock, holds, text, version, gone in _noted(connection, bag):
         if text is None:  # it ended, and nothing but its digest is noted
-            if gone:
-                count.gone(leaf, None)
-            else:
-                count.item(leaf, None, _clocks(bag, clock), holds)
+            count.seen(leaf, None, _clocks(bag, clock), holds, gone)
             continue
         body = json.loads(text)
         if gone == "deleted":
@@ -275,11 +262,7 @@ def _objects(custody: Custody, connection: Connection, bag: Known, count: _Count
             continue
         mine.add((body["key"], version or "null"))
         item = Item(body["kind"], body["key"], version or "null", current=False)
-        stored = _as_stored(client, bucket, item, body, about)
-        if gone and stored is None:
-            count.gone(leaf, None)
-        else:
-            count.item(leaf, stored, _clocks(bag, clock), holds)
+        count.seen(leaf, _as_stored(client, bucket, item, body, about), _clocks(bag, clock), holds, gone)
     after, upto = (end[0] if end else None for end in (bag.described["after"], bag.described["upto"]))
     base = Template(custody.catalogue.dataset(bag.dataset).prefix).prefix(
         {}

@@ -16,6 +16,8 @@ from include.handover.items import split
 from include.handover.rows import unescaped
 from include.stores.postgres.retention.owners import BETWEEN
 
+KEPT = b""
+"""In the place of a token: that owners of a bag were kept, whether or not it has any."""
 PEOPLE = 50_000
 """So many owners' tokens are remembered at most: the rows of one person lie together or do not."""
 
@@ -35,12 +37,13 @@ class Whose:
 
 
 def keep(conn: Conn, order: str, bag: str, owners: Mapping[bytes, bytes]) -> None:
-    """``owners``: token -> the digests of its items, one after the other; those of a bag that has some are added."""
+    """``owners``: token -> the digests of its items, one after the other; those of a bag that has some are added. That it was
+    kept is noted also of a bag that nobody owns something of."""
     with conn.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO casebook.handover_owner AS o (order_no, bag, token, leaves) VALUES (%s, %s, %s, %s)"
             " ON CONFLICT (order_no, bag, token) DO UPDATE SET leaves = o.leaves || EXCLUDED.leaves",
-            [(order, bag, token, leaves) for token, leaves in owners.items()],
+            [(order, bag, token, leaves) for token, leaves in {KEPT: b"", **owners}.items()],
         )
 
 
@@ -54,7 +57,7 @@ def by_owner(items: Iterable[tuple[bytes, Collection[bytes]]]) -> dict[bytes, by
 
 
 def are_kept(conn: Conn, order: str, bag: str) -> bool:
-    """Whether anybody is known to own something of a bag."""
+    """Whether it was kept, while a bag was packed, whose its items are."""
     row = conn.execute(
         "SELECT EXISTS (SELECT FROM casebook.handover_owner WHERE order_no = %s AND bag = %s) AS known",
         (order, bag),
@@ -92,4 +95,5 @@ def goes_with(
 
 def forget(conn: Conn, order: str) -> int:
     """The list goes; of how many owners, bag by bag. In the caller's deed."""
-    return conn.execute("DELETE FROM casebook.handover_owner WHERE order_no = %s", (order,)).rowcount
+    gone = conn.execute("DELETE FROM casebook.handover_owner WHERE order_no = %s RETURNING token", (order,))
+    return sum(bytes(r["token"]) != KEPT for r in gone.fetchall())

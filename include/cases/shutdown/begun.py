@@ -37,7 +37,7 @@ def bags_of(conn: Conn, number: str) -> dict[str, list[str]]:
 
 def deleted_in(conn: Conn, number: str) -> dict[str, str]:
     """Bags of which something went by a source deletion: bag -> case. One that has deleted nothing yet stops none."""
-    return {bag: no for no, bags in bags_of(conn, number).items() if _has_receipts(conn, no) for bag in bags}
+    return {bag: no for no, bags in bags_of(conn, number).items() if has_receipts(conn, no) for bag in bags}
 
 
 def going_by(conn: Conn, number: str) -> dict[str, str]:
@@ -45,7 +45,7 @@ def going_by(conn: Conn, number: str) -> dict[str, str]:
     hours after its first row went, or never if it is killed: so a case that is under way has its bags, receipts or not."""
     return {
         bag: no
-        for no, bags in bags_of(conn, number).items() if way.under_way(conn, no) or _has_receipts(conn, no)
+        for no, bags in bags_of(conn, number).items() if way.under_way(conn, no) or has_receipts(conn, no)
         for bag in bags
     }  # fmt: skip
 
@@ -88,7 +88,8 @@ def elsewhere(conn: Conn, number: str, certificate: str | None) -> tuple[Elsewhe
     return tuple(Elsewhere(r["company"], r["dataset"], r["bags"], r["items"], r["settled"]) for r in rows)
 
 
-def _has_receipts(conn: Conn, case_no: str) -> bool:
+def has_receipts(conn: Conn, case_no: str) -> bool:
+    """Whether a case disposed of anything, as far as the book has its receipts."""
     row = conn.execute(
         "SELECT count(*) AS n FROM casebook.receipt WHERE case_no = %s AND verb = 'dispose'", (case_no,)
     ).fetchone()

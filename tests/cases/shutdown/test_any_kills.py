@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from include.cases.shutdown import located
 from include.handover import books, proving, register, stages, storing, workers
-from include.handover.recounting import recount
+from include.handover.recounting import count_again
 from include.model.words import Disposition, Verdict
 from include.stores.s3.clearing import Clearing
 from include.stores.s3.collection import BLUNT
@@ -187,7 +187,7 @@ def _ended(both: Two) -> None:
         erased = located.disposed(conn, located.openings(conn, both.number)["u.visit"].since)
     assert sum(b.statement.items for b in bags if b.statement.dataset == PHOTOS) == SENT
     for bag in bags:
-        seen = recount(both.custody(), bag.statement, bag.payload)
+        seen = count_again(both.custody(), bag.statement, bag.payload)[0]
         assert seen.root == bag.root and seen.differences.none, bag.name
     assert {d: n[Disposition.ERASE] for d, n in erased.items()} == DELETED, "nothing twice"
     found = books.balance(both.ours.desk, both.number, as_of=T0, actor="ops/wu")
