@@ -26,7 +26,7 @@ from tests.stores.postgres.flaws import Flaw
 from tests.stores.postgres.generated import Company, Row, companies, dangling, multiplied
 from tests.stores.postgres.making import BUSINESS, TODAY, step
 
-EXAMPLES = int(os.environ.get("QUIETUS_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("QUIETUS_EXAMPLES", "24"))
 ADMIN = "quietus_admin"
 QUIET = settings(
     deadline=None,
