@@ -46,7 +46,7 @@ status: $(INSTALLED) ## What runs, and where
 	@$(QUIETUS) sandbox status
 
 test: lint ## Lint, then every test, on real servers (WORKERS=1 for one after the other)
-	$(PYTHON) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations 40 --durations-min 20
 
 test-fast: $(INSTALLED) ## The tests that need no server, in a minute and a half on two cores
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "$(FAST)"
