@@ -148,7 +148,9 @@ BLIND = {
 }
 
 
-@pytest.mark.parametrize("pg_server", ["pg18"], indirect=True)  # what is blinded is ours, whichever server it reads
+@pytest.mark.parametrize(
+    "pg_server", ["pg18"], indirect=True
+)  # what is blinded is ours, whichever server it reads
 @pytest.mark.parametrize("blinding", BLIND, ids=lambda f: f.__name__.strip("_"))
 def test_a_blinded_proof_makes_the_night_red_and_says_what_it_missed(
     house: House, monkeypatch: pytest.MonkeyPatch, blinding: Any

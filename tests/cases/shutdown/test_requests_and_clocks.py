@@ -106,7 +106,9 @@ def test_who_left_while_our_copy_began_to_go_is_asked_for(handing: Handing) -> N
     )  # fmt: skip
     handing.tell()
     clearing.run(handing.stopped.house.desk, handing.number, as_of=T0, actor="ops/wu")
-    assert handing.ask(OVER).made and len(hers(handing, WANG)) == 4, "three of seven are past their five years"
+    assert handing.ask(OVER).made and len(hers(handing, WANG)) == 4, (
+        "three of seven are past their five years"
+    )
 
 
 @pytest.mark.parametrize(

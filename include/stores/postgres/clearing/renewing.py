@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+
+import psycopg
 
 from include.model.errors import QuietusError
 from include.model.estate import Dataset
 from include.stores.postgres.afterwards import renew
-from include.stores.postgres.server import Server
+from include.stores.postgres.server import Connection, Server
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Renewing:
     in_files: Collection[str] = ()
     _pool: ThreadPoolExecutor = field(init=False, repr=False)
     _begun: dict[str, Future[None]] = field(default_factory=dict, init=False, repr=False)
+    _at_work: Connection | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="statistics")
@@ -48,7 +51,17 @@ class Renewing:
 
     def _renew(self, address: str) -> None:
         with self.server.connect() as connection, self.server.reaching(f"{self.server.store} {address}"):
-            renew(connection, [address])
+            self._at_work = connection
+            try:
+                renew(connection, [address])
+            finally:
+                self._at_work = None
+
+    def give_up(self) -> None:
+        """Whoever stops a night does not wait for a large table to be read."""
+        if (connection := self._at_work) is not None:
+            with suppress(psycopg.Error):
+                connection.cancel()
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -60,6 +73,9 @@ def renewing(server: Server, datasets: Sequence[Dataset], in_files: Collection[s
     ahead = Renewing(server, datasets, in_files)
     try:
         yield ahead
+    except BaseException:
+        ahead.give_up()
+        raise
     finally:
         ahead.close()
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from include.model.errors import NotReachable
+from include.model.errors import NotReachable, Stopped
 from include.model.estate import Effect
 from include.stores.postgres import Patience
 from include.stores.postgres.clearing.renewing import Renewing, renewing
@@ -74,6 +74,31 @@ def test_what_could_not_be_renewed_ahead_is_renewed_at_the_end(logs: Logs) -> No
         clearing.dispose(STEP, plan_of(clearing))
     assert (commits, clearing.left) == (2, {})
     assert (oldest(logs, "click"), oldest(logs, "visit")) == (42, 21)
+
+
+@pytest.mark.postgres
+def test_whoever_stops_the_night_waits_for_no_table_to_be_read(logs: Logs) -> None:
+    pieces = 0
+
+    def may_go_on() -> None:
+        nonlocal pieces
+        pieces += 1
+        if pieces == 2:
+            time.sleep(0.3)  # by now it waits for the lock
+            raise Stopped("stopped", about="a night")
+
+    clearing = logs.clearing(may_go_on=may_go_on, patience=Patience(lock=120))
+    plan = plan_of(clearing)
+    with psycopg.connect(logs.server.conninfo(logs.name)) as other:
+        other.execute("LOCK usage.click IN SHARE UPDATE EXCLUSIVE MODE")
+        began = time.monotonic()
+        with pytest.raises(Stopped):
+            clearing.dispose(STEP, plan)
+        assert time.monotonic() - began < 60
+    assert oldest(logs, "click") == 2
+    clearing = logs.clearing()
+    clearing.dispose(STEP, plan)
+    assert (oldest(logs, "click"), oldest(logs, "visit")) == (42, 21), "gone on with, all is renewed"
 
 
 def begun(*sets: object, in_files: tuple[str, ...] = (), to_come: tuple[object, ...] = (VISIT,)) -> list[str]:
