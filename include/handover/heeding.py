@@ -17,9 +17,10 @@ from pydantic import ValidationError
 from include.handover import fetching
 from include.handover.custody import Custody, Known, known
 from include.handover.fetching import Inbox
-from include.handover.following import Item, keeps, remover
+from include.handover.following import Item, remover
 from include.handover.recounting import count_again
 from include.handover.sending import delivering, request_key, request_receipt_key
+from include.handover.staying import Staying
 from include.ledger import attest as attesting
 from include.model.errors import LedgerError, NoRoom, NotReachable, QuietusError, Refused
 from include.model.handover import BagRequest, Kept, RequestReceipt
@@ -114,8 +115,11 @@ def _apply(
         connection.execute("SET LOCAL session_replication_role = replica")
         deleted, kept = 0, list[Kept]()
         remove = remover(custody, connection, bag)
-        for it, gone in _items(connection, bag, said):
-            stays = None if gone else keeps(bag, it, as_of) or remove(it, False)
+        items = _items(connection, bag, said)
+        staying = Staying.of(custody, connection, bag, as_of)
+        stay = staying([it for it, gone in items if not gone])
+        for it, gone in items:
+            stays = None if gone else stay.get(it.no) or remove(it, False)
             if stays is not None:
                 kept.append(stays)
             else:
@@ -127,6 +131,7 @@ def _apply(
             [bag.order, said.bag, said.request, attesting.digest(payload), deleted,
              json.dumps([k.model_dump(mode="json") for k in kept])],
         )  # fmt: skip
+        staying.holds_are_the_same()
         custody.at("requests.before_commit")
     return deleted, tuple(kept)
 
