@@ -8,7 +8,7 @@ every later receipt names: it was received, and then its owner had it deleted.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -22,6 +22,7 @@ from include.handover.recounting import count_again
 from include.handover.sending import delivering, request_key, request_receipt_key
 from include.handover.staying import Staying
 from include.ledger import attest as attesting
+from include.model.catalogue import Catalogue
 from include.model.errors import LedgerError, NoRoom, NotReachable, QuietusError, Refused
 from include.model.handover import BagRequest, Kept, RequestReceipt
 from include.model.times import observed_now
@@ -43,7 +44,7 @@ def heed(
 ) -> Heeded:
     """Follow every request that has arrived, and answer each. Again answers the same. Raises NoRoom, NotReachable."""
     done = Heeded()
-    for called in fetching.arrived(inbox, f"{order}/requests/"):
+    for called in children_first(custody.catalogue, fetching.arrived(inbox, f"{order}/requests/")):
         try:
             done.receipts.append(_one(inbox, custody, attest, order, called, as_of))
         except (NoRoom, NotReachable):
@@ -51,6 +52,19 @@ def heed(
         except QuietusError as error:
             done.refused[called] = str(error)
     return done
+
+
+def children_first(catalogue: Catalogue, names: Iterable[str]) -> list[str]:
+    """Requests in the order in which a row goes before the one that it needs, so that this need not stay for it. What is of no
+    dataset comes last, and is refused."""
+    datasets = {d.id: d for d in catalogue.datasets}
+
+    def depth(id_: str) -> int:
+        of = datasets.get(id_)
+        links = of.links if of is not None and of.accounts is None else ()  # an account is its own
+        return max((1 + (depth(x.via) if x.via is not None else 0) for x in links), default=0)
+
+    return sorted(names, key=lambda called: (-depth(called.rsplit("-", 2)[0]), called))
 
 
 def _one(

@@ -7,6 +7,7 @@ are) both approvers of the order answer by a document: then these people turn to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -45,7 +46,7 @@ class Unpassed:
             f"{bag}: {n:,} items, {self.whys[bag]}" for bag, n in self.bags.items()
         ]
 
-    def within(self, answered: dict[str, Any]) -> bool:
+    def within(self, answered: Mapping[str, Any]) -> bool:
         """Whether an answer for what was open then is one for all of this."""
         return all(
             n <= answered[kind].get(name, 0)

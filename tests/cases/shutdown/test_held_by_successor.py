@@ -11,9 +11,10 @@ from include.cases.scopes import HoldBasis, HoldOrder, Scope
 from include.handover import passing_on
 from include.handover.custody import Known
 from include.handover.following import Item
-from include.handover.heeding import heed
+from include.handover.heeding import children_first, heed
 from include.handover.staying import HOLD, NEEDED, keeps
 from include.model.handover import BagKind
+from tests.cases.shutdown.conftest import SHOP
 from tests.cases.shutdown.handing import Handing
 from tests.cases.shutdown.test_books import stopped
 from tests.cases.shutdown.test_closing import T0, gatekeeper
@@ -112,6 +113,12 @@ def test_a_row_to_which_one_refers_that_stays_is_kept_and_no_reference_dangles(g
     assert gone.theirs("SELECT count(*) FROM u.mark LEFT JOIN u.visit ON id = visit_id WHERE id IS NULL") == [
         (0,)
     ]
+
+
+def test_requests_about_rows_come_before_those_about_the_rows_that_they_need() -> None:
+    names = [f"{d}-00001-0001" for d in ("a.account", "s.note", "s.ticket", "u.visit")]
+    in_order = [x.partition("-")[0] for x in children_first(SHOP, [*names, "nobody"])]
+    assert in_order == ["s.note", "s.ticket", "u.visit", "a.account", "nobody"]
 
 
 def test_nothing_is_asked_for_that_an_open_hold_of_ours_covers(gone: Handing) -> None:

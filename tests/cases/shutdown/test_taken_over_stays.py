@@ -41,8 +41,8 @@ def came(shop: Shop, server: PgServer, clocks: dict[str, object], holds: str = "
     prepare(admin, shop.house.company.catalogue, "company")
     with psycopg.connect(admin) as conn:
         conn.execute(
-            "INSERT INTO quietus_handover.bag (order_no, bag, kind, dataset, sender, statement, salt, clocks, described, stored_at)"
-            " VALUES ('old/SO-1', 'b', 'rows', 'a.account', 'Old CA', 's', '\\x00', ARRAY[%s], '{}', now())",
+            "INSERT INTO quietus_handover.bag (order_no, bag, kind, dataset, sender, statement, salt, clocks, described,"
+            " stored_at) VALUES ('old/SO-1', 'b', 'rows', 'a.account', 'Old CA', 's', '\\x00', ARRAY[%s], '{}', now())",
             (json.dumps(clocks),),
         )
         conn.execute(
