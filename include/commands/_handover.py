@@ -14,6 +14,7 @@ from include.model.words import Role
 
 if TYPE_CHECKING:
     from include.cases.keys import KeyStore
+    from include.cases.retention.held import HeldPeople
     from include.handover.custody import Custody
     from include.handover.fetching import Inbox
     from include.model.handover import Consignment
@@ -35,7 +36,9 @@ def custody() -> Custody:
     """Our stores, with our key store if one is declared: only a bag with keys asks for it."""
     from include.handover.custody import Custody
 
-    return Custody(common.catalogue(), _connections.connections(), keys=_key_store(), released=_released)
+    return Custody(
+        common.catalogue(), _connections.connections(), keys=_key_store(), released=_released, held=_held
+    )
 
 
 def _released() -> tuple[str, ...]:
@@ -47,6 +50,19 @@ def _released() -> tuple[str, ...]:
             return holds.released_of_those_that_came(conn)
     except QuietusError:
         return ()
+
+
+def _held() -> HeldPeople:
+    """Whom our own holds name. Asked only before something is deleted at somebody's word. Without a case book we have none; one
+    that does not answer stops the deletion. Raises NotReachable, Refused."""
+    from include.cases import book
+    from include.cases.retention.held import HeldPeople, held_people
+
+    try:
+        _connections.connections().postgres(book.RECORDS, Role.READER)
+    except Refused:
+        return HeldPeople()
+    return held_people(common.desk())
 
 
 def _key_store() -> KeyStore | None:

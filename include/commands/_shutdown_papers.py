@@ -138,6 +138,42 @@ def accept_differences(
     _waits_for(number, waits)
 
 
+def accept_unanswered(
+    number: Number,
+    *,
+    document: Document = None,
+    file: Scan = None,
+    items: Annotated[int | None, typer.Option(help="How many items were shown.")] = None,
+    role: Annotated[str, typer.Option(help="Your role: legal, ops, …")] = "legal",
+) -> None:
+    """Show what people asked for of what the successor alone has, and no answer is here for, with the number of items; with that
+    number, answer for it by a document, as one of the two who approved the order. Both have to, by the same document.
+
+    Exit status 1: it was shown, or the other approver's word is waited for.
+    """
+    from include.handover import unpassed
+
+    desk = common.desk()
+    if items is None or document is None or file is None:
+        with desk.book() as conn:
+            open_ = unpassed.unpassed(desk, conn, number)
+        for line in open_.lines():
+            common.say(line)
+        if not open_:
+            common.say(f"{number}: no request is open")
+            return
+        common.say(
+            f"{number}: pass it on and hear the answers, or give --document, --file and --items {open_.items}"
+        )
+        raise typer.Exit(1)
+    open_, waits = unpassed.accept(
+        desk, number, items=items, paper=paper_of(document, file), as_of=common.today(), actor=common.me(role)
+    )
+    for line in open_.lines():
+        common.say(f"{number}: answered for {line}")
+    _waits_for(number, waits)
+
+
 def declare_lost(
     number: Number,
     document: Annotated[str, typer.Option(help="The document's number.")],

@@ -18,6 +18,7 @@ from include.commands._shutdown_disposing import dispose, residual
 from include.commands._shutdown_ending import certificate, dragnet, hand_ledger, tell_recipients
 from include.commands._shutdown_papers import (
     accept_differences,
+    accept_unanswered,
     accept_unverified,
     declare_lost,
     leave_with_former,
@@ -360,6 +361,7 @@ app.command()(dispose)
 app.command()(residual)
 app.command("accept-unverified")(accept_unverified)
 app.command("accept-differences")(accept_differences)
+app.command("accept-unanswered")(accept_unanswered)
 app.command("leave-with-former")(leave_with_former)
 app.command("declare-lost")(declare_lost)
 

@@ -18,11 +18,14 @@ from include.cases import book, decisions, parts, sealing, subjects
 from include.cases.accounts import Standing
 from include.cases.book import Conn, checked_actor
 from include.cases.keys import Purpose
+from include.cases.retention.due import named
+from include.cases.retention.held import HeldPeople
 from include.cases.rooms import Desk
 from include.cases.shutdown import begun, orders, way
 from include.cases.shutdown.orders import Order
 from include.cases.shutdown.whereabouts import HANDED
 from include.handover import whose
+from include.handover.register import Bag
 from include.model import ranges
 from include.model.errors import Refused
 from include.model.estate import Dataset
@@ -189,3 +192,17 @@ def asked_for(
     before that is in the bag, or in a notice about it."""
     asking = {t for a in who if a.since >= since and a.reaches(dataset.id) for t in a.tokens}
     return whose.goes_with(conn, number, bag, asking, alone=alone) if asking else {}
+
+
+def but_held(
+    desk: Desk, conn: Conn, bag: Bag, dataset: Dataset, said: Mapping[bytes, set[bytes]], held: HeldPeople
+) -> Mapping[bytes, set[bytes]]:  # fmt: skip
+    """The same without what an open hold covers: whom it names may have much there, and it is evidence, wherever it lies."""
+    everybody, people = named(desk.catalogue, held, dataset)
+    if everybody or not said:
+        return {}
+    tokens = {
+        t for id_ in people for t in sealing.digests(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, id_).values()
+    }  # fmt: skip
+    covered = whose.owned_by(conn, bag.statement.order, bag.name, tokens) if tokens else set()
+    return {leaf: who for leaf, who in said.items() if leaf not in covered}

@@ -16,6 +16,7 @@ from psycopg import sql
 from include.cases.accounts import home
 from include.cases.keys import KeyStore
 from include.cases.retention.due import answering
+from include.cases.retention.held import HeldPeople
 from include.handover import restricting
 from include.handover.rows import exact
 from include.handover.shards import At
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Custody:
     """What storing and counting again work with. ``keys``: the successor's own key store; ``today``: the day by which what is
-    gone may have gone by its own clock; ``released``: holds that came along, each with its order, and hold nothing any more."""
+    gone may have gone by its own clock; ``released``: holds that came along, each with its order, and hold nothing any more;
+    ``held``: whom the successor's own open holds name, asked before anything is deleted at somebody's word."""
 
     catalogue: Catalogue
     connections: Connections
@@ -44,6 +46,7 @@ class Custody:
     keys: KeyStore | None = None
     today: Callable[[], date] = lambda: prc_date(observed_now())
     released: Callable[[], Collection[str]] = tuple
+    held: Callable[[], HeldPeople] = HeldPeople
 
     def at_arrival(self) -> Custody:
         """The same for what was stored a moment ago: nothing of it can have gone by its own clock."""

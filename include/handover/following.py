@@ -26,9 +26,10 @@ from include.handover.recounting import count_again
 from include.handover.rows import Shape
 from include.handover.sealed import Opening
 from include.handover.sending import delivering, notice_key, notice_receipt_key, notice_sealed_key
+from include.handover.staying import Staying
 from include.ledger import attest as attesting
 from include.model.errors import LedgerError, NoRoom, NotReachable, QuietusError, Refused
-from include.model.handover import BagKind, BagNotice, BagStatement, Clocks, Kept, NoticeReceipt
+from include.model.handover import BagKind, BagNotice, BagStatement, Kept, NoticeReceipt
 from include.model.times import observed_now
 from include.stores.postgres.server import Connection, joined, name
 from include.stores.s3.server import code_of
@@ -208,6 +209,8 @@ def _apply(
         connection.execute("SET LOCAL session_replication_role = replica")
         kept, deleted = [], 0
         remove = remover(custody, connection, bag, add)
+        staying = Staying.of(custody, connection, bag, as_of)
+        stay = staying([it for it in items if it.key not in replaced])
         for it in items:
             if not it.key:  # it is gone by its own clock, and nothing but its digest is noted
                 deleted += 1
@@ -217,7 +220,7 @@ def _apply(
                 remove(it, True)
                 _note(connection, bag, said, it, "replaced")
                 continue
-            stays = keeps(bag, it, as_of) or remove(it, False)
+            stays = stay.get(it.no) or remove(it, False)
             if stays is not None:
                 kept.append(stays)
                 _note(connection, bag, said, it, "kept", stays)
@@ -232,6 +235,7 @@ def _apply(
             [bag.order, said.bag, said.notice, attesting.digest(payload), said.items, deleted,
              json.dumps([k.model_dump(mode="json") for k in kept])],
         )  # fmt: skip
+        staying.holds_are_the_same()
         custody.at("notices.before_commit")
 
 
@@ -275,22 +279,6 @@ def _items(connection: Connection, bag: Known, said: BagNotice) -> list[Item]:
             "it names items that this bag does not have", about=said.bag, next_step="ask the sender; nothing was changed"
         )  # fmt: skip
     return found
-
-
-def keeps(bag: Known, it: Item, as_of: date) -> Kept | None:
-    """What forbids to delete it here: a hold that came along, or a floor that runs still by its clocks."""
-    if it.holds:
-        return Kept(item=it.leaf.hex(), why="a hold keeps it")
-    text = bag.clocks[it.clock]
-    if text == "null":
-        return None
-    running = [
-        r for r in Clocks.model_validate_json(text).running if r.floor and (r.ends is None or r.ends >= as_of)
-    ]
-    if not running:
-        return None
-    last = max(running, key=lambda r: r.ends or date.max)
-    return Kept(item=it.leaf.hex(), why=f"{last.rule}/{last.period}: {last.law}", until=last.ends)
 
 
 def _note(

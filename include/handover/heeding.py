@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -19,10 +19,12 @@ from pydantic import ValidationError
 from include.handover import fetching
 from include.handover.custody import Custody, Known, known
 from include.handover.fetching import Inbox
-from include.handover.following import Item, keeps, remover
+from include.handover.following import Item, remover
 from include.handover.recounting import count_again
 from include.handover.sending import delivering, request_key, request_receipt_key
+from include.handover.staying import Staying
 from include.ledger import attest as attesting
+from include.model.catalogue import Catalogue
 from include.model.errors import LedgerError, NoRoom, NotReachable, QuietusError, Refused
 from include.model.handover import BagRequest, Kept, RequestReceipt
 from include.model.times import observed_now
@@ -45,7 +47,7 @@ def heed(
 ) -> Heeded:
     """Follow every request that has arrived, and answer each. Again answers the same. Raises NoRoom, NotReachable."""
     done = Heeded()
-    for called in fetching.arrived(inbox, f"{order}/requests/"):
+    for called in children_first(custody.catalogue, fetching.arrived(inbox, f"{order}/requests/")):
         try:
             done.receipts.append(_one(inbox, custody, attest, order, called, as_of))
         except (NoRoom, NotReachable):
@@ -53,6 +55,19 @@ def heed(
         except QuietusError as error:
             done.refused[called] = str(error)
     return done
+
+
+def children_first(catalogue: Catalogue, names: Iterable[str]) -> list[str]:
+    """Requests in the order in which a row goes before the one that it needs, so that this need not stay for it. What is of no
+    dataset comes last, and is refused."""
+    datasets = {d.id: d for d in catalogue.datasets}
+
+    def depth(id_: str) -> int:
+        of = datasets.get(id_)
+        links = of.links if of is not None and of.accounts is None else ()  # an account is its own
+        return max((1 + (depth(x.via) if x.via is not None else 0) for x in links), default=0)
+
+    return sorted(names, key=lambda called: (-depth(called.rsplit("-", 2)[0]), called))
 
 
 def _one(
@@ -137,8 +152,11 @@ def _apply(
         connection.execute("SET LOCAL session_replication_role = replica")
         deleted, kept = 0, list[Kept]()
         remove = remover(custody, connection, bag)
-        for it, gone in _items(connection, bag, said):
-            stays = None if gone else keeps(bag, it, as_of) or remove(it, False)
+        items = _items(connection, bag, said)
+        staying = Staying.of(custody, connection, bag, as_of)
+        stay = staying([it for it, gone in items if not gone])
+        for it, gone in items:
+            stays = None if gone else stay.get(it.no) or remove(it, False)
             if stays is not None:
                 kept.append(stays)
             else:
@@ -150,6 +168,7 @@ def _apply(
             [bag.order, said.bag, said.request, attesting.digest(payload), deleted,
              json.dumps([k.model_dump(mode="json") for k in kept])],
         )  # fmt: skip
+        staying.holds_are_the_same()
         custody.at("requests.before_commit")
     return deleted, tuple(kept)
 

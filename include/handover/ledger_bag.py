@@ -23,7 +23,7 @@ from include.cases.periods import last_day
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders
 from include.cases.shutdown.whereabouts import HANDED
-from include.handover import late, whose
+from include.handover import late, unpassed, whose
 from include.handover.bag import BagWriter
 from include.handover.service_certificate import Service, kept
 from include.handover.service_page import page
@@ -70,8 +70,8 @@ def hand_over(
     desk: Desk, number: str, out: Path, *, as_of: date, actor: str, at: Callable[[str], None] = lambda _: None
 ) -> Handed:
     """Write the bag, check it with the custodian's own command, and say it in the book and the ledger. Raises Refused if the
-    service has no certificate yet, a later receipt names a difference that nobody answers for, or the directory is there;
-    NotProved, with nothing kept, if the check fails."""
+    service has no certificate yet, a later receipt names a difference or a request is open that nobody answers for, or the
+    directory is there; NotProved, with nothing kept, if the check fails."""
     with desk.book() as conn:
         of, service = orders.order(conn, number), kept(conn, number)
         cases = _certified(conn)
@@ -81,6 +81,7 @@ def hand_over(
         )  # fmt: skip
     with desk.book() as conn:
         late.none_open(conn, number)
+        unpassed.none_open(desk, conn, number)
     if out.exists():
         raise Refused("the directory is there already", about=str(out), next_step="name another")
     pem, _ = keeping.public_key(desk.connections)
@@ -151,6 +152,8 @@ def _said(desk: Desk, number: str, until: date, entries: int, as_of: date, actor
     with desk.book() as conn:
         detail = {"entries": entries, "until": until.isoformat(), "rule": RULE}
         with book.deed(conn, number):
+            orders.order(conn, number, lock=True)
+            unpassed.none_open(desk, conn, number)  # somebody may have asked while it was written
             orders.say(desk, conn, number, HANDED, as_of, actor, detail)
             whose.forget(conn, number)  # from now on nothing is passed on, and nobody needs to know
 

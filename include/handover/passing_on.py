@@ -1,7 +1,8 @@
 """Requests of people passed on to the successor: made, signed and sent bag by bag, and what its answers are worth.
 
-Nothing of ours is changed by them: the items were transferred, and stay so in the books. The successor deletes what no statute or
-hold of its own keeps, restricts the rest, and signs for it. A receipt that it signs later for the bag names what went so.
+Nothing of ours is changed by them: the items were transferred, and stay so in the books. What an open hold of ours covers is not
+asked for: it is evidence wherever it lies. The successor deletes what no statute, hold of its own or row that stays keeps,
+restricts the rest, and signs for it. A receipt that it signs later for the bag names what went so.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 
 from include.cases import book
 from include.cases.book import Conn
+from include.cases.retention.held import HeldPeople, held_people
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders
 from include.cases.workdays import DEFAULT
@@ -57,31 +59,19 @@ def ask(
     desk: Desk, consignment: Consignment, attest: Attest, *, as_of: date, actor: str, at: At = nowhere
 ) -> Outcome:
     """Make and sign a request about every bag of which people ask for items that are with the successor alone. Again makes none
-    of the same. Raises Refused for another consignment, or once nothing is passed on any more."""
+    of the same, and none is about what an open hold covers. Raises Refused for another consignment, or once nothing is passed on
+    any more; NotReachable."""
     number, outcome = consignment.order, Outcome()
     sign(desk, number, attest, at)
     with desk.book() as conn, book.deed(conn, number):
         of = addressed.standing(conn, consignment, ended=True)
         asking.still_here(conn, of)
-        who, went = asking.who_asks(desk, conn, number), asking.went(conn, number)
-        bags = [
-            b for b in register.bags(conn, number) if b.statement.kind is not BagKind.BOOK and b.name in went
-        ]
         people: set[bytes] = set()
-        for bag in bags if who else ():
-            dataset = desk.catalogue.dataset(bag.statement.dataset)
-            if bag.items and dataset.links and not whose.are_kept(conn, number, bag.name):
-                outcome.left[bag.name] = (
-                    "it was packed before it was kept whose its items are: ask the successor on paper"
-                )
-                continue
-            said = asking.asked_for(
-                conn, number, bag.name, dataset, who, went[bag.name], alone=alone(desk.catalogue, dataset)
-            )
-            for request in _new(conn, bag, said, as_of):
+        for wanted in wanting(desk, conn, number, outcome.left):
+            for request in _new(conn, wanted, as_of):
                 requests.made(conn, request)
-                outcome.made.append(requests.name(bag.name, request.request))
-            people |= {t for tokens in said.values() for t in tokens}
+                outcome.made.append(requests.name(wanted.bag.name, request.request))
+            people |= wanted.people
         if outcome.made:
             detail = {"requests": ranges.short(outcome.made), "people": len(people)}
             orders.say(desk, conn, number, ASKED, as_of, actor, detail)
@@ -90,20 +80,55 @@ def ask(
     return outcome
 
 
-def _new(conn: Conn, bag: Bag, said: Mapping[bytes, set[bytes]], as_of: date) -> Iterator[BagRequest]:
-    """What of it was not asked for yet, in the order of the bag, in requests of bounded size."""
+@dataclass(frozen=True)
+class Wanted:
+    """``fresh``: items of a bag that people ask for and no request names yet, in its order, each with whose they are; ``held``:
+    how many more an open hold of ours covers: they are asked for once it is released. ``people``: who asks for any of it."""
+
+    bag: Bag
+    fresh: Mapping[bytes, set[bytes]]
+    held: int
+    people: frozenset[bytes] = field(repr=False)
+
+
+def wanting(desk: Desk, conn: Conn, number: str, left: dict[str, str]) -> Iterator[Wanted]:
+    """What people ask for, bag by bag; into ``left`` the bags of which nobody knows whose the items are, and why. Raises
+    NotReachable."""
+    who, went = asking.who_asks(desk, conn, number), asking.went(conn, number)
+    bags = [b for b in register.bags(conn, number) if b.statement.kind is not BagKind.BOOK and b.name in went]
+    held = held_people(desk) if who and bags else HeldPeople()
+    for bag in bags if who else ():
+        dataset = desk.catalogue.dataset(bag.statement.dataset)
+        if bag.items and dataset.links and not whose.are_kept(conn, number, bag.name):
+            left[bag.name] = (
+                "it was packed before it was kept whose its items are: ask the successor on paper"
+            )
+            continue
+        said = asking.asked_for(
+            conn, number, bag.name, dataset, who, went[bag.name], alone=alone(desk.catalogue, dataset)
+        )
+        free = asking.but_held(desk, conn, bag, dataset, said, held)
+        before = requests.asked(conn, number, bag.name) if said else set()
+        fresh = {
+            x: said[x]
+            for x in (register.leaves(conn, bag) or [] if said else [])
+            if x in said and x.hex() not in before
+        }
+        going = {x: of for x, of in fresh.items() if x in free}
+        yield Wanted(bag, going, len(fresh) - len(going), frozenset(t for of in free.values() for t in of))
+
+
+def _new(conn: Conn, wanted: Wanted, as_of: date) -> Iterator[BagRequest]:
+    """In requests of bounded size."""
+    bag, fresh = wanted.bag, list(wanted.fresh)
     order = bag.statement.order
-    before = requests.asked(conn, order, bag.name)
-    fresh = (
-        [x for x in register.leaves(conn, bag) or [] if x in said and x.hex() not in before] if said else []
-    )
     number = sum((r.said.bag == bag.name) for r in requests.of_order(conn, order)) if fresh else 0
     for first in range(0, len(fresh), MOST):
         some = fresh[first : first + MOST]
         number += 1
         yield BagRequest(
             order=order, bag=bag.name, request=number, statement=attesting.digest(bag.payload),
-            asked=tuple(x.hex() for x in some), people=len({t for x in some for t in said[x]}), law=LAW, as_of=as_of,
+            asked=tuple(x.hex() for x in some), people=len({t for x in some for t in wanted.fresh[x]}), law=LAW, as_of=as_of,
             answer_by=DEFAULT.after(as_of, ANSWER).day, made_at=observed_now(),
         )  # fmt: skip
 

@@ -93,6 +93,15 @@ def goes_with(
     return {leaf: who for leaf, who in found.items() if who <= set(asking)}
 
 
+def owned_by(conn: Conn, order: str, bag: str, tokens: Collection[bytes]) -> set[bytes]:
+    """Digests of the items of a bag that one of these people owns, alone or with others."""
+    rows = conn.execute(
+        "SELECT leaves FROM casebook.handover_owner WHERE order_no = %s AND bag = %s AND token = ANY(%s)",
+        (order, bag, list(tokens)),
+    ).fetchall()
+    return {leaf for r in rows for leaf in split(bytes(r["leaves"]))}
+
+
 def forget(conn: Conn, order: str) -> int:
     """The list goes; of how many owners, bag by bag. In the caller's deed."""
     gone = conn.execute("DELETE FROM casebook.handover_owner WHERE order_no = %s RETURNING token", (order,))

@@ -323,6 +323,10 @@ SHUTDOWNS: Mapping[str, Pair] = {
         "证明之后的差异由人负责",
         "an approver answers for differences after the certificate",
     ),
+    "requests left unanswered": (
+        "未答复的个人请求由人负责",
+        "an approver answers for requests that nobody answered",
+    ),
     "unverified accepted": ("未能核查之处由人负责", "a person answers for what could not be seen"),
     "passed": ("通过", "passed"),
     "failed": ("未通过", "failed"),

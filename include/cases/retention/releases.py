@@ -31,6 +31,7 @@ from include.cases.retention.held import HeldPeople, held_people
 from include.cases.retention.limits import question
 from include.cases.retention.proposals import in_sandbox
 from include.cases.retention.release_runs import Run, latest, run_of, shown, under_way
+from include.cases.retention.taken import with_taken
 from include.cases.rooms import Desk
 from include.cases.scrubbing import directory
 from include.model.errors import Drifted, NotProved, Refused
@@ -290,11 +291,10 @@ def _looks(desk: Desk, release: Release, as_of: date, held: HeldPeople) -> Looks
 
     def looks(server: Server, connection: Connection, live: Live) -> Mapping[str, Look]:
         kept = restricted(connection)
+        catalogue = with_taken(desk.catalogue, desk.connections)
         return {
             d: everybody(
-                look_at(
-                    desk.catalogue, server, connection, live, question(desk.catalogue, desk.catalogue.dataset(d), as_of), held
-                ),
+                look_at(catalogue, server, connection, live, question(catalogue, catalogue.dataset(d), as_of), held),
                 kept,
             )
             for d in (release.dataset, *release.pseudonyms)
@@ -307,16 +307,17 @@ def _still_due(desk: Desk, release: Release, as_of: date) -> dict[str, int]:
     """How many of its rows are past their own limits, held by nobody and restricted by no case, as the prover counts."""
     from include.stores.postgres.anonymise.clearing import restricted
 
-    held, dataset = held_people(desk), desk.catalogue.dataset(release.dataset)
+    held, catalogue = held_people(desk), with_taken(desk.catalogue, desk.connections)
+    dataset = catalogue.dataset(release.dataset)
     server = _prover(desk, release)
     with server.connect() as connection, server.reaching(f"release {release.id}"):
         connection.execute("SET default_transaction_read_only = on")
         look = look_at(
-            desk.catalogue,
+            catalogue,
             server,
             connection,
             Live.read(connection),
-            question(desk.catalogue, dataset, as_of),
+            question(catalogue, dataset, as_of),
             held,
         )
         free = replace(look, held=tuple(sorted({*look.held, *restricted(connection)})))

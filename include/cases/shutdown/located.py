@@ -16,6 +16,7 @@ from include.cases.book import Conn
 from include.cases.retention.due import Judged, see
 from include.cases.retention.held import held_people
 from include.cases.retention.objects import Partly
+from include.cases.retention.taken import with_taken
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders
 from include.cases.shutdown.fates import Fate, fate
@@ -50,15 +51,20 @@ def fates(
             "collection is not closed", about=of.number, next_step="use `quietus shutdown close-collection` on T0"
         )  # fmt: skip
     ours, held = {d.id: d for d in of.datasets(desk.catalogue)}, held_people(desk)
-    seen = see(desk.catalogue, desk.connections, of.closed_on, held=held, everything=True, bare=True)
-    there = told_apart(desk, of.number, seen.judged, held, of.closed_on) if objections else seen.judged
+    catalogue = with_taken(
+        desk.catalogue, desk.connections
+    )  # of what we took over, the clocks that came count
+    seen = see(catalogue, desk.connections, of.closed_on, held=held, everything=True, bare=True)
+    there = (
+        told_apart(desk, catalogue, of.number, seen.judged, held, of.closed_on) if objections else seen.judged
+    )
     # Rows that nobody owns any more are judged with all others, and that they have no clock matters to no shutdown.
     unasked = {
         d: why for d, why in seen.unverified.items()
         if d in ours and not (isinstance(why, Partly) and ours[d].kind is DatasetKind.TABLE)
     }  # fmt: skip
     found = [
-        (it, fate(desk.catalogue, ours[it.dataset], it, of.closed_on, ends=of.scope == COMPANY))
+        (it, fate(catalogue, ours[it.dataset], it, of.closed_on, ends=of.scope == COMPANY))
         for it in there if isinstance(unasked.get(it.dataset, Partly()), Partly) and it.dataset in ours
     ]  # fmt: skip
     return found, unasked

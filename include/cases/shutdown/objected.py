@@ -16,6 +16,7 @@ from include.cases.retention.due import Judged, see
 from include.cases.retention.held import HeldPeople
 from include.cases.rooms import Desk
 from include.cases.shutdown.objecting import objectors
+from include.model.catalogue import Catalogue
 from include.model.estate import Dataset
 from include.model.retention import Clock
 
@@ -37,16 +38,18 @@ class _Also(HeldPeople):
 
 
 def told_apart(
-    desk: Desk, number: str, judged: Sequence[Judged], held: HeldPeople, as_of: date
+    desk: Desk, catalogue: Catalogue, number: str, judged: Sequence[Judged], held: HeldPeople, as_of: date
 ) -> list[Judged]:
-    """The same items, those of objectors in groups of their own. ``judged``: as :func:`see` gave them by ``held`` and ``as_of``.
-    Raises NotReachable."""
+    """The same items, those of objectors in groups of their own. ``judged``: as :func:`see` gave them by ``catalogue``, ``held``
+    and ``as_of``. Raises NotReachable."""
     who = objectors(desk, number)
     if not who:
         return list(judged)
     of_holds = _held(judged)
-    theirs = _held(_seen(desk, _Also(also=who), as_of))
-    either = _held(_seen(desk, _Also(held.orders, held.people, also=who), as_of))
+    theirs = _held(_seen(desk, catalogue, _Also(also=who, released=held.released), as_of))
+    either = _held(
+        _seen(desk, catalogue, _Also(held.orders, held.people, released=held.released, also=who), as_of)
+    )
     found: list[Judged] = []
     for it in judged:
         key = _key(it)
@@ -56,8 +59,8 @@ def told_apart(
     return found
 
 
-def _seen(desk: Desk, held: HeldPeople, as_of: date) -> list[Judged]:
-    return see(desk.catalogue, desk.connections, as_of, held=held, everything=True, bare=True).judged
+def _seen(desk: Desk, catalogue: Catalogue, held: HeldPeople, as_of: date) -> list[Judged]:
+    return see(catalogue, desk.connections, as_of, held=held, everything=True, bare=True).judged
 
 
 def _held(judged: Sequence[Judged]) -> Counter[Key]:

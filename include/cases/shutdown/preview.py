@@ -19,6 +19,7 @@ from include.cases import book
 from include.cases.book import Conn
 from include.cases.retention.due import Judged, see
 from include.cases.retention.held import held_people
+from include.cases.retention.taken import with_taken
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders
 from include.cases.shutdown.fates import Fate, fate
@@ -101,10 +102,11 @@ def preview(desk: Desk, number: str, *, as_of: date) -> Preview:
         order = orders.order(conn, number)
     named = {d.id for d in order.datasets(desk.catalogue)}
     held = held_people(desk)
-    seen = see(desk.catalogue, desk.connections, order.t0, held=held, everything=True, bare=True)
-    there = told_apart(desk, number, seen.judged, held, order.t0)
+    catalogue = with_taken(desk.catalogue, desk.connections)
+    seen = see(catalogue, desk.connections, order.t0, held=held, everything=True, bare=True)
+    there = told_apart(desk, catalogue, number, seen.judged, held, order.t0)
     found = made(
-        desk.catalogue, order, [j for j in there if j.dataset in named],
+        catalogue, order, [j for j in there if j.dataset in named],
         {d: why for d, why in seen.unverified.items() if d in named}, as_of,
     )  # fmt: skip
     with desk.book() as conn, book.deed(conn, number):

@@ -11,6 +11,7 @@ from include.cases.retention.held import held_people
 from include.cases.retention.paths_due import PathsDue
 from include.cases.retention.readings import Readings
 from include.cases.retention.stopping import may_go_on
+from include.cases.retention.taken import with_taken
 from include.cases.rooms import Desk
 from include.cases.shutdown.orders import COMPANY, Order
 from include.cases.shutdown.questions import Ends, whole
@@ -21,10 +22,11 @@ from include.stores.shared import nowhere
 
 
 def ends(desk: Desk, of: Order, waits: Collection[str]) -> Ends:
-    """The questions about an order's datasets, with the holds of now. ``waits``: those of which nothing goes yet."""
+    """The questions about an order's datasets, with the holds of now and the clocks that came with what was taken over.
+    ``waits``: those of which nothing goes yet."""
     assert of.closed_on is not None  # noqa: S101 (nothing is disposed of before)
     return Ends(
-        desk.catalogue, of.closed_on, partial(held_people, desk),
+        with_taken(desk.catalogue, desk.connections), of.closed_on, partial(held_people, desk),
         about=frozenset(d.id for d in of.datasets(desk.catalogue)), waits=frozenset(waits), ends=of.scope == COMPANY,
     )  # fmt: skip
 
@@ -52,14 +54,14 @@ def clearings(
             if asked:
                 objects.append(
                     Objects(
-                        desk.catalogue, store.id, desk.connections, asked, due, about.aging, stops,
+                        about.catalogue, store.id, desk.connections, asked, due, about.aging, stops,
                         unasked=about.unasked, memory=Readings(desk, Role.ERASER), at=at,
                     )
                 )  # fmt: skip
         elif any(d.id in about.about for d in desk.catalogue.of_store(store.id, DatasetKind.TABLE)):
             tables.append(
                 Tables(
-                    whole(desk.catalogue), store.id, desk.connections, about.looks, about.fates, changes, stops,
+                    whole(about.catalogue), store.id, desk.connections, about.looks, about.fates, changes, stops,
                     led=Led(about, desk.connections, stays), unasked=about.unasked, at=at,
                 )
             )  # fmt: skip

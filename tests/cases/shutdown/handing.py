@@ -11,7 +11,7 @@ import psycopg
 from cryptography import x509
 
 from include.cases.keys import FileKeyStore
-from include.cases.retention.held import held_people
+from include.cases.retention.held import HeldPeople, held_people
 from include.cases.shutdown.objecting import objectors
 from include.handover import notices, notifying, packing, passing_on, receipts, register, requests
 from include.handover.amending import Outcome, amend
@@ -46,6 +46,7 @@ class Handing:
     objects: S3Server
     database: str
     at: Callable[[str], None] = field(default=nowhere)
+    their_holds: Callable[[], HeldPeople] = HeldPeople
 
     def __post_init__(self) -> None:
         _empty(self.objects, INBOX)
@@ -77,7 +78,9 @@ class Handing:
     def custody(self) -> Custody:
         side = Side(self.server, self.database, self.objects)
         keys = FileKeyStore(self.stopped.home / "their_keys", b"s" * 32)
-        return Custody(self.stopped.house.company.catalogue, side, self.at, keys=keys)  # type: ignore[arg-type]
+        return Custody(
+            self.stopped.house.company.catalogue, side, self.at, keys=keys, held=self.their_holds  # type: ignore[arg-type]
+        )  # fmt: skip
 
     def pack(self) -> None:
         house = self.stopped.house
