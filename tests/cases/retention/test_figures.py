@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from include.cases import book
 from include.cases.retention import due, figures, forecast, seen
+from include.cases.retention import ended as its_end
 from include.cases.retention import late as hours
 from include.cases.retention import night as nightly
 from include.cases.retention.due import Judged, Seen
@@ -81,6 +82,8 @@ def desk(writer: str, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr(hours, "late", late)
     monkeypatch.setattr(nightly, "held_people", lambda desk: HeldPeople())
     monkeypatch.setattr(seen, "held_people", lambda desk: HeldPeople())
+    for module in (seen, its_end):  # nothing was taken over, and nobody reads its stores here
+        monkeypatch.setattr(module, "stopped", lambda desk: desk.catalogue)
     monkeypatch.setattr(nightly, "in_earnest", lambda *_: None)
     monkeypatch.setattr(nightly, "clearings", lambda *_, **__: [])
     monkeypatch.setattr(nightly, "worked_on", lambda *_: set())
