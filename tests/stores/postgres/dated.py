@@ -200,7 +200,18 @@ class Oracle:
                     for r in self.rows[child]
                 ):
                     return True
-        return False
+        return self.leads(d, row)
+
+    def leads(self, d: Dataset, row: Row) -> bool:
+        """Whether it is known by this row whose a row is that was not cut yet."""
+        return any(
+            link.via == d.id
+            and all(r[mine] == row[theirs] and r[mine] is not None for mine, theirs in link.on.items())
+            and not (self.catalogue.dataset(x).cut is not None and self.cut(self.catalogue.dataset(x), r))
+            for x, rows in self.rows.items()
+            for link in self.catalogue.dataset(x).links
+            for r in rows
+        )
 
     def standing(self, d: Dataset, row: Row) -> tuple[str, Standing]:
         found = []
