@@ -7,13 +7,11 @@ every later receipt names: it was received, and then its owner had it deleted.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
-from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from include.handover import fetching
@@ -29,7 +27,6 @@ from include.model.errors import LedgerError, NoRoom, NotReachable, QuietusError
 from include.model.handover import BagRequest, Kept, RequestReceipt
 from include.model.times import observed_now
 from include.stores.postgres.server import Connection
-from include.stores.s3.server import ABSENT, code_of
 
 FORM = "quietus-bag-request/1"
 
@@ -101,20 +98,9 @@ def _one(
 
 def _answered(inbox: Inbox, order: str, called: str, payload: bytes) -> RequestReceipt | None:
     """Our answer to this very request, if it lies there and names no difference: it stands, and the bag is not counted again."""
-    with delivering(f"request {called}"):
-        try:
-            file = inbox.client.get_object(Bucket=inbox.bucket, Key=request_receipt_key(order, called))[
-                "Body"
-            ].read()
-        except ClientError as error:
-            if code_of(error) in ABSENT:
-                return None
-            raise
-    try:
-        said = RequestReceipt.model_validate_json(base64.b64decode(json.loads(file)["payload"]))
-    except (ValueError, KeyError, TypeError):
-        return None  # damaged: it is signed anew
-    return said if said.digest == attesting.digest(payload) and said.differences.none else None
+    said = fetching.our_word(inbox, request_receipt_key(order, called), RequestReceipt)
+    right = said is not None and said.digest == attesting.digest(payload) and said.differences.none
+    return said if right else None
 
 
 def _statement(inbox: Inbox, order: str, called: str) -> tuple[BagRequest, bytes]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from botocore.exceptions import ClientError
 
 from include.handover import fetching, storing
 from include.handover.custody import Custody
@@ -16,7 +12,6 @@ from include.handover.recounting import count_again
 from include.handover.sending import delivering, receipt_key
 from include.model.errors import NoRoom, NotReachable, QuietusError, Refused
 from include.model.handover import BagReceipt
-from include.stores.s3.server import ABSENT, code_of
 
 
 class Ended(Refused):
@@ -80,15 +75,5 @@ def _one(
 def _is_signed_for(inbox: Inbox, order: str, name: str, statement: str) -> bool:
     """Whether a receipt of ours for this very bag, without a difference, lies beside it. Killed after a bag was stored, we may
     come to it only once something of it went."""
-    with delivering(f"bag {name}"):
-        try:
-            file = inbox.client.get_object(Bucket=inbox.bucket, Key=receipt_key(order, name))["Body"].read()
-        except ClientError as error:
-            if code_of(error) in ABSENT:
-                return False
-            raise
-    try:
-        said = BagReceipt.model_validate_json(base64.b64decode(json.loads(file)["payload"]))
-    except (ValueError, KeyError, TypeError):
-        return False  # damaged: it is signed anew
-    return said.statement == statement and said.differences.none
+    said = fetching.our_word(inbox, receipt_key(order, name), BagReceipt)
+    return said is not None and said.statement == statement and said.differences.none
