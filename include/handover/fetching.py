@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from botocore.exceptions import ClientError
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -26,13 +25,12 @@ from pydantic import ValidationError
 from include.handover import bag as bags
 from include.handover.keyed import Transit
 from include.handover.sealed import Opening, digest_of
-from include.handover.sending import delivering, sealed_key, statement_key
+from include.handover.sending import delivering, lying, sealed_key, statement_key
 from include.handover.shards import At, roomy
 from include.ledger import attest
 from include.model.errors import LedgerError, Refused
 from include.model.flow import Flow
 from include.model.handover import BagStatement
-from include.stores.s3.server import ABSENT, code_of
 from include.stores.shared import nowhere
 
 if TYPE_CHECKING:
@@ -207,13 +205,8 @@ def _sha256(path: Path) -> str:
 def our_word(inbox: Inbox, key: str, kind: type[Word]) -> Word | None:
     """What we said under this key before, as it lies there; None: nothing, or nothing that can be read. Our own signature is not
     looked at: what is compared with it is of ours, and who put another file there has us sign nothing, no more."""
-    with delivering(key):
-        try:
-            file = inbox.client.get_object(Bucket=inbox.bucket, Key=key)["Body"].read()
-        except ClientError as error:
-            if code_of(error) in ABSENT:
-                return None
-            raise
+    if (file := lying(inbox.client, inbox.bucket, key, key)) is None:
+        return None
     try:
         return kind.model_validate_json(base64.b64decode(json.loads(file)["payload"]))
     except (ValueError, KeyError, TypeError):

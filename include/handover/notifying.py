@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 
-from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from include.cases.book import Conn
 from include.handover import addressed, heard, notices, register
 from include.handover.notices import Notice
 from include.handover.room import Record, unrecorded
-from include.handover.sending import Way, delivering, notice_key, notice_receipt_key, notice_sealed_key
+from include.handover.sending import Way, delivering, lying, notice_key, notice_receipt_key, notice_sealed_key
 from include.handover.timely import timely
 from include.ledger import attest
 from include.model.errors import BooksDoNotBalance, LedgerError, Refused
 from include.model.handover import BagState, Consignment, NoticeReceipt
-from include.stores.s3.server import ABSENT, code_of
 
 SHOWN = "quietus-bag-notice-receipt/1"
 
@@ -57,14 +55,7 @@ def send(way: Way, consignment: Consignment) -> list[str]:
 
 def answer_of(way: Way, order: str, name: str) -> bytes | None:
     """The answer that lies beside a notice; None: there is none yet."""
-    with delivering(f"notice {name}"):
-        try:
-            found = way.client.get_object(Bucket=way.bucket, Key=notice_receipt_key(order, name))
-            return bytes(found["Body"].read())
-        except ClientError as error:
-            if code_of(error) in ABSENT:
-                return None
-            raise
+    return lying(way.client, way.bucket, notice_receipt_key(order, name), f"notice {name}")
 
 
 def verify(

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from include.cases import book
@@ -25,7 +24,7 @@ from include.handover import addressed, asking, heard, register, requests, whose
 from include.handover.register import Bag
 from include.handover.requests import Request
 from include.handover.room import Attest, Record, unrecorded
-from include.handover.sending import Way, delivering, request_key, request_receipt_key
+from include.handover.sending import Way, delivering, lying, request_key, request_receipt_key
 from include.handover.shards import At
 from include.handover.timely import timely
 from include.ledger import attest as attesting
@@ -34,7 +33,6 @@ from include.model.errors import BooksDoNotBalance, LedgerError, Refused
 from include.model.handover import BagKind, BagRequest, Consignment, RequestReceipt
 from include.model.times import observed_now
 from include.stores.postgres.retention.owners import alone
-from include.stores.s3.server import ABSENT, code_of
 from include.stores.shared import nowhere
 
 MOST = 20_000
@@ -178,14 +176,7 @@ def waiting(conn: Conn, order: str) -> Sequence[str]:
 
 def answer_of(way: Way, order: str, name: str) -> bytes | None:
     """The answer that lies beside a request; None: there is none yet."""
-    with delivering(f"request {name}"):
-        try:
-            found = way.client.get_object(Bucket=way.bucket, Key=request_receipt_key(order, name))
-            return bytes(found["Body"].read())
-        except ClientError as error:
-            if code_of(error) in ABSENT:
-                return None
-            raise
+    return lying(way.client, way.bucket, request_receipt_key(order, name), f"request {name}")
 
 
 def verify(

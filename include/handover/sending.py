@@ -63,6 +63,17 @@ def delivering(about: str) -> Iterator[None]:
             raise
 
 
+def lying(client: S3Client, bucket: str, key: str, about: str) -> bytes | None:
+    """What lies in a bucket under this key; None: nothing does."""
+    with delivering(about):
+        try:
+            return bytes(client.get_object(Bucket=bucket, Key=key)["Body"].read())
+        except ClientError as error:
+            if code_of(error) in ABSENT:
+                return None
+            raise
+
+
 def sealed_key(order: str, bag: str) -> str:
     return f"{order}/{bag}.cms"
 
@@ -165,13 +176,8 @@ def _nobody_elses(way: Way, bag: Bag) -> None:
     """Raises Refused if a bag of another authority, with an order of the same number, lies under this name: it would
     be lost."""
     order, key = bag.statement.order, statement_key(bag.statement.order, bag.name)
-    with delivering(f"bag {bag.name}"):
-        try:
-            file = way.client.get_object(Bucket=way.bucket, Key=key)["Body"].read()
-        except ClientError as error:
-            if code_of(error) in ABSENT:
-                return
-            raise
+    if (file := lying(way.client, way.bucket, key, f"bag {bag.name}")) is None:
+        return
     try:
         sender = json.loads(base64.b64decode(json.loads(file)["payload"]))["sender"]
     except (ValueError, KeyError, TypeError):
@@ -268,10 +274,4 @@ def _sha256(path: Path) -> str:
 
 def receipt_of(client: S3Client, bucket: str, order: str, bag: str) -> bytes | None:
     """The receipt that lies beside a bag; None if there is none yet."""
-    with reaching(f"bag {bag}"):
-        try:
-            return bytes(client.get_object(Bucket=bucket, Key=receipt_key(order, bag))["Body"].read())
-        except ClientError as error:
-            if code_of(error) in ABSENT:
-                return None
-            raise
+    return lying(client, bucket, receipt_key(order, bag), f"bag {bag}")
