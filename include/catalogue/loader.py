@@ -4,10 +4,12 @@
     stores.yaml datasets/*.yaml exceptions.yaml not_personal.yaml derived.yaml releases.yaml   where the data is
     versions.yaml                   what each version of it promised of the company's own periods
     backups.yaml own_records.yaml   where copies of it are, and what we keep ourselves
+    media.yaml                      how what held them is sanitised
     measures.yaml measures/*.sql starting_points/*.sql                          what only SQL can say
 
 Each YAML file is a list of things of one kind (``include.model.policy``, ``include.model.estate``), YAML 1.2, no key unknown. A
-policy that releases nothing needs no ``releases.yaml``, and one whose accounts do not say what was accepted no ``versions.yaml``.
+policy that releases nothing needs no ``releases.yaml``, and one whose accounts do not say what was accepted no ``versions.yaml``;
+without ``media.yaml`` no record of a medium is taken.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from include.model.catalogue import Catalogue, Control
 from include.model.declared import Declared
 from include.model.errors import CatalogueError
 from include.model.estate import BackupSet, Dataset, Derived, Excepted, Measure, NotPersonal, StoreDeclared
+from include.model.media import MediaProcedure
 from include.model.policy import Category, Clause, Law, OwnRecords, Recipient, RetentionRule, Upstream
 from include.model.releases import Release
 from include.model.versions import PolicyVersion
@@ -52,10 +55,11 @@ LISTS: Mapping[str, tuple[str, type[Declared]]] = {
     "upstream": ("upstream.yaml", Upstream),
     "own_records": ("own_records.yaml", OwnRecords),
     "versions": ("versions.yaml", PolicyVersion),
+    "media": ("media.yaml", MediaProcedure),
 }
 """Field of the catalogue -> its file or files, and what each entry is."""
 
-OPTIONAL = frozenset({"releases", "versions"})
+OPTIONAL = frozenset({"releases", "versions", "media"})
 """Fields whose file may be missing: then nothing of the kind is declared."""
 
 SHOWN = 20  # errors in one message; more would hide the first

@@ -20,6 +20,7 @@ from include.model.estate import (
     Part,
     StoreDeclared,
 )
+from include.model.media import MediaProcedure
 from include.model.policy import (
     Category,
     Clause,
@@ -96,6 +97,7 @@ class Catalogue(Declared):
     own_records: tuple[OwnRecords, ...] = ()
     starting_points: dict[str, str]  # name -> SQL text; contract in docs/catalogue.md
     versions: tuple[PolicyVersion, ...] = ()
+    media: tuple[MediaProcedure, ...] = ()
     stop: Stop | None = None
     taken: Taken = Taken()
     told_apart: Mapping[str, tuple[tuple[str, ...], ...]] = {}
