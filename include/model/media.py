@@ -36,6 +36,16 @@ class Method(StrEnum):
     PHYSICAL = "physical"
 
 
+class Becomes(StrEnum):
+    """Of media that hold something when a service ends. ``stays``: in service, with the custodian; of a service that stops alone,
+    with ourselves. ``rented``: it is the provider's, whose paper says that it is sanitised. ``later``: it is sanitised by a day.
+    """
+
+    STAYS = "stays"
+    RENTED = "rented"
+    LATER = "later"
+
+
 POSSIBLE: Mapping[Medium, frozenset[Method]] = {
     Medium.DISK: frozenset(Method),
     Medium.BACKUP_VOLUME: frozenset(Method),
