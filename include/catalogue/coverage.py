@@ -49,7 +49,7 @@ class Coverage:
     unverified: tuple[str, ...]  # what could not be looked at, and why
     proposals: tuple[
         str, ...
-    ]  # "RS-01/dormant", "media/disk": periods and procedures of ours that nobody owns yet
+    ]  # "RS-01/dormant", "media/disk": periods, procedures and readings of ours that nobody owns yet
 
     def of(self, standing: Standing) -> tuple[Clause, ...]:
         return tuple(clause for clause, stands in self.clauses if stands is standing)
@@ -78,7 +78,8 @@ def coverage(root: Path, catalogue: Catalogue, repository: Path = REPOSITORY) ->
             for period in rule.periods
             if period.proposal and not period.proposal.owner
         )
-        + tuple(f"media/{p.id}" for p in catalogue.media if not p.proposal.owner),
+        + tuple(f"media/{p.id}" for p in catalogue.media if not p.proposal.owner)
+        + tuple(f"grading/{g.id}" for g in catalogue.grading if not g.owner),
     )
 
 

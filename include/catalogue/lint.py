@@ -61,7 +61,7 @@ def _ids(things: Iterable[Any]) -> set[str]:
 def _twice(report: Report) -> None:
     """One id, one thing."""
     for of in ("clauses", "categories", "rules", "recipients", "laws", "controls", "stores", "datasets",
-               "releases", "backups", "measures", "own_records", "versions", "media"):  # fmt: skip
+               "releases", "backups", "measures", "own_records", "versions", "media", "grading"):  # fmt: skip
         key = "no" if of == "clauses" else "id"
         seen: set[Any] = set()
         for index, entry in enumerate(getattr(report.catalogue, of)):

@@ -31,7 +31,7 @@ from include.model.policy import (
     RetentionRule,
     Upstream,
 )
-from include.model.releases import Release
+from include.model.releases import Grading, Release
 from include.model.versions import Former, PolicyVersion, formers, longest
 from include.model.words import DatasetKind
 
@@ -89,6 +89,7 @@ class Catalogue(Declared):
     exceptions: tuple[Excepted, ...] = ()
     derived: tuple[Derived, ...] = ()
     releases: tuple[Release, ...] = ()
+    grading: tuple[Grading, ...] = ()
     backups: tuple[BackupSet, ...]
     measures: tuple[Measure, ...]
     measure_sql: dict[str, str]  # "<id>" and "<id>.proof" -> SQL text
