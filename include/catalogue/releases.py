@@ -58,7 +58,7 @@ def _grading(report: Report) -> None:
             report.add(
                 "grading", index, ("id",), "there are two readings, and a set has one grade", "keep one"
             )
-        if missing := [str(g) for g in (1, 2, 3, 4) if not reading.grades.get(g, "").strip()]:  # type: ignore[call-overload]
+        if missing := [str(g) for g in (1, 2, 3, 4) if not reading.grades.get(g, "").strip()]:
             report.add(
                 "grading",
                 index,

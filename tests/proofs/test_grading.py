@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import date
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from include.commands import _common as common
+from include.commands import anonymity as command
 from include.model.errors import Refused
 from include.model.estate import NotPersonal
 from include.model.flow import Check, Evidence
@@ -182,3 +186,20 @@ def test_once_a_year_the_set_is_graded_anew(done: Done) -> None:
     assert found.grade == 2 and "grade" in {c.name.partition(".")[0] for c in found.wrong}
     assert found.measured is not None and found.measured.k == 1
     assert Rung.R10 in {c.rung for c in found.wrong}
+
+
+def test_the_command_tells_the_grade_and_whose_reading_it_is(
+    done: Done, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, _ = done
+    monkeypatch.setattr(common, "catalogue", lambda: there.catalogue)
+    monkeypatch.setattr("include.commands._connections.connections", lambda: Fixed(there.conninfo))
+    ran = CliRunner().invoke(command.app, ["measure", "moved"], catch_exceptions=False)
+    assert f"grade 3 {WHOSE} (declared 3)" in " ".join(ran.output.split())
+    assert "still personal" in ran.output, "nor does the command call it anonymous"
+    said = json.loads(
+        CliRunner().invoke(command.app, ["measure", "moved", "--json"], catch_exceptions=False).output
+    )
+    assert (said["grade"], said["graded"]) == (3, f"grade 3 {WHOSE}")
+    told = CliRunner().invoke(command.app, ["explain", "moved"], catch_exceptions=False).output
+    assert "must reach grade 3: a risk below 0.3" in told

@@ -127,7 +127,17 @@ def test_a_set_that_did_not_pass_is_an_exit_status(
     here: World, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, status: int
 ) -> None:
     check = Check(name="k.research", rung=Rung.R10, verdict=verdict, why="it could not be read")
-    found = Retests((Retested("research", "stat.x", 9, None, 1, (check,)),))
+    found = Retests(
+        (
+            Retested(
+                "research", "stat.x", 9, None, 1, (check,), "", 3, "grade 3 by the company's reading of it"
+            ),
+        )
+    )
     monkeypatch.setattr("include.cases.yearly.retesting.retest_all", lambda desk, as_of: found)
+    monkeypatch.setenv("COLUMNS", "400")
     said = run("retest")
+    assert (
+        "grade 3 by the company's reading" in said.output and '"grade": 3' in run("retest", "--json").output
+    )
     assert said.exit_code == status and ("give it to nobody" in said.output) == bool(status)
