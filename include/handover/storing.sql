@@ -74,6 +74,8 @@ CREATE TABLE IF NOT EXISTS quietus_handover.request (
 COMMENT ON COLUMN quietus_handover.request.digest IS 'SHA-256 of what its sender signed';
 -- The clocks of a bag, one a row: an item's are found by its bag and its clock's number, however many a bag has. What was signed is
 -- bag.clocks, in its own text; whoever writes that has these written, in the same transaction, also where triggers are off.
+ALTER TABLE quietus_handover.bag ADD COLUMN IF NOT EXISTS as_of date;
+COMMENT ON COLUMN quietus_handover.bag.as_of IS 'the day on which its sender''s service ended; null: it came before this was noted';
 CREATE TABLE IF NOT EXISTS quietus_handover.bag_clock (
     order_no text NOT NULL,
     bag      text NOT NULL,
@@ -86,6 +88,9 @@ CREATE TABLE IF NOT EXISTS quietus_handover.bag_clock (
     PRIMARY KEY (order_no, bag, no),
     FOREIGN KEY (order_no, bag) REFERENCES quietus_handover.bag
 );
+ALTER TABLE quietus_handover.bag_clock ADD COLUMN IF NOT EXISTS since date;
+COMMENT ON COLUMN quietus_handover.bag_clock.since IS
+    'from when a clock counts that waits for the end of an account which is not here: its sender''s service ended, or it came';
 COMMENT ON COLUMN quietus_handover.bag_clock.rule IS 'by which its items are due (rule/period)';
 -- Every limit that some clock of a bag has: few, whatever the number of its clocks.
 CREATE TABLE IF NOT EXISTS quietus_handover.bag_limit (
@@ -103,9 +108,9 @@ CREATE TABLE IF NOT EXISTS quietus_handover.bag_limit (
 CREATE OR REPLACE FUNCTION quietus_handover.spread(which_order text, which_bag text) RETURNS void LANGUAGE sql
  SET search_path = pg_catalog, pg_temp AS $$
   DELETE FROM quietus_handover.bag_clock WHERE order_no = which_order AND bag = which_bag;
-  INSERT INTO quietus_handover.bag_clock (order_no, bag, no, rule, law, earliest, due, running)
+  INSERT INTO quietus_handover.bag_clock (order_no, bag, no, rule, law, earliest, due, running, since)
   SELECT b.order_no, b.bag, t.n - 1, c.clock ->> 'by', c.clock ->> 'law', (c.clock ->> 'earliest')::date, (c.clock ->> 'due')::date,
-         c.clock -> 'running'
+         c.clock -> 'running', coalesce(b.as_of, (b.began_at AT TIME ZONE INTERVAL '8 hours')::date)
     FROM quietus_handover.bag AS b CROSS JOIN LATERAL unnest(b.clocks) WITH ORDINALITY AS t(said, n)
    CROSS JOIN LATERAL (SELECT t.said::jsonb) AS c(clock)
    WHERE b.order_no = which_order AND b.bag = which_bag AND jsonb_typeof(c.clock) = 'object';
@@ -130,12 +135,12 @@ BEGIN
   RETURN NULL;
 END $$;
 REVOKE ALL ON FUNCTION quietus_handover.spread(text, text), quietus_handover.bag_written() FROM PUBLIC;
-CREATE OR REPLACE TRIGGER bag_written AFTER INSERT OR UPDATE OF clocks ON quietus_handover.bag
+CREATE OR REPLACE TRIGGER bag_written AFTER INSERT OR UPDATE OF clocks, as_of ON quietus_handover.bag
  FOR EACH ROW EXECUTE FUNCTION quietus_handover.bag_written();
 ALTER TABLE quietus_handover.bag ENABLE ALWAYS TRIGGER bag_written;
 -- What was received before there were rows of it. The trigger above has waited for whoever was writing a bag.
 SELECT quietus_handover.spread(order_no, bag) FROM quietus_handover.bag AS b
- WHERE NOT EXISTS (SELECT FROM quietus_handover.bag_clock AS c WHERE c.order_no = b.order_no AND c.bag = b.bag);
+ WHERE NOT EXISTS (SELECT FROM quietus_handover.bag_clock AS c WHERE c.order_no = b.order_no AND c.bag = b.bag AND c.since IS NOT NULL);
 -- Where retention goes on: each item with the day on which it must have gone, as the clock ran when it was handed over.
 CREATE OR REPLACE VIEW quietus_handover.running AS
 SELECT i.order_no, i.bag, i.no, i.dataset, i.key, nullif(i.holds, '') AS holds, c.rule, c.law, c.earliest, c.due, c.running, i.restricted
@@ -150,7 +155,8 @@ SELECT i.dataset, i.key, i.path, c.running,
             ELSE c.due END AS due,
        CASE WHEN i.fate = 'kept' THEN 'RS-28/main' ELSE c.rule END AS by,
        CASE WHEN i.fate = 'kept' THEN {deleted} ELSE c.law END AS law,
-       (SELECT coalesce(array_agg(i.order_no || '/' || h), '{{}}') FROM unnest(string_to_array(nullif(i.holds, ''), ',')) AS h) AS holds
+       (SELECT coalesce(array_agg(i.order_no || '/' || h), '{{}}') FROM unnest(string_to_array(nullif(i.holds, ''), ',')) AS h) AS holds,
+       c.since
   FROM quietus_handover.item AS i
   JOIN quietus_handover.bag_clock AS c ON c.order_no = i.order_no AND c.bag = i.bag AND c.no = i.clock
   LEFT JOIN quietus_handover.notice AS n ON n.order_no = i.order_no AND n.bag = i.bag AND n.notice = i.notice
