@@ -20,7 +20,7 @@ from include.cases.book import Conn
 from include.cases.certifying import SIGNER
 from include.cases.retention.held import held_people
 from include.cases.rooms import Desk
-from include.cases.shutdown import disposing, orders
+from include.cases.shutdown import disposing, orders, people
 from include.cases.shutdown.consigning import consign, consigned
 from include.cases.shutdown.objecting import objectors
 from include.connections import SUCCESSOR_INBOX as INBOX
@@ -99,7 +99,7 @@ class Handover:
     def consign(self, digest: str, *, as_of: date, actor: str) -> Consignment:
         """The consignment, made of the files that people put into the directory, and kept there; the one that is there, if it
         stands. ``digest``: the SHA-256 of the key for receipts, as the successor told it; the certificate's is in the order.
-        Raises Refused if either is another."""
+        Raises Refused if either is another, or while somebody does not know who takes over."""
         try:
             certificate = (self.papers / CERTIFICATE).read_text("ascii")
             key = (self.papers / RECEIPT_KEY).read_bytes()
@@ -116,6 +116,8 @@ class Handover:
         there = self._standing()
         if there is not None and there.successor.receipt_key.encode() == key:
             return there
+        with self.desk.book() as conn:
+            people.all_know(self.desk, conn, orders.order(conn, self.number))
         made = consign(
             self.desk, self.number, sender=self.sender, certificate=certificate, receipt_key=key.decode("ascii", "replace"),
             as_of=as_of, actor=actor,
