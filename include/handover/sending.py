@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PART = 16 << 20
 DIGEST = "quietus-sha256"  # metadata: of the sealed file
 FULL = frozenset(
-    {"QuotaExceeded", "XMinioStorageFull", "XMinioStorageQuotaExceeded", "InsufficientStorage", "507", "EntityTooLarge"}
+    {"QuotaExceeded", "XMinioStorageFull", "XMinioStorageQuotaExceeded", "InsufficientStorage", "507"}
 )  # fmt: skip
 
 
