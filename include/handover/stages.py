@@ -27,6 +27,7 @@ from include.connections import SUCCESSOR_INBOX as INBOX
 from include.handover import (
     addressed,
     amending,
+    buried,
     clearing,
     notices,
     notifying,
@@ -270,6 +271,27 @@ class Handover:
             names,
             lambda name: passing_on.answer_of(way, self.number, name),
             lambda conn, name, file: passing_on.verify(
+                conn, said, name, file, actor=actor, record=self.desk.record
+            ),
+            "handover.heard",
+        )
+
+    def bury(self) -> tuple[Outcome, list[str]]:
+        """Pack the tombstones that were made since theirs were packed, and send what is not sent; the bags that were."""
+        made = packing.later(room(self.desk, self.number, self.home, self.bounds, self.at), self._known())
+        return made, self.send()
+
+    def hear_tombstones(self, *, actor: str) -> Heard:
+        """Verify the receipts of their bags that were sent and are not received. Raises NotReachable."""
+        said, way = self._known(), self._way
+        with self.desk.book() as conn:
+            names = [
+                b.name for part in buried.BAGS for b in register.bags(conn, self.number, part) if b.state is BagState.SENT
+            ]  # fmt: skip
+        return self._believe(
+            names,
+            lambda name: rereading.receipt_of(self.desk, way, self.number, name),
+            lambda conn, name, file: receipts.verify(
                 conn, said, name, file, actor=actor, record=self.desk.record
             ),
             "handover.heard",
