@@ -67,7 +67,7 @@ def record(number: str, which: str, answer: dict[str, Any]) -> str:
         return str(answer["known"])
     given = answer["params_input"]
     of = orders.pass_gate(
-        desk(), number, Gate(which), on=forms.day(given.get("done_on")) or _answered_on(answer), paper=_paper(given),
+        desk(), number, Gate(which), on=forms.day(given.get("done_on")) or _answered_on(answer), paper=paper(given),
         as_of=today(), actor=person(answer, "legal"),
     )  # fmt: skip
     return f"T0 is {of.t0}"
@@ -146,7 +146,7 @@ def close_collection(number: str, answer: dict[str, Any]) -> str:
     if "known" in answer:
         return str(answer["known"])
     closed = closing.close(
-        desk(), number, paper=_paper(answer["params_input"]), as_of=today(), actor=person(answer, "ops")
+        desk(), number, paper=paper(answer["params_input"]), as_of=today(), actor=person(answer, "ops")
     )  # fmt: skip
     return f"closed on {closed.closed_on}"
 
@@ -182,7 +182,7 @@ def go_on(number: str, answer: dict[str, Any], shown: dict[str, Any]) -> str:
             next_step="see the order's page; make it visible, then clear `t0.prove`, which looks again",
         )  # fmt: skip
     places = accepting.accept(
-        desk(), number, look=shown["look"], paper=_paper(answer["params_input"]), as_of=today(), actor=person(answer, "legal")
+        desk(), number, look=shown["look"], paper=paper(answer["params_input"]), as_of=today(), actor=person(answer, "legal")
     )  # fmt: skip
     return f"UNVERIFIED, and answered for: {', '.join(places)}"
 
@@ -317,5 +317,6 @@ def _answered_on(answer: dict[str, Any]) -> date:
     return prc_date(moment)
 
 
-def _paper(given: dict[str, Any]) -> Paper:
+def paper(given: dict[str, Any]) -> Paper:
+    """The document of an answer, as its fields have it."""
     return Paper(str(given.get("document") or ""), str(given.get("digest") or "").lower())

@@ -11,10 +11,20 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from quietus_console import disposing_rest, work
+from quietus_console import disposing_rest, handing_over, work
 from quietus_console import shutting_down as tasks
 
-from include.cases.shutdown import accepting, approving, breaker, closing, located, needles, orders, people
+from include.cases.shutdown import (
+    accepting,
+    approving,
+    breaker,
+    closing,
+    located,
+    needles,
+    orders,
+    people,
+    permitting,
+)
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.closing import Proof
 from include.cases.shutdown.dates import Days, Gate, Path
@@ -100,6 +110,33 @@ def test_nothing_is_handed_over_before_t0_is_proved_and_nothing_deleted_before_i
         waits = dag.get_task(task)
         assert waits.mode == "reschedule" and waits.reschedule, f"{task} waits without a slot"
     assert all(t.trigger_rule == "all_success" for t in dag.tasks)
+
+
+def test_who_lets_our_copy_go_and_by_which_document_is_recorded_before_anything_goes(
+    params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Any] = []
+    way = SimpleNamespace(
+        delete_source=lambda **_: done.append("gone") or [],
+        consign=lambda digest, **said: done.append((digest, said)) or SimpleNamespace(
+            datasets=(1,), successor=SimpleNamespace(name="B")
+        ),
+    )  # fmt: skip
+    monkeypatch.setattr(handing_over, "desk", Desk)
+    monkeypatch.setattr(handing_over, "today", lambda: TODAY)
+    monkeypatch.setattr(handing_over, "now", lambda: {"as_of": TODAY, "actor": "system/airflow"})
+    monkeypatch.setattr(handing_over, "Handover", SimpleNamespace(of=lambda *_: way))
+    monkeypatch.setattr(permitting, "permit", lambda desk, number, **said: done.append(said))
+    run = handing_over.delete_source.function
+    assert run("SO-000001", ANSWER) == "no bag may go now"
+    said = {"paper": Paper("BR-1", "a" * 64), "as_of": TODAY, "actor": "ops/zhao"}
+    assert done == [said, "gone"]
+    run("SO-000001", {"known": "approved by BR-1"})
+    assert done == [said, "gone", "gone"]
+    with pytest.raises(AirflowFailException, match="nobody answered"):
+        run("SO-000001", {**ANSWER, "responded_by_user": None})
+    handing_over.consign.function("SO-000001", ANSWER)
+    assert done[3] == ("a" * 64, {"document": "BR-1", "as_of": TODAY, "actor": "ops/zhao"})
 
 
 def test_each_approver_lets_it_go_as_themselves_and_nobody_else(
