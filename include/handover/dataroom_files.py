@@ -21,7 +21,7 @@ from include.cases.retention.stopping import may_go_on
 from include.handover import bag as bags_of
 from include.handover import dataroom, rows, sealed
 from include.handover.dataroom import Bag, DataRoom, Record
-from include.handover.sending import delivering
+from include.handover.sending import DIGEST, delivering, is_there
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import NotProved, Refused
@@ -142,15 +142,14 @@ def _put(of: Rooms, made: Bag) -> None:
     key, path = _key(made.number, made.dataset), _sealed(of, made.number, made.dataset)
     client = of.puts()
     with delivering(f"data room {key}"):
-        there = client.list_objects_v2(Bucket=of.bucket, Prefix=key).get("Contents", [])
-        if any(o["Key"] == key and o["Size"] == made.bytes for o in there):
+        if is_there(client, of.bucket, key, sha256=made.sha256, size=made.bytes):
             return
         if not path.exists() or _sha256(path) != made.sha256:
             raise Refused(
                 "its sealed file is gone or another, and it was never put in the room", about=key,
                 next_step="put the file back, or open another room: a bag is made once",
             )  # fmt: skip
-        client.upload_file(str(path), of.bucket, key, ExtraArgs={"Metadata": {"quietus-sha256": made.sha256}})
+        client.upload_file(str(path), of.bucket, key, ExtraArgs={"Metadata": {DIGEST: made.sha256}})
 
 
 # --- gone again -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -176,6 +177,21 @@ def test_what_the_agreement_names_is_sealed_to_the_counterparty_and_nothing_else
     assert not list((deal.rooms.home / number).glob("*.work")), "no plaintext is left"
     assert dataroom_files.export(deal.rooms, number) == list(made.values())
     assert len(client.list_object_versions(Bucket=BUCKET)["Versions"]) == 2, "nothing is put twice"
+
+
+def test_a_file_of_the_same_name_and_size_is_not_taken_for_ours(deal: Deal) -> None:
+    number, client, key = deal.open({"u.visit": ["at"]}), deal.rooms.puts(), ""
+
+    def before(here: str) -> None:
+        nonlocal key
+        if here == "dataroom.kept":
+            key = f"{number}/u.visit.cms"
+            size = (deal.rooms.home / key).stat().st_size
+            client.put_object(Bucket=BUCKET, Key=key, Body=b"x" * size)
+
+    (made,) = dataroom_files.export(replace(deal.rooms, at=before), number)
+    lies = client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    assert hashlib.sha256(lies).hexdigest() == made.sha256
 
 
 def _theirs(deal: Deal, number: str) -> Any:

@@ -162,7 +162,7 @@ def test_an_overdue_gate_is_red_and_no_order_is_said(
 def test_every_event_has_a_word() -> None:
     source = "".join(
         (Path(orders.__file__).parent / f"{m}.py").read_text("utf-8")
-        for m in ("orders", "closing", "consigning")
+        for m in ("orders", "closing", "consigning", "permitting")
     )
     said = set(re.findall(r"""say\(\s*desk, conn, number, "([^"]+)\"""", source))
     assert len(said) >= 9 and said <= SHUTDOWNS.keys()
