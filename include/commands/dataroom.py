@@ -27,6 +27,7 @@ Number = Annotated[str, typer.Argument(help="The number of the data room, DR-…
 Actor = Annotated[str, typer.Option(help="Who does it, as role/name.")]
 Home = Annotated[Path, typer.Option("--dir", help="Where sealed bags lie on our disk.")]
 Bucket = Annotated[str, typer.Option(help="The bucket of the rooms.")]
+PUT = {True: "", False: "  NEVER PUT in the room", None: "  not known to be in the room yet"}
 AGREEMENT = (
     "deal",
     "counterparty",
@@ -84,25 +85,17 @@ def close(
     how: Annotated[str, typer.Option(help="closed or dropped.")],
     document: Annotated[str, typer.Option(help="The number of the paper that says so.")],
 ) -> None:
-    """The deal is over: the clock of RS-29 runs from today."""
-    from include.handover import dataroom
+    """The deal is over: the clock of RS-29 runs from today. Killed or refused, run it again: what was never put in the room is
+    found, and told of as that."""
+    from include.handover import dataroom_files
 
     if how not in ("closed", "dropped"):
         raise Refused(
             "a deal is closed or dropped", about=number, next_step="give --how closed, or --how dropped"
         )
-    desk = common.desk()
-    with desk.book() as conn:
-        room = dataroom.end(
-            conn,
-            desk.catalogue,
-            desk.record,
-            number,
-            how=how,
-            document=document,
-            as_of=prc_date(observed_now()),
-        )
-    common.say(f"{number}: {room.stands(prc_date(observed_now()))}")
+    today = prc_date(observed_now())
+    room = dataroom_files.close(_rooms(Path(), ""), number, how=how, document=document, as_of=today)
+    common.say(f"{number}: {room.stands(today)}")
 
 
 @app.command()
@@ -215,7 +208,7 @@ def show(
     else:
         figures(rows, ("number", "deal", "counterparty", "due", "stands"))
         for b in bags:
-            common.say(f"{b.dataset} {b.sha256}  {b.items} rows, {b.left_out} left out")
+            common.say(f"{b.dataset} {b.sha256}  {b.items} rows, {b.left_out} left out{PUT[b.put]}")
     raise typer.Exit(1 if late else 0)
 
 

@@ -86,7 +86,7 @@ class DataRoom:
 
 @dataclass(frozen=True)
 class Bag:
-    """What was exported of one dataset: once, for ever."""
+    """What was exported of one dataset: once, for ever. ``put``: in the room, or never; None: nobody knows yet."""
 
     number: str
     dataset: str
@@ -94,6 +94,7 @@ class Bag:
     left_out: int
     sha256: str
     bytes: int
+    put: bool | None = None
 
 
 # --- the agreement --------------------------------------------------------------------------------
@@ -242,18 +243,19 @@ def statement(number: str, how: str, on: date, bags: Mapping[str, str]) -> bytes
 
 def returned(conn: Conn, record: Record, number: str, file: bytes, *, as_of: date) -> DataRoom:
     """Take a statement. Raises LedgerError if the agreed key did not sign it; Refused if it is about another room, or names other
-    files than were given, or comes before the deal's end. It is evidence of a word, and of nothing that we could see."""
+    files than were given, or comes before the deal's end, or while of a file nobody knows whether it was given. It is evidence of
+    a word, and of nothing that we could see."""
     room = of(conn, number)
     said = json.loads(attest.opened(file, FORMAT, attest.public_key(room.statement_key)))
     try:
         about, how, on, files = said["room"], said["how"], date.fromisoformat(said["on"]), said["bags"]
     except (KeyError, TypeError, ValueError):
         raise LedgerError("the statement is malformed", about=number, next_step="ask for another") from None
-    given = {b.dataset: b.sha256 for b in bags(conn, number)}
+    files_of = {b.dataset: b.sha256 for b in given(conn, number)}
     wrong = (
         f"it is about {about}" if about != number
         else f"it says {how!r}" if how not in ("returned", "destroyed")
-        else "it names other files than were given" if files != given
+        else "it names other files than were given" if files != files_of
         else "the deal has not ended" if room.ended_on is None
         else "its day is not between the deal's end and today" if not room.ended_on <= on <= as_of
         else ""
@@ -269,7 +271,7 @@ def returned(conn: Conn, record: Record, number: str, file: bytes, *, as_of: dat
         (how, on, file, number),
     )
     room = of(conn, number)  # the first one stands
-    record("dataroom", None, {"room": number, "what": f"said {room.said}", "on": str(room.said_on), "files": len(given),
+    record("dataroom", None, {"room": number, "what": f"said {room.said}", "on": str(room.said_on), "files": len(files_of),
                               "statement": attest.digest(room.said_envelope or b"")}, f"dataroom:{number}:said")  # fmt: skip
     return room
 
@@ -337,9 +339,29 @@ def rooms(conn: Conn) -> list[DataRoom]:
 def bags(conn: Conn, number: str) -> list[Bag]:
     with conn.cursor(row_factory=class_row(Bag)) as cursor:
         return cursor.execute(
-            "SELECT number, dataset, items, left_out, sha256, bytes FROM casebook.data_room_bag WHERE number = %s ORDER BY 2",
+            "SELECT number, dataset, items, left_out, sha256, bytes, put FROM casebook.data_room_bag"
+            " LEFT JOIN casebook.data_room_put USING (number, dataset) WHERE number = %s ORDER BY dataset",
             (number,),
         ).fetchall()
+
+
+def given(conn: Conn, number: str) -> list[Bag]:
+    """The files that were in the room. Raises Refused while of one nobody knows whether it ever was."""
+    every = bags(conn, number)
+    if unknown := [b.dataset for b in every if b.put is None]:
+        raise Refused(
+            f"whether {', '.join(unknown)} was ever put in the room is not known yet: a run was killed", about=number,
+            next_step="run `quietus dataroom export` again; once the deal has ended, `close`, which looks",
+        )  # fmt: skip
+    return [b for b in every if b.put]
+
+
+def known(conn: Conn, bag: Bag, *, put: bool) -> None:
+    """That it is in the room now, or once it has ended, that it never was. The first word stands."""
+    conn.execute(
+        "INSERT INTO casebook.data_room_put (number, dataset, put) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+        (bag.number, bag.dataset, put),
+    )
 
 
 def alarms(conn: Conn, as_of: date) -> list[str]:

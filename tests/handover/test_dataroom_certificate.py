@@ -34,7 +34,7 @@ from tests.cases.retention.house import DAY
 from tests.cases.shutdown.ended import Ledgered
 from tests.cases.test_certifying import RECORDS, answering, whole
 from tests.conftest import PgServer, S3Server
-from tests.handover.test_dataroom import BUCKET, Deal, _autocommit, shop_of
+from tests.handover.test_dataroom import BUCKET, Deal, _autocommit, killed, shop_of
 from tests.stores.postgres.conftest import new_company
 from tests.stores.postgres.making import Company
 
@@ -213,4 +213,21 @@ def test_killed_anywhere_it_is_issued_all_the_same(kept: Kept, point: str) -> No
     assert killed_at(point, lambda at: kept.certificate(number, at=at)), f"{point} was never reached"
     made = kept.certificate(number)
     assert made.payload["serial"] == 2, "what was recorded first was given to nobody"
+    assert verify_dataroom.verify_file(made.envelope.encode(), kept.pem).problems == []
+
+
+@pytest.mark.parametrize(
+    ("point", "put"),
+    [("dataroom.sealed", False), ("dataroom.kept", False), ("dataroom.put", True), ("dataroom.known", True)],
+)
+def test_killed_in_an_export_and_then_closed_it_tells_of_what_was_put_and_of_nothing_else(
+    kept: Kept, point: str, put: bool
+) -> None:
+    number = kept.open()
+    killed(kept, point, lambda rooms: dataroom_files.export(rooms, number))
+    kept.close(number, kept.rooms)
+    dataroom_files.clear(kept.rooms, number, as_of=DAY)
+    kept.returned(number, kept.statement(number))
+    made = kept.certificate(number)
+    assert [b["dataset"] for b in made.payload["bags"]] == (["u.click"] if put else [])
     assert verify_dataroom.verify_file(made.envelope.encode(), kept.pem).problems == []
