@@ -47,6 +47,7 @@ def open_(
     actor: Actor,
 ) -> None:
     """Open a data room under an agreement that two persons approved. Raw biometrics and keys are shown to nobody."""
+    from include.cases import keeping
     from include.cases.retention.proposals import in_sandbox
     from include.handover import dataroom
 
@@ -65,7 +66,7 @@ def open_(
     with desk.book() as conn:
         room = dataroom.open_room(
             conn, desk.catalogue, desk.record, basis=said.get("basis"), digest=digest, as_of=prc_date(observed_now()),
-            actor=actor, **{k: said[k] for k in AGREEMENT},
+            actor=actor, ours=keeping.our_key(desk.connections), **{k: said[k] for k in AGREEMENT},
         )  # fmt: skip
     common.say(f"{room.number}: {len(room.columns)} datasets may be shown to {room.counterparty}")
 

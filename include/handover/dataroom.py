@@ -15,13 +15,15 @@ from datetime import date
 from typing import Any
 
 import psycopg
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from psycopg.rows import class_row
 
 from include.cases import book
 from include.cases.book import Conn, checked_actor
 from include.cases.periods import last_day
 from include.handover import sealed
-from include.ledger import attest, verify
+from include.ledger import attest, verify, verify_dataroom
+from include.ledger.log import KeyTaken
 from include.model.catalogue import Catalogue
 from include.model.errors import LedgerError, NotReachable, Refused
 from include.model.estate import Column, Dataset
@@ -103,13 +105,17 @@ class Bag:
 def open_room(
     conn: Conn, catalogue: Catalogue, record: Record, *, deal: str, counterparty: str, purpose: str, document: str,
     digest: str, basis: str | None, approvers: Sequence[str], certificate: str, statement_key: str,
-    columns: Mapping[str, Sequence[str]], as_of: date, actor: str,
+    columns: Mapping[str, Sequence[str]], as_of: date, actor: str, ours: Ed25519PublicKey | None = None,
 ) -> DataRoom:  # fmt: skip
     """Open one under an agreement that two persons approved; of an agreement that has one, that. Raises Refused for what no
     agreement can allow: raw biometrics, keys, any personal column without the law by which its people may be shown (PIPL 13,
-    23, 29), and other terms under the document of a room."""
+    23, 29), other terms under the document of a room, and a statement key that is ``ours``, the ledger's signer's."""
     sealed.recipient(certificate)
-    attest.public_key(statement_key)
+    if attest.public_key(statement_key) == ours:
+        raise Refused(
+            "the statement key is our own signer's: we would sign for the counterparty", about=deal,
+            next_step="ask the counterparty for its own key, and compare it by phone",
+        )  # fmt: skip
     pair = [checked_actor(a) for a in approvers]
     if len(pair) != 2 or pair[0].partition("/")[2] == pair[1].partition("/")[2]:
         raise Refused("two different persons approve it", about=deal, next_step="name two, as role/name")
@@ -141,13 +147,27 @@ def open_room(
             f"{made.number} was opened under that document with other terms", about=deal,
             next_step="give the number of another agreement, or the same terms",
         )  # fmt: skip
-    record(  # of the row, and again if a call died before it: the key is the same
-        "dataroom", None,
-        {"room": made.number, "what": "opened", "document": document, "digest": digest, "datasets": sorted(columns),
-         "columns": sum(len(c) for c in columns.values()), "basis": basis, "as_of": made.opened_on.isoformat()},
-        f"dataroom:{made.number}:opened",
-    )  # fmt: skip
+    _say_opened(record, made)
     return made
+
+
+def _say_opened(record: Record, room: DataRoom) -> None:
+    """Of the row, and again if a call died before it: the key is the same. Whose word is believed at the end, and what the terms
+    are, is said now, so that nobody can choose them afterwards."""
+    body: dict[str, Any] = {
+        "room": room.number, "what": "opened", "document": room.document, "digest": room.digest,
+        "datasets": sorted(room.columns), "columns": sum(len(c) for c in room.columns.values()), "basis": room.basis,
+        "as_of": room.opened_on.isoformat(),
+    }  # fmt: skip
+    said = {
+        "statement_key": verify.key_id(attest.public_key(room.statement_key)), "shown": dict(sorted(room.columns.items())),
+        "terms": verify_dataroom.terms(vars(room)),
+    }  # fmt: skip
+    key = f"dataroom:{room.number}:opened"
+    try:
+        record("dataroom", None, body | said, key)
+    except KeyTaken:  # it was opened before these were said
+        record("dataroom", None, body, key)
 
 
 def may_be_shown(catalogue: Catalogue, id_: str, names: Sequence[str], basis: str | None) -> Dataset:

@@ -253,6 +253,8 @@ def test_every_column_of_a_kind_needs_a_basis() -> None:
 
 def test_an_agreement_opens_one_room_and_for_other_terms_none(deal: Deal) -> None:
     theirs = pem(certificate(deal.key, "heron"))
+    with pytest.raises(Refused, match="the statement key is our own signer's"):
+        deal.open(certificate=theirs, ours=deal.signs.public_key())
     number = deal.open(certificate=theirs)
     deal.ledger.clear()  # as after a kill before the entry
     assert deal.open(certificate=theirs, as_of=DAY + timedelta(days=1), actor="legal/li") == number

@@ -117,11 +117,7 @@ def consigned(catalogue: Catalogue, of: Order) -> Iterator[Consigned]:
 
 def _not_ours(desk: Desk, of: Order, receipt_key: str) -> None:
     """Where no key of ours is declared, the first envelope that is signed shows it (:func:`include.handover.packing.sign`)."""
-    try:
-        _, ours = keeping.public_key(desk.connections)
-    except Refused:
-        return
-    if load_pem_public_key(receipt_key.encode()) == ours:
+    if load_pem_public_key(receipt_key.encode()) == keeping.our_key(desk.connections):
         raise Refused(
             "the key for receipts is our own signer's: we would sign for what we sent", about=of.number, next_step=ITS_OWN
         )  # fmt: skip
