@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,7 @@ Number = Annotated[str, typer.Argument(help="The number of the data room, DR-…
 Actor = Annotated[str, typer.Option(help="Who does it, as role/name.")]
 Home = Annotated[Path, typer.Option("--dir", help="Where sealed bags lie on our disk.")]
 Bucket = Annotated[str, typer.Option(help="The bucket of the rooms.")]
+NUMBER, LINE = re.compile(r"DR-\d{6,}"), re.compile(r"([^\s\ufffd]+)\s+([0-9a-f]{64})")
 PUT = {True: "", False: "  NEVER PUT in the room", None: "  not known to be in the room yet"}
 AGREEMENT = (
     "deal",
@@ -170,9 +172,19 @@ def sign(
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     from include.handover import dataroom
-    from include.ledger import attest
+    from include.ledger import attest, verify_dataroom
 
-    given = dict(line.split(maxsplit=1) for line in _read(bags).decode("utf-8").splitlines() if line.strip())
+    if how not in verify_dataroom.WORDS:
+        raise Refused(
+            f"{how!r} is no word that is taken", about=number, next_step="give --how returned, or --how destroyed"
+        )  # fmt: skip
+    if not NUMBER.fullmatch(number):
+        raise Refused(
+            "this is no data room's number",
+            about=number[:40],
+            next_step="give it as in its files' names: DR-000001",
+        )
+    given = _listed(bags)
     try:
         private = load_pem_private_key(_read(key), None)
     except (ValueError, TypeError):
@@ -182,7 +194,12 @@ def sign(
             "it is no Ed25519 key in PEM without a password", about=str(key), next_step="give the agreed key"
         )
     payload = dataroom.statement(number, how, prc_date(observed_now()), given)
-    out.write_bytes(attest.envelope(payload, private.sign, private.public_key()))
+    try:
+        out.write_bytes(attest.envelope(payload, private.sign, private.public_key()))
+    except OSError as error:
+        raise Refused(
+            f"it cannot be written: {error.strerror}", about=str(out), next_step="name another file"
+        ) from None
     common.say(f"{out}: {how}, {len(given)} bags of {number}")
 
 
@@ -227,12 +244,46 @@ def _rooms(home: Path, bucket: str) -> Rooms:
 def _terms(path: Path) -> dict[str, Any]:
     try:
         said = json.loads(_read(path))
-        missing = [k for k in AGREEMENT if k not in said]
-    except (ValueError, TypeError):
-        raise Refused("it is no JSON", about=str(path), next_step="see docs/dataroom.md") from None
-    if missing:
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict):
+        raise Refused("it is no JSON object", about=str(path), next_step="see docs/dataroom.md")
+    if missing := [k for k in AGREEMENT if k not in said]:
         raise Refused(f"it lacks {', '.join(missing)}", about=str(path), next_step="see docs/dataroom.md")
-    return dict(said)
+    columns = said["columns"]
+    wrong = [k for k in AGREEMENT if k not in ("approvers", "columns") and not _is_text(said[k])]
+    wrong += ["approvers"] if not _are_texts(said["approvers"]) else []
+    wrong += ["columns"] if not (isinstance(columns, dict) and all(map(_are_texts, columns.values()))) else []
+    wrong += ["basis"] if said.get("basis") is not None and not _is_text(said["basis"]) else []
+    if wrong:
+        raise Refused(
+            f"{', '.join(wrong)}: not as it is to be given", about=str(path), next_step="see docs/dataroom.md"
+        )
+    return said
+
+
+def _is_text(value: Any) -> bool:
+    """Text that says something; no zero byte, which no book keeps."""
+    return isinstance(value, str) and bool(value.strip()) and "\0" not in value
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _listed(path: Path) -> dict[str, str]:
+    """Dataset and SHA-256 of each bag of a list. Raises Refused for a line that is none, or of a dataset once more."""
+    given: dict[str, str] = {}
+    for n, line in enumerate(_read(path).decode("utf-8", "replace").splitlines(), 1):
+        found = LINE.fullmatch(line.strip())
+        if line.strip() and (found is None or found[1] in given):
+            raise Refused(
+                f"line {n} is not a dataset, a space, and its SHA-256, each dataset once", about=str(path),
+                next_step="give the list as UTF-8, a line for each file that you were given",
+            )  # fmt: skip
+        if found is not None:
+            given[found[1]] = found[2]
+    return given
 
 
 def _read(path: Path) -> bytes:

@@ -24,6 +24,7 @@ from include.handover import bag as bags_of
 from include.handover import dataroom, rows, sealed
 from include.handover.dataroom import Bag, DataRoom, Record
 from include.handover.sending import DIGEST, delivering, is_there
+from include.handover.shards import directory, roomy
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import NotProved, Refused
@@ -63,7 +64,8 @@ def export(of: Rooms, number: str) -> list[Bag]:
         with of.book() as guard, dataroom.held(guard, number) as room:
             dataroom.may_export(room)
             there = {b.dataset: b for b in dataroom.bags(guard, number)}
-            made = there.get(dataset) or _make(of, room, dataset, columns)
+            with roomy(of.home):
+                made = there.get(dataset) or _make(of, room, dataset, columns)
             of.at("dataroom.kept")
             _put(of, made)
             of.at("dataroom.put")
@@ -272,9 +274,7 @@ def _uploads(client: S3Client, bucket: str, number: str) -> Iterator[tuple[str, 
 
 
 def _home(of: Rooms, number: str) -> Path:
-    path = of.home / number
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return path
+    return directory(of.home / number)
 
 
 def _sealed(of: Rooms, number: str, dataset: str) -> Path:
