@@ -99,8 +99,8 @@ class Handover:
     def consign(self, digest: str, *, document: str, as_of: date, actor: str) -> Consignment:
         """The consignment, made of the files that people put into the directory, and kept there; the one that is there, if it
         stands. ``digest``: the SHA-256 of the key for receipts, as the successor told it; the certificate's is in the order.
-        ``document``: number of the paper that says that they were compared. Raises Refused if either is another, or while somebody
-        does not know who takes over."""
+        ``document``: number of the paper that says that they were compared. Raises Refused if either is another, or while
+        somebody does not know who takes over."""
         try:
             certificate = (self.papers / CERTIFICATE).read_text("ascii")
             key = (self.papers / RECEIPT_KEY).read_bytes()

@@ -24,6 +24,11 @@ from include.model.times import prc_date
 PAGE = "[/quietus/shutdown/{n}](/quietus/shutdown/{n})"
 ANSWERED_FOR, NOT_ANSWERED_FOR = "I answer for it 同意继续", "Stop here 停止"
 FIRST_LOOK, SELDOMEST = timedelta(seconds=10), timedelta(minutes=15)  # at what is to be filed
+NOT_NEEDED = {
+    Gate.SUCCESSOR_TOLD: "not needed: people were told of the successor with the notice itself, or there is none yet",
+    Gate.REPORTED_E_GOVERNMENT: "not needed: the order is of no certificates for e-government",
+}
+"""Gates that not every order has."""
 ORDER = "{{ ti.xcom_pull(task_ids='take_up') }}"
 
 
@@ -195,7 +200,7 @@ def go_on(number: str, answer: dict[str, Any], shown: dict[str, Any]) -> str:
 
 @step(retries=0)
 def no_gate_is_overdue() -> str:
-    """Red while a gate of the order in force is overdue, or nobody takes over."""
+    """Red while a gate of the order in force is overdue, or nobody takes over; or of one that was not approved."""
     with desk().book() as conn:
         found = orders.alarms(conn, today())
     if found:
@@ -306,9 +311,7 @@ def _known(number: str, which: Gate) -> str | None:
     """For a question: what the book has already, or that nobody has to be told."""
     with desk().book() as conn:
         if which not in orders.days(conn, orders.order(conn, number)).gates:
-            return (
-                "not needed: people were told of the successor with the notice itself, or there is none yet"
-            )
+            return NOT_NEEDED[which]
         return orders.gate_done(conn, number, which)
 
 
