@@ -256,15 +256,22 @@ def _same(known: dict[str, Any], data: bytes, digest: str) -> bool:
 
 
 def _is_there(way: Way, bag: Bag, key: str) -> bool:
+    return is_there(way.client, way.bucket, key, sha256=bag.statement.sha256, size=bag.statement.bytes)
+
+
+def is_there(
+    client: S3Client, bucket: str, key: str, *, sha256: str, size: int, version: str | None = None
+) -> bool:
+    """Whether what lies there is this very file: put with its digest, and as long; ``version``: that one of it."""
+    of = {} if version is None else {"VersionId": version}
     try:
-        head = way.client.head_object(Bucket=way.bucket, Key=key)
+        head = client.head_object(Bucket=bucket, Key=key, **of)  # type: ignore[arg-type]
     except ClientError as error:
         if code_of(error) in ("404", "NoSuchKey"):
             return False
         raise
     # Whoever put another object there did not say that it is this one. Of parts S3 keeps no digest of the whole.
-    ours = head.get("Metadata", {}).get(DIGEST) == bag.statement.sha256
-    return bool(ours and head["ContentLength"] == bag.statement.bytes)
+    return bool(head.get("Metadata", {}).get(DIGEST) == sha256 and head["ContentLength"] == size)
 
 
 def _sha256(path: Path) -> str:

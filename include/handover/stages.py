@@ -96,10 +96,11 @@ class Handover:
             of = orders.order(conn, self.number)
         return any(True for _ in consigned(self.desk.catalogue, of))
 
-    def consign(self, digest: str, *, as_of: date, actor: str) -> Consignment:
+    def consign(self, digest: str, *, document: str, as_of: date, actor: str) -> Consignment:
         """The consignment, made of the files that people put into the directory, and kept there; the one that is there, if it
         stands. ``digest``: the SHA-256 of the key for receipts, as the successor told it; the certificate's is in the order.
-        Raises Refused if either is another, or while somebody does not know who takes over."""
+        ``document``: number of the paper that says that they were compared. Raises Refused if either is another, or while
+        somebody does not know who takes over."""
         try:
             certificate = (self.papers / CERTIFICATE).read_text("ascii")
             key = (self.papers / RECEIPT_KEY).read_bytes()
@@ -120,7 +121,7 @@ class Handover:
             people.all_know(self.desk, conn, orders.order(conn, self.number))
         made = consign(
             self.desk, self.number, sender=self.sender, certificate=certificate, receipt_key=key.decode("ascii", "replace"),
-            as_of=as_of, actor=actor,
+            document=document, as_of=as_of, actor=actor,
         )  # fmt: skip
         fresh = self.papers / f"{CONSIGNMENT}.new"
         fresh.write_text(made.model_dump_json(indent=1) + "\n", "utf-8")
