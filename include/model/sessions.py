@@ -11,6 +11,7 @@ Threads that are begun within it open their own: a context is one thread's.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -46,8 +47,8 @@ def kept() -> Iterator[None]:
 
 @contextmanager
 def session(conninfo: str, kind: Hashable, opened: Callable[[], C]) -> Iterator[C]:
-    """A session of this kind with a server, in autocommit; ended afterwards, or kept. ``opened``: how a new one is made; what that
-    raises is raised."""
+    """A session of this kind with a server, in autocommit; ended afterwards, or kept. ``opened``: how a new one is made, whose
+    errors are raised."""
     shelf = _SHELF.get()
     if shelf is None:
         connection = opened()
@@ -72,13 +73,18 @@ def session(conninfo: str, kind: Hashable, opened: Callable[[], C]) -> Iterator[
 def _that_answers(there: list[C]) -> C | None:
     while there:
         connection = there.pop()
-        try:
-            connection.execute("SELECT 1")
-        except psycopg.Error:
-            connection.close()
-        else:
+        if not _was_told(connection):
             return connection
+        connection.close()
     return None
+
+
+def _was_told(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the server has said anything that nobody asked for, as when it ends a session."""
+    if connection.closed:
+        return True
+    told, _, _ = select.select([connection.pgconn.socket], [], [], 0)
+    return bool(told)
 
 
 def _as_new(connection: psycopg.Connection[Any]) -> bool:

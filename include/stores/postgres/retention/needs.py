@@ -84,16 +84,13 @@ def _led(
     known: Known, dataset: Dataset, link: Link, here: set[str],
     declared: set[tuple[str, str, frozenset[tuple[str, str]]]], row: str,
 ) -> Iterator[Need]:  # fmt: skip
-    """The need of a link that leads to one of these addresses, if no foreign key says it as well: of none, or where a cut that the
-    foreign key allows would take out by what the owner is known. Raises CatalogueError for one of which a column is gone."""
-    if link.via is not None and known.catalogue.dataset(link.via).address not in here:
-        return
+    """The need of a link that leads to one of these addresses, and that no foreign key says as well: of none, or where a cut that
+    the foreign key allows would take out by what the owner is known. Raises CatalogueError for one of which a column is gone."""
     owners = Owners(known.catalogue, known.live)
-    if (found := owners.above(dataset, link, "ct", row)) is None:
+    leads_to = known.catalogue.dataset(link.via) if link.via is not None else owners.home
+    if leads_to.address not in here or (found := owners.above(dataset, link, "ct", row)) is None:
         return
     above, pairs, refers = found
-    if above.address not in here:
-        return
     asked = known.through(dataset, link, "ct")
     if asked is None:
         return
