@@ -1,6 +1,6 @@
 """What packing for a successor costs: rows and objects, against COPY and reading, with SHA-256, SM3 and encryption once each.
 
-    python -m bench.handover [--rows 200000] [--objects 2000] [--rounds 1]
+    python -m bench.handover [--rows 200000] [--objects 2000] [--rounds 1] [--ceph]
 
 The floor reads one table by one COPY and each object by one request, digests every byte twice (SHA-256, SM3), encrypts it with
 AES-256-GCM and writes it to one file: no clocks, no items' digests, no root, no bags. Ours does all of it, in bags of 64 MiB.
@@ -35,7 +35,7 @@ from cryptography.x509.oid import NameOID
 from psycopg.types.json import Jsonb
 
 from bench.clusters import running
-from bench.s3 import moto
+from bench.s3 import ceph, moto
 from include.cases import book
 from include.cases.keys import FileKeyStore
 from include.cases.migrate import migrate
@@ -238,12 +238,12 @@ def apart(work: Callable[[], int]) -> tuple[float, float]:
 
 
 def measured(
-    rows: int, photos: int, rounds: int
+    rows: int, photos: int, rounds: int, store: Callable[[], AbstractContextManager[Any]] = moto
 ) -> tuple[list[tuple[float, float]], list[tuple[float, float]], int]:
     with (
         tempfile.TemporaryDirectory(prefix="quietus-handover-", dir="/tmp") as home,
         running() as cluster,
-        moto() as bucket,
+        store() as bucket,
     ):
         ensure_our_roles(cluster)
         house = House(cluster, bucket, Path(home))
@@ -265,10 +265,14 @@ def main() -> int:
     options.add_argument("--rows", type=int, default=200_000)
     options.add_argument("--objects", type=int, default=2_000)
     options.add_argument("--rounds", type=int, default=1)
+    options.add_argument(
+        "--ceph", action="store_true", help="objects on Ceph's gateway, as moto keeps all in memory"
+    )
     given = options.parse_args()
     photo = len(PHOTO) // 1000
     print(
-        f"PostgreSQL 18 and moto; objects of {photo} kB, rows with a signature of 256 bytes; median of {given.rounds}.\n"
+        f"PostgreSQL 18 and {'Ceph RGW' if given.ceph else 'moto'}; objects of {photo} kB, rows with a signature of 256 bytes;"
+        f" median of {given.rounds}.\n"
     )
     print(
         "| rows | objects | sealed, MiB | ours, s | floor, s | x floor | ours, peak MiB | floor, peak MiB |"
@@ -276,7 +280,7 @@ def main() -> int:
     print("|---:|---:|---:|---:|---:|---:|---:|---:|")
     for part in (4, 1):
         rows, photos = given.rows // part, given.objects // part
-        bare, full, size = measured(rows, photos, given.rounds)
+        bare, full, size = measured(rows, photos, given.rounds, ceph if given.ceph else moto)
         a, b = (statistics.median(s for s, _ in x) for x in (full, bare))
         peaks = [max(p for _, p in x) for x in (full, bare)]
         print(f"| {rows:,} | {photos:,} | {size / 2**20:,.0f} | {a:.1f} | {b:.1f} | **{a / b:.2f}** |"

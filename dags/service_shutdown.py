@@ -63,6 +63,7 @@ def service_shutdown() -> None:
     (
         preview
         >> shutting_down.close(order)
+        >> shutting_down.tell_who_came_since(order)
         >> handing_over.to_the_successor(order)
         >> handing_over.our_copy(order)
         >> disposing_rest.to_nobody(order)

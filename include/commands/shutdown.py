@@ -22,6 +22,7 @@ from include.commands._shutdown_papers import (
     accept_unverified,
     declare_lost,
     leave_with_former,
+    media,
     paper_of,
 )
 from include.commands._shutdown_people import approve, notices, notify_people, object_
@@ -364,6 +365,7 @@ app.command("accept-differences")(accept_differences)
 app.command("accept-unanswered")(accept_unanswered)
 app.command("leave-with-former")(leave_with_former)
 app.command("declare-lost")(declare_lost)
+app.command()(media)
 
 
 # --- what options say -------------------------------------------------------------------------------

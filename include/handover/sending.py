@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PART = 16 << 20
 DIGEST = "quietus-sha256"  # metadata: of the sealed file
 FULL = frozenset(
-    {"QuotaExceeded", "XMinioStorageFull", "XMinioStorageQuotaExceeded", "InsufficientStorage", "507", "EntityTooLarge"}
+    {"QuotaExceeded", "XMinioStorageFull", "XMinioStorageQuotaExceeded", "InsufficientStorage", "507"}
 )  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def send(way: Way, consignment: Consignment, again: str | None = None) -> list[s
     Killed, it goes on where it was.
     """
     with way.book() as conn:
-        addressed.standing(conn, consignment)
+        addressed.standing(conn, consignment, ended=True)  # what is packed by then is tombstones
         if again is not None:
             bag = register.bag(conn, consignment.order, again)
             waiting = [_sent_before(bag, heard.answers(conn, consignment.order).get(again))]
@@ -153,14 +153,14 @@ def _send(way: Way, consignment: Consignment, bag: Bag, envelope: bytes) -> None
         )  # fmt: skip
     about = f"bag {bag.name}"
     with way.book() as conn:
-        addressed.standing(conn, consignment)
+        addressed.standing(conn, consignment, ended=True)
     _nobody_elses(way, bag)
     with delivering(about):
         _parts(way, bag, path, sealed_key(order, bag.name))
     way.at("handover.uploaded")
     with way.book() as conn, conn.transaction():
         # Nobody withdraws meanwhile: either that is known here, or the bag is known as sent there.
-        addressed.standing(conn, consignment)
+        addressed.standing(conn, consignment, ended=True)
         with delivering(about):
             way.client.put_object(
                 Bucket=way.bucket, Key=statement_key(order, bag.name), Body=envelope, ContentType="application/json",

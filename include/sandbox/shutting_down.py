@@ -38,7 +38,7 @@ from include.cases.shutdown import (
 )
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.dates import LEADS, Gate, Path
-from include.cases.shutdown.told import Custodian, Paper, Successor, Told
+from include.cases.shutdown.told import Custodian, Successor, Told
 from include.catalogue import load
 from include.handover import books, proving
 from include.handover.books import Books
@@ -47,7 +47,7 @@ from include.model.errors import NotProved, Refused
 from include.model.times import observed_now, prc_date
 from include.model.words import Verdict
 from include.sandbox import story
-from include.sandbox.certifying_end import end, show
+from include.sandbox.certifying_end import end, paper, show
 from include.sandbox.company import environment, make_ready
 from include.sandbox.days import locks, playing
 from include.sandbox.going_on import goes_on
@@ -284,8 +284,3 @@ class Stopping:
         """Say a line of a day, counted from T0."""
         n = (day - self.t0).days
         self.say(f"[dim]T{'+' if n > 0 else '-'}{abs(n):<3}[/dim] {line}")
-
-
-def paper(number: str) -> Paper:
-    """A document of the sandbox: only its number and the digest of its file are ever kept."""
-    return Paper(number, hashlib.sha256(f"the sandbox's document {number}".encode()).hexdigest())

@@ -54,7 +54,8 @@ def retention(user: GetUserDep, lang: Annotated[str, Query(pattern="^(zh|en)$")]
         told = _told(conn, now, auditor)
     return page(
         "retention.html.j2", lang=lang, auditor=auditor, today=prc_date(now), legend=LEGEND[lang],
-        reasons=REASONS, mark=uploads.mark(user, FORM) if stops(user) else None,
+        reasons=REASONS, withdrawals=WITHDRAWALS, mark=uploads.mark(user, FORM) if stops(user) else None,
+        mine=told["backlog"] is not None and book.person(told["backlog"].proposed_by) == user.get_name(),
         titles={f"{rule.id}/{p.name}": rule.title for rule in load().rules for p in rule.periods}, **told,
     )  # fmt: skip
 
@@ -67,15 +68,21 @@ REASONS = {
     "drill": ("演练", "a drill"),
 }
 """Why somebody stops it: a closed list, for there is no field of free text."""
+WITHDRAWALS = {
+    "rate": ("每晚数量不当", "the rate is not right"),
+    "items": ("所含数据不当", "it covers what it should not"),
+    "no_need": ("已无需要", "it is not needed any more"),
+}
+"""Why somebody ends a plan of stages."""
 
 
 @router.post("/retention")
 async def stop_or_resume(
     request: Request, user: GetUserDep, lang: Annotated[str, Query(pattern="^(zh|en)$")] = "zh"
 ) -> Response:
-    """The emergency stop, and its end: a form that this page gave to this user."""
+    """The emergency stop and its end, the word on a plan of stages and its end: a form that this page gave to this user."""
     if not stops(user):
-        raise Refused("stopping is for ops", about="retention", next_step="ask ops")
+        raise Refused("stopping and approving are for ops", about="retention", next_step="ask ops")
     try:
         form = await uploads.form_of(request)
         uploads.marked(form, user, FORM, request.headers.get("sec-fetch-site"))
@@ -88,8 +95,19 @@ async def stop_or_resume(
 
 
 def _set(fields: Mapping[str, str], actor: str) -> None:
+    match fields.get("deed"):
+        case "approve":
+            backlog.approve(desk(), fields.get("plan", ""), as_of=prc_date(observed_now()), actor=actor)
+        case "withdraw":
+            _, why = WITHDRAWALS.get(fields.get("why", ""), ("", ""))
+            backlog.withdraw(desk(), fields.get("plan", ""), why, actor=actor)
+        case deed:
+            _stop(deed == "resume", fields, actor)
+
+
+def _stop(resume: bool, fields: Mapping[str, str], actor: str) -> None:
     with desk().book() as conn, book.deed(conn, stopping.ABOUT):
-        if fields.get("deed") == "resume":
+        if resume:
             stopping.lift(conn, actor=actor)
             return
         _, why = REASONS.get(fields.get("why", ""), ("", ""))

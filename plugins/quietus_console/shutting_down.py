@@ -107,6 +107,12 @@ def tell_of_the_last_day(number: str) -> str:
     return _tell(number)
 
 
+@step
+def tell_who_came_since(number: str) -> str:
+    """Whoever came between the letter and the end of collection gets it before anything is handed over (PIPL 22)."""
+    return _tell(number)
+
+
 def _tell(number: str) -> str:
     it = desk()
     if not orders.reached(it.catalogue):

@@ -233,10 +233,14 @@ def test_a_stop_stands_above_all(browser: Browser, writer: str) -> None:
     assert "Disposing is stopped" in page.text and "&lt;b&gt;a standby&lt;/b&gt; is behind" in page.text
 
 
+RECORDED: list[Any] = []
+"""What the ledger was told."""
+
+
 @pytest.fixture
 def presses(browser: Browser, writer: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Send the form of the stop as somebody with a role, who is seen by the page before."""
-    asked = SimpleNamespace(book=lambda: book.connect(writer))
+    asked = SimpleNamespace(book=lambda: book.connect(writer), record=lambda *said: RECORDED.append(said))
     monkeypatch.setattr(retention_pages, "desk", lambda: asked)
 
     def press(role: str = "OP", *, mark: str | None = None, **fields: str) -> Any:
@@ -285,6 +289,63 @@ def test_nobody_else_stops_it_nor_without_a_reason_nor_from_another_page(
 ) -> None:
     assert presses(role, deed="stop", **fields).status_code in (404, 422)
     assert standing(writer) is None
+
+
+PROPOSED = PLAN.replace("'legal/wang', now()", "NULL, NULL")
+
+
+def plan_of(database: str) -> Any:
+    with psycopg.connect(database) as conn:
+        return conn.execute(
+            "SELECT approved_by, ended, ended_by, ended_why FROM casebook.backlog_plan"
+        ).fetchone()
+
+
+def proposed(database: str, by: str) -> None:
+    Booked(database).night(TODAY, [row(CAP, "usage.access_log", 500, 490)])
+    with psycopg.connect(database) as conn:
+        conn.execute(PROPOSED.replace("ops/li", by), (TODAY, TODAY + 2 * DAY))
+
+
+def test_another_person_approves_a_plan_of_stages_on_the_page_and_it_is_withdrawn_there(
+    presses: Callable[..., Any], browser: Browser, database: str
+) -> None:
+    proposed(database, "ops/wang")
+    assert "Approve the plan" in browser().text and "Approve the plan" not in browser("AUDITOR").text
+    RECORDED.clear()
+    assert presses(deed="approve", plan="BP-000001").status_code == 303
+    assert plan_of(database) == ("ops/li", None, None, None)
+    assert [(kind, body["what"], body["actor"]) for kind, _, body, _ in RECORDED] == [
+        ("backlog", "approved", "ops/li")
+    ]
+    shown = browser().text
+    assert "Approve the plan" not in shown and "approved by ops/li" in text(browser())
+    assert presses(deed="withdraw", plan="BP-000001", why="").status_code == 422, "it needs a reason"
+    assert presses(deed="withdraw", plan="BP-000001", why="rate").status_code == 303
+    assert plan_of(database) == ("ops/li", "withdrawn", "ops/li", "the rate is not right")
+    assert "Withdraw the plan" not in browser().text
+
+
+@pytest.mark.parametrize(
+    ("role", "fields"),
+    [("AUDITOR", {}), ("USER", {}), ("OP", {"mark": "forged"}), ("OP", {"plan": "BP-000009"})],
+)
+def test_a_plan_is_approved_by_nobody_else_nor_from_another_page(
+    presses: Callable[..., Any], database: str, role: str, fields: dict[str, str]
+) -> None:
+    proposed(database, "ops/wang")
+    assert presses(role, **{"deed": "approve", "plan": "BP-000001"} | fields).status_code in (404, 422)
+    assert plan_of(database)[0] is None
+
+
+def test_who_proposed_a_plan_does_not_approve_it_on_the_page(
+    presses: Callable[..., Any], browser: Browser, database: str
+) -> None:
+    proposed(database, "legal/li")
+    assert "Approve the plan" not in browser().text and "who proposed it does not approve it" in text(
+        browser()
+    )
+    assert presses(deed="approve", plan="BP-000001").status_code == 422 and plan_of(database)[0] is None
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from psycopg.types.json import Jsonb
@@ -226,6 +227,37 @@ def test_books_and_what_waits_are_told_in_both_languages(browser: Browser, w: Wo
     for word in ("receipt", "erased", "was due", "not done by"):
         assert word not in chinese, word
     assert "book.hold" not in browser(f"/shutdown/{number}", role="USER").text, "how many holds there are"
+
+
+def test_what_becomes_of_media_is_told(browser: Browser, w: World, database: str) -> None:
+    """The stores, backup sets and keys of the first policy, after T0: with a record, with a word, or open."""
+    number = filled(w, database)
+    assert "What carries the data" not in browser(f"/shutdown/{number}").text
+    with psycopg.connect(database) as conn:
+        conn.execute("UPDATE casebook.shutdown_order SET closed_on = %s, custodian = 'Archive Co'", (TODAY,))
+        conn.execute(
+            "INSERT INTO casebook.sanitisation (medium, label, method, technique, sanitised_on, operator, verifier, verified_by,"
+            " document, recorded_by, backup_set) VALUES ('tape', 'LTO-1', 'physical', 'shredded', %s, 'ops/zhang', 'ops/li',"
+            " 'seen', 'MS-1', 'ops/wu', 'company_base')",
+            (TODAY,),
+        )
+    word = {"media": ["store:company"], "becomes": "stays", "who": "Archive Co", "until": None, "document": "BR-90",
+            "digest": "9" * 64}  # fmt: skip
+    for approver in (1, 2):
+        happened(w, number, "media answered for", {**word, "approver": approver})
+    english = " ".join(unescape(re.sub(r"<[^>]*>", " ", browser(f"/shutdown/{number}").text)).split())
+    for told in (
+        "What carries the data",
+        "5 open",
+        "stays in service with: Archive Co BR-90",
+        f"sanitised {TODAY} record 1 MS-1",
+        "no record, and nobody said what becomes of it",
+        "keys:ra.video_key",
+        f"quietus shutdown media {number}",
+    ):
+        assert told in english, told
+    chinese = browser(f"/shutdown/{number}", lang="zh").text
+    assert "存储介质" in chinese and "继续在用" in chinese and "批准人载明介质去向" in chinese
 
 
 def test_every_reason_that_the_books_may_name_is_said_in_chinese() -> None:

@@ -87,8 +87,8 @@ def test_closing_is_asked_once_nothing_must_come_before(
 def test_nothing_is_handed_over_before_t0_is_proved_and_nothing_deleted_before_it_is_signed_for() -> None:
     dag = importlib.import_module("dags.service_shutdown").service_shutdown()
     before = {t.task_id: t.upstream_task_ids - {"take_up"} for t in dag.tasks}
-    way = ["t0.go_on", "handover.ask", "handover.consign", "handover.pack", "handover.send", "handover.receipts",
-           "handover.verify", "source.ask", "source.delete_source"]  # fmt: skip
+    way = ["t0.go_on", "tell_who_came_since", "handover.ask", "handover.consign", "handover.pack", "handover.send",
+           "handover.receipts", "handover.verify", "source.ask", "source.delete_source"]  # fmt: skip
     for earlier, later in pairwise(way):
         assert before[later] == {earlier}, later
     two = {"rest.approve_first", "rest.approve_second"}

@@ -50,17 +50,20 @@ class NoneMay(Refused):
 
 @dataclass(frozen=True)
 class Going:
-    """A case of an order. ``waits``: datasets that wait as a whole, and why."""
+    """A case of an order. ``waits``: datasets that wait as a whole, and why; ``bare``: dataset -> rows that an earlier case cut
+    to a bare key, and this one deals with again."""
 
     number: str
     case_no: str
     waits: Mapping[str, str] = field(default_factory=dict)
+    bare: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Done:
-    """``gone``: dataset -> items that were disposed of; ``left``: what of it stays for now, and why; ``stands``: what is there
-    afterwards, by which another run knows whether it could do more."""
+    """``gone``: dataset -> items that were disposed of, but for those that an earlier case of the order had cut;
+    ``left``: what of it stays for now, and why; ``stands``: what is there afterwards, by which another run knows whether it could
+    do more."""
 
     case_no: str
     gone: Mapping[str, int]
@@ -104,9 +107,14 @@ def begin(desk: Desk, number: str, *, as_of: date, actor: str) -> Going:
             return there
         breaker.may_go(conn, of, going)
         case_no = open_night(desk, conn, as_of, actor, Ground.SHUTDOWN)
-        detail = {"case": case_no, "going": dict(sorted((+going).items())), "waits": waits}
+        detail = {
+            "case": case_no,
+            "going": dict(sorted((+going).items())),
+            "waits": waits,
+            "bare": dict(sorted(keys.bare.items())),
+        }
         orders.say(desk, conn, number, BEGUN, as_of, actor, detail)
-    return Going(number, case_no, waits)
+    return Going(number, case_no, waits, keys.bare)
 
 
 def under_way(conn: Conn, number: str) -> Going | None:
@@ -114,7 +122,7 @@ def under_way(conn: Conn, number: str) -> Going | None:
     for event in reversed(orders.history(conn, number)):
         if event["what"] == BEGUN:
             said = event["detail"]
-            going = Going(number, said["case"], said["waits"])
+            going = Going(number, said["case"], said["waits"], said.get("bare", {}))
             return going if way.under_way(conn, going.case_no) else None
     return None
 
@@ -231,7 +239,7 @@ def prove(desk: Desk, going: Going, *, as_of: date, actor: str) -> Done:
     ]
     record(desk, found, as_of=as_of, actor=actor)
     balance(desk, going.case_no, as_of=as_of, actor=actor)
-    gone = {d: n for d, w in words.items() if (n := counted.gone({d: w}))}
+    gone = {d: n for d, w in words.items() if (n := counted.gone({d: w}) - going.bare.get(d, 0)) > 0}
     left = {d: why for d, why in (waits | unfinished).items() if still.get(d)}
     left |= {d: why for d, (_, why) in passed.items() if still.get(d)}
     stands = _stands(here, waits)

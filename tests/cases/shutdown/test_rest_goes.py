@@ -230,12 +230,14 @@ def test_once_a_withdrawal_was_begun_nothing_goes_and_no_receipt_is_taken(stoppe
 def test_a_hold_that_comes_between_plan_and_deed_is_obeyed(stopped: Shop) -> None:
     company(stopped.house, "DELETE FROM s.note; DELETE FROM u.visit")
 
+    opened: list[str] = []
+
     def hold(point: str) -> None:
         if point == "rest.planned":
-            verbs.open_hold(
+            opened.append(verbs.open_hold(
                 stopped.house.desk, basis="court", document_no="7", issuing_body="court", law="law", as_of=T0,
                 actor="legal/zhao", account_ids=frozenset({"acct_000000000003"}), datasets=frozenset({"s.ticket"}),
-            )  # fmt: skip
+            ))  # fmt: skip
 
     assert go(approved(stopped), at=hold).gone == {"a.account": 10, "s.ticket": 3}
     assert company(stopped.house, "SELECT id FROM s.ticket WHERE id % 2 = 1") == [(3,)]
@@ -243,3 +245,7 @@ def test_a_hold_that_comes_between_plan_and_deed_is_obeyed(stopped: Shop) -> Non
     assert {k.dataset: k.items for k in rest.kept if k.disposition == "hold"} == {"s.ticket": 1}
     (line,) = [x for x in stopped.look().lines if x.dataset == "s.ticket"]
     assert (line.located, line.deleted, line.retained) == (8, 3, 5)
+    verbs.release_hold(stopped.house.desk, opened[0], document="8", as_of=T0, actor="legal/zhao")
+    assert go(stopped).gone == {"s.ticket": 1}, (
+        "accounts that were cut to keys are cut again, and counted once"
+    )

@@ -408,11 +408,10 @@ class Look:
         """What to join to the row, and the day on which its owner's account ended in that; nothing, if no limit asks."""
         if all(x.start for x in self.question.limits):
             return sql.SQL(""), sql.SQL("NULL::date")
-        stop = self.catalogue.stop
+        stop, catalogue = self.catalogue.stop, self.catalogue
         if stop is not None and not stop.over and not any(x.floor for x in self.question.limits):
-            owners = Owners(self.catalogue.model_copy(update={"stop": None}), self.live)
-        else:
-            owners = Owners(self.catalogue, self.live)
+            catalogue = catalogue.model_copy(update={"stop": None})
+        owners = Owners(catalogue, self.live, None if self.came is None else self.came.without_account)
         return owners.ended_beside(self.dataset, "t") or (sql.SQL(""), owners.ended(self.dataset, "t"))
 
     def _more(self, i: int, limit: Limit) -> Sequence[sql.Composable]:
