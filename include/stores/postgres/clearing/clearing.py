@@ -138,9 +138,7 @@ class Clearing:
                     self.left[dataset] = str(error)
             for other in self._tables:
                 if (other.id not in looks or other.id in self.left) and other.address in live.tables:
-                    keys.drop(
-                        connection, area, other
-                    )  # what it came to, of one that could not be asked to its end
+                    keys.drop(connection, area, other)  # of one that could not be asked to its end
                     keys.nothing(connection, area, other)
             there = self._there(connection, area)
             for group in keys.in_order(self.catalogue, there, live):

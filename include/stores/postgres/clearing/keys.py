@@ -128,13 +128,12 @@ def _in_packs(
                 with server.reaching(f"{server.store} {part.dataset.address}"):
                     # On most nights nothing is due of most tables, and none is made to hold nothing. Where a date says which
                     # rows to read, these are what is due.
-                    by_key = part.paged_by == part.dataset.key
-                    if not made and by_key and not packs.any_(connection, part, after, upto):
-                        continue
-                    if not made:
-                        packs.make(connection, area, look)
-                        made = True
-                    place += packs.fill(connection, area, part, after, upto, place, pack)
+                    by_date = part.paged_by != part.dataset.key
+                    if made or by_date or packs.any_(connection, part, after, upto):
+                        if not made:
+                            packs.make(connection, area, look)
+                            made = True
+                        place += packs.fill(connection, area, part, after, upto, place, pack)
                     snapshot.page()
             if is_past and place > began:
                 partitions.note_if_whole(connection, area, part, began, place)
