@@ -306,6 +306,7 @@ def consign(
     sender: Annotated[str, typer.Option(help="Who hands over, as the successor knows it.")],
     certificate: Annotated[File, typer.Option(help="The successor's certificate, PEM.")],
     receipt_key: Annotated[File, typer.Option(help="The public key that its receipts are signed with, PEM.")],
+    document: Annotated[str, typer.Option(help="Number of the paper that says that both were compared.")],
     out: Annotated[File, typer.Option(help="Write the consignment here; it must not be there yet.")],
     role: Role = "ops",
 ) -> None:
@@ -321,8 +322,8 @@ def consign(
         ) from None
     try:
         made = consigned(
-            common.desk(), number, sender=sender, certificate=shown, receipt_key=key, as_of=common.today(),
-            actor=common.me(role),
+            common.desk(), number, sender=sender, certificate=shown, receipt_key=key, document=document,
+            as_of=common.today(), actor=common.me(role),
         )  # fmt: skip
     except BaseException:
         out.unlink()

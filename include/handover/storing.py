@@ -94,10 +94,10 @@ def _begin(connection: Connection, arrived: Arrived, *, stored: bool) -> None:
     said, described = arrived.statement, arrived.said
     kept = {k: v for k, v in described.items() if k not in ("salt", "clocks", "transit")}
     connection.execute(
-        "INSERT INTO quietus_handover.bag (order_no, bag, kind, dataset, sender, statement, salt, clocks, described, stored_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s::text[], %s::jsonb, CASE WHEN %s THEN clock_timestamp() END)",
+        "INSERT INTO quietus_handover.bag (order_no, bag, kind, dataset, sender, statement, salt, clocks, described, as_of,"
+        " stored_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s::text[], %s::jsonb, %s, CASE WHEN %s THEN clock_timestamp() END)",
         [said.held_as, said.bag, said.kind.value, said.dataset, said.sender, attest.digest(arrived.payload),
-         bytes.fromhex(described["salt"]), described["clocks"], json.dumps(kept), stored],
+         bytes.fromhex(described["salt"]), described["clocks"], json.dumps(kept), said.as_of, stored],
     )  # fmt: skip
 
 

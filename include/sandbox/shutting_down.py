@@ -34,6 +34,7 @@ from include.cases.shutdown import (
     needles,
     orders,
     people,
+    permitting,
     told_recipients,
 )
 from include.cases.shutdown import preview as previews
@@ -194,7 +195,7 @@ class Stopping:
         shutil.copyfile(other.certificate, way.papers / CERTIFICATE)
         shutil.copyfile(other.receipt_key, way.papers / RECEIPT_KEY)
         digest = hashlib.sha256(other.receipt_key.read_bytes()).hexdigest()
-        made = way.consign(digest, as_of=self.t0, actor=OPS)
+        made = way.consign(digest, document="BR-T0-3", as_of=self.t0, actor=OPS)
         self.told_on(self.t0, f"{len(made.datasets)} datasets are consigned to {made.successor.name}")
         packed = way.pack()
         self.told_on(self.t0, f"{len(packed.made)} bags are packed, sealed and signed")
@@ -237,6 +238,7 @@ class Stopping:
         """Our copy goes, then what goes to nobody; then the books, and the suite that judges them."""
         self._unlocked()
         way = Handover.of(self.desk, number)
+        permitting.permit(self.desk, number, paper=paper("BR-T0-4"), as_of=self.t0, actor=OPS)
         for going in way.delete_source(as_of=self.t0, actor=OPS):
             self.told_on(
                 self.t0, f"{len(going.bags)} bags are gone here, by {going.case_no}, and proved to be"

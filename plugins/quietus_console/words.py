@@ -307,6 +307,10 @@ SHUTDOWNS: Mapping[str, Pair] = {
     "disposal begun": ("开始删除不移交的数据", "the disposal of what goes to nobody begun"),
     "disposed of": ("不移交的数据已删除", "what goes to nobody was disposed of"),
     "withdrawal begun": ("开始撤销", "withdrawal begun"),
+    "source deletion approved": (
+        "批准删除已移交的数据",
+        "the deletion of what was handed over was approved",
+    ),
     "source deletion begun": ("开始删除已移交的数据", "deletion of what was handed over begun"),
     "source deletion goes on without": (
         "有包被搁置,其余继续删除",

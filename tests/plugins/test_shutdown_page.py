@@ -163,7 +163,7 @@ def test_an_overdue_gate_is_red_and_no_order_is_said(
 def test_every_event_has_a_word() -> None:
     source = "".join(
         (Path(orders.__file__).parent / f"{m}.py").read_text("utf-8")
-        for m in ("orders", "closing", "consigning")
+        for m in ("orders", "closing", "consigning", "permitting")
     )
     said = set(re.findall(r"""say\(\s*desk, conn, number, "([^"]+)\"""", source))
     assert len(said) >= 9 and said <= SHUTDOWNS.keys()
@@ -271,6 +271,10 @@ def test_every_reason_that_the_books_may_name_is_said_in_chinese() -> None:
              "is sent, and no receipt without difference came", UNENFORCED, BLUNT, NOBODY]  # fmt: skip
     known = [s for s in said if len(s) > 12]
     assert len(known) > 14
+    assert sentence(
+        "SO-000001: closed was due on 2026-12-01, and legal/zhao and board/qian did not approve the order",
+        "zh",
+    ) == ("SO-000001:停止收集(T0)应于2026-12-01前办理,而legal/zhao and board/qian尚未批准停止运营令")
     assert [s for s in known if sentence(s, "zh") == s] == []
     assert sentence(
         "notified on 2026-12-09, 90 days; reported not done by 2026-12-14, 60 days: not before 2027-03-09",

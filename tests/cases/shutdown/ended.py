@@ -11,7 +11,7 @@ from include.cases import assembling
 from include.cases.certifying import certify
 from include.cases.notices import errands
 from include.cases.rooms import Desk
-from include.cases.shutdown import closing, located, needles, orders, told_recipients
+from include.cases.shutdown import closing, located, needles, orders, permitting, told_recipients
 from include.cases.shutdown import media as of_media
 from include.cases.shutdown.consigning import consign
 from include.handover import clearing, notices, notifying, packing, receipts, register, service_certificate
@@ -211,6 +211,7 @@ def stop(house: Ledgered, home: Path) -> Ended:
     needles.gather(house.desk, number, as_of=T0, actor="ops/wu")
     made = consign(
         house.desk, number, sender="Old CA", certificate=SHOWN, receipt_key=Attesting(home / "theirs", "theirs").pem,
-        as_of=T0, actor="ops/wu",
+        document="BR-8", as_of=T0, actor="ops/wu",
     )  # fmt: skip
+    permitting.permit(house.desk, number, paper=PAPER, as_of=T0, actor="ops/wu")
     return Ended(house, number, made, home)
