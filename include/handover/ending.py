@@ -22,7 +22,7 @@ from include.cases.shutdown.both import Both
 from include.cases.shutdown.consigning import consigned
 from include.cases.shutdown.orders import Order
 from include.cases.yearly import retesting
-from include.handover import books, estate, register, said
+from include.handover import books, estate, proving, register, said
 from include.handover.books import Books
 from include.handover.estate import Swept
 from include.model.errors import NotProved, QuietusError, Refused
@@ -87,6 +87,10 @@ def look(desk: Desk, number: str, *, as_of: date, actor: str) -> Ending:
         found.open += _overstayed(desk, of, as_of)
     if found.open:
         return found
+    found.open += [
+        f"conservation {c.name}: {c.verdict}, {c.why}"
+        for c in proving.ours(desk, found.books, as_of=as_of, actor=actor).against()
+    ]
     found.swept = estate.sweep(desk, number, found.books, as_of=as_of, actor=actor)
     found.unsought = _unsought(desk, found)
     named = {f"needle.{x.store}" for x in found.unsought}

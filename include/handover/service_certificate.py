@@ -368,6 +368,7 @@ def _proofs(conn: Conn, ledger: issue.Desk, of: Order) -> dict[str, Any]:
     return {
         "opened": at("opened")[-1], "closed": at("collection closed")[-1],
         "located": _located(ledger, of), "books": at(verify_service.BOOKS)[-1],
+        "conservation": at(verify_service.CONSERVED)[-1],
         "collection": at(verify_service.LOOKED)[-1], "recipients": told[-1] if told else None,
         "dragnet": _indexes(ledger, [e["key"] for e in parts if e["detail"]["observed_at"] == moment]), "retest": retest,
     }  # fmt: skip
@@ -385,7 +386,7 @@ def _relied(said: dict[str, Any]) -> set[int]:
         said["entry"],
         *p["located"],
         *p["dragnet"],
-        *(p[k] for k in ("opened", "closed", "books", "collection", "retest")),
+        *(p[k] for k in ("opened", "closed", "books", "conservation", "collection", "retest")),
     }
     found |= set() if p["recipients"] is None else {p["recipients"]}
     found |= {i for x in said["unseen"] for i in (x["entry"], x["seen"]) if i is not None}

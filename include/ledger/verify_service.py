@@ -68,7 +68,12 @@ _UNSOUGHT = (
 _PROOFS = (
     "opened:int closed:int located:list books:int collection:int recipients:int? dragnet:list retest:int"
 )
-LOOKED, ACCEPTED, BOOKS = "collection looked at", "unverified accepted", "books"
+LOOKED, ACCEPTED, BOOKS, CONSERVED = (
+    "collection looked at",
+    "unverified accepted",
+    "books",
+    "conservation proved",
+)
 GATHERED, LOST = "identifiers gathered", "key of identifiers declared lost"
 SPOKEN_FOR = "media answered for"
 STAYS, RENTED, LATER = "stays", "rented", "later"
@@ -115,7 +120,10 @@ def shape(p: Any) -> None:
                 verify.bad(f"line {n} of its {name} has a negative number")
             for wait in line.get("waits", ()) if name == "others" else ():
                 verify.has_shape(wait, _WAITS, f"what line {n} of its others waits for")
-    verify.has_shape(p["proofs"], _PROOFS, "its proofs")
+    suite = " conservation:int" * (
+        "conservation" in verify.need(p["proofs"], dict, "its proofs")
+    )  # since it binds the end
+    verify.has_shape(p["proofs"], _PROOFS + suite, "its proofs")
     verify.check_shape_of_recipients(p)
     verify.check_shape_of_copies(p)
 
@@ -238,6 +246,7 @@ def check_books(p: Said, entries: Entries) -> Iterator[str]:
     )  # nothing but those may be unverified: each line has no reason against it
     if books.get("verdict") != wanted or any(x["reasons"] or x["pending"] for x in recorded.values()):
         yield "the books that the ledger has do not balance"
+    yield from _judged(p, entries)
     told = Counter(x["dataset"] for x in p["books"])
     for dataset in sorted(set(located) | set(recorded) | set(told)):
         if told[dataset] != 1:
@@ -254,6 +263,16 @@ def check_books(p: Said, entries: Entries) -> Iterator[str]:
             yield f"the books of {x['dataset']} are not those that the ledger recorded"
         if x["retained"] and not x["custodian"]:
             yield f"items of {x['dataset']} stay, and nobody is named who keeps them"
+
+
+def _judged(p: Said, entries: Entries) -> Iterator[str]:
+    """A suite of expectations held these books against all that was told of them, and nothing in it failed or was not seen."""
+    if (index := p["proofs"].get("conservation")) is None:
+        return
+    if event(p, entries, index, CONSERVED).get("verdict") != "passed":
+        yield "the suite that judges the books did not pass"
+    if index < p["proofs"]["books"]:
+        yield "the suite that judges the books was run before the last of them"
 
 
 def _located(p: Said, entries: Entries) -> dict[str, int]:
@@ -707,6 +726,8 @@ def check_payload(data: bytes, key: Ed25519PublicKey) -> verify.Report:
 def _not_over(p: Said) -> dict[str, str]:
     """What a reader should not overlook."""
     said = {}
+    if "conservation" not in p["proofs"]:
+        said["conservation"] = "not said that a suite judged the books"
     if p["unseen"]:
         said["not seen"] = "; ".join(
             f"{x['place']}: {x['why']} (answered for by {x['document']}, ledger entry {x['entry']})"
