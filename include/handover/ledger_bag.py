@@ -48,9 +48,9 @@ data/ledger/checkpoint      the head that the authority signed last (C2SP tlog-c
 data/ledger/successions.json  how the log came to the present key
 data/certificates/          service.json, the auditor's certificate of every case that was certified last,
                             and the one that service.json names, if the case was certified again since
-data/receipts/              what the successor signed: receipts for bags and answers to notices, each by its SHA-256, as the
-                            ledger names it. The command prints the SHA-256 of the key that they are signed by: compare
-                            it with the successor's own
+data/receipts/              what the successor signed: receipts for bags, answers to notices and to requests of people, each by
+                            its SHA-256, as the ledger names it. The command prints the SHA-256 of the key that they are
+                            signed by: compare it with the successor's own
 data/service.html           the service's certificate as a page
 data/clock.json             until when this is to be kept, and by what
 """
@@ -183,7 +183,8 @@ def _receipts(conn: Conn, number: str) -> set[bytes]:
     """Everything that the successor signed, as it came."""
     rows = conn.execute(
         "SELECT envelope FROM casebook.handover_receipt WHERE order_no = %(n)s"
-        " UNION SELECT envelope FROM casebook.handover_notice_receipt WHERE order_no = %(n)s",
+        " UNION SELECT envelope FROM casebook.handover_notice_receipt WHERE order_no = %(n)s"
+        " UNION SELECT envelope FROM casebook.handover_request_receipt WHERE order_no = %(n)s",
         {"n": number},
     ).fetchall()
     return {bytes(r["envelope"]) for r in rows}

@@ -38,7 +38,7 @@ else:  # run as a file, as a custodian does: those beside it, whatever is instal
     import verify_receipts  # type: ignore[import-not-found, no-redef]
     import verify_service  # type: ignore[import-not-found, no-redef]
 
-ASKED = ("shutdown", "handover.receipt", "handover.notice", "handover.notice_receipt", "sanitised")
+ASKED = ("shutdown", "handover.notice", "sanitised", *verify_receipts.KINDS)
 """Kinds of entries of which the whole log is asked."""
 LATE = "late difference accepted"
 """Of the events. An approver of the order answers for receipts that came after the certificate, by a document."""

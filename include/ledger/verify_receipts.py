@@ -23,10 +23,11 @@ else:  # run beside verify_ledger.py, as a custodian does
 KINDS = {
     "handover.receipt": ("quietus-bag-receipt/1", "application/vnd.quietus.bag-receipt+json"),
     "handover.notice_receipt": ("quietus-bag-notice-receipt/1", "application/vnd.quietus.bag-notice-receipt+json"),
+    "handover.request_receipt": ("quietus-bag-request-receipt/1", "application/vnd.quietus.bag-request-receipt+json"),
 }  # fmt: skip
 """Kind of entry -> format of what was signed, and its type in the envelope."""
 CONSIGNED = "consigned"
-SAME = ("order", "bag", "items", "root", "statement", "notice", "digest", "deleted")
+SAME = ("order", "bag", "items", "root", "statement", "notice", "request", "digest", "deleted")
 """Members that file and entry both have, where either has one."""
 Said = dict[str, Any]
 
@@ -75,7 +76,9 @@ def _wrong(home: Path, kind: str, said: Said, key: verify.Ed25519PublicKey) -> I
         mark = base64.b64decode(signature["sig"], validate=True)
         key.verify(mark, verify.encoded(type_, payload))
         told = json.loads(payload)
-        differs = {k: len(told["differences"][k]) for k in ("missing", "changed", "extra")}
+        counts = {k: len(told["differences"][k]) for k in ("missing", "changed", "extra")}
+        if kind == "handover.request_receipt":
+            counts["kept"] = len(told["kept"])
     except verify.InvalidSignature:
         yield "is not signed by the key that was agreed"
         return
@@ -84,6 +87,6 @@ def _wrong(home: Path, kind: str, said: Said, key: verify.Ed25519PublicKey) -> I
         return
     if envelope["payloadType"] != type_ or told.get("format") != form:
         yield "is something else"
-    for name, value in ({k: told[k] for k in SAME if k in told} | differs).items():
+    for name, value in ({k: told[k] for k in SAME if k in told} | counts).items():
         if said.get(name) != value:
             yield f"has another {name} than the log says"

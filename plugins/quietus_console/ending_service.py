@@ -5,35 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import task_group
+from quietus_console import shutting_down
 from quietus_console.waits import Waits
 from quietus_console.work import desk, now, step
 
 from include.cases import epochs
 from include.cases.shutdown import told_recipients
+from include.cases.shutdown.dates import Gate
 from include.handover import said, service_certificate
 from include.model.words import UnitState
 
 
 def the_end(number: Any) -> Any:
     """Everybody who has our data says what became of it, the last backup with what the order took expires, and the certificate
-    says all of it."""
+    says all of it. Whether people were told who took over is asked once more: it may have been named, or another after it, since
+    that was asked before T0."""
 
     @task_group(group_id="end")
     def end() -> None:
-        (
-            tell_recipients(number)
-            >> Waits(
-                task_id="answers",
-                waiting=_answers,
-                doc_md="Waits until every recipient has answered, or was escalated.",
-            )
-            >> Waits(
-                task_id="backups",
-                waiting=_backups,
-                doc_md="Waits until no backup holds what the order's own cases took.",
-            )
-            >> certify(number)
+        told = tell_recipients(number)
+        answers = Waits(
+            task_id="answers",
+            waiting=_answers,
+            doc_md="Waits until every recipient has answered, or was escalated.",
         )
+        backups = Waits(
+            task_id="backups", waiting=_backups,
+            doc_md="Waits until no backup holds what the order's own cases took.",
+        )  # fmt: skip
+        certified = certify(number)
+        told >> answers >> backups >> certified
+        told >> shutting_down.gate(number, Gate.SUCCESSOR_TOLD) >> certified
 
     return end()
 

@@ -76,3 +76,26 @@ def test_what_is_forged_is_named(tmp_path: Path, log: Callable[[Path], Log], pro
 
 def test_another_orders_entries_are_no_matter(tmp_path: Path) -> None:
     assert verify_receipts.signed(tmp_path, "SO-000002", log_of("c" * 64)) == ([], [])
+
+
+def test_answers_to_requests_are_held_against_the_log_like_receipts(tmp_path: Path) -> None:
+    said = {k: v for k, v in RECEIPT.items() if k not in ("statement", "stored_at")} | {
+        "format": "quietus-bag-request-receipt/1", "request": 1, "digest": "d" * 64, "deleted": 2,
+        "kept": [{"item": "e" * 64, "why": "RS-03", "until": None}], "done_at": "2027-05-04T10:00:00+08:00",
+    }  # fmt: skip
+
+    def problems(by: Ed25519PrivateKey = THEIRS, **more: Any) -> list[str]:
+        name = kept(tmp_path, attest.envelope(rfc8785.dumps(said), by.sign, by.public_key()))
+        body = {k: said[k] for k in ("order", "bag", "request", "digest", "deleted", "items", "root")} | {
+            "kept": 1, "missing": 0, "changed": 0, "extra": 0, "receipt": name,
+        }  # fmt: skip
+        log = log_of("c" * 64)
+        log[9] = {"kind": "handover.request_receipt", "body": body | more}
+        return verify_receipts.signed(tmp_path, ORDER, log)[0]
+
+    assert problems() == []
+    about = "ledger entry 9: what the successor signed of bag u.visit-00001"
+    assert problems(OURS) == [f"{about} is not signed by the key that was agreed"]
+    assert problems(kept=0) == [f"{about} has another kept than the log says"]
+    assert problems(request=2) == [f"{about} has another request than the log says"]
+    assert problems(receipt="c" * 64) == [f"{about} is not here"]

@@ -76,7 +76,7 @@ def test_nothing_is_asked_but_in_its_order_and_closing_waits_for_the_book_not_fo
     assert before["notified.ask"] == {"tell_people"} and before["tell_people"] == {"preview"}
     assert before["preview"] == {"approval_1.record", "approval_2.record"}
     asks = [t for i, t in found.items() if ".ask" in i]
-    assert len(asks) == 13 and all(t.defaults is None and t.response_timeout is None for t in asks)
+    assert len(asks) == 14 and all(t.defaults is None and t.response_timeout is None for t in asks)
     assert dag.params.get_param("order").schema["pattern"] == r"^SO-\d{6,}$" and len(dag.params) == 1
 
 
@@ -104,7 +104,13 @@ def test_nothing_is_handed_over_before_t0_is_proved_and_nothing_deleted_before_i
         assert before[later] == {earlier}, later
     two = {"rest.approve_first", "rest.approve_second"}
     assert before["rest.dispose"] == two and before["balance"] == {"rest.dispose"}
-    assert before["end.tell_recipients"] == {"balance"} and before["end.certify"] == {"end.backups"}
+    assert before["end.tell_recipients"] == {"balance"} and before["end.certify"] == {
+        "end.backups",
+        "end.successor_told.record",
+    }
+    assert before["end.successor_told.ask"] == {"end.tell_recipients"}, (
+        "a successor that was named since is told of"
+    )
     assert before["end.answers"] == {"end.tell_recipients"} and before["end.backups"] == {"end.answers"}
     assert all(before[f"rest.ask_{n}"] == {"source.delete_source"} for n in ("first", "second"))
     for task in ("handover.receipts", "end.answers", "end.backups"):

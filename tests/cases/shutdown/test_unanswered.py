@@ -12,7 +12,11 @@ from include.cases.shutdown.told import Paper
 from include.commands import _common as common
 from include.commands import shutdown as command
 from include.handover import passing_on, register, requests, unpassed
+from include.ledger import attest as attesting
+from include.ledger import verify_ledger
 from include.model.errors import Refused
+from include.model.handover import Differences, RequestReceipt
+from include.model.times import observed_now
 from tests.cases.shutdown.ended import Ended
 from tests.cases.shutdown.test_closing import T0, gatekeeper
 from tests.cases.shutdown.test_ending import case_book, ended, house
@@ -69,9 +73,29 @@ def test_the_ledger_waits_until_every_request_is_answered(certified: Ended) -> N
     with certified.desk.book() as conn, conn.transaction():
         (made,) = requests.of_order(conn, certified.number)
         requests.sent(conn, made)
-        requests.answered(conn, made, b"said", deleted=1, kept=0, good=True, actor="ops/wu")
-    hand(certified, "handed")
+    file = answered(certified, made, bag)
+    out = hand(certified, "handed")
     hand(certified, "again")
+    # With what it signed, which is verified by its key, and word for word.
+    assert (out / "data/receipts" / f"{attesting.digest(file)}.json").read_bytes() == file
+    assert verify_ledger.verify_directory(out, certified.pem).problems == []
+    (out / "data/receipts" / f"{attesting.digest(file)}.json").unlink()
+    found = verify_ledger.verify_directory(out, certified.pem).problems
+    assert any(f"what the successor signed of bag {bag.name} is not here" in x for x in found), found
+
+
+def answered(ended: Ended, of: requests.Request, bag: register.Bag) -> bytes:
+    """The successor's answer that all of it is gone there, believed."""
+    said = RequestReceipt(
+        order=ended.number, bag=bag.name, request=of.said.request, digest=attesting.digest(of.payload),
+        deleted=len(of.said.asked), items=bag.statement.items, root=bag.statement.root, differences=Differences(),
+        custodian=ended.consignment.successor.name, done_at=observed_now(),
+    )  # fmt: skip
+    file = ended.theirs(said.canonical())
+    with ended.desk.book() as conn:
+        conn.autocommit = True
+        passing_on.verify(conn, ended.consignment, of.name, file, actor="ops/wu", record=ended.desk.record)
+    return file
 
 
 def test_who_asks_while_the_ledger_is_written_stops_it(
