@@ -1,9 +1,9 @@
 """How data was read into the first lists of what was destroyed: kept, so that a correction can be told from a changed book.
 
-It took every word of a receipt for a fate, so that what a night had passed over (``not_due``, ``needed``, ...) and how far it had
-come (``upto``) stood there as destroyed; it found no rule for a copy (``erased@object_version``), and named nobody who had
-approved a plan of stages. Nothing is said by it any more: a year of that form is read by it once more, to see that the book gives the list
-that it gave then, before the right one is said beside it.
+It took every word of a receipt for a fate, so that what a night had passed over (``not_due``, ``needed``, ...) and how far
+it had come (``upto``) stood there as destroyed; it found no rule for a copy (``erased@object_version``), and named nobody
+who had approved a plan of stages. Nothing is said by it any more: a year of that form is read by it once more, to see that
+the book gives the list that it gave then, before the right one is said beside it.
 """
 
 DATA = """
