@@ -5,7 +5,8 @@
 The floor fetches the same sealed files, digests every byte twice (SHA-256, SM3), decrypts with AES-256-GCM, loads the rows by one
 COPY into the same table with the same indexes and puts each object by one request; it validates nothing, stores no clock, reads
 nothing back and signs nothing. Both on the same machine, one after the other, in a process of their own each, so that the peak of
-memory is theirs. What is packed and sent before is not measured here (``bench.handover``). Prints Markdown.
+memory is theirs. What is packed and sent before is not measured here (``bench.handover``), nor what a look
+costs afterwards (``bench.came``). Prints Markdown.
 """
 
 from __future__ import annotations

@@ -46,6 +46,9 @@ def handover_notices() -> None:
         gone
     )  # red while an answer is late: whoever asks today is passed on all the same
     following_up.pass_on(gone)
+    late = following_up.burying()
+    following_up.hear_tombstones(late)
+    following_up.bury(late)
 
 
 handover_notices()

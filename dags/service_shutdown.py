@@ -52,7 +52,10 @@ def service_shutdown() -> None:
     order = shutting_down.take_up()
     preview, told = shutting_down.preview(order), shutting_down.tell_people(order)
     notified = shutting_down.gate(order, Gate.NOTIFIED)
-    others = [shutting_down.gate(order, Gate.REPORTED), shutting_down.gate(order, Gate.ANNOUNCED)]
+    others = [
+        shutting_down.gate(order, which)
+        for which in (Gate.REPORTED, Gate.REPORTED_E_GOVERNMENT, Gate.ANNOUNCED)
+    ]
     shutting_down.approvals(order) >> preview >> told >> notified
     preview >> others
     (
@@ -63,6 +66,7 @@ def service_shutdown() -> None:
     (
         preview
         >> shutting_down.close(order)
+        >> shutting_down.tell_who_came_since(order)
         >> handing_over.to_the_successor(order)
         >> handing_over.our_copy(order)
         >> disposing_rest.to_nobody(order)

@@ -107,6 +107,7 @@ class Environment:
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
         self._variables = os.environ if variables is None else variables
+        self._clients: dict[tuple[str, str], S3Client] = {}
 
     def postgres(self, connection: str, role: Role) -> str:
         """The conninfo for one role. Raises Refused if the connection is not declared or is incomplete."""
@@ -123,23 +124,23 @@ class Environment:
 
     def s3(self, connection: str, role: Role) -> S3Client:
         """The S3 client with one role's key. Raises Refused as ``postgres`` does."""
-        name = f"{connection}_{role.value}"
-        said = self._declared(name)
-        return s3_client(
-            access_key=_text(said, name, "login"),
-            secret_key=_text(said, name, "password"),
-            extra=_extra(said, name),
-        )
+        return self._client(f"{connection}_{role.value}")
 
     def s3_as(self, connection: str, business_role: str) -> S3Client:
         """The S3 client with the key of one of the company's own applications. Raises Refused as ``postgres`` does."""
-        name = business_connection(connection, business_role)
+        return self._client(business_connection(connection, business_role))
+
+    def _client(self, name: str) -> S3Client:
+        """One for each key: to make one takes longer than most of its requests, and any number of threads may use it."""
         said = self._declared(name)
-        return s3_client(
-            access_key=_text(said, name, "login"),
-            secret_key=_text(said, name, "password"),
-            extra=_extra(said, name),
-        )
+        of = (name, json.dumps(said, sort_keys=True))
+        if of not in self._clients:
+            self._clients[of] = s3_client(
+                access_key=_text(said, name, "login"),
+                secret_key=_text(said, name, "password"),
+                extra=_extra(said, name),
+            )
+        return self._clients[of]
 
     def text(self, name: str) -> str:
         """A plain connection: its ``extra.text``, else its ``host``."""

@@ -18,6 +18,7 @@ from include.model.errors import Refused
 from include.model.estate import BackupSet
 from include.model.flow import Evidence
 from include.model.policy import Recipient
+from include.model.sessions import session
 from include.model.words import Role
 
 CALLBACK = "callback"
@@ -77,7 +78,8 @@ def append_evidence(connections: Connections, evidence: Evidence, key: str) -> S
     """Queue evidence in the ledger, as its writer; the keys of the entries."""
     from include.ledger import log
 
-    with log.connect(connections.postgres(book.RECORDS, Role.LEDGER_WRITER)) as conn:
+    conninfo = connections.postgres(book.RECORDS, Role.LEDGER_WRITER)
+    with session(conninfo, "ledger", lambda: log.connect(conninfo)) as conn:
         return log.append_evidence(conn, evidence, key=key)
 
 
@@ -87,5 +89,6 @@ def record_entry(
     """Queue an entry of the ledger, as its writer; once for a key. Raises KeyTaken if it said something else."""
     from include.ledger import log
 
-    with log.connect(connections.postgres(book.RECORDS, Role.LEDGER_WRITER)) as conn:
+    conninfo = connections.postgres(book.RECORDS, Role.LEDGER_WRITER)
+    with session(conninfo, "ledger", lambda: log.connect(conninfo)) as conn:
         log.append(conn, kind, case_no, body, key=key)

@@ -97,13 +97,13 @@ def bury_identifiers(desk: Desk, conn: Conn, case_no: str, accounts: Sequence[st
     """Before a whole person is deleted: tombstones of the numbers that name the person, read as the prover."""
     values: dict[str, set[str]] = {}
     for dataset in identifying(desk.catalogue):
-        kinds = _kinds(dataset)
+        kinds = numbers_of(dataset)
         query = sql.SQL("SELECT {} FROM {} WHERE {} = ANY(%s)").format(
             sql.SQL(", ").join(sql.Identifier(c) for c in kinds),
-            _table(dataset),
+            table_of(dataset),
             sql.Identifier(_owner(dataset)),
         )
-        with _reading(desk.catalogue, desk.connections, dataset) as store:
+        with reading(desk.catalogue, desk.connections, dataset) as store:
             for row in store.execute(query, [list(accounts)]):
                 for kind, value in zip(kinds.values(), row, strict=True):
                     if value is not None:
@@ -123,9 +123,9 @@ def _through(
     ).fetchone()
     found: dict[tuple[str, str], _Found] = {}
     n = 0
-    with _reading(desk.catalogue, desk.connections, dataset) as store, store.transaction():
+    with reading(desk.catalogue, desk.connections, dataset) as store, store.transaction():
         store.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        oldest, following = (int(x) for x in store.execute(_SNAPSHOT).fetchone() or (0, 0))
+        oldest, following = (int(x) for x in store.execute(SNAPSHOT).fetchone() or (0, 0))
         since = following - int(seen["xid"]) if seen is not None and not whole else None
         accounts: dict[int, str] = {}
         for batch in _batches(store, desk.catalogue, dataset, since):
@@ -142,7 +142,7 @@ def _through(
             for no, judged in ours.items():
                 if accounts[no] in own:  # what the law keeps of a buried account names it still
                     continue
-                place = f"{dataset.id}:{_reference(desk.keys, accounts[no])}"
+                place = f"{dataset.id}:{reference(desk.keys, accounts[no])}"
                 found[judged.case_no, place] = _Found(
                     judged.case_no, dataset.id, place, judged.by, judged.verdict
                 )
@@ -160,7 +160,7 @@ def _looked_through(conn: Conn, dataset: Dataset, xid: int, day: date) -> None:
         )
 
 
-_SNAPSHOT = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+SNAPSHOT = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 _Row = tuple[str, Any, dict[str, str]]
 
 
@@ -168,11 +168,11 @@ def _batches(
     store: psycopg.Connection[Any], catalogue: Catalogue, dataset: Dataset, since: int | None
 ) -> Iterator[list[_Row]]:
     """Whose, consented when, by which numbers. ``since``: only rows written by the last so many transactions."""
-    kinds = _kinds(dataset)
+    kinds = numbers_of(dataset)
     query = sql.SQL("SELECT t.{}::text, {}, {} FROM {} AS t WHERE t.{} IS NOT NULL AND {}").format(
-        sql.Identifier(_owner(dataset)), _consented(catalogue, dataset),
+        sql.Identifier(_owner(dataset)), consented(catalogue, dataset),
         sql.SQL(", ").join(sql.SQL("t.{}::text").format(sql.Identifier(c)) for c in kinds),
-        _table(dataset), sql.Identifier(_owner(dataset)),
+        table_of(dataset), sql.Identifier(_owner(dataset)),
         sql.SQL("true") if since is None else sql.SQL("age(t.xmin) <= {}").format(sql.Literal(min(since, 2**31 - 1))),
     )  # fmt: skip
     with store.cursor("came_back") as cursor:
@@ -189,11 +189,11 @@ def _batches(
             ]
 
 
-def _consented(catalogue: Catalogue, dataset: Dataset) -> sql.Composable:
+def consented(catalogue: Catalogue, dataset: Dataset) -> sql.Composable:
     for other in catalogue.datasets:
         if other.consents is not None and other.store == dataset.store:
             return sql.SQL("(SELECT max(c.{}) FROM {} AS c WHERE c.{} = t.{})").format(
-                sql.Identifier(other.consents.given), _table(other), sql.Identifier(_owner(other)),
+                sql.Identifier(other.consents.given), table_of(other), sql.Identifier(_owner(other)),
                 sql.Identifier(_owner(dataset)),
             )  # fmt: skip
     return sql.SQL("NULL::timestamptz")
@@ -215,8 +215,8 @@ def _more_than_kept(desk: Desk, kept: Mapping[tuple[str, str], int]) -> list[_Fo
         query = sql.SQL(
             "SELECT r.case_no, count(*) FROM quietus.restriction AS r JOIN {} AS t ON t.{}::text = r.subject_id"
             " WHERE r.departed_at IS NOT NULL AND r.lifted_at IS NULL GROUP BY r.case_no"
-        ).format(_table(dataset), sql.Identifier(dataset.sole_owner))
-        with _reading(desk.catalogue, desk.connections, dataset) as store:
+        ).format(table_of(dataset), sql.Identifier(dataset.sole_owner))
+        with reading(desk.catalogue, desk.connections, dataset) as store:
             for case_no, items in store.execute(query):
                 more = int(items) - kept.get((str(case_no), dataset.id), 0)
                 if more > 0:
@@ -286,7 +286,7 @@ def _finding(one: _Found) -> Finding:
     )
 
 
-def _reference(keys: KeyStore, account_id: str) -> str:
+def reference(keys: KeyStore, account_id: str) -> str:
     ref = sealing.current(keys, Purpose.SUBJECT_TOKEN)
     return sealing.digest(keys, ref, subjects.KIND, account_id).hex()[:16]
 
@@ -294,7 +294,7 @@ def _reference(keys: KeyStore, account_id: str) -> str:
 # --- tables ------------------------------------------------------------------------------------------
 
 
-def _kinds(dataset: Dataset) -> dict[str, str]:
+def numbers_of(dataset: Dataset) -> dict[str, str]:
     return {name: column.identifies for name, column in dataset.columns.items() if column.identifies}
 
 
@@ -302,11 +302,11 @@ def _owner(dataset: Dataset) -> str:
     return next(x.column for x in dataset.links if x.column and x.ownership is Ownership.SOLE)
 
 
-def _table(dataset: Dataset) -> sql.Identifier:
+def table_of(dataset: Dataset) -> sql.Identifier:
     return sql.Identifier(*dataset.address.split("."))
 
 
-def _reading(catalogue: Catalogue, connections: Connections, dataset: Dataset) -> Any:
+def reading(catalogue: Catalogue, connections: Connections, dataset: Dataset) -> Any:
     return looking_up(
         catalogue, connections, dataset, seconds=LOOK_SECONDS, silent="it does not answer",
         unreadable="it cannot be looked through", about=f"store {dataset.store}",

@@ -36,6 +36,7 @@ from include.model.catalogue import Catalogue
 from include.model.errors import NotProved, Refused
 from include.model.estate import Dataset
 from include.model.flow import Line, Located
+from include.model.sessions import session
 from include.model.times import observed_now, prc_date
 from include.model.words import CaseState, CopyKind, Disposition, Ground, Role, Rung, Verdict
 
@@ -90,7 +91,8 @@ def ledger_desk(desk: Desk) -> Iterator[issuing.Desk]:
     with ExitStack() as open_:
 
         def as_(role: Role) -> log.Conn:
-            return open_.enter_context(log.connect(desk.connections.postgres(RECORDS, role)))
+            conninfo = desk.connections.postgres(RECORDS, role)
+            return open_.enter_context(session(conninfo, "ledger", lambda: log.connect(conninfo)))
 
         yield issuing.Desk(
             writer=as_(Role.LEDGER_WRITER),

@@ -173,6 +173,7 @@ def end(conn: Conn, restoration: Restoration, now: History) -> None:
         remember(conn, restoration.store, now)
         # Transactions are counted anew: whatever is in it is new to whoever looks for people who came back.
         conn.execute("DELETE FROM casebook.looked_through WHERE store = %s", (restoration.store,))
+        conn.execute("DELETE FROM casebook.adopted_look WHERE store = %s", (restoration.store,))
         conn.execute(
             "UPDATE casebook.restoration SET ended_at = clock_timestamp(), counter = %s WHERE restoration_id = %s",
             (now.counter, restoration.restoration_id),

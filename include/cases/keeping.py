@@ -148,6 +148,14 @@ def _log_and_keys(connections: Connections) -> tuple[str, Ed25519PublicKey, tupl
     return origin, first, tuple(onwards)
 
 
+def our_key(connections: Connections) -> Ed25519PublicKey | None:
+    """The same; None: none is declared."""
+    try:
+        return public_key(connections)[1]
+    except Refused:
+        return None
+
+
 def public_key(connections: Connections) -> tuple[bytes, Ed25519PublicKey]:
     """The key that audits believe, as the PEM file that the connection names. Raises Refused if there is none."""
     try:

@@ -306,7 +306,7 @@ def _keep(
 ) -> Publication:  # fmt: skip
     it = tried.measured
     report: dict[str, Any] = {
-        "verdict": tried.verdict.value, "tries": tried.tries,
+        "verdict": tried.verdict.value, "tries": tried.tries, "grade": tried.grade, "graded": tried.graded,
         "measured": None if it is None else {
             "rows": it.rows, "classes": it.classes, "k": it.k, "l": dict(it.l),
             "t_thousandths": {c: round(t * 1000) for c, t in it.t.items()},

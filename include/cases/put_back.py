@@ -8,7 +8,8 @@ account in a segment of its own are seen so (:func:`telling`), and only current 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,22 @@ def more_than_kept(
     return {no: n for no, n in more.items() if n > 0}
 
 
+Buried = Mapping[str, list[tuple[str, date]]]
+
+
+def of_buried(
+    desk: Desk, dataset: Dataset, buried: Callable[[list[str]], Buried]
+) -> Iterator[tuple[tuple[str, list[tuple[str, date]]], Iterator[str]]]:
+    """Of each account that ``buried`` knows, with what it says of it: the keys of its current objects. Raises NotReachable if the
+    bucket does not answer, Refused if it may not be listed."""
+    client = desk.connections.s3(desk.catalogue.store(dataset.store).connection, Role.PROVER)
+    with asking(dataset.id):
+        rest = _accounts(client, dataset)
+        while accounts := list(islice(rest, _BATCH)):
+            for account, of in buried(accounts).items():
+                yield (account, of), _keys(client, dataset, account)
+
+
 def _tells(dataset: Dataset) -> bool:
     if dataset.sole_owner is None or not dataset.prefix:
         return False
@@ -73,13 +90,16 @@ def _accounts(client: S3Client, dataset: Dataset) -> Iterator[str]:
 
 
 def _objects(client: S3Client, dataset: Dataset, account: str) -> int:
+    return sum(1 for _ in _keys(client, dataset, account))
+
+
+def _keys(client: S3Client, dataset: Dataset, account: str) -> Iterator[str]:
     template = Template(dataset.prefix)
     (_, variable), *_ = template.parts
     pages = client.get_paginator("list_objects_v2").paginate(
         Bucket=dataset.address, Prefix=f"{template.prefix({})}{account}/"
     )
-    return sum(
-        (template.match(item["Key"]) or {}).get(variable or "") == account
-        for page in pages
-        for item in page.get("Contents", [])
-    )
+    for page in pages:
+        for item in page.get("Contents", []):
+            if (template.match(item["Key"]) or {}).get(variable or "") == account:
+                yield item["Key"]

@@ -25,6 +25,7 @@ from include.model.estate import BackupSet
 from include.model.flow import Evidence
 from include.model.notices import Answer, Identity, Judgement, Notice
 from include.model.policy import Recipient
+from include.model.sessions import session
 from include.model.words import Role
 
 KEY_DIRECTORY = "key_store"  # plain connections: a path, and the wrapping key in base64
@@ -110,9 +111,10 @@ class Desk:
     @contextmanager
     def book(self) -> Iterator[Conn]:
         """A connection to the case book as its writer. Raises NotReachable, also if it is lost meanwhile."""
+        conninfo = self.connections.postgres(book.RECORDS, Role.CASE_WRITER)
         with (
             book.reaching("case book"),
-            book.connect(self.connections.postgres(book.RECORDS, Role.CASE_WRITER)) as conn,
+            session(conninfo, "book", lambda: book.connect(conninfo)) as conn,
         ):
             yield conn
 

@@ -79,13 +79,14 @@ def judge(row: Brought, found: Mapping[str, Sequence[Buried]]) -> Judged:
 
 
 def check(
-    conn: Conn, keys: KeyStore, rows: Iterable[Brought], *, adopted_too: bool = False
+    conn: Conn, keys: KeyStore, rows: Iterable[Brought], *, adopted_too: bool = False, own: bool = True
 ) -> Iterator[Judged]:  # fmt: skip
     """Judge rows that are to be brought in, in their order. Digests are made here: no value reaches the case book.
-    ``adopted_too``: by tombstones as well that came from an authority whose successor we are, whose cases are none of ours."""
+    ``adopted_too``: by tombstones as well that came from an authority whose successor we are, whose cases are none of ours;
+    ``own``: by ours."""
     remaining = iter(rows)
     while batch := tuple(islice(remaining, BATCH)):
-        found = _found(conn, keys, batch, adopted_too)
+        found = _found(conn, keys, batch, adopted_too, own)
         for row in batch:
             yield judge(row, {kind: found[kind, v] for kind, v in _values(row) if (kind, v) in found})
 
@@ -114,12 +115,12 @@ def _values(row: Brought) -> Iterator[tuple[str, str]]:
 
 
 def _found(
-    conn: Conn, keys: KeyStore, rows: Sequence[Brought], adopted_too: bool
+    conn: Conn, keys: KeyStore, rows: Sequence[Brought], adopted_too: bool, own: bool
 ) -> dict[tuple[str, str], tuple[Buried, ...]]:
     found: dict[tuple[str, str], tuple[Buried, ...]] = {}
     for kind in (subjects.KIND, *KINDS):
         wanted = sorted({value for row in rows for k, value in _values(row) if k == kind})
-        for value, buried in tombstones.buried_since(conn, keys, wanted, kind).items():
+        for value, buried in tombstones.buried_since(conn, keys, wanted, kind).items() if own else ():
             found[kind, value] = tuple(Buried(*b) for b in buried)
         if adopted_too:
             for value, buried in adopted.buried_since(conn, keys, wanted, kind).items():

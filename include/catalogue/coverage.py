@@ -47,7 +47,9 @@ class Coverage:
     clauses: tuple[tuple[Clause, Standing], ...]
     dangling: tuple[Problem, ...]
     unverified: tuple[str, ...]  # what could not be looked at, and why
-    proposals: tuple[str, ...]  # "RS-01/dormant": periods of ours that nobody owns yet
+    proposals: tuple[
+        str, ...
+    ]  # "RS-01/dormant", "media/disk": periods, procedures and readings of ours that nobody owns yet
 
     def of(self, standing: Standing) -> tuple[Clause, ...]:
         return tuple(clause for clause, stands in self.clauses if stands is standing)
@@ -75,7 +77,9 @@ def coverage(root: Path, catalogue: Catalogue, repository: Path = REPOSITORY) ->
             for rule in catalogue.rules
             for period in rule.periods
             if period.proposal and not period.proposal.owner
-        ),
+        )
+        + tuple(f"media/{p.id}" for p in catalogue.media if not p.proposal.owner)
+        + tuple(f"grading/{g.id}" for g in catalogue.grading if not g.owner),
     )
 
 

@@ -16,6 +16,7 @@ from include.catalogue import (
     homes,
     links,
     maps,
+    media,
     periods,
     recipients,
     regions,
@@ -47,7 +48,7 @@ def check(root: Path, catalogue: Catalogue) -> tuple[Problem, ...]:
     for part in (
         _twice, _clauses, homes.check, _rules, recipients.check, _controls, coverage.check, _stores, _not_personal, _derived,
         abroad, _backups, _own_logs, _own_records, _measures, _queries, maps.check, links.check, sealing.check,
-        releases.check, versions.check,
+        releases.check, versions.check, media.check,
     ):  # fmt: skip
         part(report)
     return tuple(sorted(set(report.problems)))
@@ -60,7 +61,7 @@ def _ids(things: Iterable[Any]) -> set[str]:
 def _twice(report: Report) -> None:
     """One id, one thing."""
     for of in ("clauses", "categories", "rules", "recipients", "laws", "controls", "stores", "datasets",
-               "releases", "backups", "measures", "own_records", "versions"):  # fmt: skip
+               "releases", "backups", "measures", "own_records", "versions", "media", "grading"):  # fmt: skip
         key = "no" if of == "clauses" else "id"
         seen: set[Any] = set()
         for index, entry in enumerate(getattr(report.catalogue, of)):

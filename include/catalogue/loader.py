@@ -1,13 +1,15 @@
 """A directory of YAML and SQL, made into a frozen catalogue; or every error in it, by file, line and key.
 
     clauses.yaml categories.yaml retention.yaml recipients.yaml upstream.yaml laws.yaml controls.yaml   what is promised
-    stores.yaml datasets/*.yaml exceptions.yaml not_personal.yaml derived.yaml releases.yaml   where the data is
+    stores.yaml datasets/*.yaml exceptions.yaml not_personal.yaml derived.yaml releases.yaml grading.yaml   where the data is
     versions.yaml                   what each version of it promised of the company's own periods
     backups.yaml own_records.yaml   where copies of it are, and what we keep ourselves
+    media.yaml                      how what held them is sanitised
     measures.yaml measures/*.sql starting_points/*.sql                          what only SQL can say
 
 Each YAML file is a list of things of one kind (``include.model.policy``, ``include.model.estate``), YAML 1.2, no key unknown. A
-policy that releases nothing needs no ``releases.yaml``, and one whose accounts do not say what was accepted no ``versions.yaml``.
+policy that releases nothing needs no ``releases.yaml``, and one whose accounts do not say what was accepted no ``versions.yaml``;
+without ``media.yaml`` no record of a medium is taken, and without ``grading.yaml`` nothing is graded.
 """
 
 from __future__ import annotations
@@ -28,8 +30,9 @@ from include.model.catalogue import Catalogue, Control
 from include.model.declared import Declared
 from include.model.errors import CatalogueError
 from include.model.estate import BackupSet, Dataset, Derived, Excepted, Measure, NotPersonal, StoreDeclared
+from include.model.media import MediaProcedure
 from include.model.policy import Category, Clause, Law, OwnRecords, Recipient, RetentionRule, Upstream
-from include.model.releases import Release
+from include.model.releases import Grading, Release
 from include.model.versions import PolicyVersion
 
 ITRUS = Path(__file__).parent / "itrus"
@@ -52,10 +55,12 @@ LISTS: Mapping[str, tuple[str, type[Declared]]] = {
     "upstream": ("upstream.yaml", Upstream),
     "own_records": ("own_records.yaml", OwnRecords),
     "versions": ("versions.yaml", PolicyVersion),
+    "media": ("media.yaml", MediaProcedure),
+    "grading": ("grading.yaml", Grading),
 }
 """Field of the catalogue -> its file or files, and what each entry is."""
 
-OPTIONAL = frozenset({"releases", "versions"})
+OPTIONAL = frozenset({"releases", "versions", "media", "grading"})
 """Fields whose file may be missing: then nothing of the kind is declared."""
 
 SHOWN = 20  # errors in one message; more would hide the first

@@ -24,7 +24,9 @@ def check(report: Report) -> None:
         if dataset.action == "deidentify" and dataset.id not in released:
             report.add("datasets", index, ("action",), "nothing says what stays of it, and how it is measured",
                        "declare a release of it in releases.yaml")  # fmt: skip
+    _grading(report)
     for index, release in enumerate(report.catalogue.releases):
+        _grade(report, index, release)
         source = known.get(release.dataset)
         if source is None:
             report.unknown("releases", index, ("dataset",), "datasets", release.dataset)
@@ -47,6 +49,68 @@ def check(report: Report) -> None:
             report.add("releases", index, ("quasi",), f"there are {release.nodes} ways to generalise it, more than {MOST}",
                        "declare fewer levels")  # fmt: skip
         _pseudonyms(report, index, release, source, known)
+
+
+def _grading(report: Report) -> None:
+    """One reading, of all four grades, with an owner and a day or with neither."""
+    for index, reading in enumerate(report.catalogue.grading):
+        if index:
+            report.add(
+                "grading", index, ("id",), "there are two readings, and a set has one grade", "keep one"
+            )
+        if missing := [str(g) for g in (1, 2, 3, 4) if not reading.grades.get(g, "").strip()]:
+            report.add(
+                "grading",
+                index,
+                ("grades",),
+                f"it does not say what grade {', '.join(missing)} means",
+                "say it of each",
+            )
+        if bool(reading.owner) != bool(reading.approved_on):
+            report.add(
+                "grading",
+                index,
+                ("owner",),
+                "a reading has an owner and a day of approval, or neither yet",
+                "give both",
+            )
+
+
+def _grade(report: Report, index: int, release: Release) -> None:
+    """The grade that it must reach can be told, and is reached by the figures that it declares."""
+    grade, risk = release.grade, release.threshold.risk
+    if grade is None:
+        return
+    if not report.catalogue.grading:
+        report.add(
+            "releases",
+            index,
+            ("grade",),
+            "nothing says what its grade means",
+            "declare the reading in grading.yaml",
+        )
+    if grade == 4:
+        report.add("releases", index, ("grade",), "a release has a row for each person, and grade 4 is for statistics",
+                   "ask for 3 at most")  # fmt: skip
+    if grade < 3 and release.claims == "anonymised":
+        report.add(
+            "releases",
+            index,
+            ("grade",),
+            f"it claims to be anonymous, and grade {grade} would do",
+            "ask for 3",
+        )
+    if risk is None:
+        report.add(
+            "releases",
+            index,
+            ("threshold",),
+            "it declares a grade, and no threshold of the risk",
+            "give `risk`",
+        )
+    elif grade == 3 and 1 / release.k >= risk:
+        report.add("releases", index, ("k",), f"a class of {release.k} has a risk of 1/{release.k}, which is not below {risk}",
+                   "declare a higher k")  # fmt: skip
 
 
 def _rule(report: Report, index: int, release: Release, source: Dataset) -> None:

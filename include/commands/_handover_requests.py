@@ -47,16 +47,23 @@ def take(
         list[str], typer.Option(help="A category that was compared, such as PI-001; several times.")
     ],
     *,
-    account: Annotated[str | None, typer.Option(help=common.ACCOUNT)] = None,
+    account: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{common.ACCOUNT} Several times, if the person had several."),
+    ] = None,
     channel: Annotated[Channel, typer.Option(help="How the request came.")] = Channel.EMAIL,
     role: Annotated[str, typer.Option(help="Your role: support, legal, …")] = "support",
 ) -> None:
     """Take the request of a person whose account is gone here. Of everybody else a case does it."""
     from include.handover import asking
 
-    id_ = account or typer.prompt("account id", hide_input=True)
+    ids = account or [typer.prompt("account id", hide_input=True)]
+    while not account and (
+        more := typer.prompt("another of hers, or nothing", default="", hide_input=True, show_default=False)
+    ):
+        ids.append(more)
     request = asking.take(
-        common.desk(), order, id_, channel=channel, method=method, fields=field, as_of=common.today(),
+        common.desk(), order, ids, channel=channel, method=method, fields=field, as_of=common.today(),
         actor=common.me(role),
     )  # fmt: skip
     common.say(f"{order}: request {request} is taken; `quietus handover requests send` passes it on")

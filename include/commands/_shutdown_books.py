@@ -10,7 +10,9 @@ import typer
 from include.commands import _common as common
 from include.commands._options import AsJson
 from include.commands._retention import UNVERIFIED, figures
+from include.commands._shutdown_papers import Document, Scan, paper_of
 from include.connections import SUCCESSOR_INBOX
+from include.model.errors import Refused
 from include.model.words import Role
 
 if TYPE_CHECKING:
@@ -83,11 +85,14 @@ def delete_source(
     bucket: Annotated[
         str | None, typer.Option(help="The successor's bucket for bags; without: the declared one.")
     ] = None,
+    document: Document = None,
+    file: Scan = None,
     role: Annotated[str, typer.Option(help="Your role: legal, ops, …")] = "ops",
 ) -> None:
     """Delete here every bag that `books` says may go, objects first and then the rows that they led through: in pieces, with
-    receipts, and proved. Whatever the successor signed since is read first, in its bucket. Killed or refused, run it again; what
-    came in between is asked about each time."""
+    receipts, and proved. The first time a document says that it may: --document, --file. Whatever the successor signed since is
+    read first, in its bucket. Killed or refused, run it again; what came in between is asked about each time."""
+    from include.cases.shutdown import permitting
     from include.commands._handover import read_consignment
     from include.handover import rereading
     from include.handover.clearing import run
@@ -95,6 +100,12 @@ def delete_source(
     from include.handover.stages import Handover
 
     desk, actor = common.desk(), common.me(role)
+    if document is not None and file is not None:
+        permitting.permit(desk, number, paper=paper_of(document, file), as_of=common.today(), actor=actor)
+    elif document is not None or file is not None:
+        raise Refused(
+            "a document has a number and a file", about=number, next_step="give --document and --file"
+        )
     if consignment is not None and bucket is not None:
         way = Way(desk.connections.s3(SUCCESSOR_INBOX, Role.COURIER), bucket, Path(), desk.book)
         doubts = rereading.doubts(desk, read_consignment(consignment), way, actor=actor)

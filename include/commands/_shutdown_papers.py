@@ -4,6 +4,7 @@ could not be seen, or cannot be mended."""
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +12,11 @@ import typer
 
 from include.commands import _common as common
 from include.model.errors import Refused
+from include.model.media import Becomes
 
 if TYPE_CHECKING:
     from include.cases.rooms import Desk
+    from include.cases.shutdown.media import Standing
     from include.cases.shutdown.told import Paper
 
 Number = Annotated[str, typer.Argument(help="SO-000001")]
@@ -192,6 +195,67 @@ def declare_lost(
     )
     common.say(f"{number}: the key of the gathered identifiers is declared lost")
     _waits_for(number, waits)
+
+
+def media(
+    number: Number,
+    *,
+    becomes: Annotated[
+        Becomes | None,
+        typer.Option(
+            help="stays (in service, with the custodian), rented (by a provider's paper), later (sanitised by a day)."
+        ),
+    ] = None,
+    medium: Annotated[
+        list[str] | None,
+        typer.Option(help="store:…, backup_set:… or keys:…, as it is shown; may be given again."),
+    ] = None,
+    provider: Annotated[str | None, typer.Option(help="Whose it is, if it is rented.")] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="By when it is sanitised, if later.")
+    ] = None,
+    document: Document = None,
+    file: Scan = None,
+    role: Annotated[str, typer.Option(help="Your role: legal, ops, …")] = "legal",
+) -> None:
+    """Show of each store, backup set and key of the order's data whether its media were sanitised since T0, and what becomes of
+    those that were not; with --becomes, --medium and a document, say that, as one of the two who approved the order. Both have
+    to, by the same document.
+
+    Exit status 1: something is open, or the other approver's word is waited for.
+    """
+    from include.cases.shutdown import media as of_media
+    from include.cases.shutdown import orders
+
+    desk, today = common.desk(), common.today()
+    if becomes is not None and document is not None and file is not None:
+        waits = of_media.say(
+            desk, number, medium or [], becomes, provider=provider, until=until.date() if until else None,
+            paper=paper_of(document, file), as_of=today, actor=common.me(role),
+        )  # fmt: skip
+        common.say(f"{number}: {', '.join(sorted({*(medium or ())}))}: {becomes.value}")
+        _waits_for(number, waits)
+        return
+    if becomes is not None:
+        raise Refused(
+            "nothing shows it", about=number, next_step="give the document's number and the file: --document, --file"
+        )  # fmt: skip
+    with desk.book() as conn:
+        there = of_media.standing(desk.catalogue, conn, orders.order(conn, number), today)
+    rows = [{"what": s.carrier.name, "title": s.carrier.title, "state": _state(s)} for s in there]
+    common.table(rows, ("what", "title", "state"), as_json=False)
+    if any(s.open for s in there):
+        raise typer.Exit(1)
+
+
+def _state(of: Standing) -> str:
+    if of.record is not None:
+        return f"sanitised on {of.record.sanitised_on}, record {of.record.record_no}"
+    if of.word is None:
+        return "open: no record, and nobody said what becomes of it"
+    until = f"by {of.word.until}" if of.word.until else ""
+    said = " ".join(filter(None, (of.word.becomes, of.word.who, until)))
+    return f"{said} ({of.word.by.document})"
 
 
 def _waits_for(number: str, roles: tuple[str, ...]) -> None:

@@ -33,7 +33,7 @@ def measure(name: Name, as_json: AsJson = False) -> None:
     """
     from include.commands._connections import connections
     from include.model.words import Verdict
-    from include.proofs import anonymity
+    from include.proofs import anonymity, grading
     from include.proofs.server import Reader
 
     catalogue = common.catalogue()
@@ -41,12 +41,19 @@ def measure(name: Name, as_json: AsJson = False) -> None:
     dataset = catalogue.dataset(release.dataset)
     store = catalogue.store(dataset.store)
     found = anonymity.measure(Reader.of(connections(), store.id, store.connection), dataset, release)
+    graded = grading.of_release(catalogue, connections(), release, found)
     called = anonymity.word(release, Verdict.UNVERIFIED)
     if as_json:
         Console(highlight=False).print_json(
             json.dumps(
                 asdict(found)
-                | {"release": release.id, "as_declared": found.as_declared(release), "word": called}
+                | {
+                    "grade": graded.grade,
+                    "graded": graded.said,
+                    "release": release.id,
+                    "as_declared": found.as_declared(release),
+                    "word": called,
+                }
             )
         )
     else:
@@ -61,6 +68,7 @@ def measure(name: Name, as_json: AsJson = False) -> None:
             if found.k
             else "nothing was released yet"
         )
+        common.say(graded.said + (f" (declared {release.grade})" if release.grade else ""))
         common.say(called)
     if not found.as_declared(release):
         raise typer.Exit(BELOW)
@@ -100,6 +108,8 @@ def _explained(release: Release) -> list[str]:
     lines += [f"  goes first: {name}" for name in release.pseudonyms]
     owner = release.threshold.owner
     lines.append(f"  k {release.k}, at most {release.suppress_at_most:.0%} suppressed ({release.small})")
+    if release.grade is not None:
+        lines.append(f"  must reach grade {release.grade}: a risk below {release.threshold.risk}")
     lines.append(f"  after {release.threshold.cite}: {release.threshold.text}")
     lines.append(
         f"  owned by {owner} since {release.threshold.approved_on}"

@@ -132,8 +132,8 @@ def coverage(
         elif everything or stands in (Standing.OPEN, Standing.PARTLY):
             for c in clauses:
                 _print(f"      {c.no:3} {c.art:12} {c.open or ', '.join(c.controls)}")
-    owners = f"{len(found.proposals)} periods of our own wait for an owner: {', '.join(found.proposals)}"
-    _print(owners if found.proposals else "every period of our own has an owner")
+    owners = f"{len(found.proposals)} periods, procedures and readings of our own wait for an owner: {', '.join(found.proposals)}"
+    _print(owners if found.proposals else "every period, procedure and reading of our own has an owner")
 
 
 @app.command("explain")

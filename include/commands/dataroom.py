@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,8 @@ Number = Annotated[str, typer.Argument(help="The number of the data room, DR-…
 Actor = Annotated[str, typer.Option(help="Who does it, as role/name.")]
 Home = Annotated[Path, typer.Option("--dir", help="Where sealed bags lie on our disk.")]
 Bucket = Annotated[str, typer.Option(help="The bucket of the rooms.")]
+NUMBER, LINE = re.compile(r"DR-\d{6,}"), re.compile(r"([^\s\ufffd]+)\s+([0-9a-f]{64})")
+PUT = {True: "", False: "  NEVER PUT in the room", None: "  not known to be in the room yet"}
 AGREEMENT = (
     "deal",
     "counterparty",
@@ -46,6 +49,7 @@ def open_(
     actor: Actor,
 ) -> None:
     """Open a data room under an agreement that two persons approved. Raw biometrics and keys are shown to nobody."""
+    from include.cases import keeping
     from include.cases.retention.proposals import in_sandbox
     from include.handover import dataroom
 
@@ -64,7 +68,7 @@ def open_(
     with desk.book() as conn:
         room = dataroom.open_room(
             conn, desk.catalogue, desk.record, basis=said.get("basis"), digest=digest, as_of=prc_date(observed_now()),
-            actor=actor, **{k: said[k] for k in AGREEMENT},
+            actor=actor, ours=keeping.our_key(desk.connections), **{k: said[k] for k in AGREEMENT},
         )  # fmt: skip
     common.say(f"{room.number}: {len(room.columns)} datasets may be shown to {room.counterparty}")
 
@@ -84,25 +88,17 @@ def close(
     how: Annotated[str, typer.Option(help="closed or dropped.")],
     document: Annotated[str, typer.Option(help="The number of the paper that says so.")],
 ) -> None:
-    """The deal is over: the clock of RS-29 runs from today."""
-    from include.handover import dataroom
+    """The deal is over: the clock of RS-29 runs from today. Killed or refused, run it again: what was never put in the room is
+    found, and told of as that."""
+    from include.handover import dataroom_files
 
     if how not in ("closed", "dropped"):
         raise Refused(
             "a deal is closed or dropped", about=number, next_step="give --how closed, or --how dropped"
         )
-    desk = common.desk()
-    with desk.book() as conn:
-        room = dataroom.end(
-            conn,
-            desk.catalogue,
-            desk.record,
-            number,
-            how=how,
-            document=document,
-            as_of=prc_date(observed_now()),
-        )
-    common.say(f"{number}: {room.stands(prc_date(observed_now()))}")
+    today = prc_date(observed_now())
+    room = dataroom_files.close(_rooms(Path(), ""), number, how=how, document=document, as_of=today)
+    common.say(f"{number}: {room.stands(today)}")
 
 
 @app.command()
@@ -176,9 +172,19 @@ def sign(
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     from include.handover import dataroom
-    from include.ledger import attest
+    from include.ledger import attest, verify_dataroom
 
-    given = dict(line.split(maxsplit=1) for line in _read(bags).decode("utf-8").splitlines() if line.strip())
+    if how not in verify_dataroom.WORDS:
+        raise Refused(
+            f"{how!r} is no word that is taken", about=number, next_step="give --how returned, or --how destroyed"
+        )  # fmt: skip
+    if not NUMBER.fullmatch(number):
+        raise Refused(
+            "this is no data room's number",
+            about=number[:40],
+            next_step="give it as in its files' names: DR-000001",
+        )
+    given = _listed(bags)
     try:
         private = load_pem_private_key(_read(key), None)
     except (ValueError, TypeError):
@@ -188,7 +194,12 @@ def sign(
             "it is no Ed25519 key in PEM without a password", about=str(key), next_step="give the agreed key"
         )
     payload = dataroom.statement(number, how, prc_date(observed_now()), given)
-    out.write_bytes(attest.envelope(payload, private.sign, private.public_key()))
+    try:
+        out.write_bytes(attest.envelope(payload, private.sign, private.public_key()))
+    except OSError as error:
+        raise Refused(
+            f"it cannot be written: {error.strerror}", about=str(out), next_step="name another file"
+        ) from None
     common.say(f"{out}: {how}, {len(given)} bags of {number}")
 
 
@@ -215,7 +226,7 @@ def show(
     else:
         figures(rows, ("number", "deal", "counterparty", "due", "stands"))
         for b in bags:
-            common.say(f"{b.dataset} {b.sha256}  {b.items} rows, {b.left_out} left out")
+            common.say(f"{b.dataset} {b.sha256}  {b.items} rows, {b.left_out} left out{PUT[b.put]}")
     raise typer.Exit(1 if late else 0)
 
 
@@ -233,12 +244,46 @@ def _rooms(home: Path, bucket: str) -> Rooms:
 def _terms(path: Path) -> dict[str, Any]:
     try:
         said = json.loads(_read(path))
-        missing = [k for k in AGREEMENT if k not in said]
-    except (ValueError, TypeError):
-        raise Refused("it is no JSON", about=str(path), next_step="see docs/dataroom.md") from None
-    if missing:
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict):
+        raise Refused("it is no JSON object", about=str(path), next_step="see docs/dataroom.md")
+    if missing := [k for k in AGREEMENT if k not in said]:
         raise Refused(f"it lacks {', '.join(missing)}", about=str(path), next_step="see docs/dataroom.md")
-    return dict(said)
+    columns = said["columns"]
+    wrong = [k for k in AGREEMENT if k not in ("approvers", "columns") and not _is_text(said[k])]
+    wrong += ["approvers"] if not _are_texts(said["approvers"]) else []
+    wrong += ["columns"] if not (isinstance(columns, dict) and all(map(_are_texts, columns.values()))) else []
+    wrong += ["basis"] if said.get("basis") is not None and not _is_text(said["basis"]) else []
+    if wrong:
+        raise Refused(
+            f"{', '.join(wrong)}: not as it is to be given", about=str(path), next_step="see docs/dataroom.md"
+        )
+    return said
+
+
+def _is_text(value: Any) -> bool:
+    """Text that says something; no zero byte, which no book keeps."""
+    return isinstance(value, str) and bool(value.strip()) and "\0" not in value
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _listed(path: Path) -> dict[str, str]:
+    """Dataset and SHA-256 of each bag of a list. Raises Refused for a line that is none, or of a dataset once more."""
+    given: dict[str, str] = {}
+    for n, line in enumerate(_read(path).decode("utf-8", "replace").splitlines(), 1):
+        found = LINE.fullmatch(line.strip())
+        if line.strip() and (found is None or found[1] in given):
+            raise Refused(
+                f"line {n} is not a dataset, a space, and its SHA-256, each dataset once", about=str(path),
+                next_step="give the list as UTF-8, a line for each file that you were given",
+            )  # fmt: skip
+        if found is not None:
+            given[found[1]] = found[2]
+    return given
 
 
 def _read(path: Path) -> bytes:

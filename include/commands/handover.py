@@ -74,6 +74,24 @@ def send(
     common.say(f"{said.order}: {len(done)} bags sent now")
 
 
+@app.command()
+def tombstones(consignment: File, home: Home, bucket: Bucket) -> None:
+    """Pack, sign and send the tombstones that were made since theirs were packed; again finds what is new. Also after the order's
+    end, until its ledger is with the custodian. Exit status 3: a key of theirs is not at hand."""
+    from include.handover import packing, sending
+    from include.handover.shards import Bounds
+    from include.handover.stages import room
+
+    said, desk = read_consignment(consignment), common.desk()
+    outcome = packing.later(room(desk, said.order, home, Bounds()), said)
+    done = sending.send(sending.Way(desk.connections.s3(INBOX, Role.COURIER), bucket, home, desk.book), said)
+    common.say(f"{said.order}: {len(outcome.made)} bags packed now, {len(done)} sent now")
+    for dataset, why in sorted(outcome.left.items()):
+        common.say(f"left {dataset}: {why}")
+    if outcome.left:
+        raise typer.Exit(LEFT)
+
+
 @app.command("verify-receipt")
 def verify_receipt(
     consignment: File,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -152,6 +153,28 @@ def play(
     from include.sandbox.days import playing
 
     playing.run(case_no, days, until_closed=until_closed)
+
+
+@app.command()
+def year(
+    people: Annotated[int, typer.Option(min=50, help="How many customers, if none are there yet.")] = 200,
+    nights: Annotated[int, typer.Option(min=1, help="How many, each of its own date.")] = 365,
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="Up to this day, instead: to go on with one that was interrupted."
+        ),
+    ] = None,
+) -> None:
+    """Go through a year of nights of retention limits by their dates, and show month by month what went, what was cut or
+    anonymised and what was held, and whose word was needed.
+
+    Exit status 0: nothing is overdue, and the book balances; 1: something is not so, and is named.
+    """
+    from include.sandbox.days import a_year
+
+    if a_year.run(people, nights, None if until is None else until.date()):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -22,6 +22,7 @@ from include.commands._shutdown_papers import (
     accept_unverified,
     declare_lost,
     leave_with_former,
+    media,
     paper_of,
 )
 from include.commands._shutdown_people import approve, notices, notify_people, object_
@@ -305,6 +306,7 @@ def consign(
     sender: Annotated[str, typer.Option(help="Who hands over, as the successor knows it.")],
     certificate: Annotated[File, typer.Option(help="The successor's certificate, PEM.")],
     receipt_key: Annotated[File, typer.Option(help="The public key that its receipts are signed with, PEM.")],
+    document: Annotated[str, typer.Option(help="Number of the paper that says that both were compared.")],
     out: Annotated[File, typer.Option(help="Write the consignment here; it must not be there yet.")],
     role: Role = "ops",
 ) -> None:
@@ -320,8 +322,8 @@ def consign(
         ) from None
     try:
         made = consigned(
-            common.desk(), number, sender=sender, certificate=shown, receipt_key=key, as_of=common.today(),
-            actor=common.me(role),
+            common.desk(), number, sender=sender, certificate=shown, receipt_key=key, document=document,
+            as_of=common.today(), actor=common.me(role),
         )  # fmt: skip
     except BaseException:
         out.unlink()
@@ -364,6 +366,7 @@ app.command("accept-differences")(accept_differences)
 app.command("accept-unanswered")(accept_unanswered)
 app.command("leave-with-former")(leave_with_former)
 app.command("declare-lost")(declare_lost)
+app.command()(media)
 
 
 # --- what options say -------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from include.commands import _common as common
+from include.commands._options import AsJson
 from include.model.errors import Refused
 from include.model.times import PRC
 
@@ -68,6 +69,34 @@ def check(
     common.say(", ".join(f"{n} {verdict.value}" for verdict, n in counts.items()))
     if counts[Verdict.HOLD_BACK]:
         raise typer.Exit(HELD_BACK)
+
+
+@app.command()
+def found(as_json: AsJson = False) -> None:
+    """As a successor: people whom an authority had deleted, whose tombstones came along, and who are here all the same. Findings
+    of our own cases are with these. Exit status 3: there are some."""
+    from include.cases import adopted_back
+
+    with common.reader() as conn:
+        rows = adopted_back.findings(conn)
+    common.table(
+        rows, ("finding", "of_case", "code", "dataset", "items", "found_at", "what", "next_step"), as_json
+    )
+    if rows:
+        raise typer.Exit(HELD_BACK)
+
+
+@app.command()
+def answer(
+    finding: Annotated[int, typer.Argument(help="Its number, as `found` lists it.")],
+    document: Annotated[str, typer.Option(help="The document by which it is right that somebody is here.")],
+    role: Annotated[str, typer.Option(help="Your role: legal, …")] = "legal",
+) -> None:
+    """Answer for a finding: its holder is a customer of our own. It is not found again."""
+    from include.cases import adopted_back
+
+    adopted_back.answer(common.desk(), finding, document=document, actor=common.me(role))
+    common.say(f"finding {finding} is answered for")
 
 
 def _heading(file: Path, columns: dict[str, str]) -> list[str]:

@@ -28,10 +28,13 @@ def retest(as_json: AsJson = False) -> None:
     found = retest_all(common.desk(), as_of=common.today())
     rows = [
         {"set": s.id, "verdict": s.verdict.value, "rows": s.rows or None, "k": s.measured and s.measured.k,
-         "tries": s.tries or None, "why": s.why or "; ".join(f"{c.name}: {c.why}" for c in s.wrong)}
+         "tries": s.tries or None, "grade": s.grade, "graded": s.graded or None,
+         "why": s.why or "; ".join(f"{c.name}: {c.why}" for c in s.wrong)}
         for s in found.sets
     ]  # fmt: skip
-    common.table(rows, ("set", "verdict", "rows", "k", "tries", "why"), as_json)
+    common.table(
+        rows, ("set", "verdict", "rows", "k", "tries", "graded" if not as_json else "grade", "why"), as_json
+    )
     if found.wrong:
         if not as_json:
             common.say(WHAT_TO_DO)

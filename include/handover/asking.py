@@ -8,15 +8,13 @@ name. Taken until the ledger is handed to its custodian: from then on nobody is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from psycopg import errors as pg
-
 from include.cases import book, decisions, parts, sealing, subjects
 from include.cases.accounts import Standing
-from include.cases.book import Conn, checked_actor
+from include.cases.book import Case, Conn, checked_actor
 from include.cases.keys import Purpose
 from include.cases.retention.due import named
 from include.cases.retention.held import HeldPeople
@@ -37,10 +35,11 @@ TAKEN = "request taken"
 
 @dataclass(frozen=True)
 class Asks:
-    """One who asks. ``since``: until when her case looked here for what is hers, or when she asked; ``datasets``: what it
+    """Who asks by one case or request. ``tokens``: every token under which something of hers may have been packed -> one that
+    stands for the person; ``since``: until when her case looked here for what is hers, or when she asked; ``datasets``: what it
     reaches; None: everything of hers."""
 
-    tokens: frozenset[bytes] = field(repr=False)
+    tokens: Mapping[bytes, bytes] = field(repr=False)
     since: datetime
     datasets: frozenset[str] | None = None
 
@@ -63,16 +62,17 @@ def still_here(conn: Conn, of: Order) -> None:
 
 
 def take(
-    desk: Desk, number: str, account_id: str, *, channel: Channel, method: str, fields: Sequence[str], as_of: date,
+    desk: Desk, number: str, account_ids: Sequence[str], *, channel: Channel, method: str, fields: Sequence[str], as_of: date,
     actor: str,
 ) -> int:  # fmt: skip
-    """Take the request of a person who has no account here any more; its number. The same person again has the same. ``method``
+    """Take the request of a person who has no account here any more; its number. ``account_ids``: each under which she may have
+    been known. The same person again has the same; an account that she did not name before has a request of its own. ``method``
     and ``fields``: how it was checked who asks, and which categories were compared.
 
-    Raises Refused, with nothing stored, for an unexplained check, while the account is there (a case is what it needs), if
-    nothing of hers went to the successor, or once nothing is passed on any more; NotReachable.
+    Raises Refused, with nothing stored, for an unexplained check, while an account is there (a case is what it needs), if
+    nothing of one of them went to the successor, or once nothing is passed on any more; NotReachable.
     """
-    id_ = subjects.screened(account_id)
+    ids = tuple(dict.fromkeys(map(subjects.screened, account_ids)))
     how = decisions.method_named(method, number)
     if not channel.requestable:
         raise Refused("a person asks by a person's channel", about=number, next_step="name the channel")
@@ -81,41 +81,53 @@ def take(
             "nobody knows who asks: no field was compared, or one beyond what registration collected", about=number,
             next_step="compare fields collected at registration, and name them",
         )  # fmt: skip
-    if desk.accounts.standing(id_) is not Standing.UNKNOWN:
+    if any(desk.accounts.standing(id_) is not Standing.UNKNOWN for id_ in ids):
         raise Refused(
             "the account is here still", about="account id",
             next_step="open a case for it: what that finds with the successor is passed on by itself",
         )  # fmt: skip
-    tokens = sealing.digests(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, id_)
+    # Its bags may have been packed under any version of the key, and one for which a notice comes yet under the newest.
+    tokens = [every(desk, id_) for id_ in ids]
     with desk.book() as conn, book.deed(conn, number):
         of = orders.order(conn, number, lock=True)
         still_here(conn, of)
-        there = conn.execute(
-            "SELECT request FROM casebook.shutdown_request WHERE number = %s AND token = ANY(%s)",
-            (number, list(tokens.values())),
-        ).fetchone()
-        if there is not None:
-            return int(there["request"])
-        bags = whose.bags_of(conn, number, set(tokens.values()))
-        if not bags:
+        if not tokens or not all(whose.bags_of(conn, number, of_one) for of_one in tokens):
             raise Refused(
                 "there is no such account, and nothing of it went to the successor", about="account id",
                 next_step="check the id with support",
             )  # fmt: skip
-        token = next(iter(next(iter(bags.values()))))
-        try:
+        known = [_taken(conn, number, of_one) for of_one in tokens]
+        request = next((x for x in known if x is not None), None)
+        if None in known:
             row = conn.execute(
-                "INSERT INTO casebook.shutdown_request (number, token, asked_on, channel, method, fields, recorded_by)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING request",
-                (number, token, as_of, channel.value, how.value, list(fields), checked_actor(actor)),
+                "INSERT INTO casebook.shutdown_request (number, asked_on, channel, method, fields, recorded_by)"
+                " VALUES (%s, %s, %s, %s, %s, %s) RETURNING request",
+                (number, as_of, channel.value, how.value, list(fields), checked_actor(actor)),
             ).fetchone()
-        except pg.UniqueViolation:
-            raise Refused(
-                "it is being recorded by somebody else", about=number, next_step="try again"
-            ) from None
-        request = int(row["request"]) if row else 0
-        orders.say(desk, conn, number, TAKEN, as_of, actor, {"request": request, "channel": channel.value})
-    return request
+            request = int(row["request"]) if row else 0
+            orders.say(
+                desk, conn, number, TAKEN, as_of, actor, {"request": request, "channel": channel.value}
+            )
+        for of_one, before in zip(tokens, known, strict=True):
+            conn.execute(
+                "INSERT INTO casebook.shutdown_request_token (number, token, request) SELECT %s, unnest(%s::bytea[]), %s"
+                " ON CONFLICT DO NOTHING",
+                (number, sorted(of_one), request if before is None else before),
+            )
+    return request or 0
+
+
+def every(desk: Desk, account_id: str) -> frozenset[bytes]:
+    """A person's token under each living version of the key."""
+    return frozenset(sealing.digests(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, account_id).values())
+
+
+def _taken(conn: Conn, number: str, tokens: frozenset[bytes]) -> int | None:
+    row = conn.execute(
+        "SELECT min(request) AS request FROM casebook.shutdown_request_token WHERE number = %s AND token = ANY(%s)",
+        (number, list(tokens)),
+    ).fetchone()
+    return None if row is None or row["request"] is None else int(row["request"])
 
 
 def went(conn: Conn, number: str) -> dict[str, datetime]:
@@ -139,9 +151,11 @@ def went(conn: Conn, number: str) -> dict[str, datetime]:
 def who_asks(desk: Desk, conn: Conn, number: str) -> list[Asks]:
     """Everybody: people of cases that were decided to be carried out, and those whose request was taken."""
     rows = conn.execute(
-        "SELECT token, recorded_at FROM casebook.shutdown_request WHERE number = %s", (number,)
+        "SELECT r.recorded_at, array_agg(t.token ORDER BY t.token) AS tokens FROM casebook.shutdown_request AS r"
+        " JOIN casebook.shutdown_request_token AS t USING (request) WHERE r.number = %s GROUP BY r.request ORDER BY r.request",
+        (number,),
     ).fetchall()
-    found = [Asks(frozenset([bytes(r["token"])]), r["recorded_at"]) for r in rows]
+    found = [Asks(_one_person(map(bytes, r["tokens"])), r["recorded_at"]) for r in rows]
     first = min(went(conn, number).values(), default=None)
     if first is None:
         return found
@@ -154,17 +168,11 @@ def who_asks(desk: Desk, conn: Conn, number: str) -> list[Asks]:
         (first,),
     ).fetchall()
     cases = {c.case_no: c for c in book.some(conn, [r["case_no"] for r in rows])}
-    known = _known(conn, number) if rows else frozenset()
     for r in rows:
         case = cases[r["case_no"]]
         part = None if case.ground.whole_person else parts.reached(desk, conn, case)
         if part is None and not case.ground.whole_person:
             continue  # of such a ground nobody can say yet what it reaches
-        try:
-            stored = subjects.tokens_among(conn, desk.keys, case, known)
-        except Refused:  # the case's key is destroyed: who it was about is known by the stored tokens alone
-            stored = subjects.tokens(conn, case)
-        tokens = frozenset(bytes.fromhex(t) for t in stored)
         reach = (
             None
             if part is None
@@ -172,26 +180,39 @@ def who_asks(desk: Desk, conn: Conn, number: str) -> list[Asks]:
                 d.id for d in desk.catalogue.datasets if d.id in part.rows and part.of(d.id) is None
             )
         )
-        found.append(Asks(tokens, r["since"], reach))
+        found.append(Asks(_of_case(desk, conn, case), r["since"], reach))
     return found
 
 
-def _known(conn: Conn, number: str) -> frozenset[str]:
-    """Every owner's token, in hex, if the key that tokens are made by was ever succeeded; it is asked for only then."""
-    rows = conn.execute(
-        "SELECT DISTINCT encode(token, 'hex') AS token FROM casebook.handover_owner WHERE order_no = %s AND token <> %s",
-        (number, whose.KEPT),
-    ).fetchall()
-    return frozenset(str(r["token"]) for r in rows)
+def _of_case(desk: Desk, conn: Conn, case: Case) -> dict[bytes, bytes]:
+    """Of the people of a case: bags may have been packed under several versions of the key, before it was opened and since."""
+    found = {bytes.fromhex(t): bytes.fromhex(t) for t in subjects.tokens(conn, case)}
+    if len(desk.keys.versions(Purpose.SUBJECT_TOKEN.value)) > 1:
+        try:
+            ids = subjects.ids(conn, desk.keys, case)
+        except Refused:  # the case's key is destroyed: who it was about is known by the stored tokens alone
+            return found
+        for id_ in ids:
+            found |= _one_person(every(desk, id_))
+    return found
+
+
+def _one_person(tokens: Iterable[bytes]) -> dict[bytes, bytes]:
+    of_one = sorted(tokens)
+    return dict.fromkeys(of_one, of_one[0])
 
 
 def asked_for(
     conn: Conn, number: str, bag: str, dataset: Dataset, who: Sequence[Asks], since: datetime, *, alone: bool
 ) -> Mapping[bytes, set[bytes]]:
-    """Items of a bag that these people ask for: digest -> whose. ``since``: when our copy of it began to go: what was decided
-    before that is in the bag, or in a notice about it."""
-    asking = {t for a in who if a.since >= since and a.reaches(dataset.id) for t in a.tokens}
-    return whose.goes_with(conn, number, bag, asking, alone=alone) if asking else {}
+    """Items of a bag that these people ask for: digest -> whose, a token for each person. ``since``: when our copy of it began to
+    go: what was decided before that is in the bag, or in a notice about it."""
+    asking: dict[bytes, bytes] = {}
+    for a in who:
+        if a.since >= since and a.reaches(dataset.id):
+            asking |= a.tokens
+    went = whose.goes_with(conn, number, bag, asking, alone=alone) if asking else {}
+    return {leaf: {asking[t] for t in of} for leaf, of in went.items()}
 
 
 def but_held(
@@ -201,8 +222,6 @@ def but_held(
     everybody, people = named(desk.catalogue, held, dataset)
     if everybody or not said:
         return {}
-    tokens = {
-        t for id_ in people for t in sealing.digests(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, id_).values()
-    }  # fmt: skip
+    tokens = {t for id_ in people for t in every(desk, id_)}
     covered = whose.owned_by(conn, bag.statement.order, bag.name, tokens) if tokens else set()
     return {leaf: who for leaf, who in said.items() if leaf not in covered}

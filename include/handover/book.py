@@ -26,8 +26,11 @@ TOMBSTONES = """
 SELECT kind || '/' || encode(token, 'hex') || '/' || case_no AS id, kind, encode(token, 'hex') AS token, token_version, case_no,
        made_on, expires_on
   FROM casebook.tombstone AS t
- WHERE (t.kind, t.token) > (split_part(%(after)s, '/', 1), decode(split_part(%(after)s, '/', 2), 'hex'))
- ORDER BY t.kind, t.token LIMIT %(n)s"""
+ WHERE (t.kind, t.token, t.case_no)
+       > (split_part(%(after)s, '/', 1), decode(split_part(%(after)s, '/', 2), 'hex'), split_part(%(after)s, '/', 3))
+   AND (%(upto)s::text IS NULL OR (t.kind, t.token, t.case_no)
+       <= (split_part(%(upto)s, '/', 1), decode(split_part(%(upto)s, '/', 2), 'hex'), split_part(%(upto)s, '/', 3)))
+ ORDER BY t.kind, t.token, t.case_no LIMIT %(n)s"""
 RECIPIENTS = """
 SELECT lpad(notice_id::text, 20, '0') AS id, case_no, recipient, channel, items, state, sent_at, remind_on, target_on,
        escalate_on, answer_code
@@ -42,11 +45,14 @@ BAGS = (*PARTS, TOMBSTONE_KEY)
 """Of every order at least a bag each."""
 
 
-def records(conn: Conn, part: str, after: str = "") -> Iterator[tuple[str, bytes, bool]]:
-    """The records of one part, after one of them: id, line, and whether another follows."""
-    rows = conn.execute(PARTS[part], {"after": after, "n": PAGE}).fetchall()
+def records(
+    conn: Conn, part: str, after: str = "", upto: str | None = None
+) -> Iterator[tuple[str, bytes, bool]]:
+    """The records of one part, after one of them: id, line, and whether another follows. ``upto``: of tombstones, the last."""
+    asked = {"upto": upto, "n": PAGE}
+    rows = conn.execute(PARTS[part], {"after": after, **asked}).fetchall()
     while rows:
-        following = conn.execute(PARTS[part], {"after": str(rows[-1]["id"]), "n": PAGE}).fetchall()
+        following = conn.execute(PARTS[part], {"after": str(rows[-1]["id"]), **asked}).fetchall()
         for n, row in enumerate(rows, 1):
             line = rfc8785.dumps({k: _plain(v) for k, v in row.items()})
             yield str(row["id"]), line, n < len(rows) or bool(following)

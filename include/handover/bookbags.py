@@ -7,7 +7,7 @@ finished bag. The keys are few, and one bag.
 from __future__ import annotations
 
 from include.cases.book import Conn
-from include.handover import addressed, book, register, tombstone_keys
+from include.handover import addressed, book, buried, register, tombstone_keys
 from include.handover.room import Outcome, Room
 from include.handover.shards import Packed, Shard
 from include.model.errors import QuietusError
@@ -15,23 +15,57 @@ from include.model.handover import BagKind, Consignment
 
 
 def pack(room: Room, consignment: Consignment, outcome: Outcome) -> None:
-    """Pack of each part what is not packed yet. A key that is not at hand stops its own bag alone."""
+    """Pack of each part what is not packed yet, and what of tombstones came since. A key that is not at hand stops its own bag
+    alone."""
     for part in book.PARTS:
         with room.book() as conn:
             done = register.bags(conn, consignment.order, part)
         if not (done and done[-1].last):
             _part(room, consignment, part, done[-1].upto if done else None, outcome)
+    later(room, consignment, outcome)
+
+
+def later(room: Room, consignment: Consignment, outcome: Outcome) -> None:
+    """The keys of tombstones; and, once the tombstones that were there first are packed, those that were made since, with their
+    keys. A bag of keys for every order, if it is empty."""
+    try:
+        _keys(room, consignment, outcome)
+    except QuietusError as error:
+        outcome.left[book.TOMBSTONE_KEY] = str(error)
     with room.book() as conn:
-        if register.bags(conn, consignment.order, book.TOMBSTONE_KEY):
+        conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        shard: Shard | None = None
+        for line in buried.fresh(conn, consignment.order):
+            shard = shard or _shard(room, conn, consignment, buried.TOMBSTONE)
+            shard.add(line, b"null", b"")
+            if shard.size >= room.bounds.bytes:
+                finish(room, consignment, _sealed(room, shard), outcome)
+                # In the snapshot the bag that was finished a moment ago is not there.
+                shard = _shard(room, conn, consignment, buried.TOMBSTONE, shard.number + 1)
+        conn.execute("ROLLBACK")
+    if shard is not None and shard.items:
+        finish(room, consignment, _sealed(room, shard), outcome)
+    elif shard is not None:
+        shard.discard()
+
+
+def _keys(room: Room, consignment: Consignment, outcome: Outcome) -> None:
+    with room.book() as conn:
+        there = bool(register.bags(conn, consignment.order, book.TOMBSTONE_KEY))
+        new = buried.fresh_keys(conn, room.keys, consignment.order)
+        if there and not new:
             return
         shard = _shard(room, conn, consignment, book.TOMBSTONE_KEY)
         try:
-            tombstone_keys.add(conn, room.keys, shard)
-        except QuietusError as error:
+            tombstone_keys.add(conn, room.keys, shard, new)
+        except QuietusError:
             shard.discard()
-            outcome.left[book.TOMBSTONE_KEY] = str(error)
-            return
-    finish(room, consignment, shard.seal(room.catalogue.digest, {}, upto=None, last=True), outcome)
+            raise
+    finish(room, consignment, _sealed(room, shard), outcome)
+
+
+def _sealed(room: Room, shard: Shard) -> Packed:
+    return shard.seal(room.catalogue.digest, {}, upto=None, last=True)
 
 
 def _part(
@@ -67,7 +101,7 @@ def finish(room: Room, consignment: Consignment, packed: Packed, outcome: Outcom
     """From here on the bag is finished."""
     room.at("handover.sealed")
     with room.book() as conn, conn.transaction():
-        addressed.standing(conn, consignment)
+        addressed.standing(conn, consignment, ended=True)
         register.packed(conn, consignment, packed)
     outcome.made.append(packed.statement.bag)
     room.at("handover.packed")

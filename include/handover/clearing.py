@@ -29,7 +29,7 @@ from include.cases.proving import balance
 from include.cases.retention import counted
 from include.cases.retention.ended import stayed_of
 from include.cases.rooms import Desk
-from include.cases.shutdown import located, needles, orders, way
+from include.cases.shutdown import located, needles, orders, permitting, way
 from include.cases.shutdown.begun import BEGUN, few
 from include.cases.shutdown.orders import Order
 from include.handover import addressed, books, heard, register
@@ -78,12 +78,13 @@ def begin(
     """Open a case for every bag that may go; the one that is under way, if there is one. Of that each bag is judged anew while
     nothing was disposed of by it: if one is stopped since, the case gives its bags up, comes to its end with nothing, and the
     next takes the others. ``doubts``: bags of which something newer was said that cannot be believed, and why: they stay.
-    Raises NoneMay; Refused before identifiers were gathered."""
+    Raises NoneMay; Refused before identifiers were gathered, or anybody let it begin."""
     while True:
         with desk.book() as conn:
             of, there = orders.order(conn, number), under_way(conn, number)
             if there is None:
                 needles.were_gathered(desk, conn, number)
+                permitting.may_begin(conn, number)
             elif not there.bags or _has_begun(desk, conn, of, there):
                 return _undoubted(there, doubts)
         seen = {b.bag: replace(b, doubted=b.doubted or doubts.get(b.bag, "")) for b in books.seen(desk, of)}
@@ -124,6 +125,7 @@ def _opened(desk: Desk, of: Order, seen: Mapping[str, BagSeen], *, as_of: date, 
     with orders.deed(desk, number) as (conn, now):  # its successor may be another since it was read
         if (there := under_way(conn, number)) is not None:
             return there
+        permitting.may_begin(conn, number)
         if not _as_read(conn, now, [seen[b] for b in going], as_of):
             return None
         case_no = open_night(desk, conn, as_of, actor, Ground.SHUTDOWN)

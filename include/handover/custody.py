@@ -157,3 +157,33 @@ def known(connection: Connection, order: str, bag: str) -> Known | None:
         return None
     described = row[7] if isinstance(row[7], dict) else json.loads(row[7])
     return Known(row[0], row[1], BagKind(row[2]), row[3], row[4], bytes(row[5]), row[6], described, row[8])
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A bag that some database of ours says it has stored, whatever lies in the inbox."""
+
+    name: str
+    dataset: str
+    sender: str
+
+
+def stored(custody: Custody, order: str) -> list[Stored]:
+    """Those of an order, of every authority that gave it this number, by all databases that bags are stored in. Raises
+    NotReachable; a database that was not prepared has none."""
+    found: list[Stored] = []
+    for store in custody.catalogue.stores:
+        tables = custody.catalogue.of_store(store.id, DatasetKind.TABLE)
+        if not tables:
+            continue
+        with custody.connect(BagKind.ROWS, tables[0].id) as connection:
+            row = connection.execute("SELECT to_regclass('quietus_handover.bag')").fetchone()
+            rows = connection.execute(_STORED, [order]).fetchall() if row and row[0] else []
+            found += (Stored(str(b), str(d), str(s)) for b, d, s in rows)
+    return found
+
+
+_STORED = (
+    "SELECT bag, dataset, sender FROM quietus_handover.bag WHERE stored_at IS NOT NULL"
+    " AND order_no = sender || '/' || %s ORDER BY bag"
+)

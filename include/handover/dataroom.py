@@ -15,13 +15,15 @@ from datetime import date
 from typing import Any
 
 import psycopg
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from psycopg.rows import class_row
 
 from include.cases import book
 from include.cases.book import Conn, checked_actor
 from include.cases.periods import last_day
 from include.handover import sealed
-from include.ledger import attest, verify
+from include.ledger import attest, verify, verify_dataroom
+from include.ledger.log import KeyTaken
 from include.model.catalogue import Catalogue
 from include.model.errors import LedgerError, NotReachable, Refused
 from include.model.estate import Column, Dataset
@@ -86,7 +88,7 @@ class DataRoom:
 
 @dataclass(frozen=True)
 class Bag:
-    """What was exported of one dataset: once, for ever."""
+    """What was exported of one dataset: once, for ever. ``put``: in the room, or never; None: nobody knows yet."""
 
     number: str
     dataset: str
@@ -94,6 +96,7 @@ class Bag:
     left_out: int
     sha256: str
     bytes: int
+    put: bool | None = None
 
 
 # --- the agreement --------------------------------------------------------------------------------
@@ -102,13 +105,17 @@ class Bag:
 def open_room(
     conn: Conn, catalogue: Catalogue, record: Record, *, deal: str, counterparty: str, purpose: str, document: str,
     digest: str, basis: str | None, approvers: Sequence[str], certificate: str, statement_key: str,
-    columns: Mapping[str, Sequence[str]], as_of: date, actor: str,
+    columns: Mapping[str, Sequence[str]], as_of: date, actor: str, ours: Ed25519PublicKey | None = None,
 ) -> DataRoom:  # fmt: skip
     """Open one under an agreement that two persons approved; of an agreement that has one, that. Raises Refused for what no
     agreement can allow: raw biometrics, keys, any personal column without the law by which its people may be shown (PIPL 13,
-    23, 29), and other terms under the document of a room."""
+    23, 29), other terms under the document of a room, and a statement key that is ``ours``, the ledger's signer's."""
     sealed.recipient(certificate)
-    attest.public_key(statement_key)
+    if attest.public_key(statement_key) == ours:
+        raise Refused(
+            "the statement key is our own signer's: we would sign for the counterparty", about=deal,
+            next_step="ask the counterparty for its own key, and compare it by phone",
+        )  # fmt: skip
     pair = [checked_actor(a) for a in approvers]
     if len(pair) != 2 or pair[0].partition("/")[2] == pair[1].partition("/")[2]:
         raise Refused("two different persons approve it", about=deal, next_step="name two, as role/name")
@@ -140,13 +147,27 @@ def open_room(
             f"{made.number} was opened under that document with other terms", about=deal,
             next_step="give the number of another agreement, or the same terms",
         )  # fmt: skip
-    record(  # of the row, and again if a call died before it: the key is the same
-        "dataroom", None,
-        {"room": made.number, "what": "opened", "document": document, "digest": digest, "datasets": sorted(columns),
-         "columns": sum(len(c) for c in columns.values()), "basis": basis, "as_of": made.opened_on.isoformat()},
-        f"dataroom:{made.number}:opened",
-    )  # fmt: skip
+    _say_opened(record, made)
     return made
+
+
+def _say_opened(record: Record, room: DataRoom) -> None:
+    """Of the row, and again if a call died before it: the key is the same. Whose word is believed at the end, and what the terms
+    are, is said now, so that nobody can choose them afterwards."""
+    body: dict[str, Any] = {
+        "room": room.number, "what": "opened", "document": room.document, "digest": room.digest,
+        "datasets": sorted(room.columns), "columns": sum(len(c) for c in room.columns.values()), "basis": room.basis,
+        "as_of": room.opened_on.isoformat(),
+    }  # fmt: skip
+    said = {
+        "statement_key": verify.key_id(attest.public_key(room.statement_key)), "shown": dict(sorted(room.columns.items())),
+        "terms": verify_dataroom.terms(vars(room)),
+    }  # fmt: skip
+    key = f"dataroom:{room.number}:opened"
+    try:
+        record("dataroom", None, body | said, key)
+    except KeyTaken:  # it was opened before these were said
+        record("dataroom", None, body, key)
 
 
 def may_be_shown(catalogue: Catalogue, id_: str, names: Sequence[str], basis: str | None) -> Dataset:
@@ -242,18 +263,19 @@ def statement(number: str, how: str, on: date, bags: Mapping[str, str]) -> bytes
 
 def returned(conn: Conn, record: Record, number: str, file: bytes, *, as_of: date) -> DataRoom:
     """Take a statement. Raises LedgerError if the agreed key did not sign it; Refused if it is about another room, or names other
-    files than were given, or comes before the deal's end. It is evidence of a word, and of nothing that we could see."""
+    files than were given, or comes before the deal's end, or while of a file nobody knows whether it was given. It is evidence of
+    a word, and of nothing that we could see."""
     room = of(conn, number)
     said = json.loads(attest.opened(file, FORMAT, attest.public_key(room.statement_key)))
     try:
         about, how, on, files = said["room"], said["how"], date.fromisoformat(said["on"]), said["bags"]
     except (KeyError, TypeError, ValueError):
         raise LedgerError("the statement is malformed", about=number, next_step="ask for another") from None
-    given = {b.dataset: b.sha256 for b in bags(conn, number)}
+    files_of = {b.dataset: b.sha256 for b in given(conn, number)}
     wrong = (
         f"it is about {about}" if about != number
         else f"it says {how!r}" if how not in ("returned", "destroyed")
-        else "it names other files than were given" if files != given
+        else "it names other files than were given" if files != files_of
         else "the deal has not ended" if room.ended_on is None
         else "its day is not between the deal's end and today" if not room.ended_on <= on <= as_of
         else ""
@@ -269,7 +291,7 @@ def returned(conn: Conn, record: Record, number: str, file: bytes, *, as_of: dat
         (how, on, file, number),
     )
     room = of(conn, number)  # the first one stands
-    record("dataroom", None, {"room": number, "what": f"said {room.said}", "on": str(room.said_on), "files": len(given),
+    record("dataroom", None, {"room": number, "what": f"said {room.said}", "on": str(room.said_on), "files": len(files_of),
                               "statement": attest.digest(room.said_envelope or b"")}, f"dataroom:{number}:said")  # fmt: skip
     return room
 
@@ -337,9 +359,29 @@ def rooms(conn: Conn) -> list[DataRoom]:
 def bags(conn: Conn, number: str) -> list[Bag]:
     with conn.cursor(row_factory=class_row(Bag)) as cursor:
         return cursor.execute(
-            "SELECT number, dataset, items, left_out, sha256, bytes FROM casebook.data_room_bag WHERE number = %s ORDER BY 2",
+            "SELECT number, dataset, items, left_out, sha256, bytes, put FROM casebook.data_room_bag"
+            " LEFT JOIN casebook.data_room_put USING (number, dataset) WHERE number = %s ORDER BY dataset",
             (number,),
         ).fetchall()
+
+
+def given(conn: Conn, number: str) -> list[Bag]:
+    """The files that were in the room. Raises Refused while of one nobody knows whether it ever was."""
+    every = bags(conn, number)
+    if unknown := [b.dataset for b in every if b.put is None]:
+        raise Refused(
+            f"whether {', '.join(unknown)} was ever put in the room is not known yet: a run was killed", about=number,
+            next_step="run `quietus dataroom export` again; once the deal has ended, `close`, which looks",
+        )  # fmt: skip
+    return [b for b in every if b.put]
+
+
+def known(conn: Conn, bag: Bag, *, put: bool) -> None:
+    """That it is in the room now, or once it has ended, that it never was. The first word stands."""
+    conn.execute(
+        "INSERT INTO casebook.data_room_put (number, dataset, put) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+        (bag.number, bag.dataset, put),
+    )
 
 
 def alarms(conn: Conn, as_of: date) -> list[str]:

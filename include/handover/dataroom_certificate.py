@@ -76,7 +76,7 @@ def certificate(desk: Desk, number: str, *, as_of: date, at: At = lambda _: None
 def facts(desk: Desk, conn: Conn, ledger: issue.Desk, room: DataRoom, as_of: date) -> dict[str, Any]:
     """All that it says, without what proves it."""
     assert room.ended and room.ended_on and room.due_on and room.ours_gone_on and room.said_on  # noqa: S101 - it is over
-    number, observed, bags = room.number, observed_now(), dataroom.bags(conn, room.number)
+    number, observed, bags = room.number, observed_now(), dataroom.given(conn, room.number)
     (period,) = [p for p in desk.catalogue.rule(dataroom.RULE).periods if p.name == "main"]
     opened, ended, gone, said, *files = _indexes(
         ledger,

@@ -1,7 +1,9 @@
 """What a data room holds: each agreed dataset as a bag, sealed to the counterparty, in a bucket; and that it is gone again.
 
 Rows are read by the prover, the agreed columns and no others, without people whom an open case has restricted. A bag is made
-once: its row is in the book after its sealed file has its name, and before it is put in the bucket, so that a killed run goes on.
+once: its row is in the book after its sealed file has its name, and before it is put in the bucket, so that a killed run goes on;
+that it was put, after it was. Where a run was killed in between and the deal ended, the prover looks: what never was in the room
+is in no statement and no certificate.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from include.cases.retention.stopping import may_go_on
 from include.handover import bag as bags_of
 from include.handover import dataroom, rows, sealed
 from include.handover.dataroom import Bag, DataRoom, Record
-from include.handover.sending import delivering
+from include.handover.sending import DIGEST, delivering, is_there
+from include.handover.shards import directory, roomy
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import NotProved, Refused
@@ -61,10 +64,15 @@ def export(of: Rooms, number: str) -> list[Bag]:
         with of.book() as guard, dataroom.held(guard, number) as room:
             dataroom.may_export(room)
             there = {b.dataset: b for b in dataroom.bags(guard, number)}
-            made = there.get(dataset) or _make(of, room, dataset, columns)
+            with roomy(of.home):
+                made = there.get(dataset) or _make(of, room, dataset, columns)
             of.at("dataroom.kept")
-            _say(of, made)
             _put(of, made)
+            of.at("dataroom.put")
+            with of.book() as conn, conn.transaction():
+                dataroom.known(conn, made, put=True)
+            of.at("dataroom.known")
+            _say(of, made)
     with of.book() as conn:
         return dataroom.bags(conn, number)
 
@@ -142,15 +150,63 @@ def _put(of: Rooms, made: Bag) -> None:
     key, path = _key(made.number, made.dataset), _sealed(of, made.number, made.dataset)
     client = of.puts()
     with delivering(f"data room {key}"):
-        there = client.list_objects_v2(Bucket=of.bucket, Prefix=key).get("Contents", [])
-        if any(o["Key"] == key and o["Size"] == made.bytes for o in there):
+        if is_there(client, of.bucket, key, sha256=made.sha256, size=made.bytes):
             return
         if not path.exists() or _sha256(path) != made.sha256:
             raise Refused(
                 "its sealed file is gone or another, and it was never put in the room", about=key,
                 next_step="put the file back, or open another room: a bag is made once",
             )  # fmt: skip
-        client.upload_file(str(path), of.bucket, key, ExtraArgs={"Metadata": {"quietus-sha256": made.sha256}})
+        client.upload_file(str(path), of.bucket, key, ExtraArgs={"Metadata": {DIGEST: made.sha256}})
+
+
+# --- the end of the deal ---------------------------------------------------------------------------
+
+
+def close(of: Rooms, number: str, *, how: str, document: str, as_of: date) -> DataRoom:
+    """The deal was closed or dropped (:func:`include.handover.dataroom.end`); then it is settled which of the files were ever in
+    the room. Again it says what is not said yet. Raises NotReachable without the bucket: the clock runs, and it is run again."""
+    with of.book() as conn:
+        room = dataroom.end(conn, of.catalogue, of.record, number, how=how, document=document, as_of=as_of)
+    of.at("dataroom.ended")
+    _settle(of, number)
+    return room
+
+
+def _settle(of: Rooms, number: str) -> None:
+    """Once the deal has ended nothing is put any more: so what does not lie there in any version never did."""
+    with of.book() as conn, dataroom.held(conn, number) as room:
+        if room.ended is None:
+            return
+        for bag in dataroom.bags(conn, number):
+            if bag.put is None:
+                dataroom.known(
+                    conn, bag, put=room.bucket is not None and _was_put(of.sees(), room.bucket, bag)
+                )
+    of.at("dataroom.settled")
+    with of.book() as conn:
+        every = dataroom.bags(conn, number)
+    for bag in every:
+        if bag.put:
+            _say(of, bag)
+        else:
+            of.record(
+                "dataroom", None, {"room": number, "what": "never put", "dataset": bag.dataset, "sha256": bag.sha256},
+                f"dataroom:{number}:never:{bag.dataset}",
+            )  # fmt: skip
+
+
+def _was_put(client: S3Client, bucket: str, bag: Bag) -> bool:
+    key = _key(bag.number, bag.dataset)
+    with reaching(f"data room {key}"):
+        for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+            for it in page.get("Versions", []):
+                version = None if it["IsLatest"] else it["VersionId"]
+                if it["Key"] == key and is_there(
+                    client, bucket, key, sha256=bag.sha256, size=bag.bytes, version=version
+                ):
+                    return True
+    return False
 
 
 # --- gone again -----------------------------------------------------------------------------------
@@ -160,6 +216,9 @@ def clear(of: Rooms, number: str, *, as_of: date) -> DataRoom:
     """Destroy our copies once the deal has ended: sealed files, and in the bucket every version, marker and unfinished upload;
     seen to be gone by the prover. Again it changes nothing. Raises NotProved while something is left (a lock, a
     right); Refused for another directory or bucket than those of its export; Stopped while disposing is stopped."""
+    with of.book() as conn:
+        may_go_on(conn)
+    _settle(of, number)  # while it is there to be seen
     with of.book() as conn, dataroom.held(conn, number) as room:
         may_go_on(conn)
         if room.ended is None:
@@ -215,9 +274,7 @@ def _uploads(client: S3Client, bucket: str, number: str) -> Iterator[tuple[str, 
 
 
 def _home(of: Rooms, number: str) -> Path:
-    path = of.home / number
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return path
+    return directory(of.home / number)
 
 
 def _sealed(of: Rooms, number: str, dataset: str) -> Path:

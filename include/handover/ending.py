@@ -16,13 +16,13 @@ from typing import Any
 
 from include.cases import book, certifying, closing
 from include.cases.rooms import Desk
-from include.cases.shutdown import lost_key, needles, orders, told_recipients
+from include.cases.shutdown import lost_key, media, needles, orders, told_recipients
 from include.cases.shutdown import residual as residuals
 from include.cases.shutdown.both import Both
 from include.cases.shutdown.consigning import consigned
 from include.cases.shutdown.orders import Order
 from include.cases.yearly import retesting
-from include.handover import books, estate, register, said
+from include.handover import books, estate, proving, register, said
 from include.handover.books import Books
 from include.handover.estate import Swept
 from include.model.errors import NotProved, QuietusError, Refused
@@ -50,7 +50,8 @@ class Unsought:
 @dataclass
 class Ending:
     """How far it came. ``open``: what it waits for, a sentence each; ``cases``: case -> serial of its last certificate;
-    ``unsought``: stores in which nobody's identifiers could be looked for, why, and who answers for that."""
+    ``unsought``: stores in which nobody's identifiers could be looked for, why, and who answers for that; ``media``: how each
+    carrier of the order's data stands."""
 
     order: Order
     books: Books
@@ -58,6 +59,7 @@ class Ending:
     cases: dict[str, int] = field(default_factory=dict)
     swept: Swept | None = None
     unsought: list[Unsought] = field(default_factory=list)
+    media: tuple[media.Standing, ...] = ()
 
 
 def look(desk: Desk, number: str, *, as_of: date, actor: str) -> Ending:
@@ -78,12 +80,17 @@ def look(desk: Desk, number: str, *, as_of: date, actor: str) -> Ending:
     found.open += [
         f"{r.kind} {books.sentence(x.dataset, r)}" for x in found.books.open for r in x.reasons
     ]  # fmt: skip
+    found.open += _media(desk, found, as_of)
     found.open += _recipients(desk, number, as_of, actor)
     found.open += _cases(desk, found, as_of, actor)
     if not found.open:  # nor by a deed that comes after the look through the estate
         found.open += _overstayed(desk, of, as_of)
     if found.open:
         return found
+    found.open += [
+        f"conservation {c.name}: {c.verdict}, {c.why}"
+        for c in proving.ours(desk, found.books, as_of=as_of, actor=actor).against()
+    ]
     found.swept = estate.sweep(desk, number, found.books, as_of=as_of, actor=actor)
     found.unsought = _unsought(desk, found)
     named = {f"needle.{x.store}" for x in found.unsought}
@@ -116,6 +123,17 @@ def may_end(found: Ending) -> str:
             next_step="do what is named, then ask for the certificate again (docs/shutdown.md)",
         )  # fmt: skip
     return f"{found.order.number}: nothing is open"
+
+
+def _media(desk: Desk, found: Ending, as_of: date) -> Iterator[str]:
+    """What has no record of how it was sanitised, and of which nobody said what becomes of it (clause 79)."""
+    with desk.book() as conn:
+        found.media = media.standing(desk.catalogue, conn, found.order, as_of)
+    yield from (
+        f"media {s.carrier.name}: no record says that it was sanitised since T0, and nobody said what becomes of it"
+        " (`quietus yearly sanitised`, `quietus shutdown media`)"
+        for s in found.media if s.open
+    )  # fmt: skip
 
 
 def _recipients(desk: Desk, number: str, as_of: date, actor: str) -> Iterator[str]:

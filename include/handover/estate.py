@@ -12,7 +12,7 @@ from typing import Any
 
 from include.cases import epochs
 from include.cases.rooms import Desk
-from include.cases.shutdown import needles, orders, told_recipients
+from include.cases.shutdown import media, needles, orders, told_recipients
 from include.cases.shutdown.orders import Order
 from include.handover import said
 from include.handover.books import Books
@@ -77,7 +77,11 @@ def sweep(desk: Desk, number: str, books: Books, *, as_of: date, actor: str) -> 
         found = Swept(number, estate.dragnet(desk.catalogue, desk.connections, stays))
         cases = sorted(said.begun(conn, number))
         sets = {f"{x['store']}: {x['backup_set']}" for no in cases for x in epochs.of_case(conn, no)}
-        ended = {"cases": cases, "backup_sets": sorted(sets)}
+        ended = {
+            "cases": cases,
+            "backup_sets": sorted(sets),
+            "media": sorted(c.name for c in media.of_order(desk.catalogue, of)),
+        }
     told = told_recipients.standing(desk, number)
     ended["recipients"] = sorted({*(t.recipient for t in told.told), *told.untold})
     at = observed_now().isoformat()

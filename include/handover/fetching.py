@@ -26,7 +26,7 @@ from include.handover import bag as bags
 from include.handover.keyed import Transit
 from include.handover.sealed import Opening, digest_of
 from include.handover.sending import delivering, lying, sealed_key, statement_key
-from include.handover.shards import At, roomy
+from include.handover.shards import At, directory, roomy
 from include.ledger import attest
 from include.model.errors import LedgerError, Refused
 from include.model.flow import Flow
@@ -121,11 +121,11 @@ def statement(inbox: Inbox, order: str, name: str) -> tuple[BagStatement, bytes]
 def opened(inbox: Inbox, order: str, name: str) -> Iterator[Arrived]:
     """Fetch, check and open one bag; its open files go at the end, whatever happens.
 
-    Raises LedgerError for anything that is not what was signed, Refused for a full disk or another's certificate.
+    Raises LedgerError for anything that is not what was signed, Refused for a full disk, a directory that cannot be written, or
+    another's certificate.
     """
     said, payload = statement(inbox, order, name)
-    home = inbox.home / order
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home = directory(inbox.home / order)
     with roomy(home):
         sealed = _fetched(inbox, said, home / f"{name}.cms")
         inbox.at("handover.fetched")

@@ -88,15 +88,22 @@ def follow(
     return done
 
 
-def last_notices(inbox: Inbox, order: str) -> dict[str, BagNotice]:
-    """Of each bag the last notice that has arrived: as it leaves the bag, so it is to be. Raises LedgerError for one that the
-    sender did not sign."""
+def last_notices(inbox: Inbox, order: str) -> tuple[dict[str, BagNotice], dict[str, str]]:
+    """Of each bag the last notice that has arrived: as it leaves the bag, so it is to be; and what lies there by a notice's name
+    and is none that the sender signed, with why. Raises NotReachable."""
     last: dict[str, BagNotice] = {}
+    strange: dict[str, str] = {}
     for called in _names(inbox, order):
-        said, _ = _statement(inbox, order, called)
+        try:
+            said, _ = _statement(inbox, order, called)
+        except NotReachable:
+            raise
+        except QuietusError as error:
+            strange[called] = str(error)
+            continue
         if said.bag not in last or said.notice > last[said.bag].notice:
             last[said.bag] = said
-    return last
+    return last, strange
 
 
 def _one(

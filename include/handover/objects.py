@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 MOST_TAGS = 10
-HEADERS = ("ContentType", "ContentEncoding", "ContentDisposition", "ContentLanguage", "CacheControl")
+HEADERS = (
+    "ContentType", "ContentEncoding", "ContentDisposition", "ContentLanguage", "CacheControl", "WebsiteRedirectLocation",
+)  # fmt: skip
+"""Of an object's own. How it is kept, its storage class and encryption, is for whoever keeps it."""
 
 
 @dataclass(frozen=True, kw_only=True)

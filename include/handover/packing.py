@@ -21,7 +21,7 @@ from include.cases.retention.due import answering, look_at
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import binds, question
 from include.cases.shutdown.consigning import ITS_OWN
-from include.handover import addressed, bookbags, objects, register
+from include.handover import addressed, asking, bookbags, objects, register
 from include.handover.bookbags import finish
 from include.handover.clocks import Stays, clocks, stays
 from include.handover.consignable import allowed, openable
@@ -77,6 +77,20 @@ def pack(room: Room, consignment: Consignment) -> Outcome:
         for store, datasets in by_store.items():
             _store(room, consignment, store, datasets, outcome)
         bookbags.pack(room, consignment, outcome)
+    sign(room, consignment)
+    return outcome
+
+
+def later(room: Room, consignment: Consignment) -> Outcome:
+    """Pack and sign the tombstones that were made since theirs were packed: also after the order's end, until its ledger is with
+    the custodian. Raises Refused from then on, or for another consignment; NoRoom, NotReachable."""
+    recipient(consignment.successor.certificate, compared=True)
+    with room.book() as conn:
+        asking.still_here(conn, addressed.standing(conn, consignment, ended=True))
+    outcome = Outcome()
+    sign(room, consignment)
+    with roomy(room.of(consignment.order)):
+        bookbags.later(room, consignment, outcome)
     sign(room, consignment)
     return outcome
 

@@ -81,7 +81,8 @@ def ask(
 @dataclass(frozen=True)
 class Wanted:
     """``fresh``: items of a bag that people ask for and no request names yet, in its order, each with whose they are; ``held``:
-    how many more an open hold of ours covers: they are asked for once it is released. ``people``: who asks for any of it."""
+    how many more an open hold of ours covers: they are asked for once it is released. ``people``: who asks for any of it, a
+    token for each of them."""
 
     bag: Bag
     fresh: Mapping[bytes, set[bytes]]

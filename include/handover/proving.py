@@ -12,10 +12,10 @@ from include.cases.shutdown import orders
 from include.handover import fetching, following
 from include.handover.books import Books
 from include.handover.conservation import Kind
-from include.handover.custody import Custody
+from include.handover.custody import Custody, stored
 from include.handover.fetching import Inbox
 from include.handover.recounting import count_again
-from include.ledger import attest
+from include.ledger import attest, verify_service
 from include.model.errors import NoRoom, NotProved, NotReachable, QuietusError, Refused
 from include.model.flow import Check
 from include.model.handover import BagStatement
@@ -25,7 +25,7 @@ from include.model.words import Verdict
 if TYPE_CHECKING:
     from include.proofs.conserved import Kept
 
-PROVED = "conservation proved"
+PROVED = verify_service.CONSERVED
 """Of the event."""
 KIND = "handover.proof"
 """Of the successor's entry."""
@@ -88,9 +88,16 @@ def theirs(inbox: Inbox, custody: Custody, record: Record, order: str) -> Proof:
 
     bags: list[conserved.Kept] = []
     unasked: dict[str, str] = {}
-    notices = following.last_notices(inbox, order)
-    for name in fetching.names(inbox, order):
-        dataset = name.rpartition("-")[0]
+    notices, strange = following.last_notices(inbox, order)
+    for (
+        called,
+        why,
+    ) in strange.items():  # as long as nobody knows what it says, nobody knows how it leaves its bag
+        unasked[_dataset_of(called)] = why
+    arrived = set(fetching.names(inbox, order))
+    senders = set[str]()
+    for name in sorted(arrived):
+        dataset = _dataset_of(name)
         try:
             said, payload = fetching.statement(inbox, order, name)
         except (NotReachable, NoRoom):
@@ -98,16 +105,29 @@ def theirs(inbox: Inbox, custody: Custody, record: Record, order: str) -> Proof:
         except QuietusError as error:  # what is not known to be signed proves nothing
             unasked[dataset] = str(error)
             continue
+        senders.add(said.sender)
         last = notices.get(name)
         if last is not None and last.statement == attest.digest(payload):
             signed = (last.items, last.root)
         else:
             signed = (said.items, said.root)
         bags.append(_kept(custody, said, payload, signed, unasked))
+    for bag in stored(
+        custody, order
+    ):  # of another authority's order of the same number there is an inbox of its own
+        if bag.name not in arrived and (bag.sender in senders or not senders):
+            unasked[bag.dataset] = (
+                f"{bag.name} is stored, and what its sender signed of it lies in the inbox no more"
+            )
     proof = Proof(order, conserved.theirs("successor", bags, unasked))
     when = observed_now().isoformat()
     record(KIND, None, {"order": order, "observed_at": when, **proof.body()}, f"{KIND}:{order}:{when}")
     return proof
+
+
+def _dataset_of(name: str) -> str:
+    """Of a bag, or of a notice about one, by its name."""
+    return name.partition("-")[0]
 
 
 def _kept(

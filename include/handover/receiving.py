@@ -10,7 +10,7 @@ from include.handover.custody import Custody
 from include.handover.fetching import Inbox
 from include.handover.recounting import count_again
 from include.handover.sending import delivering, receipt_key
-from include.model.errors import NoRoom, NotReachable, QuietusError, Refused
+from include.model.errors import LedgerError, NoRoom, NotReachable, QuietusError, Refused
 from include.model.handover import BagReceipt
 
 
@@ -43,6 +43,13 @@ def receive(inbox: Inbox, custody: Custody, attest: Callable[[bytes], bytes], or
             done.ended[name] = str(ended)
         except QuietusError as error:
             done.refused[name] = str(error)
+        except (LookupError, TypeError, ValueError) as strange:
+            # What was signed, and is described as no bag is: nothing of ours, and it stops no other.
+            told = LedgerError(
+                f"it is signed, and cannot be read as a bag ({type(strange).__name__})", about=name,
+                next_step="nothing of it is signed for; have it packed anew",
+            )  # fmt: skip
+            done.refused[name] = str(told)
     return done
 
 

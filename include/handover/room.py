@@ -11,7 +11,7 @@ from typing import Any
 from include.cases.book import Conn
 from include.cases.keys import KeyStore
 from include.cases.retention.held import HeldPeople
-from include.handover.shards import At, Bounds
+from include.handover.shards import At, Bounds, directory
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.stores.shared import nowhere
@@ -43,9 +43,7 @@ class Room:
     objectors: frozenset[str] = field(default=frozenset(), repr=False)
 
     def of(self, order: str) -> Path:
-        path = self.home / order
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return path
+        return directory(self.home / order)
 
 
 @dataclass

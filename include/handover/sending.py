@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PART = 16 << 20
 DIGEST = "quietus-sha256"  # metadata: of the sealed file
 FULL = frozenset(
-    {"QuotaExceeded", "XMinioStorageFull", "XMinioStorageQuotaExceeded", "InsufficientStorage", "507", "EntityTooLarge"}
+    {"QuotaExceeded", "XMinioStorageFull", "XMinioStorageQuotaExceeded", "InsufficientStorage", "507"}
 )  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def send(way: Way, consignment: Consignment, again: str | None = None) -> list[s
     Killed, it goes on where it was.
     """
     with way.book() as conn:
-        addressed.standing(conn, consignment)
+        addressed.standing(conn, consignment, ended=True)  # what is packed by then is tombstones
         if again is not None:
             bag = register.bag(conn, consignment.order, again)
             waiting = [_sent_before(bag, heard.answers(conn, consignment.order).get(again))]
@@ -153,14 +153,14 @@ def _send(way: Way, consignment: Consignment, bag: Bag, envelope: bytes) -> None
         )  # fmt: skip
     about = f"bag {bag.name}"
     with way.book() as conn:
-        addressed.standing(conn, consignment)
+        addressed.standing(conn, consignment, ended=True)
     _nobody_elses(way, bag)
     with delivering(about):
         _parts(way, bag, path, sealed_key(order, bag.name))
     way.at("handover.uploaded")
     with way.book() as conn, conn.transaction():
         # Nobody withdraws meanwhile: either that is known here, or the bag is known as sent there.
-        addressed.standing(conn, consignment)
+        addressed.standing(conn, consignment, ended=True)
         with delivering(about):
             way.client.put_object(
                 Bucket=way.bucket, Key=statement_key(order, bag.name), Body=envelope, ContentType="application/json",
@@ -256,15 +256,22 @@ def _same(known: dict[str, Any], data: bytes, digest: str) -> bool:
 
 
 def _is_there(way: Way, bag: Bag, key: str) -> bool:
+    return is_there(way.client, way.bucket, key, sha256=bag.statement.sha256, size=bag.statement.bytes)
+
+
+def is_there(
+    client: S3Client, bucket: str, key: str, *, sha256: str, size: int, version: str | None = None
+) -> bool:
+    """Whether what lies there is this very file: put with its digest, and as long; ``version``: that one of it."""
+    of = {} if version is None else {"VersionId": version}
     try:
-        head = way.client.head_object(Bucket=way.bucket, Key=key)
+        head = client.head_object(Bucket=bucket, Key=key, **of)  # type: ignore[arg-type]
     except ClientError as error:
         if code_of(error) in ("404", "NoSuchKey"):
             return False
         raise
     # Whoever put another object there did not say that it is this one. Of parts S3 keeps no digest of the whole.
-    ours = head.get("Metadata", {}).get(DIGEST) == bag.statement.sha256
-    return bool(ours and head["ContentLength"] == bag.statement.bytes)
+    return bool(head.get("Metadata", {}).get(DIGEST) == sha256 and head["ContentLength"] == size)
 
 
 def _sha256(path: Path) -> str:

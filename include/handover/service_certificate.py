@@ -189,7 +189,7 @@ def facts(desk: Desk, conn: Conn, ledger: issue.Desk, found: Ending, as_of: date
         "others": [disposers.other(conn, no, what) for no, what in took.items() if no not in begun],
         "recipients": [t.model_dump(mode="json") for t in told.told],
         "copies": [c.model_dump(mode="json") for c in _copies(conn, ledger, list(begun))],
-        "media": _media(conn, ledger, of), "open_cases": _open_cases(conn),
+        "media": _media(conn, ledger, of), "carriers": _carriers(ledger, found), "open_cases": _open_cases(conn),
         "unseen": _unseen(ledger, found), "proofs": _proofs(conn, ledger, of), **_unsought(ledger, found),
     }  # fmt: skip
 
@@ -332,6 +332,19 @@ def _media(conn: Conn, ledger: issue.Desk, of: Order) -> list[dict[str, Any]]:
     return [{"record": r.record_no, "entry": n} for r, n in zip(records, _indexes(ledger, keys), strict=True)]
 
 
+def _carriers(ledger: issue.Desk, found: Ending) -> list[dict[str, Any]]:
+    """What became of the media of each store, backup set and key: the entry of its record, or of both approvers' words."""
+
+    def at(kind: str, *numbers: int) -> list[int]:
+        return _indexes(ledger, [f"{kind}:{n}" for n in numbers])
+
+    return [
+        {**s.told(), "entry": at(sanitising.KIND, s.record.record_no)[0] if s.record else None,
+         "entries": at(orders.KIND, *s.word.by.events) if s.word and not s.record else []}
+        for s in found.media
+    ]  # fmt: skip
+
+
 def _open_cases(conn: Conn) -> int:
     row = conn.execute("SELECT count(*) AS n FROM casebook.case_ WHERE closed_at IS NULL").fetchone()
     return int(row["n"]) if row else 0
@@ -355,6 +368,7 @@ def _proofs(conn: Conn, ledger: issue.Desk, of: Order) -> dict[str, Any]:
     return {
         "opened": at("opened")[-1], "closed": at("collection closed")[-1],
         "located": _located(ledger, of), "books": at(verify_service.BOOKS)[-1],
+        "conservation": at(verify_service.CONSERVED)[-1],
         "collection": at(verify_service.LOOKED)[-1], "recipients": told[-1] if told else None,
         "dragnet": _indexes(ledger, [e["key"] for e in parts if e["detail"]["observed_at"] == moment]), "retest": retest,
     }  # fmt: skip
@@ -372,7 +386,7 @@ def _relied(said: dict[str, Any]) -> set[int]:
         said["entry"],
         *p["located"],
         *p["dragnet"],
-        *(p[k] for k in ("opened", "closed", "books", "collection", "retest")),
+        *(p[k] for k in ("opened", "closed", "books", "conservation", "collection", "retest")),
     }
     found |= set() if p["recipients"] is None else {p["recipients"]}
     found |= {i for x in said["unseen"] for i in (x["entry"], x["seen"]) if i is not None}
@@ -382,6 +396,7 @@ def _relied(said: dict[str, Any]) -> set[int]:
     found |= {b["noticed"]["entry"] for b in said["bags"] if "noticed" in b}
     left = [b["left"] for b in said["bags"] if "left" in b]
     found |= {i for x in left for i in (x["withdrew"], x["settled"], *x["entries"])}
+    found |= {i for x in said.get("carriers", ()) for i in (x["entry"], *x["entries"])} - {None}
     return found | {c["begun"] for c in said["cases"]} | {i for c in said["copies"] for i in c["evidence"]}
 
 

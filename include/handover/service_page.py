@@ -6,6 +6,7 @@ It says what the certificate says, and is no proof by itself: that is the signed
 from __future__ import annotations
 
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
@@ -29,6 +30,21 @@ WHY = {
 """What a look at collection says of a bucket's server, in Chinese."""
 
 
+BECOMES = {
+    "stays": ("继续在用，由{who}保管", "stays in service with {who}"),
+    "rented": ("租用，归{who}所有，凭其文书", "is rented from {who}, by its paper"),
+    "later": ("应于{until}前清除", "is to be sanitised by {until}"),
+}  # fmt: skip
+"""What both approvers say of media that are not sanitised yet."""
+
+
+def becomes(line: dict[str, Any]) -> str:
+    """In Chinese and English."""
+    zh, en = BECOMES[line["becomes"]]
+    who = line["who"]
+    return f"{zh.format(who=who or '本机构', until=line['until'])} {en.format(who=who or 'the company', until=line['until'])}"
+
+
 def page(of: Service) -> str:
     """The page, as HTML."""
     made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -38,5 +54,5 @@ def page(of: Service) -> str:
     totals = {w: sum(x[w] for x in said["books"]) for w in ("located", *(w for w, _, _ in ENDS))}
     books = [x for x in said["books"] if x["located"]]
     return made.from_string(text).render(
-        of=of, p=said, totals=totals, books=books, ENDS=ENDS, OUTCOMES=OUTCOMES, WHY=WHY
+        of=of, p=said, totals=totals, books=books, becomes=becomes, ENDS=ENDS, OUTCOMES=OUTCOMES, WHY=WHY
     )

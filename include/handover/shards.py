@@ -23,7 +23,7 @@ from include.handover.items import SALT, Growing, Leaves
 from include.handover.keyed import PAYLOAD, Transit
 from include.handover.sealed import Sealing, digest_of, recipient
 from include.model.durable import sync_directory
-from include.model.errors import NoRoom
+from include.model.errors import NoRoom, Refused
 from include.model.handover import BagKind, BagStatement, Consignment
 from include.model.times import observed_now
 
@@ -54,6 +54,20 @@ class Packed:
     leaves: bytes = field(repr=False, default=b"")  # the items' digests, one after the other
     owners: Mapping[bytes, bytes] = field(repr=False, default_factory=dict)  # token -> digests of its items
     read_at: datetime | None = None
+
+
+def directory(home: Path) -> Path:
+    """It, its owner's alone, there and to be written. Raises Refused."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        why = "" if os.access(home, os.W_OK | os.X_OK) else "it is not ours to write"
+    except OSError as error:
+        why = str(error.strerror)
+    if why:
+        raise Refused(
+            f"the directory cannot be used: {why}", about=str(home), next_step="name another, or give us the right to write it"
+        )  # fmt: skip
+    return home
 
 
 @contextmanager

@@ -20,13 +20,14 @@ from include.cases.book import Conn
 from include.cases.certifying import SIGNER
 from include.cases.retention.held import held_people
 from include.cases.rooms import Desk
-from include.cases.shutdown import disposing, orders
+from include.cases.shutdown import disposing, orders, people
 from include.cases.shutdown.consigning import consign, consigned
 from include.cases.shutdown.objecting import objectors
 from include.connections import SUCCESSOR_INBOX as INBOX
 from include.handover import (
     addressed,
     amending,
+    buried,
     clearing,
     notices,
     notifying,
@@ -95,10 +96,11 @@ class Handover:
             of = orders.order(conn, self.number)
         return any(True for _ in consigned(self.desk.catalogue, of))
 
-    def consign(self, digest: str, *, as_of: date, actor: str) -> Consignment:
+    def consign(self, digest: str, *, document: str, as_of: date, actor: str) -> Consignment:
         """The consignment, made of the files that people put into the directory, and kept there; the one that is there, if it
         stands. ``digest``: the SHA-256 of the key for receipts, as the successor told it; the certificate's is in the order.
-        Raises Refused if either is another."""
+        ``document``: number of the paper that says that they were compared. Raises Refused if either is another, or while
+        somebody does not know who takes over."""
         try:
             certificate = (self.papers / CERTIFICATE).read_text("ascii")
             key = (self.papers / RECEIPT_KEY).read_bytes()
@@ -115,9 +117,11 @@ class Handover:
         there = self._standing()
         if there is not None and there.successor.receipt_key.encode() == key:
             return there
+        with self.desk.book() as conn:
+            people.all_know(self.desk, conn, orders.order(conn, self.number))
         made = consign(
             self.desk, self.number, sender=self.sender, certificate=certificate, receipt_key=key.decode("ascii", "replace"),
-            as_of=as_of, actor=actor,
+            document=document, as_of=as_of, actor=actor,
         )  # fmt: skip
         fresh = self.papers / f"{CONSIGNMENT}.new"
         fresh.write_text(made.model_dump_json(indent=1) + "\n", "utf-8")
@@ -268,6 +272,27 @@ class Handover:
             names,
             lambda name: passing_on.answer_of(way, self.number, name),
             lambda conn, name, file: passing_on.verify(
+                conn, said, name, file, actor=actor, record=self.desk.record
+            ),
+            "handover.heard",
+        )
+
+    def bury(self) -> tuple[Outcome, list[str]]:
+        """Pack the tombstones that were made since theirs were packed, and send what is not sent; the bags that were."""
+        made = packing.later(room(self.desk, self.number, self.home, self.bounds, self.at), self._known())
+        return made, self.send()
+
+    def hear_tombstones(self, *, actor: str) -> Heard:
+        """Verify the receipts of their bags that were sent and are not received. Raises NotReachable."""
+        said, way = self._known(), self._way
+        with self.desk.book() as conn:
+            names = [
+                b.name for part in buried.BAGS for b in register.bags(conn, self.number, part) if b.state is BagState.SENT
+            ]  # fmt: skip
+        return self._believe(
+            names,
+            lambda name: rereading.receipt_of(self.desk, way, self.number, name),
+            lambda conn, name, file: receipts.verify(
                 conn, said, name, file, actor=actor, record=self.desk.record
             ),
             "handover.heard",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 BATCH = 100  # objects whose versions are noted in one transaction
 CHUNK = 1 << 20
+ONE_PUT = 5 << 30  # bytes that S3 takes in one request
+PUT_PART = 64 << 20
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('quietus_handover ' || %s || '/' || %s, 0))"
 _ITEM = (
     "INSERT INTO quietus_handover.item (order_no, bag, no, dataset, key, clock, holds, leaf, body, version, path, restricted)"
@@ -91,10 +94,10 @@ def _begin(connection: Connection, arrived: Arrived, *, stored: bool) -> None:
     said, described = arrived.statement, arrived.said
     kept = {k: v for k, v in described.items() if k not in ("salt", "clocks", "transit")}
     connection.execute(
-        "INSERT INTO quietus_handover.bag (order_no, bag, kind, dataset, sender, statement, salt, clocks, described, stored_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s::text[], %s::jsonb, CASE WHEN %s THEN clock_timestamp() END)",
+        "INSERT INTO quietus_handover.bag (order_no, bag, kind, dataset, sender, statement, salt, clocks, described, as_of,"
+        " stored_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s::text[], %s::jsonb, %s, CASE WHEN %s THEN clock_timestamp() END)",
         [said.held_as, said.bag, said.kind.value, said.dataset, said.sender, attest.digest(arrived.payload),
-         bytes.fromhex(described["salt"]), described["clocks"], json.dumps(kept), stored],
+         bytes.fromhex(described["salt"]), described["clocks"], json.dumps(kept), said.as_of, stored],
     )  # fmt: skip
 
 
@@ -103,13 +106,19 @@ def items_of(arrived: Arrived, payload: str) -> Iterator[tuple[bytes, int, bytes
     leaves, root = Leaves(bytes.fromhex(arrived.said["salt"])), Growing()
     clocks = [c.encode() for c in arrived.said["clocks"]]
     data = arrived.path / "data"
-    with (data / payload).open("rb") as lines, (data / "items.tsv").open("rb") as items:
-        for line, item in zip(lines, items, strict=True):
-            number, holds = item.rstrip(b"\n").split(b"\t")
-            stored = line.rstrip(b"\n")
-            leaf = leaves.of(stored, clocks[int(number)], holds)
-            root.add(leaf)
-            yield stored, int(number), holds, leaf
+    try:
+        with (data / payload).open("rb") as lines, (data / "items.tsv").open("rb") as items:
+            for line, item in zip(lines, items, strict=True):
+                number, holds = item.rstrip(b"\n").split(b"\t")
+                stored = line.rstrip(b"\n")
+                leaf = leaves.of(stored, clocks[int(number)], holds)
+                root.add(leaf)
+                yield stored, int(number), holds, leaf
+    except (LookupError, ValueError):
+        raise LedgerError(
+            "its list of items is not that of what it holds, though it is signed", about=arrived.statement.bag,
+            next_step="nothing was stored; have it packed anew",
+        ) from None  # fmt: skip
     if (root.size, root.root()) != (arrived.statement.items, arrived.statement.root):
         raise LedgerError(
             "its items do not give the root that was signed", about=arrived.statement.bag,
@@ -318,12 +327,32 @@ class _Objects:
                 }
             if body["lock"]["hold"]:
                 more["ObjectLockLegalHoldStatus"] = "ON"
-            with (self.arrived.path / f"data/content/{no:08d}").open("rb") as file:
-                made = self.client.put_object(
-                    Bucket=self.bucket, Key=body["key"], Body=file, Metadata=body["metadata"],
-                    ChecksumAlgorithm="SHA256", **more,
-                )  # fmt: skip
+            more |= {"Metadata": body["metadata"], "ChecksumAlgorithm": "SHA256"}
+            file = self.arrived.path / f"data/content/{no:08d}"
+            if file.stat().st_size > ONE_PUT:
+                return self._put_in_parts(file, body["key"], more)
+            with file.open("rb") as content:
+                made = self.client.put_object(Bucket=self.bucket, Key=body["key"], Body=content, **more)
             return str(made.get("VersionId") or "null")
+
+    def _put_in_parts(self, file: Path, key: str, more: dict[str, Any]) -> str:
+        """What S3 takes in no one request. What a killed run began of it is taken back first, for it can be told from nothing."""
+        for begun in self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=key).get("Uploads", []):
+            if begun["Key"] == key:
+                self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=begun["UploadId"])
+        made = self.client.create_multipart_upload(Bucket=self.bucket, Key=key, **more)
+        of: Any = {"Bucket": self.bucket, "Key": key, "UploadId": made["UploadId"]}
+        parts: list[Any] = []
+        with file.open("rb") as content:
+            while data := content.read(PUT_PART):
+                no = len(parts) + 1
+                part = self.client.upload_part(**of, PartNumber=no, Body=data, ChecksumAlgorithm="SHA256")
+                parts.append(
+                    {"PartNumber": no, "ETag": part["ETag"], "ChecksumSHA256": part["ChecksumSHA256"]}
+                )
+                self.custody.at("handover.part_put")
+        ended = self.client.complete_multipart_upload(**of, MultipartUpload={"Parts": parts})
+        return str(ended.get("VersionId") or "null")
 
     def _found(self, no: int, body: dict[str, Any]) -> str | None:
         """The version that a killed run put for this item, if it did: the newest of its key that no item has, of this content."""

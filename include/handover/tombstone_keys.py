@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Container
 from typing import Any
 from uuid import UUID
 
@@ -21,37 +22,46 @@ from include.handover.keyed import Transit, digest
 from include.handover.shards import Shard
 from include.model.errors import LedgerError, Refused, Unopened
 
+Keys = KeyStore | None
 
-def add(conn: Conn, keys: KeyStore | None, shard: Shard) -> None:
-    """Every version that a tombstone needs, as an item of the bag. Raises Refused if one is not at hand."""
-    wanted = tombstones.versions_needed(conn)
-    if not wanted:
-        return
+
+def wanted(conn: Conn, keys: Keys) -> dict[int, bytes]:
+    """Every version that a tombstone needs, and its key. Raises Refused if one is not at hand."""
+    needed = tombstones.versions_needed(conn)
+    if not needed:
+        return {}
     if keys is None:
         raise Refused(
             "there are tombstones, and no key store is at hand", about="tombstones", next_step="give the connection key_store"
         )  # fmt: skip
     living = {r.version: r for r in keys.versions(Purpose.TOMBSTONE.value)}
-    for version in sorted(wanted):
+    for version in sorted(needed):
         if version not in living:
             raise Refused(
                 f"version {version} of their key is not in the key store", about="tombstones",
                 next_step="restore the key store; tombstones whose key is gone find nobody",
             )  # fmt: skip
-        secret = keys.secret(living[version].id, Purpose.TOMBSTONE)
-        shard.key(_number(version), secret)
-        shard.add(_line(version, shard.salt, secret), b"null", b"")
+    return {v: keys.secret(living[v].id, Purpose.TOMBSTONE) for v in sorted(needed)}
+
+
+def add(conn: Conn, keys: Keys, shard: Shard, only: Container[int] | None = None) -> None:
+    """Every version that a tombstone needs, or ``only`` these of them, as an item of the bag. Raises Refused if one is not at
+    hand."""
+    for version, secret in wanted(conn, keys).items():
+        if only is None or version in only:
+            shard.key(_number(version), secret)
+            shard.add(line(version, shard.salt, secret), b"null", b"")
 
 
 def keep(
-    keys: KeyStore, order: str, sender: str, salt: bytes, line: bytes, wrapped: bytes, transit: Transit
+    keys: KeyStore, order: str, sender: str, salt: bytes, said: bytes, wrapped: bytes, transit: Transit
 ) -> None:
     """At the successor: one key into its own key store, wrapped anew. Again changes nothing. Raises LedgerError if it is not the
     key that its line says."""  # fmt: skip
     try:
-        version = int(json.loads(line)["version"])
+        version = int(json.loads(said)["version"])
         secret = transit.unwrap(_number(version), wrapped)
-        if _line(version, salt, secret) != line:
+        if line(version, salt, secret) != said:
             raise ValueError
     except (Unopened, ValueError, KeyError, TypeError):
         raise LedgerError(
@@ -66,7 +76,7 @@ def again(keys: KeyStore, order: str, salt: bytes, body: str) -> bytes | None:
     said: Any = json.loads(body)
     version = int(said["version"])
     try:
-        return _line(version, salt, keys.secret(f"{name_of(order, version)}.v1", Purpose.TOMBSTONE))
+        return line(version, salt, keys.secret(f"{name_of(order, version)}.v1", Purpose.TOMBSTONE))
     except Refused:
         return None
 
@@ -78,7 +88,8 @@ def name_of(order: str, version: int) -> str:
     return f"{Purpose.TOMBSTONE.value}-{whose}-{number.lower()}-{version}"
 
 
-def _line(version: int, salt: bytes, secret: bytes) -> bytes:
+def line(version: int, salt: bytes, secret: bytes) -> bytes:
+    """What a bag says of a version: its key's digest, under the bag's salt."""
     told: Any = {
         "id": f"{version:06d}",
         "version": version,

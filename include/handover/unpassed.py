@@ -1,5 +1,6 @@
-"""What people asked for of what the successor alone has, and no answer is here for: the ledger does not go to its custodian
-before that is settled, since from then on nobody is here who could sign, and whose the items are is known no more.
+"""What people asked for of what the successor alone has, and no answer is here for; and tombstones that it did not sign for. The
+ledger does not go to its custodian before that is settled, since from then on nobody is here who could sign, and whose the items
+are is known no more.
 
 Settled is what the successor answered. For the rest (it does not answer; an open hold covers it; nobody knows whose a bag's items
 are) both approvers of the order answer by a document: then these people turn to the successor themselves.
@@ -17,7 +18,7 @@ from include.cases.book import Conn
 from include.cases.rooms import Desk
 from include.cases.shutdown import both, orders
 from include.cases.shutdown.told import Paper, checked_paper
-from include.handover import asking, passing_on, register, requests
+from include.handover import asking, buried, passing_on, register, requests
 from include.model.errors import Refused
 
 LEFT = "requests left unanswered"
@@ -27,7 +28,7 @@ LEFT = "requests left unanswered"
 @dataclass(frozen=True)
 class Unpassed:
     """``unanswered``: requests that were made, each with its items; ``bags``: bags with so many items that are asked for and are
-    in no request; ``whys``: of each bag, why."""
+    in no request, or of tombstones that the successor does not know; ``whys``: of each bag, why."""
 
     unanswered: dict[str, int] = field(default_factory=dict)
     bags: dict[str, int] = field(default_factory=dict)
@@ -59,6 +60,8 @@ def unpassed(desk: Desk, conn: Conn, number: str) -> Unpassed:
     found = Unpassed({r.name: len(r.said.asked) for r in requests.of_order(conn, number) if not r.answered})
     if not asking.may_be_passed_on(conn, orders.order(conn, number)):
         return found  # the ledger went before: by then all else was answered for, and nobody knows any more whose it is
+    for name, (items, why) in buried.open_(conn, number).items():
+        found.bags[name], found.whys[name] = items, why
     left: dict[str, str] = {}
     for wanted in passing_on.wanting(desk, conn, number, left):
         if wanted.fresh or wanted.held:
@@ -75,9 +78,9 @@ def none_open(desk: Desk, conn: Conn, number: str) -> None:
     open_ = unpassed(desk, conn, number)
     if open_ and both.answer(conn, orders.order(conn, number), LEFT, open_.within) is None:
         raise Refused(
-            f"people asked for what the successor alone has: {'; '.join(open_.lines())}", about=number,
-            next_step="pass it on and hear the answers (`quietus handover requests send`, `verify`); if that cannot be, both"
-            " approvers answer for it: `quietus shutdown accept-unanswered`",
+            f"the successor was asked, or is to be, and did not answer: {'; '.join(open_.lines())}", about=number,
+            next_step="pass it on and hear the answers (`quietus handover requests send`, `verify`; of tombstones `tombstones`,"
+            " `verify-receipt`); if that cannot be, both approvers answer for it: `quietus shutdown accept-unanswered`",
         )  # fmt: skip
 
 

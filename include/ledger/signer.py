@@ -298,6 +298,12 @@ class Signer:
         report = by.check_payload(payload, self._public)
         if report.ok:
             said = json.loads(payload)
+            if (
+                said["format"] != by.FORMAT
+            ):  # what was released in a former one verifies for ever, and nothing new is
+                report.problems.append(
+                    f"a certificate of a {what} is signed as {by.FORMAT}, and it says it is another"
+                )
             if open_checkpoint(said["checkpoint"], self._state.origin, self._public).size > self._head().size:
                 report.problems.append("its checkpoint is beyond the last head that was signed")
         if not report.ok:

@@ -70,6 +70,12 @@ def facts(p: Said) -> str:
     return hashlib.sha256(b"quietus dataroom v1\n" + verify.canonical(said)).hexdigest()
 
 
+def terms(p: Said) -> str:
+    """What the log says of an agreement's parties from the day on which its room was opened: whose deal it is, and what for."""
+    said = {name: p[name] for name in ("deal", "counterparty", "purpose")}
+    return hashlib.sha256(b"quietus dataroom terms v1\n" + verify.canonical(said)).hexdigest()
+
+
 def _entry(p: Said, entries: Entries, index: int, what: str | None, kind: str = "dataroom") -> Said:
     """The body of an entry of this room. Raises Bad if that entry is none."""
     entry = entries.get(index, {"kind": "", "body": {}})
@@ -102,6 +108,15 @@ def check_room(p: Said, entries: Entries) -> Iterator[str]:
         yield "it was opened under another agreement, or another basis, or on another day"
     if strange := sorted({b["dataset"] for b in p["bags"]} - set(opened.get("datasets", ()))):
         yield f"the agreement names no {', '.join(strange)}"
+    if "statement_key" in opened:  # what was opened before that was said says nothing of these
+        if opened["statement_key"] != verify.key_id(verify.load_key(p["theirs"]["key"].encode())):
+            yield "the counterparty's key is another than was agreed when the room was opened"
+        if opened.get("terms") != terms(p):
+            yield "deal, counterparty or purpose are others than when the room was opened"
+        shown = verify.need(opened.get("shown"), dict, "what may be shown")
+        for b in p["bags"]:
+            if shown.get(b["dataset"]) != b["columns"]:
+                yield f"of {b['dataset']} other columns were agreed when the room was opened"
     ended = _entry(p, entries, p["ended"]["entry"], p["ended"]["how"])
     if (ended.get("document"), ended.get("due_on")) != (p["ended"]["document"], p["due_on"]):
         yield "the deal ended by another document, or its copies were due on another day"
@@ -172,9 +187,12 @@ def check_payload(data: bytes, key: Ed25519PublicKey) -> verify.Report:
     try:
         p = verify.parse(data, "the certificate")
         shape(p)
-        report.said = said_of(p)
+        report.said = said_of(p, in_log=False)
         verify.check_successions(p, key)
         entries = verify.check_log(p, key, report.problems)
+        report.said = said_of(p, in_log="statement_key" in _entry(p, entries, p["opened"], "opened"))
+        if verify.load_key(p["theirs"]["key"].encode()).public_bytes_raw() == key.public_bytes_raw():
+            report.problems.append("the counterparty's statement is signed by the authority's own key")
         for check in (check_recorded, check_room, check_bags, check_ours, check_theirs, check_days):
             report.problems += check(p, entries)
     except verify.Bad as e:
@@ -184,8 +202,9 @@ def check_payload(data: bytes, key: Ed25519PublicKey) -> verify.Report:
     return report
 
 
-def said_of(p: Said) -> dict[str, str]:
-    """What it is about, for printing."""
+def said_of(p: Said, *, in_log: bool) -> dict[str, str]:
+    """What it is about, for printing. ``in_log``: whether the log has the counterparty's key since the room was opened."""
+    by = "the agreed key" if in_log else "a key of which the log does not say that it was agreed"
     rows = sum(b["items"] for b in p["bags"])
     return {
         "room": f"{p['room']}, {p['deal']}, shown to {p['counterparty']} for {p['purpose']}",
@@ -196,7 +215,7 @@ def said_of(p: Said) -> dict[str, str]:
         "until": f"the deal was {p['ended']['how']} on {p['ended']['on']}; all was due by {p['due_on']}, by {p['rule']}"
         f" ({p['law']})" + (": LATE" if p["late"] else ""),
         "our copies": f"destroyed; seen by the prover to be gone on {p['ours']['gone_on']}",
-        "their copies": f"{p['theirs']['how']} on {p['theirs']['on']}: signed by the agreed key; their word, and not seen",
+        "their copies": f"{p['theirs']['how']} on {p['theirs']['on']}: signed by {by}; their word, and not seen",
     }  # fmt: skip
 
 

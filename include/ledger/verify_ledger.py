@@ -38,7 +38,7 @@ else:  # run as a file, as a custodian does: those beside it, whatever is instal
     import verify_receipts  # type: ignore[import-not-found, no-redef]
     import verify_service  # type: ignore[import-not-found, no-redef]
 
-ASKED = ("shutdown", "handover.receipt", "handover.notice", "handover.notice_receipt")
+ASKED = ("shutdown", "handover.receipt", "handover.notice", "handover.notice_receipt", "sanitised")
 """Kinds of entries of which the whole log is asked."""
 LATE = "late difference accepted"
 """Of the events. An approver of the order answers for receipts that came after the certificate, by a document."""
@@ -121,6 +121,24 @@ def of_the_whole_log(p: Said, log: Entries) -> Iterator[str]:
     )
     yield from _before_its_receipt(p, events)
     yield from _as_it_stood(p, events)
+    yield from _newer_of_media(p, events, {i: e["body"] for i, e in log.items() if e["kind"] == "sanitised"})
+
+
+def _newer_of_media(p: Said, events: Entries, records: Entries) -> Iterator[str]:
+    """No record that it rests on was put right before it, and both approvers said nothing newer of what has none."""
+    for x in p.get("carriers", ()):
+        for index, said in sorted(records.items()):
+            if x["record"] is not None and said.get("corrects") == x["record"] and index < p["entry"]:
+                yield f"{x['medium']}: ledger entry {index} took the place of record {x['record']}"
+        words: dict[str, set[int]] = {}
+        for index, said in sorted(events.items()):
+            if said["what"] != verify_service.SPOKEN_FOR or x["medium"] not in said["media"]:
+                continue
+            about = json.dumps([said[k] for k in ("media", "becomes", "who", "until", "document", "digest")])
+            words.setdefault(about, set()).add(said["approver"])
+            whole = words[about] == APPROVERS and x["entries"]
+            if whole and max(x["entries"]) < index < p["entry"]:
+                yield f"{x['medium']}: by ledger entry {index} both approvers say something newer of it"
 
 
 def _newer(p: Said, events: Entries) -> Iterator[str]:

@@ -8,7 +8,8 @@ the certificate is signed, that the log recorded these very facts, that nothing 
 see of that is named, with the document by which somebody answers for it, that the books balance and are those of the log, that
 every bag was signed for without a difference before its source began to go, that what went is what the named cases took, that
 every recipient's track and backup set ended, that the whole estate was looked through afterwards and holds what stays and no
-more, that whatever could not be looked for in it is named, with the document by which both approvers answer for it, and that each
+more, that the media of each store, backup set and key were sanitised by a record, or both approvers say what becomes of them,
+that whatever could not be looked for in it is named, with the document by which both approvers answer for it, and that each
 item which stays has a law, a custodian and an end. What else the log says of the order, such as anything newer, the custodian's
 verifier sees (``verify_ledger.py``), which has all of it. Exit code 0: all of it holds. 1: something does not, and is named. 2:
 the call itself was wrong.
@@ -33,7 +34,8 @@ else:  # run as a file, as a custodian does: the one beside it, whatever is inst
     import verify  # type: ignore[import-not-found, no-redef]
 
 PAYLOAD_TYPE = "application/vnd.quietus.service-certificate+json"
-FORMAT = "quietus-service-certificate/1"
+FORMAT, FORMER = "quietus-service-certificate/2", "quietus-service-certificate/1"
+"""The former one does not say what became of the media of each store, backup set and key."""
 NOT_FACTS = ("entries", "entry", "checkpoint", "successions")
 """What it says beside its facts: they are hashed together into the log."""
 _PAYLOAD = (
@@ -53,6 +55,11 @@ _CASE = "case:str items:int certificate:str serial:int entry:int begun:int"
 _OTHER = "case:str items:int cut:int certificate:str? serial:int? entry:int? final:bool waits:list"
 _WAITS = "backup_set:str due:str?"
 _MEDIUM = "record:int entry:int"
+_CARRIER = (
+    "medium:str record:int? entry:int? becomes:str? who:str? until:str? document:str? digest:str? "
+    "answered_on:str? entries:list"
+)
+"""Under ``carriers``: what became of the media of a store, a backup set or a key."""
 _UNSEEN = "store:str place:str why:str document:str digest:str answered_on:str entry:int seen:int?"
 _UNSOUGHT = (
     "store:str why:str identifiers:int document:str digest:str answered_on:str gathered:int entries:list"
@@ -61,8 +68,16 @@ _UNSOUGHT = (
 _PROOFS = (
     "opened:int closed:int located:list books:int collection:int recipients:int? dragnet:list retest:int"
 )
-LOOKED, ACCEPTED, BOOKS = "collection looked at", "unverified accepted", "books"
+LOOKED, ACCEPTED, BOOKS, CONSERVED = (
+    "collection looked at",
+    "unverified accepted",
+    "books",
+    "conservation proved",
+)
 GATHERED, LOST = "identifiers gathered", "key of identifiers declared lost"
+SPOKEN_FOR = "media answered for"
+STAYS, RENTED, LATER = "stays", "rented", "later"
+"""What becomes of media that are not sanitised yet."""
 WITHDREW, LEFT, SETTLED = "successor withdrew", "left with who withdrew", "went on without who withdrew"
 APPROVERS = (1, 2)
 BEGUN = ("source deletion begun", "disposal begun")
@@ -76,9 +91,10 @@ Said = dict[str, Any]
 
 def shape(p: Any) -> None:
     """Every field is there and of its kind."""
-    unsought = " unsought:list" * ("unsought" in verify.need(p, dict, "the certificate"))
-    verify.has_shape(p, _PAYLOAD + unsought, "the certificate")
-    if p["format"] != FORMAT:
+    more = " unsought:list" * ("unsought" in verify.need(p, dict, "the certificate"))
+    more += " carriers:list" * (p.get("format") != FORMER)
+    verify.has_shape(p, _PAYLOAD + more, "the certificate")
+    if p["format"] not in (FORMAT, FORMER):
         verify.bad(f"this verifier reads {FORMAT}; the certificate says it is something else")
     for name, form in (
         ("books", _BOOK),
@@ -89,6 +105,7 @@ def shape(p: Any) -> None:
         ("media", _MEDIUM),
         ("unseen", _UNSEEN),
         ("unsought", _UNSOUGHT),
+        ("carriers", _CARRIER),
     ):
         for n, line in enumerate(p.get(name, ())):
             noticed = name == "bags" and isinstance(line, dict) and "noticed" in line
@@ -103,7 +120,10 @@ def shape(p: Any) -> None:
                 verify.bad(f"line {n} of its {name} has a negative number")
             for wait in line.get("waits", ()) if name == "others" else ():
                 verify.has_shape(wait, _WAITS, f"what line {n} of its others waits for")
-    verify.has_shape(p["proofs"], _PROOFS, "its proofs")
+    suite = " conservation:int" * (
+        "conservation" in verify.need(p["proofs"], dict, "its proofs")
+    )  # since it binds the end
+    verify.has_shape(p["proofs"], _PROOFS + suite, "its proofs")
     verify.check_shape_of_recipients(p)
     verify.check_shape_of_copies(p)
 
@@ -226,6 +246,7 @@ def check_books(p: Said, entries: Entries) -> Iterator[str]:
     )  # nothing but those may be unverified: each line has no reason against it
     if books.get("verdict") != wanted or any(x["reasons"] or x["pending"] for x in recorded.values()):
         yield "the books that the ledger has do not balance"
+    yield from _judged(p, entries)
     told = Counter(x["dataset"] for x in p["books"])
     for dataset in sorted(set(located) | set(recorded) | set(told)):
         if told[dataset] != 1:
@@ -242,6 +263,16 @@ def check_books(p: Said, entries: Entries) -> Iterator[str]:
             yield f"the books of {x['dataset']} are not those that the ledger recorded"
         if x["retained"] and not x["custodian"]:
             yield f"items of {x['dataset']} stay, and nobody is named who keeps them"
+
+
+def _judged(p: Said, entries: Entries) -> Iterator[str]:
+    """A suite of expectations held these books against all that was told of them, and nothing in it failed or was not seen."""
+    if (index := p["proofs"].get("conservation")) is None:
+        return
+    if event(p, entries, index, CONSERVED).get("verdict") != "passed":
+        yield "the suite that judges the books did not pass"
+    if index < p["proofs"]["books"]:
+        yield "the suite that judges the books was run before the last of them"
 
 
 def _located(p: Said, entries: Entries) -> dict[str, int]:
@@ -472,6 +503,8 @@ def check_dragnet(p: Said, entries: Entries) -> Iterator[str]:
     for index in p["proofs"]["dragnet"]:
         said = event(p, entries, index, "dragnet")
         moments.add(said.get("observed_at"))
+        if p["format"] != FORMER and said.get("media") != sorted(x["medium"] for x in p["carriers"]):
+            yield f"ledger entry {index}: when the estate was looked through it was on other media"
         parts.setdefault(said["store"], []).append(said)
         if index < max(p["proofs"]["books"], *(c[k] for c in p["cases"] for k in ("begun", "entry")), 0):
             yield f"ledger entry {index}: the estate was looked through before the last deed"
@@ -492,6 +525,64 @@ def check_dragnet(p: Said, entries: Entries) -> Iterator[str]:
     looked = [(store, check) for store, those in parts.items() for x in those for check in x["checks"]]
     yield from _passed(p, looked, entries)
     yield from _held(p, {check["name"]: check for _, check in looked})
+
+
+def check_carriers(p: Said, entries: Entries) -> Iterator[str]:
+    """The media of each store, backup set and key were sanitised since collection was closed, by a record in the log; or both
+    approvers said what becomes of them."""
+    if p["format"] == FORMER:
+        return
+    told = Counter(x["medium"] for x in p["carriers"])
+    yield from (f"{medium} is told {n} times" for medium, n in told.items() if n > 1)
+    needed = {f"backup_set:{c['backup_set']}" for c in p["copies"]}
+    if p["scope"] == "company":
+        stores = {event(p, entries, index, "dragnet")["store"] for index in p["proofs"]["dragnet"]}
+        needed |= {f"store:{store}" for store in stores}
+    for medium in sorted(needed - told.keys()):
+        yield f"{medium}: nothing says what became of its media"
+    for x in p["carriers"]:
+        if x["record"] is not None:
+            yield from _sanitised(p, x, entries)
+        else:
+            yield from _spoken_for(p, x, entries)
+
+
+def _sanitised(p: Said, x: Said, entries: Entries) -> Iterator[str]:
+    entry = entries.get(x["entry"], {"kind": "", "body": {}})
+    body, (kind, _, name) = entry["body"], x["medium"].partition(":")
+    about = {
+        "store": body.get("store") == name,
+        "backup_set": body.get("backup_set") == name,
+        "keys": body.get("medium") == "key" and name in (body.get("datasets") or ()),
+    }
+    if entry["kind"] != "sanitised" or body.get("record") != x["record"] or not about.get(kind):
+        yield f"{x['medium']}: record {x['record']}, which says that it was sanitised, is not among the entries given"
+    elif verify.day(body["sanitised_on"], "the day of a record") < verify.day(p["closed_on"], "closed_on"):
+        yield f"{x['medium']}: it was sanitised before collection was closed, and had data on it since"
+    if x["becomes"] is not None or x["entries"]:
+        yield f"{x['medium']}: it is told as sanitised, and as something else"
+
+
+def _spoken_for(p: Said, x: Said, entries: Entries) -> Iterator[str]:
+    medium = x["medium"]
+    words = [event(p, entries, index, SPOKEN_FOR) for index in x["entries"]]
+    if Counter(w.get("approver") for w in words) != Counter(APPROVERS):
+        yield f"{medium}: no record says that it was sanitised, and not both approvers of the order say what becomes of it"
+        return
+    said = {k: x[k] for k in ("becomes", "who", "until", "document", "digest")}
+    same = all(medium in w.get("media", ()) and all(w.get(k) == v for k, v in said.items()) for w in words)
+    if not same or x["answered_on"] != max(w["as_of"] for w in words):
+        yield f"{medium}: what becomes of it is another by the ledger"
+    if min(x["entries"]) < p["proofs"]["closed"]:
+        yield f"{medium}: what becomes of it was said before collection was closed"
+    if x["becomes"] not in (STAYS, RENTED, LATER) or (x["becomes"] == LATER) != (x["until"] is not None):
+        yield f"{medium}: nothing says what becomes of it"
+    elif x["until"] is not None and verify.day(x["until"], "a day") < verify.day(p["as_of"], "as_of"):
+        yield f"{medium}: it was to be sanitised by {x['until']}, and no record says so"
+    if x["becomes"] == RENTED and not x["who"]:
+        yield f"{medium}: it is rented, and nobody is named whose it is"
+    if x["becomes"] == STAYS and (x["who"] != p["custodian"] or (p["scope"] == "company" and not x["who"])):
+        yield f"{medium}: it stays in service with somebody else than the custodian"
 
 
 def _passed(p: Said, looked: list[tuple[str, Said]], entries: Entries) -> Iterator[str]:
@@ -602,6 +693,7 @@ def content_problems(p: Said, entries: Entries, *, recorded: bool = True) -> lis
         check_recipients,
         check_copies,
         check_dragnet,
+        check_carriers,
     ):
         found += check(p, entries)
     return [*found, *check_residual(p), *check_rest(p, entries)]
@@ -634,6 +726,8 @@ def check_payload(data: bytes, key: Ed25519PublicKey) -> verify.Report:
 def _not_over(p: Said) -> dict[str, str]:
     """What a reader should not overlook."""
     said = {}
+    if "conservation" not in p["proofs"]:
+        said["conservation"] = "not said that a suite judged the books"
     if p["unseen"]:
         said["not seen"] = "; ".join(
             f"{x['place']}: {x['why']} (answered for by {x['document']}, ledger entry {x['entry']})"
@@ -645,6 +739,10 @@ def _not_over(p: Said) -> dict[str, str]:
             f" {', '.join(map(str, x['entries']))})"
             for x in p["unsought"]
         )
+    if p["format"] == FORMER:
+        said["media"] = "not said of each store, backup set and key what became of it"
+    elif left := [x for x in p["carriers"] if x["record"] is None]:
+        said["not sanitised"] = "; ".join(f"{x['medium']} {_becomes(x)}" for x in left)
     if others := [c for c in p["others"] if not c["final"]]:
         said["also went"] = (
             f"{sum(c['items'] for c in others)} items by {', '.join(c['case'] for c in others)}, whose own certificates are"
@@ -665,6 +763,16 @@ def _not_over(p: Said) -> dict[str, str]:
             f"{p['open_cases']} requests and nights wait for dates: they go on with whoever has the data"
         )
     return said
+
+
+def _becomes(x: Said) -> str:
+    how = {
+        STAYS: f"stays in service with {x['who'] or 'the company'}",
+        RENTED: f"is rented from {x['who']}",
+        LATER: f"is to be sanitised by {x['until']}",
+    }
+    entries = ", ".join(map(str, x["entries"]))
+    return f"{how.get(str(x['becomes']))} (answered for by {x['document']}, ledger entries {entries})"
 
 
 def pae(payload: bytes) -> bytes:

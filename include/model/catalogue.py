@@ -20,6 +20,7 @@ from include.model.estate import (
     Part,
     StoreDeclared,
 )
+from include.model.media import MediaProcedure
 from include.model.policy import (
     Category,
     Clause,
@@ -30,7 +31,7 @@ from include.model.policy import (
     RetentionRule,
     Upstream,
 )
-from include.model.releases import Release
+from include.model.releases import Grading, Release
 from include.model.versions import Former, PolicyVersion, formers, longest
 from include.model.words import DatasetKind
 
@@ -88,6 +89,7 @@ class Catalogue(Declared):
     exceptions: tuple[Excepted, ...] = ()
     derived: tuple[Derived, ...] = ()
     releases: tuple[Release, ...] = ()
+    grading: tuple[Grading, ...] = ()
     backups: tuple[BackupSet, ...]
     measures: tuple[Measure, ...]
     measure_sql: dict[str, str]  # "<id>" and "<id>.proof" -> SQL text
@@ -96,6 +98,7 @@ class Catalogue(Declared):
     own_records: tuple[OwnRecords, ...] = ()
     starting_points: dict[str, str]  # name -> SQL text; contract in docs/catalogue.md
     versions: tuple[PolicyVersion, ...] = ()
+    media: tuple[MediaProcedure, ...] = ()
     stop: Stop | None = None
     taken: Taken = Taken()
     told_apart: Mapping[str, tuple[tuple[str, ...], ...]] = {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from uuid import UUID
 
+from include.model.errors import Refused
 from include.model.flow import Finding, Line, Plan, Provision, Receipt, Step, Survey
 from include.model.notices import Answer, Delivery, Notice, Pending
 from include.model.words import Role
@@ -43,6 +44,18 @@ class Connections(Protocol):
 
     def endpoint(self, name: str) -> Endpoint:
         """Where another company, or our own mail server, is reached."""
+
+
+SANDBOX = "sandbox"
+"""A plain connection that only a sandbox declares."""
+
+
+def in_sandbox(connections: Connections) -> bool:
+    """Whether these connections say that they are a sandbox's. Silence means no."""
+    try:
+        return bool(connections.text(SANDBOX))
+    except Refused:
+        return False
 
 
 @runtime_checkable

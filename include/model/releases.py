@@ -57,23 +57,45 @@ class Sensitive(Declared):
 
 
 class Threshold(Declared):
-    """Where the numbers come from."""
+    """Where the numbers come from. ``risk``: the risk that somebody is identified again which a set must be below; it decides
+    about the grade."""
 
     cite: str
     text: str
     owner: str | None = None  # whose numbers they are, and since when: without, they are a proposal
     approved_on: date | None = None
+    risk: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
+Grade = Literal[1, 2, 3, 4]
+
+
+class Grading(Declared):
+    """How the company reads a standard that grades sets without their people: of each grade what it means, in its own words.
+    Without ``owner`` and ``approved_on`` it holds in a sandbox only."""
+
+    id: Ident
+    cite: str
+    text: str
+    grades: dict[Grade, str]
+    owner: str | None = None
+    approved_on: date | None = None
+
+    @property
+    def owned(self) -> bool:
+        return bool(self.owner and self.approved_on)
 
 
 class Release(Declared):
     """What becomes of a dataset's rows instead of being erased.
 
-    ``claims``: *deidentified* stays personal (PIPL 73(3)) and is never called anonymous, whatever is measured; ``why`` says what
-    keeps it so. ``into``: the table that takes the rows; none: they are changed in place, and ``marker`` is the dropped column
-    that is null from then on. ``person``: the column that tells one person's rows from another's; of several rows of a
+    ``claims``: *deidentified* stays personal (PIPL 73(3)) and is never called anonymous, whatever is measured; ``why`` says
+    what keeps it so. ``into``: the table that takes the rows; none: they are changed in place, and ``marker`` is the dropped
+    column that is null from then on. ``person``: the column that tells one person's rows from another's; of several rows of a
     person that with the highest ``latest`` is taken. ``small``: what becomes of rows in classes that are too small;
     ``suppress_at_most``: of which share that may happen. ``pseudonyms``: datasets that lead from it to people; they go first.
-    ``every``: how often all that is there is released without being asked for; none: only when somebody does by hand.
+    ``grade``: the one that it must reach by the catalogue's reading of a standard. ``every``: how often all that is there is
+    released without being asked for; none: only when somebody does by hand.
     """
 
     id: Ident
@@ -92,6 +114,7 @@ class Release(Declared):
     plain: dict[str, str] = Field(default_factory=dict)  # column: why it may stay as it is
     k: Annotated[int, Field(ge=2)]
     threshold: Threshold
+    grade: Grade | None = None
     suppress_at_most: Annotated[float, Field(ge=0, le=1)] = 0.05
     small: Literal["delete", "generalise"] = "delete"
     pseudonyms: tuple[DatasetId, ...] = ()

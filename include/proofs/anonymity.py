@@ -7,6 +7,7 @@
     identifiers  nothing that was to be dropped is there                                            R10
     pseudonyms   no pseudonym is left to which no row leads                                         R10
     linkage      nobody of a sample of originals is singled out, and no secret of theirs learned    R10
+    grade        it has the grade that it declares, by the company's reading of a standard           R10
     claimed      it is not declared de-identified only                                              R10
     originals    no value of the sample is in the files of its old table, and these were written anew    R4
 
@@ -27,6 +28,7 @@ from include.model.estate import Dataset
 from include.model.flow import Check, Evidence, Step
 from include.model.releases import Release
 from include.model.words import Rung, Verdict
+from include.proofs import grading
 from include.proofs.asking import Question, Questionnaire, evidence
 from include.proofs.linkage import Original, attack, published
 from include.proofs.originals import originals
@@ -52,7 +54,7 @@ class Measured:
 
     def as_declared(self, release: Release) -> bool:
         """Whether there is something, without identifiers, in which nobody's risk (that of the smallest class, 1/k) is above the
-        declared one. No grade of GB/T 42460-2023: its text was not read (docs/anonymity.md)."""
+        declared one. What grade that is says :mod:`include.proofs.grading`."""
         return (
             release.claims == "anonymised" and not self.identifiers and self.rows > 0 and self.k >= release.k
         )
@@ -182,6 +184,9 @@ def prove(
         blind = check.verdict is Verdict.UNVERIFIED
         why = "no original was kept, or nothing was released, so nobody could try" if blind else check.why
         checks.append(check.model_copy(update={"why": why}))
+    graded = grading.of_release(catalogue, connections, release, measured, checks)
+    if (grade := grading.check(release, dataset.id, graded, checks)) is not None:
+        checks.append(grade)
     checks.append(originals(reader, dataset, release, sample, directory))
     if release.claims == "deidentified":
         checks.append(

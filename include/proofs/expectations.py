@@ -74,11 +74,10 @@ class ExpectNamedCountToEqual(BatchExpectation):  # type: ignore[misc]
         runtime_configuration: dict[str, Any] | None = None,
         execution_engine: Any = None,
     ) -> dict[str, Any]:
-        wanted = self._get_success_kwargs()
-        observed = metrics[METRIC].get(wanted["count_name"])
-        right = observed == wanted["value"]
-        if wanted["at_most"] and observed is not None:
-            right = observed <= wanted["value"]
+        observed = metrics[METRIC].get(self.count_name)
+        right = observed == self.value
+        if self.at_most and observed is not None:
+            right = observed <= self.value
         return {"success": right, "result": {"observed_value": observed}}
 
 

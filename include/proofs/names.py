@@ -118,6 +118,12 @@ NAMES = (
     ),
     Name(
         "anonymity",
+        "grade",
+        (POSTGRES,),
+        "it has the grade that it declares, by the company's reading of a standard",
+    ),
+    Name(
+        "anonymity",
         "claimed",
         (POSTGRES,),
         "what is declared de-identified only passes nothing: it is still personal",

@@ -18,7 +18,7 @@ from include.model.estate import NotPersonal
 from include.model.flow import Check
 from include.model.releases import Release
 from include.model.words import Rung, Verdict
-from include.proofs import linkage
+from include.proofs import grading, linkage
 from include.proofs.anonymity import KIND, Measured, attacked, measure, questions
 from include.proofs.asking import Question, Questionnaire
 from include.proofs.run import ask, judge
@@ -28,7 +28,8 @@ from include.proofs.tables import quoted
 
 @dataclass(frozen=True)
 class Retested:
-    """What came of one set. ``tries``: ways in which somebody was looked for. ``why``: what left it without a look, if it was."""
+    """What came of one set. ``tries``: ways in which somebody was looked for. ``why``: what left it without a look, if it was.
+    ``grade``: with ``graded``, by whose reading; None: it has none, and that says why."""
 
     id: str
     place: str
@@ -37,6 +38,8 @@ class Retested:
     tries: int
     checks: tuple[Check, ...]
     why: str = ""
+    grade: int | None = None
+    graded: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -75,11 +78,16 @@ def retest(catalogue: Catalogue, connections: Connections, release: Release) -> 
         blind = linked.unanswered(f"it could not be looked at: {error}")
         return Retested(release.id, place, 0, None, 0, (blind,))
     counts = {linked.id: came.singled_out + came.learned}
-    checks = (
+    checks: tuple[Check, ...] = (
         *ask(questions(catalogue, release), reader),
         *judge(KIND, store.id, (linked,), counts),
     )
-    return Retested(release.id, place, measured.rows, measured, came.tries, checks)
+    graded = grading.of_release(catalogue, connections, release, measured, checks)
+    if (one := grading.check(release, dataset.id, graded, checks)) is not None:
+        checks = (*checks, one)
+    return Retested(
+        release.id, place, measured.rows, measured, came.tries, checks, grade=graded.grade, graded=graded.said
+    )
 
 
 def recount(catalogue: Catalogue, connections: Connections, one: NotPersonal) -> Retested:
@@ -95,4 +103,6 @@ def recount(catalogue: Catalogue, connections: Connections, one: NotPersonal) ->
         )
         for column, least in sorted(one.at_least.items())
     )  # fmt: skip
-    return Retested(one.address, one.address, 0, None, 0, ask(Questionnaire(KIND, one.store, asked), reader))
+    checks = ask(Questionnaire(KIND, one.store, asked), reader)
+    graded = grading.of_statistics(catalogue, connections, checks)
+    return Retested(one.address, one.address, 0, None, 0, checks, grade=graded.grade, graded=graded.said)

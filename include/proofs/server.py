@@ -17,6 +17,7 @@ from psycopg.rows import TupleRow
 
 from include.model.doors import Connections
 from include.model.errors import CatalogueError, NotReachable, QuietusError, Refused
+from include.model.sessions import session
 from include.model.words import Role
 
 Connection: TypeAlias = "psycopg.Connection[TupleRow]"
@@ -67,12 +68,9 @@ class Reader:
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """A connection in autocommit mode in which nothing can be written."""
-        with self.reaching():
-            connection = self._open()
-            try:
-                yield connection
-            finally:
-                connection.close()
+        with self.reaching(), session(self.conninfo(), "prover", self._connected) as connection:
+            self._set(connection)
+            yield connection
 
     @contextmanager
     def reaching(self) -> Iterator[None]:
@@ -97,42 +95,48 @@ class Reader:
 
         return create
 
-    def _open(self, kind: type[psycopg.Connection[TupleRow]] = psycopg.Connection) -> Connection:
-        connection = kind.connect(
-            self.conninfo(), autocommit=True, connect_timeout=CONNECT, cursor_factory=Listening
-        )
+    def _open(self, kind: type[psycopg.Connection[TupleRow]]) -> Connection:
+        connection = self._connected(kind)
         try:
-            settings = {
-                "default_transaction_read_only": "on",
-                "row_security": "off",
-                "statement_timeout": f"{int(STATEMENT * 1000)}",
-                "lock_timeout": f"{int(LOCK * 1000)}",
-                "idle_in_transaction_session_timeout": "120000",
-                "search_path": "",
-                # The digest of a key depends on how its value is written; a plan's is made of these.
-                "datestyle": "ISO, YMD",
-                "intervalstyle": "postgres",
-                "timezone": "UTC",
-                "extra_float_digits": "1",
-                "bytea_output": "hex",
-                "jit": "off",
-                # As the stores have it: keyed questions go by the index and take no worker of the company's.
-                "random_page_cost": "1.1",
-                "max_parallel_workers_per_gather": "0",
-                "client_min_messages": "error",
-            }
-            connection.execute(
-                "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s(name, value)",
-                [list(settings), list(settings.values())],
-            )
-            # Apart from its statement, as every value of a person: statements are what logs quote.
-            psycopg.Cursor(connection).execute(
-                "SELECT set_config(%s, %s::text[]::text, false)", [COHORT, list(self.subjects)]
-            )
+            self._set(connection)
         except psycopg.Error:
             connection.close()
             raise
         return connection
+
+    def _connected(self, kind: type[psycopg.Connection[TupleRow]] = psycopg.Connection) -> Connection:
+        return kind.connect(
+            self.conninfo(), autocommit=True, connect_timeout=CONNECT, cursor_factory=Listening
+        )
+
+    def _set(self, connection: Connection) -> None:
+        settings = {
+            "default_transaction_read_only": "on",
+            "row_security": "off",
+            "statement_timeout": f"{int(STATEMENT * 1000)}",
+            "lock_timeout": f"{int(LOCK * 1000)}",
+            "idle_in_transaction_session_timeout": "120000",
+            "search_path": "",
+            # The digest of a key depends on how its value is written; a plan's is made of these.
+            "datestyle": "ISO, YMD",
+            "intervalstyle": "postgres",
+            "timezone": "UTC",
+            "extra_float_digits": "1",
+            "bytea_output": "hex",
+            "jit": "off",
+            # As the stores have it: keyed questions go by the index and take no worker of the company's.
+            "random_page_cost": "1.1",
+            "max_parallel_workers_per_gather": "0",
+            "client_min_messages": "error",
+        }
+        connection.execute(
+            "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s(name, value)",
+            [list(settings), list(settings.values())],
+        )
+        # Apart from its statement, as every value of a person: statements are what logs quote.
+        psycopg.Cursor(connection).execute(
+            "SELECT set_config(%s, %s::text[]::text, false)", [COHORT, list(self.subjects)]
+        )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from graphlib import TopologicalSorter
 
 from psycopg import sql
@@ -71,7 +72,7 @@ class Tables:
     types: dict[str, dict[str, str]] = field(default_factory=dict)
     packed: frozenset[str] = frozenset()  # datasets whose keys a night keeps by the thousand
 
-    @property
+    @cached_property
     def datasets(self) -> tuple[Dataset, ...]:
         """Parents before the datasets that lead through them."""
         mine = {d.id: d for d in self.catalogue.of_store(self.store, DatasetKind.TABLE)}

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from include.cases.rooms import Desk
+from include.cases.shutdown import media, orders
+from include.cases.shutdown.told import Paper
+from include.cases.yearly.unsanitised import BACKUP_SET
 from include.handover import service_certificate
 from include.handover.ledger_bag import hand_over
 from include.handover.service_certificate import Service
@@ -19,6 +23,7 @@ from include.handover.service_page import page
 from include.ledger import verify_service
 from include.ledger.verify_service import ENDS
 from include.model.errors import NotProved
+from include.model.media import Becomes
 from include.sandbox.days import calendar as calendars
 from include.sandbox.days import playing
 from include.sandbox.days.calendar import Calendar
@@ -26,6 +31,8 @@ from include.sandbox.days.winding_up import Say, WindingUp
 from include.sandbox.stack.stack import Stack
 
 OPS = "ops/sandbox"
+WIPED = timedelta(days=30)
+"""How long after the end the volumes of the backups are wiped."""
 OFFLINE = {"PATH": "/usr/bin:/bin"}
 """What a verifier has in its environment: nothing of ours."""
 
@@ -47,6 +54,7 @@ def end(stack: Stack, number: str, t0: date, say: Say) -> Ended:
         calendar = Calendar.of(stack.places.home, t0)
         company = playing.company(stack, calendar)
         day = WindingUp(company, calendar, number, say).run()
+        _media(company.desk, number, day, say)
         made = service_certificate.certificate(company.desk, number, as_of=day, actor=OPS)
     say(day, f"[bold]the service is certified[/bold]: serial {made.serial}; the order is ended")
     file, public = _written(stack, made), Path(stack.ledger_home) / "pub.pem"
@@ -59,6 +67,37 @@ def end(stack: Stack, number: str, t0: date, say: Say) -> Ended:
     said = _ran(["data/verifier/verify_ledger.py", ".", "--key", str(public)], ledger)
     say(day, f"the custodian has the ledger, and checks it by what lies in it: {said}")
     return Ended(made, day, file, ledger)
+
+
+def _media(desk: Desk, number: str, day: date, say: Say) -> None:
+    """Nobody shreds the disks of a sandbox: stores and keys stay with the custodian, and volumes of backups are to be wiped."""
+    with desk.book() as conn:
+        of = orders.order(conn, number)
+        left = [s.carrier for s in media.standing(desk.catalogue, conn, of, day) if s.open]
+    volumes = [c.name for c in left if c.kind == BACKUP_SET]
+    others = [c.name for c in left if c.kind != BACKUP_SET]
+    for who in of.approvers if volumes else ():
+        media.say(
+            desk,
+            number,
+            volumes,
+            Becomes.LATER,
+            until=day + WIPED,
+            paper=paper("BR-MEDIA-1"),
+            as_of=day,
+            actor=who,
+        )
+    for who in of.approvers if others else ():
+        media.say(desk, number, others, Becomes.STAYS, paper=paper("BR-MEDIA-2"), as_of=day, actor=who)
+    say(
+        day,
+        f"both approvers say what becomes of media: {len(others)} stay with {of.custodian}, {len(volumes)} are wiped",
+    )
+
+
+def paper(number: str) -> Paper:
+    """A document of the sandbox: only its number and the digest of its file are ever kept."""
+    return Paper(number, hashlib.sha256(f"the sandbox's document {number}".encode()).hexdigest())
 
 
 def _written(stack: Stack, made: Service) -> Path:

@@ -34,11 +34,12 @@ from include.cases.shutdown import (
     needles,
     orders,
     people,
+    permitting,
     told_recipients,
 )
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.dates import LEADS, Gate, Path
-from include.cases.shutdown.told import Custodian, Paper, Successor, Told
+from include.cases.shutdown.told import Custodian, Successor, Told
 from include.catalogue import load
 from include.handover import books, proving
 from include.handover.books import Books
@@ -47,7 +48,7 @@ from include.model.errors import NotProved, Refused
 from include.model.times import observed_now, prc_date
 from include.model.words import Verdict
 from include.sandbox import story
-from include.sandbox.certifying_end import end, show
+from include.sandbox.certifying_end import end, paper, show
 from include.sandbox.company import environment, make_ready
 from include.sandbox.days import locks, playing
 from include.sandbox.going_on import goes_on
@@ -194,7 +195,7 @@ class Stopping:
         shutil.copyfile(other.certificate, way.papers / CERTIFICATE)
         shutil.copyfile(other.receipt_key, way.papers / RECEIPT_KEY)
         digest = hashlib.sha256(other.receipt_key.read_bytes()).hexdigest()
-        made = way.consign(digest, as_of=self.t0, actor=OPS)
+        made = way.consign(digest, document="BR-T0-3", as_of=self.t0, actor=OPS)
         self.told_on(self.t0, f"{len(made.datasets)} datasets are consigned to {made.successor.name}")
         packed = way.pack()
         self.told_on(self.t0, f"{len(packed.made)} bags are packed, sealed and signed")
@@ -237,6 +238,7 @@ class Stopping:
         """Our copy goes, then what goes to nobody; then the books, and the suite that judges them."""
         self._unlocked()
         way = Handover.of(self.desk, number)
+        permitting.permit(self.desk, number, paper=paper("BR-T0-4"), as_of=self.t0, actor=OPS)
         for going in way.delete_source(as_of=self.t0, actor=OPS):
             self.told_on(
                 self.t0, f"{len(going.bags)} bags are gone here, by {going.case_no}, and proved to be"
@@ -284,8 +286,3 @@ class Stopping:
         """Say a line of a day, counted from T0."""
         n = (day - self.t0).days
         self.say(f"[dim]T{'+' if n > 0 else '-'}{abs(n):<3}[/dim] {line}")
-
-
-def paper(number: str) -> Paper:
-    """A document of the sandbox: only its number and the digest of its file are ever kept."""
-    return Paper(number, hashlib.sha256(f"the sandbox's document {number}".encode()).hexdigest())

@@ -1,5 +1,5 @@
 """Tasks that tell a successor what became of items after their bag was packed, pass on what people ask for once our copy went,
-and hear that it followed. Counts alone pass."""
+and whom we delete meanwhile; and hear that it followed. Counts alone pass."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from airflow.sdk.exceptions import AirflowSkipException
 from quietus_console.work import desk, now, step
 
 from include.cases.shutdown import orders
-from include.handover import asking, register, requests
+from include.handover import asking, buried, register, requests
 from include.handover.stages import Handover
 from include.model.errors import NotProved
 
 ASKED = "see `quietus handover requests list {n}` (docs/handover.md)"
+STATUS = "see `quietus handover status {n}` (docs/handover.md)"
 LIST = "see `quietus handover notices list {n}` (docs/handover.md)"
 
 
@@ -85,3 +86,35 @@ def pass_on(number: str) -> str:
         said = "; ".join(f"{bag}: {why}" for bag, why in sorted(asked.left.items()))
         raise NotProved(said, about=number, next_step=ASKED.format(n=number))
     return f"{number}: {len(asked.made)} requests made, {len(sent)} sent now"
+
+
+@step
+def burying() -> str:
+    """The order whose successor hears of tombstones that are made yet: until its ledger is with the custodian."""
+    with desk().book() as conn:
+        found = (o for o in orders.orders(conn) if not o.waits_for and asking.may_be_passed_on(conn, o))
+        order = next((o for o in found if register.bags(conn, o.number, buried.TOMBSTONE)), None)
+    if order is None or Handover.of(desk(), order.number).consignment() is None:
+        raise AirflowSkipException("no order has handed tombstones over from the directory of its bags")
+    return order.number
+
+
+@step
+def hear_tombstones(number: str) -> str:
+    """Receipts for bags of tombstones that were made since are believed by the key that was compared; red while one is forged,
+    or names a difference."""
+    heard = Handover.of(desk(), number).hear_tombstones(actor=now()["actor"])
+    if heard.wrong:
+        said = "; ".join(f"{n}: {why}" for n, why in sorted(heard.wrong.items()))
+        raise NotProved(said, about=number, next_step=STATUS.format(n=number))
+    return f"{number}: {len(heard.believed)} bags of tombstones signed for now, {len(heard.waiting)} are waited for"
+
+
+@step
+def bury(number: str) -> str:
+    """Tombstones that were made since theirs were packed. Red if a key of theirs is not at hand."""
+    made, sent = Handover.of(desk(), number).bury()
+    if made.left:
+        said = "; ".join(f"{dataset}: {why}" for dataset, why in sorted(made.left.items()))
+        raise NotProved(said, about=number, next_step=STATUS.format(n=number))
+    return f"{number}: {len(made.made)} bags of tombstones made, {len(sent)} bags sent now"

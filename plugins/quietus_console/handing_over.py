@@ -9,13 +9,12 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseSensorOperator, task_group
-from quietus_console import forms
+from quietus_console import forms, shutting_down
 from quietus_console.asking import Ask
 from quietus_console.questions import person
 from quietus_console.work import DONE, desk, now, plainly, step, today
 
-from include.cases.shutdown import orders
-from include.cases.shutdown.begun import BEGUN
+from include.cases.shutdown import permitting
 from include.handover import books, proving
 from include.handover.stages import CERTIFICATE, RECEIPT_KEY, Handover
 from include.model.errors import NotProved
@@ -52,9 +51,11 @@ def consign(number: str, answer: dict[str, Any]) -> str:
     """What goes, sealed to the certificate that the order names; receipts are believed by the key that was compared."""
     if "known" in answer:
         return str(answer["known"])
+    given = answer["params_input"]
     made = Handover.of(desk(), number).consign(
-        str(answer["params_input"].get("digest") or "").lower(), as_of=today(), actor=person(answer, "ops")
-    )
+        str(given.get("digest") or "").lower(), document=str(given.get("document") or ""), as_of=today(),
+        actor=person(answer, "ops"),
+    )  # fmt: skip
     return f"{len(made.datasets)} datasets are consigned to {made.successor.name}"
 
 
@@ -110,7 +111,12 @@ def verify(number: str) -> str:
 
 @step(pool="disposals")
 def delete_source(number: str, answer: dict[str, Any]) -> str:
-    """Case after case, until no bag may go any more; each proved by the prover. What may not is named by the books."""
+    """Who answered says by a document that it may begin. Then case after case, until no bag may go any more; each proved by the
+    prover. What may not is named by the books."""
+    if "known" not in answer:
+        permitting.permit(
+            desk(), number, paper=shutting_down.paper(answer["params_input"]), as_of=today(), actor=person(answer, "ops")
+        )  # fmt: skip
     gone = Handover.of(desk(), number).delete_source(as_of=today(), actor=now()["actor"])
     bags = sum(len(g.bags) for g in gone)
     return (
@@ -153,8 +159,9 @@ def _ask_source() -> Ask:
         case_of="take_up",
         answered=_begun,
         subject=f"{ORDER}: 请确认开始删除已移交的数据 · our copy of what was handed over is to go",
-        body="Only what the successor signed for goes, bag by bag; nothing brings it back. "
-        f"仅删除承接方已签收的数据,删除后不可恢复。 `quietus shutdown books {ORDER}` · {PAGE.format(n=ORDER)}",
+        body="Only what the successor signed for goes, bag by bag; nothing brings it back. Give the number and SHA-256 "
+        "of the document that lets it go. 仅删除承接方已签收的数据,删除后不可恢复;请填写批准文书的编号与SHA-256。 "
+        f"`quietus shutdown books {ORDER}` · {PAGE.format(n=ORDER)}",
         options=[DONE],
         params=forms.paper(),
     )
@@ -172,4 +179,4 @@ def _begun(number: str) -> str | None:
     if not Handover.of(desk(), number).to_go():
         return NOTHING
     with desk().book() as conn:
-        return BEGUN if any(e["what"] == BEGUN for e in orders.history(conn, number)) else None
+        return permitting.permitted(conn, number)

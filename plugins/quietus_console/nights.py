@@ -7,6 +7,7 @@ from typing import Any
 from airflow.sdk import get_current_context
 from quietus_console.handing_out import hand_out, hand_out_each
 from quietus_console.questions import NOT_TONIGHT, chose, person
+from quietus_console.quiet import only_at_night
 from quietus_console.work import desk, now, step, today
 
 from include.cases.retention import ended, figures, night, night_proofs
@@ -19,7 +20,10 @@ Found = dict[str, Any]
 
 @step(pool="proofs")
 def look(by_the_minute: bool = False) -> Found:
-    """What is due, by the prover, who cannot write. A night that was begun is gone on with."""
+    """What is due, by the prover, who cannot write. A night that was begun is gone on with. One that Airflow begins late, by day,
+    waits for the next, which takes what it would have taken."""
+    if not by_the_minute:
+        only_at_night()
     found = night.begin(desk(), at=observed_now() if by_the_minute else None, **now())
     run = get_current_context()["dag_run"]
     with desk().book() as conn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quietus_console.handing_out import certified_anew, hand_out_each
+from quietus_console.quiet import only_at_night
 from quietus_console.work import desk, now, step, today
 
 from include.cases import publishing
@@ -13,6 +14,7 @@ from include.model.errors import NotProved, QuietusError
 @step(pool="disposals")
 def make() -> list[str]:
     """Every release whose day has come. One that cannot be made keeps no other waiting."""
+    only_at_night()
     at, done, failed = desk(), list[str](), list[str]()
     for release in release_runs.called_for(at, today()):
         try:

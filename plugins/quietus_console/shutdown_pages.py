@@ -1,7 +1,8 @@
 """The page of a shutdown order: its gates with their days, who takes over, what would move, go and stay, what was seen after T0,
-how far each dataset's bags have come, the books, and what waits.
+how far each dataset's bags have come, the books, what waits, and what becomes of media.
 
-Read from the case book alone: the preview is the one that was counted last. Counts, rules, datasets and companies only.
+Read from the case book, and from the catalogue what carries the data: the preview is the one that was counted last.
+Counts, rules, datasets and companies only.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from quietus_console.roles import audits
 
 from include.cases import book
 from include.cases.shutdown import begun, objecting, orders, tellings
+from include.cases.shutdown import media as of_media
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.accepting import ACCEPTED
 from include.cases.shutdown.dates import LAW
+from include.catalogue import load
 from include.handover import heard, register, requests
 from include.handover.heard import Answer
 from include.handover.register import Bag
@@ -68,6 +71,7 @@ def one_order(number: Number, user: GetUserDep, lang: Lang = "zh") -> HTMLRespon
         told = next(iter(tellings.tellings(conn, number)), None)
         objections = objecting.count(conn, number)
         asked = requests.stand(conn, number, today)
+        carried = of_media.standing(load(), conn, of, today) if of.closed_on else ()
         kept_there = begun.elsewhere(conn, number, of.successor_certificate)
     auditor = audits(user)
     if counted is not None and not auditor:
@@ -76,7 +80,7 @@ def one_order(number: Number, user: GetUserDep, lang: Lang = "zh") -> HTMLRespon
         "shutdown.html.j2", lang=lang, order=of, today=today, history=history, alarms=alarms, auditor=auditor,
         gates=[(g.value, days.due(g), done.get(g.value), LAW[g]) for g in days.gates], overdue=days.overdue(today),
         why=days.why(today), earliest=days.earliest(today), counted=counted, told=told, objections=objections,
-        asked=asked, elsewhere=kept_there,
+        asked=asked, elsewhere=kept_there, carried=carried,
         looked=_last(history, LOOKED), way=handed_over(bags, answers, auditor=auditor),
         books=_without_holds(_last(history, BOOKS), auditor), proved=_last(history, PROVED),
         answered=[e for e in history if e["what"] == ACCEPTED],

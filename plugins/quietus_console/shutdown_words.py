@@ -61,6 +61,8 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
     (r"nobody is named who keeps it", "尚未确定保管方"),
     # gates and days (include/cases/shutdown/orders.py, dates.py)
     (r"(?P<a>SO-\d+): (?P<gate>[a-z_]+) was due on (?P<b>\S+)", "{a}:{gate}应于{b}前办理"),
+    (r"(?P<a>SO-\d+): (?P<gate>[a-z_]+) was due on (?P<b>\S+), and (?P<c>.+) did not approve the order",
+     "{a}:{gate}应于{b}前办理,而{c}尚未批准停止运营令"),
     (r"(?P<a>SO-\d+): nobody takes over: name a successor, or ask the ministry to arrange one",
      "{a}:无承接方:请确定承接方,或请主管部门安排"),
     (r"the decision takes effect on (?P<a>\S+), and only a later decision can put it off", "决定自{a}起生效,仅可由后续决定推迟"),

@@ -24,6 +24,11 @@ from include.model.times import prc_date
 PAGE = "[/quietus/shutdown/{n}](/quietus/shutdown/{n})"
 ANSWERED_FOR, NOT_ANSWERED_FOR = "I answer for it 同意继续", "Stop here 停止"
 FIRST_LOOK, SELDOMEST = timedelta(seconds=10), timedelta(minutes=15)  # at what is to be filed
+NOT_NEEDED = {
+    Gate.SUCCESSOR_TOLD: "not needed: people were told of the successor with the notice itself, or there is none yet",
+    Gate.REPORTED_E_GOVERNMENT: "not needed: the order is of no certificates for e-government",
+}
+"""Gates that not every order has."""
 ORDER = "{{ ti.xcom_pull(task_ids='take_up') }}"
 
 
@@ -67,7 +72,7 @@ def record(number: str, which: str, answer: dict[str, Any]) -> str:
         return str(answer["known"])
     given = answer["params_input"]
     of = orders.pass_gate(
-        desk(), number, Gate(which), on=forms.day(given.get("done_on")) or _answered_on(answer), paper=_paper(given),
+        desk(), number, Gate(which), on=forms.day(given.get("done_on")) or _answered_on(answer), paper=paper(given),
         as_of=today(), actor=person(answer, "legal"),
     )  # fmt: skip
     return f"T0 is {of.t0}"
@@ -104,6 +109,12 @@ def tell_people(number: str) -> str:
 @step
 def tell_of_the_last_day(number: str) -> str:
     """If a late gate moved T0, everybody gets another letter; who has it is not told twice."""
+    return _tell(number)
+
+
+@step
+def tell_who_came_since(number: str) -> str:
+    """Whoever came between the letter and the end of collection gets it before anything is handed over (PIPL 22)."""
     return _tell(number)
 
 
@@ -146,7 +157,7 @@ def close_collection(number: str, answer: dict[str, Any]) -> str:
     if "known" in answer:
         return str(answer["known"])
     closed = closing.close(
-        desk(), number, paper=_paper(answer["params_input"]), as_of=today(), actor=person(answer, "ops")
+        desk(), number, paper=paper(answer["params_input"]), as_of=today(), actor=person(answer, "ops")
     )  # fmt: skip
     return f"closed on {closed.closed_on}"
 
@@ -182,14 +193,14 @@ def go_on(number: str, answer: dict[str, Any], shown: dict[str, Any]) -> str:
             next_step="see the order's page; make it visible, then clear `t0.prove`, which looks again",
         )  # fmt: skip
     places = accepting.accept(
-        desk(), number, look=shown["look"], paper=_paper(answer["params_input"]), as_of=today(), actor=person(answer, "legal")
+        desk(), number, look=shown["look"], paper=paper(answer["params_input"]), as_of=today(), actor=person(answer, "legal")
     )  # fmt: skip
     return f"UNVERIFIED, and answered for: {', '.join(places)}"
 
 
 @step(retries=0)
 def no_gate_is_overdue() -> str:
-    """Red while a gate of the order in force is overdue, or nobody takes over."""
+    """Red while a gate of the order in force is overdue, or nobody takes over; or of one that was not approved."""
     with desk().book() as conn:
         found = orders.alarms(conn, today())
     if found:
@@ -300,9 +311,7 @@ def _known(number: str, which: Gate) -> str | None:
     """For a question: what the book has already, or that nobody has to be told."""
     with desk().book() as conn:
         if which not in orders.days(conn, orders.order(conn, number)).gates:
-            return (
-                "not needed: people were told of the successor with the notice itself, or there is none yet"
-            )
+            return NOT_NEEDED[which]
         return orders.gate_done(conn, number, which)
 
 
@@ -317,5 +326,6 @@ def _answered_on(answer: dict[str, Any]) -> date:
     return prc_date(moment)
 
 
-def _paper(given: dict[str, Any]) -> Paper:
+def paper(given: dict[str, Any]) -> Paper:
+    """The document of an answer, as its fields have it."""
     return Paper(str(given.get("document") or ""), str(given.get("digest") or "").lower())

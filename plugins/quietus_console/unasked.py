@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow.sdk import get_current_context
 from quietus_console.partnering import PROMISE
+from quietus_console.quiet import only_at_night
 from quietus_console.work import desk, now, step, today
 
 from include.cases import unasked
@@ -15,6 +16,7 @@ from include.model.errors import NotProved
 @step(pool="disposals")
 def follow() -> str | None:
     """Look who took back a consent, and which accounts sleep, and open a case for each; what waits for a person, in words."""
+    only_at_night()
     looked = unasked.look(desk(), today())
     waits = []
     if looked.needs_word:

@@ -10,6 +10,7 @@ from include.cases.decisions import Method, Outcome
 from include.cases.refusals import RefusalGround
 from include.cases.scopes import HoldBasis
 from include.cases.shutdown.dates import Gate, Path
+from include.model.media import Becomes
 from include.model.notices import AnswerCode, Instruction
 from include.model.words import CaseState, Channel, Disposition, Ground, Requester, UnitState
 
@@ -261,6 +262,11 @@ PATHS: Mapping[Path, Pair] = {
     Path.VOLUNTARY: ("自行终止", "of its own will"),
     Path.LICENCE_REVOKED: ("许可被吊销", "licence revoked"),
 }
+MEDIA: Mapping[Becomes, Pair] = {
+    Becomes.STAYS: ("继续在用,由其保管", "stays in service with"),
+    Becomes.RENTED: ("租用,归其所有", "is rented from"),
+    Becomes.LATER: ("应于该日前清除", "is to be sanitised by"),
+}
 SHUTDOWNS: Mapping[str, Pair] = {
     "open": ("进行中", "in force"),
     "closing": ("正在停止收集", "collection is being closed"),
@@ -301,6 +307,10 @@ SHUTDOWNS: Mapping[str, Pair] = {
     "disposal begun": ("开始删除不移交的数据", "the disposal of what goes to nobody begun"),
     "disposed of": ("不移交的数据已删除", "what goes to nobody was disposed of"),
     "withdrawal begun": ("开始撤销", "withdrawal begun"),
+    "source deletion approved": (
+        "批准删除已移交的数据",
+        "the deletion of what was handed over was approved",
+    ),
     "source deletion begun": ("开始删除已移交的数据", "deletion of what was handed over begun"),
     "source deletion goes on without": (
         "有包被搁置,其余继续删除",
@@ -310,6 +320,10 @@ SHUTDOWNS: Mapping[str, Pair] = {
     "key of identifiers declared lost": (
         "标识摘要的密钥声明灭失",
         "the key of the digests was declared lost",
+    ),
+    "media answered for": (
+        "批准人载明介质去向",
+        "an approver says what becomes of media",
     ),
     "identifiers dropped": ("销毁标识摘要", "digests of identifiers were destroyed"),
     "dragnet": ("全库核查", "the whole estate was looked through"),
@@ -335,6 +349,7 @@ SHUTDOWNS: Mapping[str, Pair] = {
 _ALL: Mapping[str, Mapping[str, Pair]] = {
     "gate": {k.value: v for k, v in GATES.items()},
     "path": {k.value: v for k, v in PATHS.items()},
+    "medium": {k.value: v for k, v in MEDIA.items()},
     "shutdown": SHUTDOWNS,
     "state": {k.value: v for k, v in STATES.items()},
     "ground": {k.value: v for k, v in GROUNDS.items()},

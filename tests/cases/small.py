@@ -34,6 +34,7 @@ from include.model.flow import (
     Survey,
 )
 from include.model.history import History
+from include.model.media import POSSIBLE, MediaProcedure, Medium, Method
 from include.model.notices import Answer, Judgement
 from include.model.policy import Basis, Category, Period, Proposal, Recipient, RecipientRole, RetentionRule
 from include.model.times import observed_now
@@ -82,11 +83,23 @@ def table(id_: str, title: str, rules: tuple[Bound, ...], categories: tuple[str,
     )  # fmt: skip
 
 
+def procedures() -> tuple[MediaProcedure, ...]:
+    """As those of the first policy, with an owner: sensitive data is not only overwritten, and more of it is read back."""
+    basis = (Basis(cite="NIST SP 800-88r2", rank=LegalRank.STANDARD),)
+    owned = Proposal(owner="security", approved_on=date(2026, 1, 5))
+    return tuple(
+        MediaProcedure(id=f"{medium}{'_sensitive' * sensitive}", medium=medium, sensitive=sensitive, basis=basis, proposal=owned,
+                       methods={m: 10 if sensitive else 1 for m in POSSIBLE[medium] if not (sensitive and m is Method.ERASE)
+                                or medium in (Medium.BUCKET, Medium.KEY)})
+        for medium in Medium for sensitive in (False, True)
+    )  # fmt: skip
+
+
 def catalogue(**changes) -> Catalogue:
     law = LegalRank.LAW
     base = {
         "name": "small", "digest": "d" * 64, "clauses": (), "not_personal": (), "measures": (), "measure_sql": {},
-        "controls": (), "starting_points": {},
+        "controls": (), "starting_points": {}, "media": procedures(),
         "categories": tuple(
             Category(id=i, service=s, zh=i, en=i, sensitive=False, rules=(r,))
             for i, s, r in [("PI-001", "reg", "RS-01"), ("PI-004", "reg", "RS-01"), ("PI-008", "reg", "RS-02"),

@@ -236,3 +236,24 @@ def test_what_recipients_were_asked_before_there_were_synthetic_people_stays_kno
         migrate(owner)
         found = conn.execute("SELECT found, synthetic, before, after FROM casebook.word_kept").fetchall()
     assert found == [("caught", False, None, True)]
+
+
+def test_requests_that_were_taken_under_one_token_keep_it(pg18: PgServer) -> None:
+    owner = pg18.conninfo(pg18.fresh_database())
+    migrate(owner, "0036")
+    with psycopg.connect(owner, autocommit=True) as conn:
+        conn.execute(
+            "INSERT INTO casebook.shutdown_order (number, scope, path, reason, decided_on, document, digest, approvers,"
+            " t0_announced, t0, opened_on, opened_by) VALUES ('SO-000001', 'company', 'voluntary', 'x', '2026-11-24', 'BR-1',"
+            " repeat('a', 64), '{legal/a,board/b}', '2026-11-24', '2026-11-24', '2026-11-24', 'legal/a')"
+        )
+        conn.execute(
+            "INSERT INTO casebook.shutdown_request (number, token, asked_on, channel, method, fields, recorded_by) VALUES"
+            " ('SO-000001', 't', '2026-11-24', 'letter', 'x', '{PI-001}', 'support/li')"
+        )
+        migrate(owner)
+        (request,) = conn.execute("SELECT request, number FROM casebook.shutdown_request").fetchall()
+        kept = conn.execute("SELECT request, number, token FROM casebook.shutdown_request_token").fetchall()
+        assert kept == [(*request, b"t")]
+        with pytest.raises(psycopg.Error, match="append-only"):
+            conn.execute("DELETE FROM casebook.shutdown_request_token")

@@ -218,6 +218,56 @@ CASES: dict[str, tuple[str, str, str, str]] = {
         "at_least: {people: 20}",
         "'people' is no column of it",
     ),
+    "a procedure that does less for sensitive data": (
+        "media.yaml",
+        'methods: {crypto_erase: 10, physical: 100}\n  basis:\n    - {cite: NIST SP 800-88r2, rank: standard, text: "Clear, Purge'
+        ' and Destroy; which of them, by how confidential the data is"}\n  proposal',
+        'methods: {crypto_erase: 4, physical: 100}\n  basis:\n    - {cite: NIST SP 800-88r2, rank: standard, text: "Clear, Purge'
+        ' and Destroy; which of them, by how confidential the data is"}\n  proposal',
+        "less is read back of it (4 %) than of other data (5 %)",
+    ),
+    "a procedure by a method for sensitive data alone": (
+        "media.yaml",
+        "id: key\n  medium: key\n  sensitive: false\n  methods: {erase: 100, physical: 100}",
+        "id: key\n  medium: key\n  sensitive: false\n  methods: {erase: 100}",
+        "physical suffices for sensitive data, and not for other",
+    ),
+    "a procedure by what nobody can do": (
+        "media.yaml",
+        "id: bucket\n  medium: bucket\n  sensitive: false\n  methods: {erase: 100,",
+        "id: bucket\n  medium: bucket\n  sensitive: false\n  methods: {physical: 100, erase: 100,",
+        "a bucket is never sanitised by physical",
+    ),
+    "a procedure with an owner and no day": (
+        "media.yaml",
+        "id: tape\n  medium: tape\n  sensitive: false\n  methods: {erase: 5, crypto_erase: 5, physical: 100}\n  basis:\n"
+        '    - {cite: NIST SP 800-88r2, rank: standard, text: "Clear, Purge and Destroy; which of them, by how confidential the'
+        ' data is"}\n  proposal: {until_then: sandbox only}',
+        "id: tape\n  medium: tape\n  sensitive: false\n  methods: {erase: 5, crypto_erase: 5, physical: 100}\n  basis:\n"
+        '    - {cite: NIST SP 800-88r2, rank: standard, text: "Clear, Purge and Destroy; which of them, by how confidential the'
+        ' data is"}\n  proposal: {owner: security}',
+        "a company procedure has an owner and a day of approval, or neither yet",
+    ),
+    "a procedure by what is no standard": (
+        "media.yaml",
+        "id: key_sensitive\n  medium: key\n  sensitive: true\n  methods: {erase: 100, physical: 100}\n  basis:\n    - {cite: NIST"
+        " SP 800-88r2, rank: standard",
+        "id: key_sensitive\n  medium: key\n  sensitive: true\n  methods: {erase: 100, physical: 100}\n  basis:\n    - {cite: NIST"
+        " SP 800-88r2, rank: company",
+        "is no standard, and a record says which it followed",
+    ),
+    "a medium with two procedures": (
+        "media.yaml",
+        "id: key_sensitive\n  medium: key\n  sensitive: true",
+        "id: key_sensitive\n  medium: key\n  sensitive: false",
+        "has two procedures",
+    ),
+    "a medium with none": (
+        "media.yaml",
+        "id: disk_sensitive\n  medium: disk\n",
+        "id: disk_sensitive\n  medium: backup_volume\n",
+        "a disk with sensitive data has no procedure",
+    ),
     "a period after a rule that is not there": (
         "own_records.yaml",
         "after: RS-03",

@@ -24,7 +24,7 @@ WRONG = {
     ),
     "a claim without its reason": ("  why: its serial is that of the certificate\n", "", "nothing says what keeps it"),
     "a claim with a reason against it": ("claims: anonymised\n", "claims: anonymised\n  why: well\n", "says why it is not"),
-    "more values than rows": ("l: 3, t: 0.4}\n  k: 20", "l: 30, t: 0.4}\n  k: 20", "do not fit into"),
+    "more values than rows": ("l: 3, t: 0.4}\n  k: 21", "l: 30, t: 0.4}\n  k: 21", "do not fit into"),
     "a table nobody declared": ("into: stat.research_release", "into: stat.elsewhere", "is not in not_personal.yaml"),
     "a table with other columns": ("into: stat.research_release", "into: stat.monthly", "with other columns"),
     "a marker of rows that move": ("  person: pseudonym", "  marker: pseudonym\n  person: pseudonym", "that move need none"),
@@ -41,6 +41,14 @@ WRONG = {
     "a rhythm for what no run releases": (
         "  drop: [reason]\n", "  every: P1Y\n  drop: [reason]\n", "no run releases it",
     ),
+    "a grade that its own k does not reach": (
+        "l: 3, t: 0.4}\n  k: 21", "l: 3, t: 0.4}\n  k: 20", "a risk of 1/20, which is not below 0.05",
+    ),
+    "a grade without a threshold": (
+        "    risk: 0.05\n    text: \"a risk below", "    text: \"a risk below", "a grade, and no threshold of the risk",
+    ),
+    "an anonymous set that may be at risk": ("  grade: 3\n", "  grade: 2\n", "claims to be anonymous, and grade 2 would do"),
+    "a grade of statistics": ("  grade: 3\n", "  grade: 4\n", "a row for each person, and grade 4 is for statistics"),
     "a reader that is no role of the store": ("    app_bi:", "    app_nobody:", "is no business role"),
 }  # fmt: skip
 NESTING = {
@@ -99,3 +107,34 @@ def test_a_policy_that_releases_nothing_needs_no_file_for_it(tmp_path: Path) -> 
         "the three that are anonymised still ask for theirs"
     )
     assert "file is missing" not in said
+
+
+READING = {
+    "a reading that leaves a grade out": (
+        "    4: nothing in it is about one person; it holds aggregates without identifiers\n", "",
+        "it does not say what grade 4 means",
+    ),
+    "a reading with an owner and no day": (
+        "  grades:\n", "  owner: legal\n  grades:\n", "an owner and a day of approval, or neither yet",
+    ),
+    "two readings": ("- id: gbt_42460\n", "- {id: other, cite: x, text: y, grades: {1: a, 2: b, 3: c, 4: d}}\n- id: gbt_42460\n",
+                     "there are two readings, and a set has one grade"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READING)
+def test_what_is_wrong_with_a_reading_is_named(tmp_path: Path, name: str) -> None:
+    old, new, said = READING[name]
+    root = tmp_path / "itrus"
+    shutil.copytree(ITRUS, root)
+    text = (root / "grading.yaml").read_text("utf-8")
+    assert text.count(old) == 1
+    (root / "grading.yaml").write_text(text.replace(old, new), "utf-8")
+    assert said in "\n".join(map(str, lint(root)))
+
+
+def test_without_a_reading_no_release_may_declare_a_grade(tmp_path: Path) -> None:
+    root = tmp_path / "itrus"
+    shutil.copytree(ITRUS, root)
+    (root / "grading.yaml").unlink()
+    assert "\n".join(map(str, lint(root))).count("nothing says what its grade means") == 4

@@ -124,9 +124,16 @@ def test_one_order_goes_from_its_gates_to_the_books(house: House) -> None:
     assert ended["end.answers"].state == "up_for_reschedule" and ended["balance"].state == "success"
     with house.desk.book() as conn:
         of, bags = orders.order(conn, number), register.bags(conn, number)
-        whats = [e["what"] for e in orders.history(conn, number)]
+        history = orders.history(conn, number)
+        whats = [e["what"] for e in history]
     assert of.closed_on == TODAY and all(b.state is BagState.RECEIVED for b in bags) and len(bags) > 5
     assert whats.count("consigned") == 1 and {"source deletion begun", "disposal begun", "books"} < set(whats)
+    let = [e for e in history if e["what"] == "source deletion approved"]
+    assert [(e["detail"]["document"], e["actor"]) for e in let] == [("BR-9", "ops/ops")], (
+        "who let it begin, and by what"
+    )
+    assert whats.index("source deletion approved") < whats.index("source deletion begun")
+    assert [e["detail"]["document"] for e in history if e["what"] == "consigned"] == ["BR-8"]
     assert whats[-1] == "recipients told"
     sent = sum(b.statement.items for b in bags if b.statement.dataset == "cert.issuance_log")
     with (

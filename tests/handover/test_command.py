@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from cryptography.hazmat.primitives import serialization
 from typer.testing import CliRunner
@@ -18,6 +19,7 @@ from include.handover import stages
 from include.ledger import signer
 from include.model.errors import QuietusError, Refused
 from include.model.words import Role
+from tests.cases.test_migrate import CASE
 from tests.handover.both import INBOX, ORDER, TABLES, Both, Side
 from tests.stores.postgres.dated import CATALOGUE
 
@@ -98,6 +100,17 @@ def test_both_sides_from_the_command_line(
     code, said = run("status", ORDER, "--json")
     assert code == 0 and {row["state"] for row in json.loads(said)} == {"received"}
     assert [kind for kind, *_ in shell.ledger].count("handover.receipt") == 5
+    # Whom we delete since follows, or it is said what is not at hand.
+    again = ("tombstones", consignment, "--dir", home, "--bucket", INBOX)
+    assert run(*again) == (0, f"{ORDER}: 0 bags packed now, 0 sent now")
+    with psycopg.connect(shell.ours.server.conninfo(shell.ours.records), autocommit=True) as conn:
+        conn.execute(CASE, ("CASE-900001",))
+        conn.execute(
+            "INSERT INTO casebook.tombstone VALUES ('account_id', 't', 1, 'CASE-900001', '2026-11-24')"
+        )
+    code, said = run(*again)
+    assert code == 3 and said.startswith(f"{ORDER}: 1 bags packed now, 1 sent now left book.tombstone_key: ")
+    assert run("status", ORDER)[0] == 3, "it waits for a receipt"
     # The successor's table changes: it signs that it does, and exits accordingly.
     shell.sql(
         shell.theirs, "DELETE FROM cert.crl_entry WHERE serial = (SELECT min(serial) FROM cert.crl_entry)"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from include.handover import proving
+from include.handover.sending import notice_key
 from include.model.words import Verdict
 from tests.handover.both import INBOX, ORDER, TABLES, Both
 from tests.proofs.controls import control
@@ -74,3 +75,19 @@ def test_what_nobody_signed_is_unverified(stored: Both) -> None:
     stored.theirs.s3("inbox", None).put_object(Bucket=INBOX, Key=key, Body=b"{}")  # type: ignore[arg-type]
     mine = [c for c in prove(stored).checks if c.dataset == SIGNATURES]
     assert {c.verdict for c in mine} == {Verdict.UNVERIFIED}
+
+
+def test_a_stored_bag_whose_statement_is_gone_from_the_inbox_is_unverified(stored: Both) -> None:
+    inbox = stored.theirs.s3("inbox", None)  # type: ignore[arg-type]
+    inbox.delete_object(Bucket=INBOX, Key=f"{ORDER}/sign.signature-00001.json")
+    found = prove(stored)
+    assert {c.dataset for c in found.checks if c.verdict is Verdict.UNVERIFIED} == {SIGNATURES}
+    assert found.verdict is Verdict.UNVERIFIED
+
+
+def test_what_is_no_notice_makes_its_bag_unverified_and_no_other(stored: Both) -> None:
+    inbox = stored.theirs.s3("inbox", None)  # type: ignore[arg-type]
+    inbox.put_object(Bucket=INBOX, Key=notice_key(ORDER, "sign.signature-00001-0001"), Body=b"{}")
+    found = prove(stored)
+    assert {c.dataset for c in found.checks if c.verdict is Verdict.UNVERIFIED} == {SIGNATURES}
+    assert any(c.verdict is Verdict.PASSED for c in found.checks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -93,9 +94,12 @@ class Deal:
                 as_of=DAY,
             )
 
+    def close(self, number: str, rooms: Rooms) -> dataroom.DataRoom:
+        return dataroom_files.close(rooms, number, how="dropped", document="MIN-9", as_of=DAY)
+
     def statement(self, number: str, how: str = "destroyed", *, on: date = DAY, **files: str) -> bytes:
         with self.house.desk.book() as conn:
-            given = {b.dataset: b.sha256 for b in dataroom.bags(conn, number)}
+            given = {b.dataset: b.sha256 for b in dataroom.given(conn, number)}
         payload = dataroom.statement(number, how, on, {**given, **files})
         return attest.envelope(payload, self.signs.sign, self.signs.public_key())
 
@@ -178,6 +182,21 @@ def test_what_the_agreement_names_is_sealed_to_the_counterparty_and_nothing_else
     assert len(client.list_object_versions(Bucket=BUCKET)["Versions"]) == 2, "nothing is put twice"
 
 
+def test_a_file_of_the_same_name_and_size_is_not_taken_for_ours(deal: Deal) -> None:
+    number, client, key = deal.open({"u.visit": ["at"]}), deal.rooms.puts(), ""
+
+    def before(here: str) -> None:
+        nonlocal key
+        if here == "dataroom.kept":
+            key = f"{number}/u.visit.cms"
+            size = (deal.rooms.home / key).stat().st_size
+            client.put_object(Bucket=BUCKET, Key=key, Body=b"x" * size)
+
+    (made,) = dataroom_files.export(replace(deal.rooms, at=before), number)
+    lies = client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    assert hashlib.sha256(lies).hexdigest() == made.sha256
+
+
 def _theirs(deal: Deal, number: str) -> Any:
     with deal.house.desk.book() as conn:
         return sealed.recipient(dataroom.of(conn, number).certificate)
@@ -234,6 +253,8 @@ def test_every_column_of_a_kind_needs_a_basis() -> None:
 
 def test_an_agreement_opens_one_room_and_for_other_terms_none(deal: Deal) -> None:
     theirs = pem(certificate(deal.key, "heron"))
+    with pytest.raises(Refused, match="the statement key is our own signer's"):
+        deal.open(certificate=theirs, ours=deal.signs.public_key())
     number = deal.open(certificate=theirs)
     deal.ledger.clear()  # as after a kill before the entry
     assert deal.open(certificate=theirs, as_of=DAY + timedelta(days=1), actor="legal/li") == number
@@ -305,7 +326,8 @@ def test_what_was_not_said_to_the_ledger_is_said_by_the_next_call(deal: Deal) ->
     deal.ledger.clear()
     dataroom_files.clear(deal.rooms, number, as_of=DAY + timedelta(days=1))
     deal.returned(number, deal.statement(number), as_of=DAY + timedelta(days=1))
-    assert {b["what"] for _, b in deal.said} == {"our copies gone", "said destroyed"} and made
+    assert {b["what"] for k, b in deal.said if k == "dataroom"} == {"our copies gone", "said destroyed"}
+    assert {b["sha256"] for k, b in deal.said if k == "dataroom.bag"} == {b.sha256 for b in made}
 
 
 def test_the_book_lets_no_terms_of_an_agreement_be_changed(deal: Deal) -> None:
@@ -396,8 +418,10 @@ def test_while_something_is_left_in_the_bucket_nothing_is_called_gone(deal: Deal
 
 
 @pytest.mark.parametrize(
-    "point", ["dataroom.sealed", "dataroom.kept", "dataroom.files_gone", "dataroom.bucket_cleared"]
-)
+    "point",
+    ["dataroom.sealed", "dataroom.kept", "dataroom.put", "dataroom.known", "dataroom.ended", "dataroom.settled",
+     "dataroom.files_gone", "dataroom.bucket_cleared"],
+)  # fmt: skip
 def test_killed_at_any_point_it_goes_on(deal: Deal, point: str) -> None:
     number = deal.open()
 
@@ -406,9 +430,19 @@ def test_killed_at_any_point_it_goes_on(deal: Deal, point: str) -> None:
             ended = dataroom.of(conn, number).ended
         if ended is None:
             dataroom_files.export(rooms, number)
-            deal.end(number)
+            deal.close(number, rooms)
         return dataroom_files.clear(rooms, number, as_of=DAY)
 
+    killed(deal, point, work)
+    assert work(deal.rooms).ours_gone_on == DAY
+    with deal.house.desk.book() as conn:
+        assert {b.dataset for b in dataroom.bags(conn, number)} == set(SHOWN)
+    if point in ("dataroom.sealed", "dataroom.kept", "dataroom.known"):
+        assert {f"dataroom.bag:{number}:{d}" for d in SHOWN} < deal.ledger.keys()
+
+
+def killed(deal: Deal, point: str, work: Callable[[Rooms], object]) -> None:
+    """The process that works is no more, from that point on."""
     pid = os.fork()
     if pid == 0:
 
@@ -422,11 +456,20 @@ def test_killed_at_any_point_it_goes_on(deal: Deal, point: str) -> None:
             os._exit(7)
     _, status = os.waitpid(pid, 0)
     assert os.WIFSIGNALED(status)
-    assert work(deal.rooms).ours_gone_on == DAY
-    with deal.house.desk.book() as conn:
-        assert {b.dataset for b in dataroom.bags(conn, number)} == set(SHOWN)
-    if point.startswith("dataroom.s") or point == "dataroom.kept":
-        assert {f"dataroom.bag:{number}:{d}" for d in SHOWN} < deal.ledger.keys()
+
+
+def test_while_nobody_looked_what_was_put_no_statement_is_taken(deal: Deal) -> None:
+    number = deal.open()
+    killed(deal, "dataroom.kept", lambda rooms: dataroom_files.export(rooms, number))
+    killed(deal, "dataroom.ended", lambda rooms: deal.close(number, rooms))
+    file = attest.envelope(
+        dataroom.statement(number, "destroyed", DAY, {}), deal.signs.sign, deal.signs.public_key()
+    )
+    with pytest.raises(Refused, match=r"whether u\.click was ever put in the room is not known yet"):
+        deal.returned(number, file)
+    assert deal.close(number, deal.rooms).ended == "dropped"
+    assert deal.ledger[f"dataroom:{number}:never:u.click"][1]["what"] == "never put"
+    assert deal.returned(number, file).said == "destroyed"
 
 
 def test_the_book_does_not_let_a_bag_be_written_anew(deal: Deal) -> None:
@@ -434,3 +477,5 @@ def test_the_book_does_not_let_a_bag_be_written_anew(deal: Deal) -> None:
     dataroom_files.export(deal.rooms, number)
     with pytest.raises(psycopg.Error), deal.house.desk.book() as conn:
         conn.execute("UPDATE casebook.data_room_bag SET sha256 = %s", ("0" * 64,))
+    with pytest.raises(psycopg.Error), deal.house.desk.book() as conn:
+        conn.execute("UPDATE casebook.data_room_put SET put = false")

@@ -16,7 +16,7 @@ import pytest
 import typer
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from typer.testing import CliRunner
 
 from include.cases.keys import FileKeyStore
@@ -34,7 +34,8 @@ from tests.cases.retention.house import DAY
 from tests.cases.shutdown.ended import Ledgered
 from tests.cases.test_certifying import RECORDS, answering, whole
 from tests.conftest import PgServer, S3Server
-from tests.handover.test_dataroom import BUCKET, Deal, _autocommit, shop_of
+from tests.handover.both import certificate, pem
+from tests.handover.test_dataroom import BUCKET, Deal, _autocommit, killed, shop_of
 from tests.stores.postgres.conftest import new_company
 from tests.stores.postgres.making import Company
 
@@ -156,6 +157,8 @@ FORGERIES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda p: p["bags"][0].update(columns=["at", "path"]), "the ledger recorded other facts"),
     (lambda p: p["agreement"].update(document="NDA-8"), "it was opened under another agreement"),
     (lambda p: p.update(counterparty="Egret Capital"), "the ledger recorded other facts"),
+    (lambda p: p.update(counterparty="Egret Capital"), "deal, counterparty or purpose are others than when the room was opened"),
+    (lambda p: p["bags"][0].update(columns=["at", "path"]), "of u.click other columns were agreed"),
     (lambda p: p.update(due_on="2030-01-01"), "its copies were due on another day"),
     (lambda p: p["ended"].update(how="closed"), "does not say 'closed' of this room"),
     (lambda p: p["ours"].update(versions=1), "something of our copies was left"),
@@ -173,9 +176,7 @@ FORGERIES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
 
 def signed(kept: Kept, p: dict[str, Any]) -> bytes:
     """As somebody with the signer's own key would."""
-    key = load_pem_private_key((kept.home / "key.pem").read_bytes(), None)
-    assert isinstance(key, Ed25519PrivateKey)
-    payload = verify.canonical(p)
+    key, payload = ours(kept), verify.canonical(p)
     sig = key.sign(verify.encoded(verify_dataroom.PAYLOAD_TYPE, payload))
     signature = {"keyid": verify.key_id(key.public_key()), "sig": base64.b64encode(sig).decode()}
     return verify.canonical(
@@ -214,3 +215,69 @@ def test_killed_anywhere_it_is_issued_all_the_same(kept: Kept, point: str) -> No
     made = kept.certificate(number)
     assert made.payload["serial"] == 2, "what was recorded first was given to nobody"
     assert verify_dataroom.verify_file(made.envelope.encode(), kept.pem).problems == []
+
+
+@pytest.mark.parametrize(
+    ("point", "put"),
+    [("dataroom.sealed", False), ("dataroom.kept", False), ("dataroom.put", True), ("dataroom.known", True)],
+)
+def test_killed_in_an_export_and_then_closed_it_tells_of_what_was_put_and_of_nothing_else(
+    kept: Kept, point: str, put: bool
+) -> None:
+    number = kept.open()
+    killed(kept, point, lambda rooms: dataroom_files.export(rooms, number))
+    kept.close(number, kept.rooms)
+    dataroom_files.clear(kept.rooms, number, as_of=DAY)
+    kept.returned(number, kept.statement(number))
+    made = kept.certificate(number)
+    assert [b["dataset"] for b in made.payload["bags"]] == (["u.click"] if put else [])
+    assert verify_dataroom.verify_file(made.envelope.encode(), kept.pem).problems == []
+
+
+def test_a_key_that_was_chosen_afterwards_is_found_by_the_log(kept: Kept) -> None:
+    number = kept.over()
+    p = copy.deepcopy(kept.certificate(number).payload)
+    stranger = Ed25519PrivateKey.generate()
+    for signs, problem in (
+        (stranger, "the counterparty's key is another than was agreed when the room was opened"),
+        (ours(kept), "the counterparty's statement is signed by the authority's own key"),
+    ):
+        payload = base64.b64decode(json.loads(base64.b64decode(p["theirs"]["statement"]))["payload"])
+        file = attest.envelope(payload, signs.sign, signs.public_key())
+        p["theirs"] |= {"statement": base64.b64encode(file).decode(), "key": public(signs)}
+        assert problem in verify_dataroom.verify_file(signed(kept, p), kept.pem).problems
+
+
+def test_of_a_room_that_was_opened_before_the_log_said_the_key_that_is_not_claimed(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = ("statement_key", "shown", "terms")
+
+    def before(kind: str, case: str | None, body: dict[str, Any], key: str) -> None:
+        kept.house.desk.record(kind, case, {k: v for k, v in body.items() if k not in new}, key)
+
+    theirs = pem(certificate(kept.key, "heron"))
+    with monkeypatch.context() as patch:
+        patch.setattr(kept, "record", before)
+        number = kept.open(certificate=theirs)
+    assert kept.open(certificate=theirs) == number, "the same terms again are that room"
+    dataroom_files.export(kept.rooms, number)
+    kept.end(number)
+    dataroom_files.clear(kept.rooms, number, as_of=DAY)
+    kept.returned(number, kept.statement(number))
+    report = verify_dataroom.verify_file(kept.certificate(number).envelope.encode(), kept.pem)
+    assert report.problems == []
+    assert report.said["their copies"].endswith(
+        "signed by a key of which the log does not say that it was agreed; their word, and not seen"
+    )
+
+
+def public(key: Ed25519PrivateKey) -> str:
+    spki = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return spki.decode()
+
+
+def ours(kept: Kept) -> Ed25519PrivateKey:
+    key = load_pem_private_key((kept.home / "key.pem").read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    return key

@@ -12,7 +12,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from include.cases.shutdown import approving, breaker, disposing, located, needles, orders, waiting
+from include.cases.shutdown import (
+    approving,
+    breaker,
+    disposing,
+    located,
+    needles,
+    orders,
+    permitting,
+    waiting,
+)
 from include.cases.shutdown.consigning import consign
 from include.cases.shutdown.questions import GOES
 from include.cases.shutdown.residual import residual
@@ -27,6 +36,7 @@ from include.model.keks import CONNECTION, Keks
 from include.sandbox.buckets import LOCKED
 from tests.cases.retention.test_night_with_objects import CATALOGUE, TODAY, House, house
 from tests.cases.shutdown.test_books import SHOWN, signed
+from tests.cases.shutdown.test_closing import PAPER
 from tests.cases.shutdown.test_consigning import fingerprint
 from tests.cases.shutdown.test_orders import NEXT, TOLD
 from tests.handover.both import Attesting
@@ -92,7 +102,10 @@ def keks(house: House, monkeypatch: pytest.MonkeyPatch) -> Keks:
 
 def test_the_first_policy_goes_in_order(house: House, number: str, tmp_path: Path) -> None:
     theirs = Attesting(tmp_path / "theirs", "theirs")
-    made = consign(house.desk, number, sender="Old CA", certificate=SHOWN, receipt_key=theirs.pem, **ON)
+    made = consign(
+        house.desk, number, sender="Old CA", certificate=SHOWN, receipt_key=theirs.pem, document="BR-8", **ON
+    )
+    permitting.permit(house.desk, number, paper=PAPER, **ON)
     room = Room(
         CATALOGUE, house, house.desk.book, Attesting(tmp_path / "ours", "ours"), tmp_path / "out",  # type: ignore[arg-type]
         bounds=Bounds(bytes=20_000, rows=200, keys=50),

@@ -18,7 +18,7 @@ import pytest
 
 from include.cases import book, papers, verbs
 from include.cases.keys import FileKeyStore
-from include.cases.shutdown import approving, breaker, disposing, located, needles, orders
+from include.cases.shutdown import approving, breaker, disposing, located, needles, orders, permitting
 from include.cases.shutdown.consigning import consign
 from include.handover import clearing, packing, places, register, workers
 from include.handover.books import Books, balance
@@ -37,6 +37,7 @@ from tests.cases.retention import house as houses
 from tests.cases.retention.house import House
 from tests.cases.shutdown.conftest import SHOP
 from tests.cases.shutdown.test_books import SHOWN, answer, sent
+from tests.cases.shutdown.test_closing import PAPER
 from tests.cases.shutdown.test_consigning import fingerprint
 from tests.cases.shutdown.test_orders import NEXT, TOLD
 from tests.conftest import PgServer, S3Server
@@ -203,8 +204,15 @@ def make(new_company: Callable[..., Company], pg18: PgServer, case_book: str, tm
         assert located.locate(it.desk, it.number, **ON) == {}
         needles.gather(it.desk, it.number, **ON)
         it.consignment = consign(
-            it.desk, it.number, sender="Old CA", certificate=SHOWN, receipt_key=it.theirs.pem, **ON
+            it.desk,
+            it.number,
+            sender="Old CA",
+            certificate=SHOWN,
+            receipt_key=it.theirs.pem,
+            document="BR-8",
+            **ON,
         )
+        permitting.permit(it.desk, it.number, paper=PAPER, **ON)
         return it
 
     return made

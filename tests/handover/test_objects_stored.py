@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from include.handover import storing
 from include.handover.receiving import receive
 from include.model.errors import NotReachable
 from include.model.words import Role
@@ -136,3 +137,30 @@ def test_an_object_whose_lock_is_over_is_stored_without_it(photos: Both) -> None
         "SELECT DISTINCT body::jsonb -> 'lock' ->> 'until' FROM quietus_handover.item WHERE version <> ''",
     )
     assert noted == [("2020-01-01T00:00:00Z",)]
+
+
+def test_what_no_one_request_takes_is_put_in_parts_and_killed_it_is_put_once(
+    photos: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storing, "ONE_PUT", 5 << 20)
+    monkeypatch.setattr(storing, "PUT_PART", 5 << 20)
+    ours, theirs = (side.s3(OBJECTS, Role.CUSTODIAN) for side in (photos.ours, photos.theirs))
+    key = ours.list_objects_v2(Bucket=BUCKET, Prefix="photos/")["Contents"][0]["Key"]
+    large = bytes(range(256)) * (6 << 12)
+    said = {
+        "ContentType": "video/mp4",
+        "Metadata": {"shows": "front"},
+        "WebsiteRedirectLocation": "https://a.example/",
+    }
+    ours.put_object(Bucket=BUCKET, Key=key, Body=large, **said)
+    sent(photos)
+    photos.killed_at("handover.part_put", lambda b: b.receive())
+    assert theirs.list_multipart_uploads(Bucket=BUCKET)["Uploads"][0]["Key"] == key, (
+        "killed in the midst of it"
+    )
+    assert set(received(photos)) == {(0, 0, 0)}
+    there = theirs.get_object(Bucket=BUCKET, Key=key)
+    assert there["Body"].read() == large and {k: there[k] for k in said} == said
+    assert "Uploads" not in theirs.list_multipart_uploads(Bucket=BUCKET)
+    sizes = [v["Size"] for v in theirs.list_object_versions(Bucket=BUCKET, Prefix=key)["Versions"]]
+    assert sizes.count(len(large)) == 1

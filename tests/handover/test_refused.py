@@ -5,17 +5,18 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from include.handover import packing, receipts, register, sealed, shards
+from include.handover import fetching, packing, receipts, register, sealed, shards
 from include.handover.sending import sealed_key, statement_key
 from include.ledger import attest
 from include.model.errors import BooksDoNotBalance, LedgerError, NoRoom, QuietusError, Refused
@@ -191,6 +192,37 @@ def test_a_bag_that_was_tampered_with_is_not_stored_and_stops_alone(sent: Both) 
             sent.receipt(NAME)
         for key, content in whole.items():
             client.put_object(Bucket=INBOX, Key=key, Body=content)
+    assert not sent.receive().refused
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda lines: lines[1:], "not that of what it holds"), (lambda lines: [b"nothing\n", *lines[1:]], "not that of"),
+        (lambda lines: [b"99999\t\n", *lines[1:]], "not that of"), (None, "cannot be read as a bag"),
+    ],
+    ids=["a line is missing", "a line is none", "no such clock", "no list of clocks"],
+)  # fmt: skip
+def test_a_bag_that_its_sender_packed_wrongly_and_signed_stops_alone(
+    sent: Both, monkeypatch: pytest.MonkeyPatch, wrong: Any, words: str
+) -> None:
+    opened = fetching.opened
+
+    @contextmanager
+    def packed_wrongly(inbox: Any, order: str, name: str) -> Iterator[Any]:
+        with opened(inbox, order, name) as arrived:
+            if name == NAME and wrong:
+                items = arrived.path / "data/items.tsv"
+                items.write_bytes(b"".join(wrong(items.read_bytes().splitlines(keepends=True))))
+            elif name == NAME:
+                del arrived.said["clocks"]
+            yield arrived
+
+    monkeypatch.setattr(fetching, "opened", packed_wrongly)
+    got = sent.receive()
+    assert list(got.refused) == [NAME] and words in got.refused[NAME] and len(got.receipts) == 4
+    assert sent.sql(sent.theirs, "SELECT count(*) FROM cert.crl_entry") == [(0,)]
+    monkeypatch.setattr(fetching, "opened", opened)
     assert not sent.receive().refused
 
 

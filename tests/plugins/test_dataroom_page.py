@@ -30,6 +30,7 @@ BAG = (
     "INSERT INTO casebook.data_room_bag (number, dataset, items, left_out, sha256, bytes)"
     " VALUES (%s, 'u.visit', 4711, 3, repeat('cd', 32), 99)"
 )
+PUT = "INSERT INTO casebook.data_room_put (number, dataset, put) VALUES (%s, 'u.visit', %s)"
 ENDED = "UPDATE casebook.data_room SET ended = 'dropped', ended_on = %s, ended_document = 'MIN-9', due_on = %s WHERE number = %s"
 OVER = (
     "UPDATE casebook.data_room SET ours_gone_on = %s, said = 'destroyed', said_on = %s, said_envelope = 'signed'"
@@ -45,6 +46,8 @@ def browser(reader: str, writer: str, monkeypatch: pytest.MonkeyPatch) -> Browse
         for n, number in enumerate((OPEN, BACK, LATE, DONE)):
             conn.execute(ROOM, (number, f"NDA-{n}", TODAY - 90 * DAY))
             conn.execute(BAG, (number,))
+            if number != OPEN:
+                conn.execute(PUT, (number, number != BACK))
         for number, days in ((BACK, 5), (LATE, 60), (DONE, 60)):
             conn.execute(ENDED, (TODAY - days * DAY, TODAY + (30 - days) * DAY, number))
         conn.execute(OVER, (TODAY - 50 * DAY, TODAY - 49 * DAY, DONE))
@@ -76,6 +79,9 @@ def test_a_room_says_what_was_in_it_and_what_became_of_both_sides_copies(browser
         "no version is left", str(TODAY - 50 * DAY), "it is its word, and nobody here saw it", "may be issued",
     ):  # fmt: skip
         assert told in text, told
+        assert "never put" not in text and "not known to be in the room" not in text
+    assert "never put in the room" in browser(f"/datarooms/{BACK}").text
+    assert "not known to be in the room yet" in browser(f"/datarooms/{OPEN}").text
     late = unescape(browser(f"/datarooms/{LATE}").text)
     assert "not shown to be gone" in late and "the counterparty has not said" in late
     assert "已销毁" in browser(f"/datarooms/{DONE}", lang="zh").text

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from psycopg.types.json import Jsonb
@@ -162,7 +163,7 @@ def test_an_overdue_gate_is_red_and_no_order_is_said(
 def test_every_event_has_a_word() -> None:
     source = "".join(
         (Path(orders.__file__).parent / f"{m}.py").read_text("utf-8")
-        for m in ("orders", "closing", "consigning")
+        for m in ("orders", "closing", "consigning", "permitting")
     )
     said = set(re.findall(r"""say\(\s*desk, conn, number, "([^"]+)\"""", source))
     assert len(said) >= 9 and said <= SHUTDOWNS.keys()
@@ -228,6 +229,37 @@ def test_books_and_what_waits_are_told_in_both_languages(browser: Browser, w: Wo
     assert "book.hold" not in browser(f"/shutdown/{number}", role="USER").text, "how many holds there are"
 
 
+def test_what_becomes_of_media_is_told(browser: Browser, w: World, database: str) -> None:
+    """The stores, backup sets and keys of the first policy, after T0: with a record, with a word, or open."""
+    number = filled(w, database)
+    assert "What carries the data" not in browser(f"/shutdown/{number}").text
+    with psycopg.connect(database) as conn:
+        conn.execute("UPDATE casebook.shutdown_order SET closed_on = %s, custodian = 'Archive Co'", (TODAY,))
+        conn.execute(
+            "INSERT INTO casebook.sanitisation (medium, label, method, technique, sanitised_on, operator, verifier, verified_by,"
+            " document, recorded_by, backup_set) VALUES ('tape', 'LTO-1', 'physical', 'shredded', %s, 'ops/zhang', 'ops/li',"
+            " 'seen', 'MS-1', 'ops/wu', 'company_base')",
+            (TODAY,),
+        )
+    word = {"media": ["store:company"], "becomes": "stays", "who": "Archive Co", "until": None, "document": "BR-90",
+            "digest": "9" * 64}  # fmt: skip
+    for approver in (1, 2):
+        happened(w, number, "media answered for", {**word, "approver": approver})
+    english = " ".join(unescape(re.sub(r"<[^>]*>", " ", browser(f"/shutdown/{number}").text)).split())
+    for told in (
+        "What carries the data",
+        "5 open",
+        "stays in service with: Archive Co BR-90",
+        f"sanitised {TODAY} record 1 MS-1",
+        "no record, and nobody said what becomes of it",
+        "keys:ra.video_key",
+        f"quietus shutdown media {number}",
+    ):
+        assert told in english, told
+    chinese = browser(f"/shutdown/{number}", lang="zh").text
+    assert "存储介质" in chinese and "继续在用" in chinese and "批准人载明介质去向" in chinese
+
+
 def test_every_reason_that_the_books_may_name_is_said_in_chinese() -> None:
     said: list[str] = []
     for node in ast.walk(ast.parse(Path(conservation.__file__).read_text("utf-8"))):
@@ -239,6 +271,10 @@ def test_every_reason_that_the_books_may_name_is_said_in_chinese() -> None:
              "is sent, and no receipt without difference came", UNENFORCED, BLUNT, NOBODY]  # fmt: skip
     known = [s for s in said if len(s) > 12]
     assert len(known) > 14
+    assert sentence(
+        "SO-000001: closed was due on 2026-12-01, and legal/zhao and board/qian did not approve the order",
+        "zh",
+    ) == ("SO-000001:停止收集(T0)应于2026-12-01前办理,而legal/zhao and board/qian尚未批准停止运营令")
     assert [s for s in known if sentence(s, "zh") == s] == []
     assert sentence(
         "notified on 2026-12-09, 90 days; reported not done by 2026-12-14, 60 days: not before 2027-03-09",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 from types import SimpleNamespace
@@ -11,10 +12,20 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from quietus_console import disposing_rest, work
+from quietus_console import disposing_rest, handing_over, work
 from quietus_console import shutting_down as tasks
 
-from include.cases.shutdown import accepting, approving, breaker, closing, located, needles, orders, people
+from include.cases.shutdown import (
+    accepting,
+    approving,
+    breaker,
+    closing,
+    located,
+    needles,
+    orders,
+    people,
+    permitting,
+)
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.closing import Proof
 from include.cases.shutdown.dates import Days, Gate, Path
@@ -52,7 +63,7 @@ def test_nothing_is_asked_but_in_its_order_and_closing_waits_for_the_book_not_fo
     dag = importlib.import_module("dags.service_shutdown").service_shutdown()
     found = {t.task_id: t for t in dag.tasks}
     before = {i: t.upstream_task_ids - {"take_up"} for i, t in found.items()}
-    filed = {f"{g}.record" for g in ("notified", "reported", "announced")}
+    filed = {f"{g}.record" for g in ("notified", "reported", "reported_e_government", "announced")}
     assert before["t0.close"] == {"t0.ask"} and before["t0.prove"] == {"t0.close"}
     assert before["t0.unseen"] == {"t0.prove"} and before["t0.ask_unseen"] == {"t0.unseen"}
     assert before["t0.go_on"] == {"t0.ask_unseen", "t0.unseen"}
@@ -61,11 +72,11 @@ def test_nothing_is_asked_but_in_its_order_and_closing_waits_for_the_book_not_fo
     assert before["successor_told.ask"] == filed and before["tell_of_the_last_day"] == {
         "successor_told.record"
     }
-    assert all(before[f"{g}.ask"] == {"preview"} for g in ("reported", "announced"))
+    assert all(before[f"{g}.ask"] == {"preview"} for g in ("reported", "reported_e_government", "announced"))
     assert before["notified.ask"] == {"tell_people"} and before["tell_people"] == {"preview"}
     assert before["preview"] == {"approval_1.record", "approval_2.record"}
     asks = [t for i, t in found.items() if ".ask" in i]
-    assert len(asks) == 12 and all(t.defaults is None and t.response_timeout is None for t in asks)
+    assert len(asks) == 13 and all(t.defaults is None and t.response_timeout is None for t in asks)
     assert dag.params.get_param("order").schema["pattern"] == r"^SO-\d{6,}$" and len(dag.params) == 1
 
 
@@ -87,8 +98,8 @@ def test_closing_is_asked_once_nothing_must_come_before(
 def test_nothing_is_handed_over_before_t0_is_proved_and_nothing_deleted_before_it_is_signed_for() -> None:
     dag = importlib.import_module("dags.service_shutdown").service_shutdown()
     before = {t.task_id: t.upstream_task_ids - {"take_up"} for t in dag.tasks}
-    way = ["t0.go_on", "handover.ask", "handover.consign", "handover.pack", "handover.send", "handover.receipts",
-           "handover.verify", "source.ask", "source.delete_source"]  # fmt: skip
+    way = ["t0.go_on", "tell_who_came_since", "handover.ask", "handover.consign", "handover.pack", "handover.send",
+           "handover.receipts", "handover.verify", "source.ask", "source.delete_source"]  # fmt: skip
     for earlier, later in pairwise(way):
         assert before[later] == {earlier}, later
     two = {"rest.approve_first", "rest.approve_second"}
@@ -100,6 +111,33 @@ def test_nothing_is_handed_over_before_t0_is_proved_and_nothing_deleted_before_i
         waits = dag.get_task(task)
         assert waits.mode == "reschedule" and waits.reschedule, f"{task} waits without a slot"
     assert all(t.trigger_rule == "all_success" for t in dag.tasks)
+
+
+def test_who_lets_our_copy_go_and_by_which_document_is_recorded_before_anything_goes(
+    params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Any] = []
+    way = SimpleNamespace(
+        delete_source=lambda **_: done.append("gone") or [],
+        consign=lambda digest, **said: done.append((digest, said)) or SimpleNamespace(
+            datasets=(1,), successor=SimpleNamespace(name="B")
+        ),
+    )  # fmt: skip
+    monkeypatch.setattr(handing_over, "desk", Desk)
+    monkeypatch.setattr(handing_over, "today", lambda: TODAY)
+    monkeypatch.setattr(handing_over, "now", lambda: {"as_of": TODAY, "actor": "system/airflow"})
+    monkeypatch.setattr(handing_over, "Handover", SimpleNamespace(of=lambda *_: way))
+    monkeypatch.setattr(permitting, "permit", lambda desk, number, **said: done.append(said))
+    run = handing_over.delete_source.function
+    assert run("SO-000001", ANSWER) == "no bag may go now"
+    said = {"paper": Paper("BR-1", "a" * 64), "as_of": TODAY, "actor": "ops/zhao"}
+    assert done == [said, "gone"]
+    run("SO-000001", {"known": "approved by BR-1"})
+    assert done == [said, "gone", "gone"]
+    with pytest.raises(AirflowFailException, match="nobody answered"):
+        run("SO-000001", {**ANSWER, "responded_by_user": None})
+    handing_over.consign.function("SO-000001", ANSWER)
+    assert done[3] == ("a" * 64, {"document": "BR-1", "as_of": TODAY, "actor": "ops/zhao"})
 
 
 def test_each_approver_lets_it_go_as_themselves_and_nobody_else(
@@ -239,6 +277,11 @@ def test_what_the_book_has_is_not_asked_again(
     known = {g: tasks._known("SO-000001", g) for g in Gate}
     assert known[Gate.NOTIFIED] == "done" and known[Gate.REPORTED] is None and known[Gate.CLOSED] is None
     assert "not needed" in str(known[Gate.SUCCESSOR_TOLD])
+    assert known[Gate.REPORTED_E_GOVERNMENT] == "not needed: the order is of no certificates for e-government"
+    days = replace(days, e_government=True)
+    assert tasks._known("SO-000001", Gate.REPORTED_E_GOVERNMENT) is None, (
+        "t0.filed waits for it, so somebody is asked"
+    )
 
 
 def test_t0_that_has_not_come_turns_the_task_red_with_what_to_do(

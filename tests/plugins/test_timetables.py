@@ -391,3 +391,43 @@ for name, dag in bag.dags.items():
     read = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     print(name, read.timetable.summary)
 """
+
+
+@pytest.mark.parametrize(
+    ("task", "by_the_minute"),
+    [("nights.look", False), ("nights.look", True), ("releasing.make", None), ("unasked.follow", None)],
+)
+def test_nothing_that_disposes_by_the_night_begins_by_day(
+    monkeypatch: pytest.MonkeyPatch, task: str, by_the_minute: bool | None
+) -> None:
+    """But for what has periods under a day, and what somebody triggers by hand."""
+    import importlib
+    from types import SimpleNamespace
+
+    from airflow.sdk.exceptions import AirflowSkipException
+    from quietus_console import quiet
+
+    class Begun(BaseException):
+        """It came to ask for its desk."""
+
+    def desk() -> None:
+        raise Begun
+
+    name, _, what = task.partition(".")
+    module = importlib.import_module(f"quietus_console.{name}")
+    monkeypatch.setattr(module, "desk", desk)
+    context = {"dag_run": SimpleNamespace(run_type="scheduled"), "params": {}}
+    monkeypatch.setattr("quietus_console.work.get_current_context", lambda: context)
+    monkeypatch.setattr(quiet, "get_current_context", lambda: context)
+    given = {} if by_the_minute is None else {"by_the_minute": by_the_minute}
+    begin = getattr(module, what).function
+    monkeypatch.setattr(quiet, "observed_now", lambda: utc("2026-11-28 10:00"))
+    with pytest.raises(Begun if by_the_minute else AirflowSkipException):
+        begin(**given)
+    context["dag_run"] = SimpleNamespace(run_type="manual")
+    with pytest.raises(Begun):
+        begin(**given)
+    context["dag_run"] = SimpleNamespace(run_type="scheduled")
+    monkeypatch.setattr(quiet, "observed_now", lambda: utc("2026-11-28 01:20"))
+    with pytest.raises(Begun):
+        begin(**given)

@@ -40,6 +40,7 @@ def task(monkeypatch: pytest.MonkeyPatch) -> Task:
     ti = Task()
     for module in (tasks, work):
         monkeypatch.setattr(module, "get_current_context", lambda: {"ti": ti, "params": {}})
+    monkeypatch.setattr(tasks, "only_at_night", lambda: None)
     monkeypatch.setattr(tasks, "desk", Desk)
     monkeypatch.setattr(tasks, "today", lambda: TODAY)
     monkeypatch.setattr(tasks, "now", lambda: {"as_of": TODAY, "actor": "system/airflow"})

@@ -20,6 +20,7 @@ from tests.proofs import (
     test_controls_objects,
     test_controls_postgres,
     test_estate,
+    test_grading,
     test_limits,
     test_limits_objects,
     test_objects_restricted,
@@ -38,8 +39,8 @@ def test_every_name_has_a_planted_control() -> None:
     assert wanted - CONTROLS.keys() == set()
     modules = (
         test_anonymity, test_conserved, test_controls_objects, test_controls_postgres, test_custody_proved, test_drilling,
-        test_estate, test_limits, test_limits_objects, test_logs, test_night_sealed, test_objects_restricted, test_scrub,
-        test_sealed, test_standbys,
+        test_estate, test_grading, test_limits, test_limits_objects, test_logs, test_night_sealed, test_objects_restricted,
+        test_scrub, test_sealed, test_standbys,
     )  # fmt: skip
     there = {n for m in modules for n in vars(m)}
     assert {name for names in CONTROLS.values() for name in names} <= there

@@ -58,13 +58,15 @@ class Places:
     objects: S3Server
     keys: Path
     keks: Keks = field(default_factory=Keks.made)
+    _client: Any = field(default=None, init=False, repr=False)
 
     def postgres(self, connection: str, role: Role) -> str:
         database = self.records if connection == book.RECORDS else self.company
         return self.server.conninfo(database, role.value)
 
     def s3(self, connection: str, role: Role) -> Any:
-        return self.objects.client()
+        self._client = self._client or self.objects.client()
+        return self._client
 
     def text(self, name: str) -> str:
         kek = base64.b64encode(KEK).decode()

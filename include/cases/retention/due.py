@@ -7,7 +7,7 @@ not agree nothing is told but that.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
@@ -125,11 +125,11 @@ Known = Callable[[str], None]
 def see(
     catalogue: Catalogue, connections: Connections, as_of: date, *, held: HeldPeople | None = None,
     everything: bool = False, bare: bool = False, rows: int = ROWS, say: Known = lambda _: None, once: Once | None = None,
-    accepted: Accepted | None = None,
+    accepted: Accepted | None = None, only: Collection[str] | None = None,
 ) -> Seen:  # fmt: skip
     """Ask every store about every dataset. ``everything``: how all items stand, not only what is due; ``bare``: also rows that
     were cut. ``once``: what buckets were seen to hold, for several questions of one moment with the same holds. ``accepted``: of
-    records in files, whose owner accepted what; None: as the accounts say it now."""
+    records in files, whose owner accepted what; None: as the accounts say it now. ``only``: these datasets; None: all."""
     catalogue, once = catalogue.in_parts, once or Once()
     seen = Seen(as_of)
 
@@ -143,13 +143,16 @@ def see(
         why = [said.format(many) for said, ask in told if (many := ask(server, connection, it, rows))]
         return objects.Partly("; ".join(why)) if why else None
 
-    def questions(dataset: Dataset) -> Question:
+    def questions(dataset: Dataset) -> Question | None:
+        if only is not None and dataset.id not in only:
+            return None
         return question(catalogue, dataset, as_of, everything=everything, bare=bare)
 
     people, accepted = held or HeldPeople(), accepted or Asked(catalogue, connections)
     seen.unverified = ask(catalogue, connections, questions, people, one, say, once)
     for dataset in catalogue.datasets:
-        if dataset.kind is DatasetKind.RECORDS and dataset.id not in seen.unverified:
+        wanted = only is None or dataset.id in only
+        if wanted and dataset.kind is DatasetKind.RECORDS and dataset.id not in seen.unverified:
             say(dataset.id)
             if why := _records(
                 catalogue, connections, dataset, seen, people, accepted, once, everything=everything
@@ -250,9 +253,14 @@ def look_at(
 def leading_through(catalogue: Catalogue, dataset: Dataset) -> tuple[Dataset, ...]:
     """The tables of its store whose rows are known by its rows, also through others."""
     tables = catalogue.of_store(dataset.store, DatasetKind.TABLE)
-    found = {dataset.id}
-    while more := {d.id for d in tables if any(link.via in found for link in d.links)} - found:
-        found |= more
+    below: dict[str, set[str]] = {}
+    for d in tables:
+        for link in d.links:
+            if link.via is not None:
+                below.setdefault(link.via, set()).add(d.id)
+    found, new = {dataset.id}, {dataset.id}
+    while new := set[str]().union(*(below.get(id, ()) for id in new)) - found:
+        found |= new
     return tuple(d for d in tables if d.id in found and d.id != dataset.id)
 
 

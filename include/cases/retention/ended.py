@@ -17,6 +17,7 @@ from include.cases.retention.stayed import STAYED
 from include.cases.retention.stopped import stopped
 from include.cases.retention.unproved import unproved
 from include.cases.rooms import Desk
+from include.model.catalogue import Catalogue
 from include.model.flow import Step
 from include.stores.s3.once import Once
 from include.stores.shared import is_staged
@@ -35,9 +36,9 @@ def end(desk: Desk, step: Step, once: Once) -> tuple[Night, Seen, dict[str, int]
     with desk.book() as conn:
         night = nights.night_of(conn, step.case_no)
         counts = counted.words(conn, step.id)
-    held = held_people(desk)
-    seen = look(desk, night.as_of, night.at, held, once)
-    return keep(desk, night, counts, seen, held, once), seen, stayed_of(counts)
+    held, by = held_people(desk), stopped(desk)
+    seen = look(desk, night.as_of, night.at, held, once, by=by)
+    return keep(desk, night, counts, seen, held, once, by), seen, stayed_of(counts)
 
 
 def stayed_of(counts: counted.Words) -> dict[str, int]:
@@ -52,16 +53,17 @@ def keep(
     seen: Seen,
     held: HeldPeople,
     once: Once | None = None,
+    by: Catalogue | None = None,
 ) -> Night:
-    """Keep it in the case book and the ledger. ``once``: what the look at what is due was made of; the forecast is of the same
-    moment."""
+    """Keep it in the case book and the ledger. ``once`` and ``by``: what the look at what is due was made of, and the catalogue
+    that it asked by; the forecast is of the same moment."""
     gone = counted.gone(counts)
     tomorrow, until, unverified = None, None, seen.unverified
     coming: Mapping[date, Counter[str]] = {}
     expects: Counter[str] | None = None
     if night.at is None:
         until = night.as_of + figures.AHEAD * DAY
-        ahead = due.see(stopped(desk), desk.connections, until, held=held, once=once)
+        ahead = due.see(by or stopped(desk), desk.connections, until, held=held, once=once)
         coming = forecast.nights(ahead, night.as_of + DAY)
         expects = forecast.by_dataset(ahead, night.as_of + DAY)
         unverified = ahead.unverified | unverified  # a forecast without a dataset is no whole one either

@@ -5,7 +5,7 @@ The night judges by days, and would take a code of this morning tomorrow. These 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -48,12 +48,15 @@ class Lateness:
 
 
 def late(
-    catalogue: Catalogue, connections: Connections, at: datetime, *, held: HeldPeople | None = None, rows: int = ROWS
+    catalogue: Catalogue, connections: Connections, at: datetime, *, held: HeldPeople | None = None, rows: int = ROWS,
+    only: Collection[str] | None = None,
 ) -> Minutes:  # fmt: skip
-    """Ask every store what is past a period of less than a day at an aware moment."""
+    """Ask every store what is past a period of less than a day at an aware moment. ``only``: of these datasets; None: of all."""
     catalogue, minutes = catalogue.in_parts, Minutes(at)
 
     def questions(dataset: Dataset) -> Question | None:
+        if only is not None and dataset.id not in only:
+            return None
         asked = question(catalogue, dataset, prc_date(at))
         return asked if any(short(x) for x in asked.limits) else None
 

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 
 from include.cases.periods import Duration, add_months, last_day
-from include.model.carried import Carried, Side, unstarted
+from include.model.carried import WITHOUT_ITS_ACCOUNT, Carried, Side, unstarted
 from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError
 from include.model.estate import Bound, Dataset, Start
@@ -76,8 +76,20 @@ def binds(catalogue: Catalogue, dataset: Dataset) -> Iterator[Bind]:
             found = catalogue.for_anybody(bound.rule, found)
         else:
             yield from _former(catalogue, bound, found)
-        mixed = bool(catalogue.taken.of(dataset.whole))
+        mixed = bool(came := catalogue.taken.of(dataset.whole))
+        if bound.start is None and any(
+            x.side is Side.WAITS and x.name == f"{bound.rule}/{found.name}" for x in came
+        ):
+            found = _without_account(found)
         yield Bind(bound=bound, period=found, rest=rest, purpose=purpose if floor else None, mixed=mixed)
+
+
+def _without_account(period: Period) -> Period:
+    """The same, which says on which law it counts of what came without its account. That changes nothing of what it is: its rank
+    is that of what it rests on."""
+    rank = period.basis[0].rank if period.basis else LegalRank.COMPANY
+    told = Basis(cite=WITHOUT_ITS_ACCOUNT, rank=rank)
+    return period.model_copy(update={"basis": (*period.basis, told)})
 
 
 def _carried(catalogue: Catalogue, dataset: Dataset) -> Iterator[Bind]:

@@ -38,6 +38,7 @@ from include.cases.retention.readings import remembering
 from include.cases.retention.seen import Seen, look
 from include.cases.retention.stages import Budget
 from include.cases.retention.stayed import stayed
+from include.cases.retention.stopped import stopped
 from include.cases.retention.workers import asking, clearings, worked_on
 from include.cases.rooms import Desk
 from include.model.doors import Clearing
@@ -63,9 +64,9 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
         stopping.may_go_on(conn)
         if (there := nights.under_way(conn, schedule)) is not None:
             return _by_plan_now(conn, there, actor)
-    held, once = held_people(desk), remembering(desk)
-    seen = look(desk, as_of, at, held, once)
-    about = asking(desk, as_of, at)
+    held, once, by = held_people(desk), remembering(desk), stopped(desk)
+    seen = look(desk, as_of, at, held, once, by=by)
+    about = asking(desk, as_of, at, by)
     due_now = Counter[str]()
     for line in seen.rows:
         due_now[line.dataset] += line.due
@@ -94,7 +95,7 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
         for dataset, why in seen.unverified.items():
             rule = nights.STRAYS if isinstance(why, Partly) else nights.UNFINISHED
             nights.tell(conn, night, rule, dataset, why_left=why)
-    return night if night.case_no else keep(desk, night, {}, seen, held, once)
+    return night if night.case_no else keep(desk, night, {}, seen, held, once, by)
 
 
 def _by_plan_now(conn: Conn, night: Night, actor: str) -> Night:

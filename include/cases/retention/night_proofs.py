@@ -46,8 +46,10 @@ def plan_and_prove(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
             return "goes on with what was located before"
         seal_pieces(desk, step, desk.catalogue.in_parts)
         once, kept = remembering(desk), Ciphertexts()
-        due = nightly.look(desk, night.as_of, night.at, once=once)
-        counted_due = {x.dataset: due.of(x.dataset) for x in plan.located}
+        # Of what was located it counts by itself; what was not is looked at once more when the night has ended.
+        located = {x.dataset for x in plan.located}
+        due = nightly.look(desk, night.as_of, night.at, once=once, only=located)
+        counted_due = {dataset: due.of(dataset) for dataset in located}
         found = limits.baseline(
             desk.catalogue.in_parts, desk.connections, step, plan, counted_due, kept, _before(once)
         )

@@ -22,7 +22,8 @@ from include.stores.postgres.server import Connection, Server
 class PathsDue:
     """Of paths of a dataset, those that are due and not held, each with its rule and law; asked as the eraser, or another role.
 
-    ``holds``: what is another after any hold came, went or was narrowed; whom they name is resolved only then.
+    ``holds``: what is another after any hold came, went or was narrowed; whom they name is resolved only then. The schema is read
+    once, as whoever clears the tables beside them reads it once.
     """
 
     about: Asking
@@ -30,13 +31,15 @@ class PathsDue:
     holds: Callable[[], object] = lambda: None
     role: Role = Role.ERASER
     _held: tuple[object, HeldPeople] | None = field(default=None, init=False, repr=False)
+    _live: dict[str, Live] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, dataset: Dataset, paths: Sequence[Values]) -> Mapping[Values, tuple[str, str]]:
         if not paths:
             return {}
         of = len(paths[0])
         with asking(self.about.catalogue, self.connections, dataset, self.role) as (server, connection):
-            look = self.about.paths(server, connection, Live.read(connection), dataset, self._of_now())
+            live = self._live.get(server.store) or self._live.setdefault(server.store, Live.read(connection))
+            look = self.about.paths(server, connection, live, dataset, self._of_now())
             look = look.of(dict.fromkeys(paths, 1))
             rows = connection.execute(look.due_rows(look.between(None, None))).fetchall()
         said = list(dict.fromkeys(tuple(row[of + 1 :]) for row in rows))

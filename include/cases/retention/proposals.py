@@ -5,10 +5,8 @@ from __future__ import annotations
 
 from include.catalogue.periods import wrong
 from include.model.catalogue import Catalogue
-from include.model.doors import Connections
+from include.model.doors import Connections, in_sandbox
 from include.model.errors import Refused
-
-SANDBOX = "sandbox"  # a plain connection that only a sandbox declares
 
 
 def unowned(catalogue: Catalogue) -> tuple[str, ...]:
@@ -20,14 +18,6 @@ def unowned(catalogue: Catalogue) -> tuple[str, ...]:
         for p in rule.periods
         if p.proposal and not (p.proposal.owner and p.proposal.approved_on) and (rule.id, p.name) in bound
     )
-
-
-def in_sandbox(connections: Connections) -> bool:
-    """Whether these connections say that they are a sandbox's. Silence means no."""
-    try:
-        return bool(connections.text(SANDBOX))
-    except Refused:
-        return False
 
 
 def in_earnest(catalogue: Catalogue, connections: Connections) -> None:

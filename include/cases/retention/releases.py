@@ -271,6 +271,15 @@ def _declared(desk: Desk, release_id: str) -> Release:
             "its figures have no owner or no day of approval", about=f"release {release_id}",
             next_step="give its `threshold` an `owner` and `approved_on`; without them it is made in a sandbox only",
         )  # fmt: skip
+    if (
+        release.grade is not None
+        and not any(g.owned for g in desk.catalogue.grading)
+        and not in_sandbox(desk.connections)
+    ):
+        raise Refused(
+            f"it must reach grade {release.grade}, and nobody owns the reading that grades", about=f"release {release_id}",
+            next_step="give the entry of grading.yaml its `owner` and `approved_on`; without them it holds in a sandbox only",
+        )  # fmt: skip
     return release
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -11,6 +12,7 @@ from include.cases.retention.held import HeldPeople, held_people
 from include.cases.retention.readings import remembering
 from include.cases.retention.stopped import stopped
 from include.cases.rooms import Desk
+from include.model.catalogue import Catalogue
 from include.model.flow import Finding
 from include.stores.s3.once import Once
 
@@ -32,18 +34,20 @@ class Seen:
 
 
 def look(
-    desk: Desk, as_of: date, at: datetime | None = None, held: HeldPeople | None = None, once: Once | None = None
+    desk: Desk, as_of: date, at: datetime | None = None, held: HeldPeople | None = None, once: Once | None = None, *,
+    only: Collection[str] | None = None, by: Catalogue | None = None,
 ) -> Seen:  # fmt: skip
     """What is due on a day, or past its hours at a moment, read by the prover. Nothing is changed. ``once``: what was listed and
-    read before, of the same moment."""
+    read before, of the same moment. ``only``: of these datasets; None: of all.
+    ``by``: the catalogue as it stands by now (``stopped``), where it was asked for already."""
     held = held if held is not None else held_people(desk)
     if at is None:
         once = once or remembering(desk)
-        seen = due.see(stopped(desk), desk.connections, as_of, held=held, once=once)
+        seen = due.see(by or stopped(desk), desk.connections, as_of, held=held, once=once, only=only)
         return Seen(
             due.table(seen), seen.unverified, ages=figures.ages(seen.judged, as_of), undecided=seen.findings()
         )
-    minutes = late.late(stopped(desk), desk.connections, at, held=held)
+    minutes = late.late(by or stopped(desk), desk.connections, at, held=held, only=only)
     lines = late.table(minutes)
     rows = [
         Row(

@@ -10,11 +10,17 @@ from include.cases.retention import night_proofs as proofs
 from include.cases.retention import nights
 from include.cases.retention.nights import Night
 from include.cases.rooms import Desk
+from include.model.sessions import kept
 
 
 def run(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) -> Night:
     """Go through a night, or go on with the one that is under way; then take up those before it that were not proved. One that
-    waits for a person's word is left there."""
+    waits for a person's word is left there. Its sessions with databases are kept for its length."""
+    with kept():
+        return _run(desk, as_of, at, actor)
+
+
+def _run(desk: Desk, as_of: date, at: datetime | None, actor: str) -> Night:
     night = nightly.begin(desk, as_of=as_of, at=at, actor=actor)
     if night.waits_for_a_person:
         return night

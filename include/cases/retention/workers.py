@@ -16,15 +16,17 @@ from include.cases.retention.readings import Readings
 from include.cases.retention.stages import Budget
 from include.cases.retention.stopped import stopped
 from include.cases.rooms import Desk
+from include.model.catalogue import Catalogue
 from include.model.doors import Clearing
 from include.model.estate import StoreDeclared
 from include.model.words import Role, StoreKind
 
 
-def asking(desk: Desk, as_of: date, at: datetime | None) -> Asking:
-    """The questions of a night, with whom the holds of now name."""
+def asking(desk: Desk, as_of: date, at: datetime | None, by: Catalogue | None = None) -> Asking:
+    """The questions of a night, with whom the holds of now name. ``by``: the catalogue as it stands by now, where it was asked
+    for already."""
     return Asking(
-        stopped(desk).in_parts, as_of, lambda: held_people(desk), at,
+        (by or stopped(desk)).in_parts, as_of, lambda: held_people(desk), at,
         accepted=lambda: Asked(desk.catalogue, desk.connections),
     )  # fmt: skip
 

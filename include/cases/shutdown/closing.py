@@ -140,17 +140,21 @@ def missing(desk: Desk, conn: Conn, of: Order) -> dict[str, str]:
         f"not done yet: {g}": "Record it with its document."
         for g in orders.days(conn, of).open if g is not Gate.CLOSED
     }  # fmt: skip
-    told = tellings.told_day(conn, of.number, of.successor)
-    if orders.reached(desk.catalogue) and told != of.t0:
-        why = (
-            f"people were told that it stops on {told}, and it stops on {of.t0}"
-            if told
-            else "nobody was told"
-        )
-        wanting[why] = "Run `quietus shutdown notify-people`, which tells everybody anew."
+    if orders.reached(desk.catalogue) and (why := _not_told(conn, of)):
+        wanting[why] = "Run `quietus shutdown notify-people`, which tells whoever does not know it yet."
     if of.successor is None and of.ministry_asked_on is None:
         wanting["nobody takes over"] = "Name a successor, or ask the ministry to arrange one."
     return wanting
+
+
+def _not_told(conn: Conn, of: Order) -> str:
+    """Why people do not all know on which day it stops; nothing: they do."""
+    last = next(iter(tellings.heard(conn, of.number, of.successor)), None)
+    if last is None:
+        return "nobody was told"
+    if last.t0 != of.t0:
+        return f"people were told that it stops on {last.t0}, and it stops on {of.t0}"
+    return "" if last.whole_on else f"only {last.heard:,} people were told that it stops on {of.t0}"
 
 
 def _take(desk: Desk, of: Order, store: StoreDeclared, at: At) -> None:

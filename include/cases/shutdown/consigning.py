@@ -28,11 +28,12 @@ ITS_OWN = "ask the successor for the key of its own signer, and compare it by ph
 
 
 def consign(
-    desk: Desk, number: str, *, sender: str, certificate: str, receipt_key: str, as_of: date, actor: str
-) -> Consignment:
+    desk: Desk, number: str, *, sender: str, certificate: str, receipt_key: str, document: str, as_of: date, actor: str
+) -> Consignment:  # fmt: skip
     """The consignment of an order, said in the book and the ledger by its fingerprint. ``certificate`` and ``receipt_key``: the
-    successor's, as PEM. Raises Refused before collection is closed, if the certificate is not the one the order names, if the key
-    is our own, or once something was packed by another."""
+    successor's, as PEM; ``document``: number of the paper that says that both were compared. Raises Refused before collection is
+    closed, if the certificate is not the one the order names, if the key is our own, or once something was packed by another."""
+    checked_text("document number", document)
     with orders.deed(desk, number) as (conn, of):
         made = consignment(desk.catalogue, of, sender, certificate, receipt_key)
         _not_ours(desk, of, receipt_key)
@@ -46,6 +47,7 @@ def consign(
         detail = {
             "consignment": made.fingerprint(), "datasets": [d.dataset for d in made.datasets],
             "clocks_as_of": made.as_of.isoformat(), "receipt_key": _raw(receipt_key),
+            "document": document,
         }  # fmt: skip
         orders.say(desk, conn, number, CONSIGNED, as_of, actor, detail)
     return made
@@ -115,11 +117,7 @@ def consigned(catalogue: Catalogue, of: Order) -> Iterator[Consigned]:
 
 def _not_ours(desk: Desk, of: Order, receipt_key: str) -> None:
     """Where no key of ours is declared, the first envelope that is signed shows it (:func:`include.handover.packing.sign`)."""
-    try:
-        _, ours = keeping.public_key(desk.connections)
-    except Refused:
-        return
-    if load_pem_public_key(receipt_key.encode()) == ours:
+    if load_pem_public_key(receipt_key.encode()) == keeping.our_key(desk.connections):
         raise Refused(
             "the key for receipts is our own signer's: we would sign for what we sent", about=of.number, next_step=ITS_OWN
         )  # fmt: skip

@@ -172,11 +172,18 @@ def history(conn: Conn, number: str) -> Rows:
 
 
 def alarms(conn: Conn, as_of: date) -> tuple[str, ...]:
-    """What is overdue with the order in force, a sentence each."""
+    """What is overdue with the order in force, a sentence each. One that waits for an approval is in no force: once a day of it
+    has passed, who did not approve it is named."""
     of = in_force(conn)
-    if of is None or of.waits_for:
+    if of is None:
         return ()
     known = days(conn, of)
+    if of.waits_for:
+        who = " and ".join(of.waits_for)
+        return tuple(
+            f"{of.number}: {g} was due on {known.due(g)}, and {who} did not approve the order"
+            for g in known.overdue(as_of)
+        )
     said = [f"{of.number}: {g} was due on {known.due(g)}" for g in known.overdue(as_of)]
     if of.successor is None and of.ministry_asked_on is None:
         said.append(f"{of.number}: nobody takes over: name a successor, or ask the ministry to arrange one")

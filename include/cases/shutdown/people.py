@@ -28,11 +28,12 @@ from psycopg import sql
 
 from include.cases import book, sealing, subjects, turns
 from include.cases.accounts import home
-from include.cases.keys import Purpose
+from include.cases.keys import KeyRef, Purpose
 from include.cases.lookups import looking_up
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders, tellings
 from include.cases.shutdown.consigning import consigned
+from include.cases.shutdown.dates import Path
 from include.cases.shutdown.orders import COMPANY, Order
 from include.cases.shutdown.tellings import IN_DOUBT, LATER, NO_ADDRESS, SENDING, UNREACHED, Telling
 from include.model.catalogue import Catalogue
@@ -121,7 +122,6 @@ def notify(
             "the catalogue does not say where holders of accounts are reached", about=home(desk.catalogue).id,
             next_step="declare `reached` of its accounts, or tell people by other means and record the gate by a document",
         )  # fmt: skip
-    ref = sealing.current(desk.keys, Purpose.SUBJECT_TOKEN)
     post = Post(desk.connections.endpoint(OUR_MAIL_SERVER))
     checked_contact("address at which people reach us", reach or post.sender)
     said = letter(desk.catalogue, of, reach or post.sender)
@@ -136,7 +136,7 @@ def notify(
             telling = tellings.begin(
                 conn, number, digest, of.successor, of.t0, as_of=as_of, actor=book.checked_actor(actor)
             )
-        before = _counts(conn, number, telling)
+        ref, before = _ref(desk, conn, telling), _counts(conn, number, telling)
         sent, stopped = 0, ""
         try:
             for holders in _pages(desk, ref, page):
@@ -164,9 +164,9 @@ def unreached(desk: Desk, number: str) -> Iterator[str]:
     they are shown to nobody else and kept nowhere."""
     with desk.book() as conn:
         last = next(iter(tellings.tellings(conn, number)), None)
-    if last is None:
+        ref = None if last is None else _ref(desk, conn, last.telling)
+    if last is None or ref is None:
         return
-    ref = sealing.current(desk.keys, Purpose.SUBJECT_TOKEN)
     for holders in _pages(desk, ref, PAGE):
         with desk.book() as conn:
             known = tellings.states_of(conn, last.telling, [h.token for h in holders])
@@ -175,7 +175,33 @@ def unreached(desk: Desk, number: str) -> Iterator[str]:
                 yield f"{h.id}\tguardian" if h.guardian else h.id
 
 
+def all_know(desk: Desk, conn: book.Conn, of: Order) -> None:
+    """That nobody came after the letter who does not know who takes over (PIPL 22): collection is closed, so nobody more comes.
+    While another service goes on, people still come, and are none of this one's; a revoked licence waits for no letter. Raises
+    Refused, NotReachable."""
+    last = next(iter(tellings.heard(conn, of.number, of.successor)), None)
+    waits = of.scope == COMPANY and of.path is Path.VOLUNTARY
+    if not waits or last is None or not orders.reached(desk.catalogue):
+        return
+    ref, late = _ref(desk, conn, last.telling), 0
+    for holders in _pages(desk, ref, PAGE):
+        known = tellings.states_of(conn, last.telling, [h.token for h in holders])
+        late += sum(h.token not in known for h in holders)
+    if late:
+        raise Refused(
+            f"{late:,} people came after the letter, and were not told who takes over (PIPL 22)", about=of.number,
+            next_step="run `quietus shutdown notify-people`, which tells nobody twice; then this again",
+        )  # fmt: skip
+
+
 # --- of what it is made -----------------------------------------------------------------------------------
+
+
+def _ref(desk: Desk, conn: book.Conn, telling: int) -> KeyRef:
+    """The key by which a telling knows people: a newer one would make everybody a stranger, and tell them twice."""
+    version = tellings.version_of(conn, telling)
+    known = {ref.version: ref for ref in desk.keys.versions(Purpose.SUBJECT_TOKEN.value)}
+    return known.get(version or 0) or sealing.current(desk.keys, Purpose.SUBJECT_TOKEN)
 
 
 def _counts(conn: book.Conn, number: str, telling: int) -> Any:

@@ -46,6 +46,11 @@ class Telling:
         """Who was come to, and of whom nobody can say that they were told."""
         return sum(self.states.get(s, 0) for s in UNREACHED)
 
+    @property
+    def heard(self) -> int:
+        """Who has this letter, or may have it."""
+        return sum(self.states.get(s, 0) for s in (TOLD, IN_DOUBT, SENDING))
+
 
 def tellings(conn: Conn, number: str) -> list[Telling]:
     """Every telling of an order, the newest first."""
@@ -64,9 +69,30 @@ def _states(conn: Conn, telling: int) -> Counter[str]:
     return Counter({str(r["state"]): int(r["n"]) for r in rows})
 
 
+def heard(conn: Conn, number: str, successor: str | None) -> list[Telling]:
+    """With this successor, the newest letter that everybody was come to with, and those after it that only some have: the newest
+    first. What people heard last is not the same for all of them then."""
+    found: list[Telling] = []
+    for t in tellings(conn, number):
+        if t.successor == successor and (t.whole_on or t.heard):
+            found.append(t)
+            if t.whole_on:
+                break
+    return found
+
+
 def told_day(conn: Conn, number: str, successor: str | None) -> date | None:
-    """The T0 of the last letter with this successor that everybody was come to with; None: there is none."""
-    return next((t.t0 for t in tellings(conn, number) if t.successor == successor and t.whole_on), None)
+    """The latest T0 that anybody heard last, of this successor; None: not everybody was come to with any letter yet."""
+    said = heard(conn, number, successor)
+    return max(t.t0 for t in said) if said and said[-1].whole_on else None
+
+
+def version_of(conn: Conn, telling: int) -> int | None:
+    """By which version of the key its people are named; None: nobody was come to yet."""
+    row = conn.execute(
+        "SELECT min(token_version) AS version FROM casebook.shutdown_told WHERE telling = %s", (telling,)
+    ).fetchone()
+    return row["version"] if row else None
 
 
 def everybody_was_told(conn: Conn, number: str, successor: str | None, t0: date, on: date) -> dict[str, int]:
@@ -138,7 +164,8 @@ def note(conn: Conn, telling: int, version: int, states: Sequence[tuple[bytes, s
 
 
 def whole(conn: Conn, telling: int, as_of: date) -> None:
-    """Everybody there was has been come to. The first such day counts: who came later was told when they came."""
+    """Everybody there was has been come to. The first such day counts: who came later is told before anything is handed over
+    (``people.all_know``)."""
     conn.execute(
         "UPDATE casebook.shutdown_telling SET whole_on = coalesce(whole_on, %s) WHERE telling = %s",
         (as_of, telling),

@@ -74,8 +74,12 @@ def _said(one: Retested) -> str:
     if one.why:
         return f"{one.id}: {one.why}"
     if one.measured is None:
-        return f"{one.id}: no row counts fewer people than declared"
-    return f"{one.id}: nobody found, k {one.measured.k} in {one.rows} rows, {one.tries} tries"
+        return f"{one.id}: no row counts fewer people than declared{_graded(one)}"
+    return f"{one.id}: nobody found, k {one.measured.k} in {one.rows} rows, {one.tries} tries{_graded(one)}"
+
+
+def _graded(one: Retested) -> str:
+    return f"; {one.graded}" if one.graded else ""
 
 
 def _body(one: Retested) -> dict[str, Any]:
@@ -91,6 +95,8 @@ def _body(one: Retested) -> dict[str, Any]:
         "why": one.why,
         "tries": one.tries,
         "measured": figures,
+        "grade": one.grade,
+        "graded": one.graded,
         "checks": [
             {"name": c.name, "verdict": c.verdict.value, "expected": c.expected, "observed": c.observed, "why": c.why}
             for c in one.checks

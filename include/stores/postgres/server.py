@@ -18,6 +18,7 @@ from psycopg.rows import TupleRow
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from include.model.errors import BooksDoNotBalance, CatalogueError, NotReachable, QuietusError, Refused
+from include.model.sessions import session
 
 Connection: TypeAlias = "psycopg.Connection[TupleRow]"
 _T = TypeVar("_T")
@@ -56,13 +57,15 @@ class Server:
         (``ClientCursor``), because CREATE TABLE AS takes no server-side parameters.
         """
         with self.reaching():
-            connection = psycopg.connect(
-                self._conninfo(),
-                autocommit=True,
-                connect_timeout=self.patience.connect,
-                cursor_factory=psycopg.ClientCursor,
-            )
-            try:
+            conninfo = self._conninfo()
+
+            def opened() -> Connection:
+                return psycopg.connect(
+                    conninfo, autocommit=True, connect_timeout=self.patience.connect,
+                    cursor_factory=psycopg.ClientCursor,
+                )  # fmt: skip
+
+            with session(conninfo, "store", opened) as connection:
                 settings = {
                     "statement_timeout": f"{int(self.patience.statement * 1000)}",
                     "lock_timeout": f"{int(self.patience.lock * 1000)}",
@@ -88,8 +91,6 @@ class Server:
                     [list(settings), list(settings.values())],
                 )
                 yield connection
-            finally:
-                connection.close()
 
     @contextmanager
     def reaching(self, about: str = "") -> Iterator[None]:

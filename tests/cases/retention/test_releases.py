@@ -25,6 +25,7 @@ from include.ledger.verify import verify
 from include.model.catalogue import Catalogue
 from include.model.errors import NotProved, Refused
 from include.model.estate import Maintenance
+from include.model.releases import Grading
 from include.model.words import CaseState, LegalRank, UnitState, Verdict
 from include.stores.postgres.anonymise.clearing import Releasing
 from include.stores.postgres.physical.rewriting import Fate, Rewriting
@@ -239,6 +240,36 @@ def test_outside_a_sandbox_figures_that_nobody_owns_release_nothing(house: House
     earnest = House(company=house.company, records=house.records, keys=house.keys)
     with pytest.raises(Refused, match="no owner or no day of approval"):
         releases.begin(earnest.desk, "moved", as_of=DAY, actor=ROBOT)
+
+
+def test_outside_a_sandbox_a_grade_by_a_reading_that_nobody_owns_releases_nothing(house: House) -> None:
+    owned = SET.threshold.model_copy(update={"owner": "legal", "approved_on": DAY, "risk": 0.3})
+    graded = SET.model_copy(update={"threshold": owned, "grade": 3})
+    reading = Grading(
+        id="read", cite="GB/T 42460-2023 clause 4", text="by risk", grades={1: "a", 2: "b", 3: "c", 4: "d"}
+    )
+
+    def declared(*readings: Grading) -> None:
+        told = {"releases": (graded,), "grading": readings}
+        house.company = replace(house.company, catalogue=house.company.catalogue.model_copy(update=told))
+
+    declared(reading)
+    earnest = House(company=house.company, records=house.records, keys=house.keys)
+    with pytest.raises(Refused, match=r"must reach grade 3, and nobody owns the reading.*approved_on"):
+        releases.begin(earnest.desk, "moved", as_of=DAY, actor=ROBOT)
+    run = release(house)  # in a sandbox it is made, graded, and the case's evidence says so
+    with house.desk.book() as conn:
+        row = conn.execute(
+            "SELECT body FROM casebook.evidence_ref WHERE case_no = %s AND kind = 'anonymity'", (run.case_no,)
+        ).fetchone()
+    assert row is not None
+    (check,) = [c for c in row["body"]["checks"] if c["name"] == "grade.moved"]
+    assert check["verdict"] == "passed" and check["why"].startswith(
+        "grade 3 by the company's reading of GB/T 42460-2023"
+    )
+    declared(reading.model_copy(update={"owner": "legal", "approved_on": DAY}))
+    earnest = House(company=house.company, records=house.records, keys=house.keys)
+    assert isinstance(releases.begin(earnest.desk, "moved", as_of=DAY, actor=ROBOT), (Run, str))
 
 
 def test_a_set_in_which_somebody_is_found_is_not_called_anonymised(house: House) -> None:

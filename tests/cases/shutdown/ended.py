@@ -11,7 +11,8 @@ from include.cases import assembling
 from include.cases.certifying import certify
 from include.cases.notices import errands
 from include.cases.rooms import Desk
-from include.cases.shutdown import closing, located, needles, told_recipients
+from include.cases.shutdown import closing, located, needles, orders, permitting, told_recipients
+from include.cases.shutdown import media as of_media
 from include.cases.shutdown.consigning import consign
 from include.handover import clearing, notices, notifying, packing, receipts, register, service_certificate
 from include.handover.amending import amend
@@ -23,6 +24,7 @@ from include.model.backups import BackupCopy, Copies
 from include.model.catalogue import Catalogue
 from include.model.estate import Accounts, Bound, Column, Cut
 from include.model.handover import BagReceipt, Differences, NoticeReceipt
+from include.model.media import Becomes
 from include.model.notices import AnswerCode, Part
 from include.model.policy import Category
 from include.model.times import observed_now
@@ -168,7 +170,8 @@ class Ended(Stopped):
     def delete_source(self) -> None:
         clearing.run(self.desk, self.number, as_of=T0, actor="ops/wu")
 
-    def tell_everybody(self) -> None:
+    def tell_everybody(self, *, media: bool = True) -> None:
+        """``media``: both approvers also say what becomes of them."""
         told_recipients.tell(self.desk, self.number, as_of=T0, actor="ops/wu")
         with self.desk.book() as conn:
             rows = conn.execute("SELECT request_id FROM casebook.outbox").fetchall()
@@ -176,6 +179,19 @@ class Ended(Stopped):
             errands.carried(self.desk, row["request_id"], proof=b"signed", as_of=T0, actor="ops/wu")
             errands.answered(
                 self.desk, row["request_id"], [Part(code=AnswerCode.NOTHING_HELD)], b"letter", as_of=T0, actor="ops/wu"
+            )  # fmt: skip
+        if media:
+            self.answer_for_media()
+
+    def answer_for_media(self, becomes: Becomes = Becomes.STAYS, *names: str, **more: Any) -> None:
+        """Both approvers say what becomes of what has no record; without names: of all of it."""
+        with self.desk.book() as conn:
+            of = orders.order(conn, self.number)
+            there = of_media.standing(self.desk.catalogue, conn, of, T0)
+        for who in of.approvers:
+            of_media.say(
+                self.desk, self.number, names or [s.carrier.name for s in there if s.open], becomes, paper=PAPER, as_of=T0,
+                actor=who, **more,
             )  # fmt: skip
 
     def everything(self) -> None:
@@ -195,6 +211,7 @@ def stop(house: Ledgered, home: Path) -> Ended:
     needles.gather(house.desk, number, as_of=T0, actor="ops/wu")
     made = consign(
         house.desk, number, sender="Old CA", certificate=SHOWN, receipt_key=Attesting(home / "theirs", "theirs").pem,
-        as_of=T0, actor="ops/wu",
+        document="BR-8", as_of=T0, actor="ops/wu",
     )  # fmt: skip
+    permitting.permit(house.desk, number, paper=PAPER, as_of=T0, actor="ops/wu")
     return Ended(house, number, made, home)

@@ -87,7 +87,7 @@ class Handing:
         room = Room(
             house.company.catalogue, house, house.desk.book, self.ours, self.stopped.home / "out",
             bounds=Bounds(bytes=200, rows=10), objectors=objectors(house.desk, self.number), keys=house.keys,
-            held=held_people(house.desk),
+            held=held_people(house.desk), at=self.at,
         )  # fmt: skip
         assert not packing.pack(room, self.stopped.consignment).left
 

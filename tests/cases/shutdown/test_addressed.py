@@ -65,9 +65,9 @@ def test_it_is_consigned_anew_to_whoever_takes_the_place_of_one_that_withdrew(
     (way.papers / CERTIFICATE).write_text(shown)
     (way.papers / RECEIPT_KEY).write_text(theirs.pem)
     digest = hashlib.sha256(theirs.pem.encode()).hexdigest()
-    made = way.consign(digest, as_of=T0, actor="ops/wu")
+    made = way.consign(digest, document="BR-8", as_of=T0, actor="ops/wu")
     assert made.successor.name == OTHER and way.consignment() == made and way.stands()
-    assert way.consign(digest, as_of=T0, actor="ops/wu") == made
+    assert way.consign(digest, document="BR-8", as_of=T0, actor="ops/wu") == made
     with pytest.raises(Refused, match=f"{OTHER} takes over"):
         stopped.pack()
     assert stopped.bags() == []
@@ -75,7 +75,13 @@ def test_it_is_consigned_anew_to_whoever_takes_the_place_of_one_that_withdrew(
 
 def test_what_was_packed_is_consigned_to_nobody_else(stopped: Stopped, tmp_path: Path) -> None:
     stopped.pack()
-    again = {"sender": "Old CA", "receipt_key": stopped.theirs.pem, "as_of": T0, "actor": "ops/wu"}
+    again = {
+        "sender": "Old CA",
+        "receipt_key": stopped.theirs.pem,
+        "document": "BR-8",
+        "as_of": T0,
+        "actor": "ops/wu",
+    }
     shown = stopped.consignment.successor.certificate
     made = consign(stopped.house.desk, stopped.number, certificate=shown, **again)  # type: ignore[arg-type]
     assert made == stopped.consignment, "the same again is the same"
@@ -174,8 +180,8 @@ def test_our_own_key_is_nobodys_for_receipts(stopped: Stopped, monkeypatch: pyte
     """Whoever has our signer would sign for what we sent, and our copy would go."""
     ours = Attesting(stopped.home / "ours", "ours")
     said = {
-        "sender": "Old CA", "certificate": stopped.consignment.successor.certificate, "receipt_key": ours.pem, "as_of": T0,
-        "actor": "ops/wu",
+        "sender": "Old CA", "certificate": stopped.consignment.successor.certificate, "receipt_key": ours.pem,
+        "document": "BR-8", "as_of": T0, "actor": "ops/wu",
     }  # fmt: skip
     with monkeypatch.context() as declared:
         declared.setattr(House, "text", lambda *_: str(ours.public))
@@ -192,7 +198,7 @@ def test_the_last_that_was_made_counts(stopped: Stopped) -> None:
     """Made again for another key before anything was packed: from then on the first is none."""
     again = consign(
         stopped.house.desk, stopped.number, sender="Old CA", certificate=stopped.consignment.successor.certificate,
-        receipt_key=Attesting(stopped.home / "second", "second").pem, as_of=T0, actor="ops/wu",
+        receipt_key=Attesting(stopped.home / "second", "second").pem, document="BR-8", as_of=T0, actor="ops/wu",
     )  # fmt: skip
     with pytest.raises(Refused, match="another consignment than the one that was made last"):
         stopped.pack()

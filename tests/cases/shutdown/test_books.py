@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from include.cases import verbs
 from include.cases.rooms import Desk
-from include.cases.shutdown import closing, located, needles, orders
+from include.cases.shutdown import closing, located, needles, orders, permitting
 from include.cases.shutdown.consigning import consign
 from include.commands import shutdown as command
 from include.handover import books, packing, receipts, register
@@ -94,6 +94,13 @@ class Stopped:
         assert not packing.pack(room, self.consignment).left
         sent(self.house.desk, self.number)
 
+    def consigned_by(self, key: str) -> None:
+        """Consigned anew, with that key for receipts."""
+        self.consignment = consign(
+            self.house.desk, self.number, sender="Old CA", certificate=SHOWN, document="BR-8", as_of=T0, actor="ops/wu",
+            receipt_key=Attesting(self.home / key, key).pem,
+        )  # fmt: skip
+
     def answer(self, bag: register.Bag, **more: Any) -> None:
         """What the successor signs for it."""
         answer(self.house.desk, self.consignment, self.theirs, bag, **more)
@@ -115,7 +122,7 @@ def ungathered(house: House, tmp_path: Path) -> Stopped:
     assert located.locate(house.desk, number, as_of=T0, actor="ops/wu") == {}
     made = consign(
         house.desk, number, sender="Old CA", certificate=SHOWN, receipt_key=Attesting(tmp_path / "theirs", "theirs").pem,
-        as_of=T0, actor="ops/wu",
+        document="BR-8", as_of=T0, actor="ops/wu",
     )  # fmt: skip
     return Stopped(house, number, made, tmp_path)
 
@@ -124,6 +131,7 @@ def ungathered(house: House, tmp_path: Path) -> Stopped:
 def stopped(house: House, tmp_path: Path) -> Stopped:
     shop = ungathered(house, tmp_path)
     needles.gather(house.desk, shop.number, as_of=T0, actor="ops/wu")
+    permitting.permit(house.desk, shop.number, paper=PAPER, as_of=T0, actor="ops/wu")
     return shop
 
 

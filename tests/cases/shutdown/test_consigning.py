@@ -52,7 +52,9 @@ KEY = (
 
 def test_what_is_handed_over_is_consigned_after_t0(house: House, today: list[object], tmp_path: File) -> None:
     number = ready(house, successor=replace(NEXT, certificate=fingerprint(SHOWN)))
-    pems = {"certificate": SHOWN, "receipt_key": KEY, "sender": "Old CA", "as_of": T0, "actor": "ops/wu"}
+    pems = {
+        "certificate": SHOWN, "receipt_key": KEY, "sender": "Old CA", "document": "BR-8", "as_of": T0, "actor": "ops/wu"
+    }  # fmt: skip
     with pytest.raises(Refused, match="collection is not closed"):
         consign(house.desk, number, **pems)  # type: ignore[arg-type]
     closing.close(house.desk, number, paper=PAPER, as_of=T0, actor="ops/wu")
@@ -60,19 +62,22 @@ def test_what_is_handed_over_is_consigned_after_t0(house: House, today: list[obj
         consign(house.desk, number, **(pems | {"certificate": OTHER}))  # type: ignore[arg-type]
     with pytest.raises(Refused, match="cannot be read"):
         consign(house.desk, number, **(pems | {"receipt_key": "none"}))  # type: ignore[arg-type]
+    with pytest.raises(Refused, match="document number is missing"):
+        consign(house.desk, number, **(pems | {"document": " "}))  # type: ignore[arg-type]
     made = consign(house.desk, number, **pems)  # type: ignore[arg-type]
     # Not the notes: raw biometrics, though RS-03 binds them, too.
     assert [(d.dataset, d.rule) for d in made.datasets] == [("u.visit", "RS-03")]
     assert (made.order, made.as_of, made.successor.name) == (number, T0, "Example CA Co")
     kind, body, _ = house.ledger[-1]
     assert (kind, body["what"], body["consignment"]) == (orders.KIND, "consigned", made.fingerprint())
+    assert body["document"] == "BR-8", "by which paper the keys were compared"
     for name, text in (("c.pem", SHOWN), ("k.pem", KEY)):
         (tmp_path / name).write_text(text, "ascii")
     today[0] = T0
     out = tmp_path / "consignment.json"
     arguments = (
         "consign", number, "--sender", "Old CA", "--certificate", str(tmp_path / "c.pem"), "--receipt-key",
-        str(tmp_path / "k.pem"), "--out", str(out),
+        str(tmp_path / "k.pem"), "--document", "BR-8", "--out", str(out),
     )  # fmt: skip
     assert "1 datasets to Example CA Co" in run(*arguments).output
     assert Consignment.model_validate_json(out.read_text("utf-8")) == made

@@ -31,8 +31,10 @@ from include.handover.transferring import transfer
 from include.ledger import verify, verify_service
 from include.ledger.signer import SignerClient
 from include.model.errors import NotProved, Refused
+from include.model.flow import Check
 from include.model.times import Counting
 from include.model.words import Verdict
+from include.proofs import conserved
 from tests.cases.resting import begun_unasked
 from tests.cases.retention import house as houses
 from tests.cases.shutdown.conftest import logging
@@ -129,6 +131,7 @@ FORGERIES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda p: p["bags"][-1].update(first=p["entry"]), "no receipt for it is among the entries given"),
     (lambda p: p["proofs"].update(collection=p["cases"][0]["begun"]), "does not say 'collection looked at'"),
     (lambda p: p["proofs"].update(books=p["cases"][0]["begun"]), "does not say 'books'"),
+    (lambda p: p["proofs"].update(conservation=p["proofs"]["books"]), "does not say 'conservation proved'"),
     (lambda p: p.update(t0="2026-12-01"), "the ledger recorded another t0"),
     (lambda p: p.update(successor=None), "the ledger recorded another successor"),
     (lambda p: p["successor"].update(certificate="0" * 64), "the ledger recorded another successor"),
@@ -177,6 +180,39 @@ def forged_so(ended: Ended, p: dict[str, Any], problem: str) -> None:
         "the signature is not good"
         in verify_service.verify_file(verify.canonical(envelope), ended.pem).problems[0]
     )
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.UNVERIFIED])
+def test_no_service_is_certified_whose_books_a_suite_does_not_pass(
+    ended: Ended, monkeypatch: pytest.MonkeyPatch, verdict: Verdict
+) -> None:
+    ended.everything()
+    judged = conserved.ours
+
+    def otherwise(*given: Any) -> tuple[Check, ...]:
+        first, *others = judged(*given)
+        return (first.model_copy(update={"verdict": verdict, "why": "planted"}), *others)
+
+    monkeypatch.setattr(conserved, "ours", otherwise)
+    assert f": {verdict}, planted" in refused(ended)
+    monkeypatch.setattr(conserved, "ours", judged)
+    made = ended.certificate()
+    p = made.payload
+    assert verify_service.verify_file(made.envelope.encode(), ended.pem).problems == []
+    entries = {e["index"]: json.loads(base64.b64decode(e["leaf"])) for e in p["entries"]}
+    at, books = p["proofs"]["conservation"], p["proofs"]["books"]
+    before = max(i for i in range(books) if i not in entries)
+    earlier = {**p, "proofs": {**p["proofs"], "conservation": before}}
+    for said, log, problem in (
+        (
+            p,
+            {**entries, at: {**entries[at], "body": {**entries[at]["body"], "verdict": verdict.value}}},
+            "did not pass",
+        ),
+        (earlier, {**entries, before: entries[at]}, "was run before the last of them"),
+    ):
+        found = verify_service.content_problems(said, log, recorded=False)
+        assert any(f"the suite that judges the books {problem}" in x for x in found), found
 
 
 def test_what_is_past_its_last_day_goes_by_a_night_before_it_is_issued(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from include.cases.shutdown import leaving, orders, whereabouts
+from include.cases.shutdown import leaving, orders, permitting, whereabouts
 from include.cases.shutdown.consigning import consign
 from include.cases.shutdown.dates import Gate
 from include.cases.shutdown.residual import residual
@@ -69,8 +69,9 @@ def other_takes_over(shop: Stopped, home: Path) -> None:
     )  # fmt: skip
     shop.consignment = consign(
         desk, shop.number, sender="Old CA", certificate=shown, receipt_key=Attesting(home / "theirs", "theirs").pem,
-        **on,  # type: ignore[arg-type]
+        document="BR-8", **on,  # type: ignore[arg-type]
     )  # fmt: skip
+    permitting.permit(desk, shop.number, paper=PAPER, **on)  # type: ignore[arg-type]
 
 
 def two_went(shop: Stopped) -> int:

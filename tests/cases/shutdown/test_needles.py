@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from include.cases import turns, verbs
-from include.cases.shutdown import needles, orders
+from include.cases.shutdown import needles, orders, permitting
 from include.handover import clearing
 from include.model.errors import NotReachable, Refused
 from tests.cases.resting import begun_unasked
 from tests.cases.retention.house import House
 from tests.cases.shutdown.test_books import Stopped, ungathered
-from tests.cases.shutdown.test_closing import T0, company, gatekeeper
+from tests.cases.shutdown.test_closing import PAPER, T0, company, gatekeeper
 from tests.cases.shutdown.test_rest_goes import approved, go
 
 pytestmark = pytest.mark.postgres
@@ -23,7 +23,9 @@ __all__ = ["gatekeeper"]  # fixtures
 
 @pytest.fixture
 def stopped(house: House, tmp_path: Path) -> Stopped:
-    return ungathered(house, tmp_path)
+    shop = ungathered(house, tmp_path)
+    permitting.permit(house.desk, shop.number, paper=PAPER, as_of=T0, actor="ops/wu")
+    return shop
 
 
 def gather(shop: Stopped) -> int | None:

@@ -161,6 +161,34 @@ def test_the_same_gate_again_changes_nothing_and_a_later_day_takes_its_place(w: 
         gate(w, number, Gate.NOTIFIED, TODAY + 19 * DAY)
 
 
+def test_an_order_that_waits_for_an_approval_alarms_once_a_day_of_it_has_passed_and_names_who(
+    w: World,
+) -> None:
+    number = orders.open_order(w.desk, TOLD, as_of=TODAY, actor="legal/zhao")
+    with w.desk.book() as conn:
+        assert orders.alarms(conn, TODAY + 10 * DAY) == ()
+        (alarm,) = orders.alarms(conn, TODAY + 11 * DAY)
+        assert (
+            alarm
+            == f"{number}: notified was due on {TODAY + 10 * DAY}, and board/qian did not approve the order"
+        )
+        assert len(orders.alarms(conn, TODAY + 101 * DAY)) == 4, "all of it can pass, but not silently"
+    approving.approve(w.desk, number, as_of=TODAY, actor="board/qian")
+    with w.desk.book() as conn:
+        assert "approve" not in orders.alarms(conn, TODAY + 11 * DAY)[0]
+
+
+def test_of_a_revoked_licence_that_nobody_approved_the_day_does_not_pass_silently(w: World) -> None:
+    told = replace(TOLD, path=Path.LICENCE_REVOKED, decided_on=TODAY, t0=TODAY)
+    orders.open_order(w.desk, told, as_of=TODAY, actor="ops/wu")
+    with w.desk.book() as conn:
+        said = orders.alarms(conn, TODAY + DAY)
+    assert any(
+        "closed was due" in a and a.endswith("legal/zhao and board/qian did not approve the order")
+        for a in said
+    )
+
+
 def test_overdue_gates_are_alarms(w: World) -> None:
     number = opened(w)
     with w.desk.book() as conn:

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from include.cases import sealing
 from include.cases.accounts import CatalogueAccounts
+from include.cases.keys import Purpose
 from include.cases.rooms import Desk
 from include.cases.shutdown import closing, objecting, orders, people, tellings
 from include.cases.shutdown.dates import FILED, Gate
@@ -165,6 +167,51 @@ def test_another_t0_is_another_letter_to_all_and_nothing_is_closed_before_it(mai
         close(T0)
     assert tell(mailing, number).sent == 8, "they heard the first letter, and another since"
     assert tell(mailing, number).sent == 0
+
+
+def test_a_letter_that_only_some_have_is_what_they_heard_last(mailing: Mailing) -> None:
+    number = opened(mailing, replace(TOLD, t0=T0))
+    tell(mailing, number)
+    for which in FILED:
+        gate(mailing, number, which)
+    later = T0 + timedelta(days=20)
+    orders.move(mailing.desk, number, later, paper=PAPER, as_of=NOW, actor="legal/zhao")
+    assert killed_at("people.sent", lambda at: tell(mailing, number, at=at))
+    with orders.deed(mailing.desk, number) as (conn, of):
+        (some, all_) = tellings.tellings(conn, number)
+        assert some.whole_on is None and 0 < some.heard < 8 and all_.told == 8
+        assert f"only {some.heard} people were told that it stops on {later}" in closing.missing(
+            mailing.desk, conn, of
+        )
+    # Back: some have heard the later day by now, so everybody is told anew, ninety days ahead.
+    with pytest.raises(Refused, match="notified not done by"):
+        orders.move(mailing.desk, number, T0, paper=PAPER, as_of=NOW + timedelta(days=11), actor="legal/zhao")
+    orders.move(mailing.desk, number, T0, paper=PAPER, as_of=NOW + timedelta(days=10), actor="legal/zhao")
+    with orders.deed(mailing.desk, number) as (conn, of):
+        assert orders.days(conn, of).open == (Gate.NOTIFIED, Gate.CLOSED)
+        assert f"people were told that it stops on {later}, and it stops on {T0}" in closing.missing(
+            mailing.desk, conn, of
+        )
+    assert tell(mailing, number).sent == 8
+
+
+def test_whoever_came_after_the_letter_is_told_before_anything_is_handed_over(mailing: Mailing) -> None:
+    number = opened(mailing, replace(TOLD, t0=T0))
+
+    def all_know() -> None:
+        with orders.deed(mailing.desk, number) as (conn, of):
+            people.all_know(mailing.desk, conn, of)
+
+    tell(mailing, number)
+    all_know()
+    company(mailing, "INSERT INTO a.account (id, name) VALUES ('acct_000000000099', 'p99@people.example')")
+    with pytest.raises(Refused, match="1 people came after the letter"):
+        all_know()
+    assert tell(mailing, number).sent == 1
+    sealing.current(mailing.keys, Purpose.SUBJECT_TOKEN)
+    mailing.keys.make(Purpose.SUBJECT_TOKEN.value, "case book", Purpose.SUBJECT_TOKEN)
+    all_know()
+    assert tell(mailing, number).sent == 0, "a newer key makes nobody a stranger"
 
 
 @pytest.mark.parametrize("point", ["people.sending", "people.sent"])

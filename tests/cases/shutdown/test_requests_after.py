@@ -12,7 +12,9 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from quietus_console import following_up, work
 from typer.testing import CliRunner
 
+from include.cases import sealing, subjects
 from include.cases.accounts import CatalogueAccounts
+from include.cases.keys import Purpose
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders, whereabouts
 from include.commands import _common as common
@@ -139,19 +141,23 @@ def accounts(handing: Handing) -> Desk:
     return replace(desk, accounts=CatalogueAccounts(desk.catalogue, handing.stopped.house))
 
 
-def take(handing: Handing, who: str = LI, **more: Any) -> int:
+def take(handing: Handing, *who: str, **more: Any) -> int:
     return asking.take(
-        accounts(handing), handing.number, who, as_of=OVER, actor="support/li", **(CHECKED | more)
+        accounts(handing), handing.number, who or (LI,), as_of=OVER, actor="support/li", **(CHECKED | more)
     )
+
+
+def without_account(handing: Handing, who: str = LI) -> None:
+    for text in (f"DELETE FROM u.click WHERE account_id = '{who}'",
+                 f"DELETE FROM s.note WHERE ticket_id IN (SELECT id FROM s.ticket WHERE account_id = '{who}')",
+                 f"DELETE FROM s.ticket WHERE account_id = '{who}'", f"DELETE FROM a.account WHERE id = '{who}'"):  # fmt: skip
+        company(handing.stopped.house, text)
 
 
 def test_who_has_no_account_here_any_more_is_heard_too(gone: Handing) -> None:
     with pytest.raises(Refused, match="the account is here still"):
         take(gone)
-    for text in (f"DELETE FROM u.click WHERE account_id = '{LI}'",
-                 f"DELETE FROM s.note WHERE ticket_id IN (SELECT id FROM s.ticket WHERE account_id = '{LI}')",
-                 f"DELETE FROM s.ticket WHERE account_id = '{LI}'", f"DELETE FROM a.account WHERE id = '{LI}'"):  # fmt: skip
-        company(gone.stopped.house, text)
+    without_account(gone)
     with pytest.raises(Refused, match="nothing of it went to the successor"):
         take(gone, "acct_0000000000zz")
     with pytest.raises(Refused, match="nobody knows who asks"):
@@ -160,8 +166,76 @@ def test_who_has_no_account_here_any_more_is_heard_too(gone: Handing) -> None:
         take(gone, method="a hunch")
     first = take(gone)
     assert take(gone) == first, "once"
-    assert gone.ask(OVER).made and len(hers(gone)) == 3
+    with pytest.raises(Refused, match="the account is here still"):
+        take(gone, LI, WANG)
+    without_account(gone, WANG)
+    with pytest.raises(Refused, match="nothing of it went to the successor"):
+        take(gone, WANG, "acct_0000000000zz")
+    both = take(gone, LI, WANG)
+    assert both != first and both == take(gone, WANG), "what she did not name before is a request of its own"
+    assert gone.ask(OVER).made and len(hers(gone)) == 3 and len(hers(gone, WANG)) == 4
     assert LI not in str(gone.stopped.house.ledger)
+
+
+class Stop(Exception):
+    """A run of packing that ends."""
+
+
+@pytest.fixture
+def two_keys(handing: Handing) -> Handing:
+    """Packed by two runs, and in between the key was succeeded by which tokens are made; our copy is gone."""
+    made = 0
+
+    def after_three(point: str) -> None:
+        nonlocal made
+        made += point == "handover.packed"
+        if made == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        replace_at(handing, after_three).pack()
+    desk = handing.stopped.house.desk
+    desk.keys.make(Purpose.SUBJECT_TOKEN.value, "case book", Purpose.SUBJECT_TOKEN)
+    handing.pack()
+    handing.hand_over()
+    clearing.run(desk, handing.number, as_of=T0, actor="ops/wu")
+    with desk.book() as conn:
+        under = [whose.bags_of(conn, handing.number, [t]) for t in every(desk)]
+    assert len(under) == 2 and all(under), "her items are known by two tokens"
+    return handing
+
+
+def every(desk: Desk, who: str = LI) -> list[bytes]:
+    return list(sealing.digests(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, who).values())
+
+
+@pytest.mark.parametrize("how", ["case", "taken", "taken again"])
+def test_who_asks_is_known_under_every_key_that_bags_were_packed_under(two_keys: Handing, how: str) -> None:
+    desk = two_keys.stopped.house.desk
+    if how == "case":
+        leave(two_keys, OVER)
+    else:
+        without_account(two_keys)
+        if how == "taken again":  # as it was taken before there were several tokens of a request
+            with desk.book() as conn, conn.transaction():
+                conn.execute(
+                    "WITH r AS (INSERT INTO casebook.shutdown_request (number, asked_on, channel, method, fields, recorded_by)"
+                    " VALUES (%(n)s, %(on)s, 'letter', 'x', '{PI-001}', 'support/li') RETURNING request) INSERT INTO"
+                    " casebook.shutdown_request_token (number, token, request) SELECT %(n)s, %(t)s, request FROM r",
+                    {"n": two_keys.number, "on": OVER, "t": every(desk)[0]},
+                )
+            asked = {x for w in wanted(two_keys) for x in w.fresh}
+            assert 0 < len(asked) < 7
+        assert take(two_keys) == 1
+    assert sum(len(w.fresh) for w in wanted(two_keys)) == 7
+    two_keys.ask(OVER)
+    assert len(hers(two_keys)) == 3 and {r.said.people for r in two_keys.requests()} == {1}
+
+
+def wanted(handing: Handing) -> list[passing_on.Wanted]:
+    desk = handing.stopped.house.desk
+    with desk.book() as conn:
+        return list(passing_on.wanting(desk, conn, handing.number, {}))
 
 
 def test_the_last_word_is_taken_until_the_ledger_is_handed_over(gone: Handing) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from typer.testing import CliRunner
 
 from include.cases import book, papers, verbs
 from include.cases.retention import stopping as emergency
+from include.cases.shutdown import needles, orders, permitting
+from include.cases.shutdown.told import Paper
 from include.commands import shutdown as command
 from include.handover import clearing
 from include.handover.conservation import Place
@@ -19,7 +23,7 @@ from include.model.handover import Differences
 from include.model.words import CaseState, Ground
 from tests.cases.restoring import killed_at
 from tests.cases.retention.house import House
-from tests.cases.shutdown.test_books import Stopped, stopped, why
+from tests.cases.shutdown.test_books import Stopped, stopped, ungathered, why
 from tests.cases.shutdown.test_closing import T0, company, gatekeeper
 from tests.cases.shutdown.test_command import today
 from tests.conftest import S3Server
@@ -77,6 +81,63 @@ def test_what_was_signed_for_goes_and_the_rest_stays(stopped: Stopped) -> None:
     (line,) = [x for x in found.lines if x.dataset == "u.visit"]
     assert line.balances and (line.located, line.transferred, line.pending) == (60, 60, 0)
     assert {b.place for b, _ in found.bags if b.dataset == "u.visit"} == {Place.GONE}
+
+
+def test_nothing_goes_before_a_person_lets_it_by_a_document_of_what_was_consigned_last(
+    house: House, tmp_path: Path, today: list[Any]
+) -> None:
+    stopped = ungathered(house, tmp_path)
+    needles.gather(house.desk, stopped.number, as_of=T0, actor="ops/wu")
+    stopped.consigned_by("first")
+    on: dict[str, Any] = {"as_of": T0, "actor": "ops/wu"}
+    permitting.permit(house.desk, stopped.number, paper=Paper("BR-9", "a" * 64), **on)
+    stopped.consigned_by("theirs")  # another key for receipts: who let the first go did not let this go
+    stopped.pack()
+    for bag in stopped.bags():
+        stopped.answer(bag)
+    with pytest.raises(Refused, match="nobody approved by a document that our copy goes"):
+        go(stopped)
+    with house.desk.book() as conn:
+        assert not conn.execute("SELECT FROM casebook.case_ WHERE ground = 'shutdown'").fetchall()
+    for paper, wrong in ((Paper("", "a" * 64), "number is missing"), (Paper("BR-10", ""), "no SHA-256")):
+        with pytest.raises(Refused, match=wrong):
+            permitting.permit(house.desk, stopped.number, paper=paper, **on)
+    today[0] = T0
+    scan = tmp_path / "scan.pdf"
+    scan.write_bytes(b"it may go")
+    for _ in range(2):  # again it is said no second time
+        with pytest.raises(Refused, match="not declared"):  # where newer receipts lie
+            CliRunner().invoke(
+                command.app, ["delete-source", stopped.number, "--document", "BR-10", "--file", str(scan)],
+                catch_exceptions=False,
+            )  # fmt: skip
+    with house.desk.book() as conn:
+        said = [e for e in orders.history(conn, stopped.number) if e["what"] == permitting.PERMITTED]
+        assert permitting.permitted(conn, stopped.number) == "approved by BR-10"
+    digest = hashlib.sha256(b"it may go").hexdigest()
+    assert [(e["detail"]["document"], e["actor"].partition("/")[0]) for e in said] == [
+        ("BR-9", "ops"),
+        ("BR-10", "ops"),
+    ]
+    (body,) = [b for _, b, _ in house.ledger if b.get("document") == "BR-10"]
+    assert (body["what"], body["digest"], body["role"]) == (permitting.PERMITTED, digest, "ops")
+    assert go(stopped).bags
+
+
+def test_what_was_begun_before_a_document_was_asked_for_goes_on(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = ungathered(house, tmp_path)
+    needles.gather(house.desk, stopped.number, as_of=T0, actor="ops/wu")
+    stopped.pack()
+    first, *others = [b for b in stopped.bags() if b.statement.dataset == "u.visit"]
+    stopped.answer(first)
+    with monkeypatch.context() as patch:
+        patch.setattr(permitting, "may_begin", lambda *_: None)
+        go(stopped)
+    for bag in others:
+        stopped.answer(bag)
+    assert go(stopped).bags
 
 
 @pytest.mark.parametrize("point", ["bags.planned", "clearing.after_commit", "bags.disposed", "bags.proved"])
@@ -201,6 +262,10 @@ def test_a_bag_of_which_a_row_is_needed_stays_whole_and_is_named(
     file = stopped.home / "consignment.json"
     file.write_bytes(stopped.consignment.canonical())
     where = ["--consignment", str(file), "--bucket", "inbox-of-needed"]
+    with pytest.raises(Refused, match="a document has a number and a file"):
+        CliRunner().invoke(
+            command.app, ["delete-source", stopped.number, "--document", "BR-9"], catch_exceptions=False
+        )
     shown = CliRunner().invoke(command.app, ["delete-source", stopped.number, *where], catch_exceptions=False)
     assert shown.output.splitlines() == [
         f"{stopped.number}: 4 bags are gone here, by CASE-000001",

@@ -34,9 +34,10 @@ def asks(ended: Ended, token: bytes, bag: register.Bag) -> None:
             (ended.number, bag.name, token, leaf),
         )
         conn.execute(
-            "INSERT INTO casebook.shutdown_request (number, token, asked_on, channel, method, fields, recorded_by)"
-            " VALUES (%s, %s, %s, 'letter', 'signed_with_certificate', '{PI-001}', 'support/li')",
-            (ended.number, token, T0),
+            "WITH r AS (INSERT INTO casebook.shutdown_request (number, asked_on, channel, method, fields, recorded_by)"
+            " VALUES (%(n)s, %(on)s, 'letter', 'signed_with_certificate', '{PI-001}', 'support/li') RETURNING request)"
+            " INSERT INTO casebook.shutdown_request_token (number, token, request) SELECT %(n)s, %(t)s, request FROM r",
+            {"n": ended.number, "on": T0, "t": token},
         )
 
 

@@ -23,7 +23,7 @@ from cryptography import x509
 from include.cases import verbs, wiring
 from include.cases.keys import FileKeyStore
 from include.cases.rooms import Desk
-from include.cases.shutdown import accepting, breaker, closing, located, needles
+from include.cases.shutdown import accepting, breaker, closing, located, needles, permitting
 from include.handover import register
 from include.handover.custody import Custody, prepare
 from include.handover.fetching import Inbox
@@ -370,7 +370,8 @@ def two(
     (papers / CERTIFICATE).write_text(SHOWN)
     key = Attesting(home, "theirs").pem.encode()
     (papers / RECEIPT_KEY).write_bytes(key)
-    made.way().consign(hashlib.sha256(key).hexdigest(), as_of=T0, actor="ops/wu")
+    made.way().consign(hashlib.sha256(key).hexdigest(), document="BR-8", as_of=T0, actor="ops/wu")
+    permitting.permit(house.desk, number, paper=PAPER, as_of=T0, actor="ops/wu")
     for approver in TOLD.approvers:
         breaker.approve(house.desk, number, as_of=T0, actor=approver)
     try:

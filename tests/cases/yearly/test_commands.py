@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -64,6 +65,7 @@ def test_ops_record_a_medium_and_see_it(here: World) -> None:
     told = [
         "sanitised", "tape", "LTO-0042", "--method", "physical", "--technique", "shredded to 2 mm", "--on", "2026-11-24",
         "--operator", "ops/zhang", "--verifier", "ops/li", "--checked", "seen on the spot", "--document", "MS-7",
+        "--standard", "NIST SP 800-88r2", "--verified", "100", "--store", "files",
     ]  # fmt: skip
     assert "record 1 is kept" in run(*told).output
     assert '"label": "LTO-0042"' in run("media", "--json").output
@@ -74,6 +76,35 @@ def test_ops_record_a_medium_and_see_it(here: World) -> None:
     with pytest.raises(Refused, match="does not verify it"):
         run(*told, "--verifier", "ops/zhang")
     assert run("sanitised", "floppy", *told[2:]).exit_code == 2
+    said = run("media", "--json").output
+    assert (
+        '"standard": "NIST SP 800-88r2"' in said
+        and '"verified_percent": 100' in said
+        and '"scan.image"' in said
+    )
+
+
+def test_what_has_no_record_is_listed_and_a_record_of_before_says_less(
+    here: World, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common, "catalogue", lambda: here.desk.catalogue)
+    told = [
+        "sanitised", "disk", "SN 2", "--method", "erase", "--technique", "overwritten", "--on", "2026-11-24", "--operator",
+        "ops/zhang", "--verifier", "ops/li", "--checked", "read back", "--document", "MS-8", "--standard", "NIST SP 800-88r2",
+        "--verified", "1", "--store", "main",
+    ]  # fmt: skip
+    run(*told)
+    left = run("media", "--missing", "--json").output
+    assert '"store:files"' in left and '"backup_set:nightly"' in left and '"store:main"' not in left
+    assert '"store:main"' in run("media", "--missing", "--since", "2026-11-25", "--json").output
+    with psycopg.connect(database) as conn:
+        conn.execute(
+            "INSERT INTO casebook.sanitisation (medium, label, method, technique, sanitised_on, operator, verifier, verified_by,"
+            " document, recorded_by) VALUES ('disk', 'SN 1', 'erase', 'overwritten', '2026-01-01', 'ops/zhang', 'ops/li', 'read',"
+            " 'MS-1', 'ops/wu')"
+        )
+    monkeypatch.setenv("COLUMNS", "600")
+    assert "not said" in run("media").output and '"datasets": null' in run("media", "--json").output
 
 
 def test_keys_are_looked_for_and_destroyed_only_on_request(
@@ -96,7 +127,17 @@ def test_a_set_that_did_not_pass_is_an_exit_status(
     here: World, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, status: int
 ) -> None:
     check = Check(name="k.research", rung=Rung.R10, verdict=verdict, why="it could not be read")
-    found = Retests((Retested("research", "stat.x", 9, None, 1, (check,)),))
+    found = Retests(
+        (
+            Retested(
+                "research", "stat.x", 9, None, 1, (check,), "", 3, "grade 3 by the company's reading of it"
+            ),
+        )
+    )
     monkeypatch.setattr("include.cases.yearly.retesting.retest_all", lambda desk, as_of: found)
+    monkeypatch.setenv("COLUMNS", "400")
     said = run("retest")
+    assert (
+        "grade 3 by the company's reading" in said.output and '"grade": 3' in run("retest", "--json").output
+    )
     assert said.exit_code == status and ("give it to nobody" in said.output) == bool(status)

@@ -12,7 +12,7 @@ import pytest
 from include.cases.keys import FileKeyStore
 from include.cases.yearly.retesting import KIND, nobody_is_found, retest_all
 from include.catalogue import load
-from include.model.errors import NotProved
+from include.model.errors import NotProved, Refused
 from include.model.words import Role, Verdict
 from include.sandbox import seed as seeding
 from include.stores.postgres import install
@@ -28,12 +28,18 @@ class Company(Places):
 
     def __init__(self, writer: str, server: PgServer, database: str) -> None:
         super().__init__(writer)
-        self.server, self.database = server, database
+        self.server, self.database, self.sandbox = server, database, True
 
     def postgres(self, connection: str, role: Role) -> str:
         if connection == "records":
             return super().postgres(connection, role)
         return self.server.conninfo(self.database, role.value)
+
+    def text(self, name: str) -> str:
+        """A sandbox's: of the company's reading that grades nobody is the owner yet."""
+        if name == "sandbox" and self.sandbox:
+            return "yes"
+        raise Refused("not declared", about=name)
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +82,41 @@ def test_every_set_of_the_catalogue_is_tried_and_the_ledger_has_figures_and_no_v
         ("certificates", "revocations", "issuances", "research", "stat.monthly"), Verdict.PASSED
     )
     assert "research: nobody found, k 60 in 120 rows" in nobody_is_found(found)
+    grades = {s.id: s.grade for s in found.sets}
+    assert grades == {
+        "certificates": None,
+        "revocations": None,
+        "issuances": None,
+        "research": 3,
+        "stat.monthly": 4,
+    }
+    assert (
+        "grade 4 by the company's reading of GB/T 42460-2023 clause 4 (nobody owns it yet"
+        in nobody_is_found(found)
+    )
     (said,) = (body for kind, _, body in w.said.values() if kind == KIND)
     research = next(s for s in said["sets"] if s["set"] == "research")
     assert (research["measured"]["k"], research["measured"]["l"]) == (60, {"services": 3})
+    assert research["grade"] == 3 and research["graded"].startswith(
+        "grade 3 by the company's reading of GB/T 42460-2023"
+    )
     assert {c["name"].partition(".")[0] for c in research["checks"]} >= {"k", "l", "t", "linkage"}
     assert (
         "de-identified, so still personal"
         in next(s for s in said["sets"] if s["set"] == "certificates")["why"]
     )
     assert not any(value in repr(said) for value in ("华北", "华南", "1980-1999", "北京市"))
+
+
+def test_outside_a_sandbox_nothing_is_graded_while_nobody_owns_the_reading(w: World) -> None:
+    places = w.desk.connections
+    assert isinstance(places, Company)
+    places.sandbox = False
+    found = {s.id: s for s in retest_all(w.desk, as_of=TODAY).sets}
+    research, monthly = found["research"], found["stat.monthly"]
+    assert research.verdict is Verdict.UNVERIFIED and [c.name for c in research.wrong] == ["grade.research"]
+    assert (research.grade, monthly.grade, monthly.verdict) == (None, None, Verdict.PASSED)
+    assert "nobody owns the reading of GB/T 42460-2023 clause 4" in research.graded
 
 
 @pytest.mark.parametrize(

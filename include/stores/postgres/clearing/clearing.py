@@ -39,7 +39,7 @@ from include.stores.postgres.clearing.renewing import renewing
 from include.stores.postgres.install import PROVER
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import Look
-from include.stores.postgres.server import Connection, Patience, Server, one
+from include.stores.postgres.server import Connection, Patience, Server, joined, one
 from include.stores.postgres.survey import digests
 from include.stores.postgres.weigh import lines
 from include.stores.shared import STAGED, everything, nothing, nowhere
@@ -126,6 +126,8 @@ class Clearing:
             live = Live.read(connection)
             looks = self.looks(self._server, connection, live)
             self.left |= {d.id: self.unasked[d.id] for d in self._tables if d.id in self.unasked}
+            for before in self._tried(connection, area):
+                keys.drop(connection, area, before)
             for dataset, look in looks.items():
                 try:
                     with self._server.reaching(f"{self.id} {dataset}"):
@@ -136,6 +138,7 @@ class Clearing:
                     self.left[dataset] = str(error)
             for other in self._tables:
                 if (other.id not in looks or other.id in self.left) and other.address in live.tables:
+                    keys.drop(connection, area, other)  # of one that could not be asked to its end
                     keys.nothing(connection, area, other)
             there = self._there(connection, area)
             for group in keys.in_order(self.catalogue, there, live):
@@ -178,9 +181,14 @@ class Clearing:
             live = Live.read(connection)
             if not receipts.read(connection, step.id, self.id):
                 self._check(connection, area, there, plan)
-            led = self.led(self._server, connection, live, area, self._with_items(connection, area, there))
-            groups = keys.in_order(self.catalogue, there, live)
-            in_files = {d.id for d in there if partitions.are_noted(connection, area, d)}
+            some = self._with_items(connection, area, there)
+            led = self.led(self._server, connection, live, area, some)
+            # On most nights nothing is due of most tables: where nothing was located, nothing is come to.
+            located = {d.id for d in some}
+            groups = [
+                g for g in keys.in_order(self.catalogue, there, live) if any(d.id in located for d in g)
+            ]
+            in_files = {d.id for d in some if partitions.are_noted(connection, area, d)}
             with renewing(self._server, self._tables, in_files) as ahead_of_time:
                 for n, group in enumerate(groups):
                     try:
@@ -396,7 +404,7 @@ class Clearing:
             there = self._there(connection, area)
             begun = bool(receipts.read(connection, step.id, self.id))
             if begun:
-                for dataset in there:
+                for dataset in self._with_items(connection, area, there):
                     self._give_up(connection, area, dataset, _upto(connection, step, dataset))
             found = _digests(connection, area, there, begun=begun)
         return self._survey(step, found)
@@ -442,22 +450,32 @@ class Clearing:
         self, connection: Connection, area: Area, there: Sequence[Dataset]
     ) -> tuple[Dataset, ...]:
         """Those of which something is located."""
-        return tuple(
-            d for d in there
-            if one(connection.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(area.table(d.id))))[0]
-        )  # fmt: skip
+        if not there:
+            return ()
+        each = [sql.SQL("EXISTS (SELECT FROM {})").format(area.table(d.id)) for d in there]
+        found = one(connection.execute(sql.SQL("SELECT ARRAY[{}]").format(joined(", ", each))))[0]
+        return tuple(d for d, some in zip(there, found, strict=True) if some)
 
     def _there(self, connection: Connection, area: Area) -> tuple[Dataset, ...]:
         """The datasets that have a key table."""
-        rows = connection.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'v')",
-            [f'"{area.schema}"'],
-        )
-        known = {str(table) for (table,) in rows}
+        known = _relations(connection, area)
+        return tuple(d for d in self._tables if d.id in known)
+
+    def _tried(self, connection: Connection, area: Area) -> tuple[Dataset, ...]:
+        """The datasets of which a try before this one left anything in the area."""
+        known = {table.partition("#")[0] for table in _relations(connection, area)}
         return tuple(d for d in self._tables if d.id in known)
 
     def _about(self, step: Step) -> str:
         return f"step {step.id} of {step.case_no} in store {self.id}"
+
+
+def _relations(connection: Connection, area: Area) -> set[str]:
+    rows = connection.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'v')",
+        [f'"{area.schema}"'],
+    )
+    return {str(table) for (table,) in rows}
 
 
 def _digests(

@@ -34,11 +34,11 @@ from include.stores.postgres.survey import finish
 PAGE = 50_000  # rows of a company's table that one statement looks at
 ITEM = "item"
 
-_OF_NONE = sql.SQL(
-    "ADD COLUMN disposition text, ADD COLUMN rule text, ADD COLUMN law text, ADD COLUMN until date,"
-    " ADD COLUMN waits_for text, ADD COLUMN hold text, ADD COLUMN ownership text"
-)
-"""The columns of weighing, of a table without a row."""
+_WEIGHED = {
+    "disposition": "text", "rule": "text", "law": "text", "until": "date", "waits_for": "text", "hold": "text",
+    "ownership": "text",
+}  # fmt: skip
+"""The columns of weighing."""
 
 Looks = Callable[[Server, Connection, Live], Mapping[str, Look]]
 """What to ask about each dataset of a store: dataset -> look, with today's holds in it."""
@@ -50,61 +50,97 @@ def locate(
     server: Server, connection: Connection, area: Area, look: Look, fates: Fates, page: int = PAGE,
     pack: int = packs.PACK,
 ) -> None:  # fmt: skip
-    """Make the dataset's key table anew, and fill it with everything that is due."""
+    """Make the dataset's key table, and fill it with everything that is due. Nothing of it may lie in the area (``drop``)."""
     dataset = look.dataset
-    drop(connection, area, dataset)
     if packs.packable(look):
         _in_packs(server, connection, area, look, fates, page, pack)
         return
     table = area.table(dataset.id)
-    _bare(connection, table, look)
     columns = joined(", ", (sql.Identifier(c) for c in (*dataset.key, *look.said)))
-    place = 0
+    place, pages = 0, 0
     for _, after, upto in look.parts(server, connection, page):
-        within = look.between(after, upto)
+        into = sql.SQL("INSERT INTO {} ({}, {})").format(table, columns, name(ITEM))
+        if not pages:
+            into = sql.SQL("CREATE TABLE {} AS").format(table)
         with server.reaching(f"{server.store} {dataset.id}"):
             place += connection.execute(
-                sql.SQL(
-                    "INSERT INTO {} ({}, {}) SELECT w.*, {} + row_number() OVER () FROM ({}) AS w"
-                ).format(table, columns, name(ITEM), sql.Literal(place), look.due_rows(within))
+                sql.SQL("{} SELECT w.*, {} + row_number() OVER () AS {} FROM ({}) AS w").format(
+                    into, sql.Literal(place), name(ITEM), look.due_rows(look.between(after, upto))
+                )
             ).rowcount
+        pages += 1
+    if not pages:
+        _of_none(connection, table, look, asked=True)
+        return
     if not place:
-        connection.execute(sql.SQL("ALTER TABLE {} {}").format(table, _OF_NONE))
+        connection.execute(sql.SQL("ALTER TABLE {} {}").format(table, _unweighed()))
         return
     with connection.transaction():
         _give_fates(connection, table, look, fates, sql.SQL("count(*)"))
         _key(connection, area, dataset)
 
 
-def _bare(connection: Connection, table: sql.Identifier, look: Look) -> None:
+def _of_none(connection: Connection, table: sql.Identifier, look: Look, *, asked: bool) -> None:
+    """A key table without a row. ``asked``: by the question itself, which nobody put yet: if it cannot be asked (a column was
+    renamed since yesterday), that is said though nothing is there to be asked about."""
+    weighed = joined(
+        ", ", (sql.SQL("NULL::{} AS {}").format(sql.SQL(t), name(c)) for c, t in _WEIGHED.items())
+    )
+    rows: sql.Composable
+    if asked:
+        rows = look.due_rows(sql.SQL("false"))
+    else:
+        rows = sql.SQL("SELECT {}, {} FROM {} AS t").format(
+            joined(", ", (name("t", k) for k in look.dataset.key)),
+            joined(", ", (sql.SQL("NULL::{} AS {}").format(_kind(c), sql.Identifier(c)) for c in look.said)),
+            name(look.dataset.address),
+        )  # fmt: skip
     connection.execute(
-        sql.SQL("CREATE TABLE {} AS SELECT w.*, NULL::bigint AS {} FROM ({}) AS w WITH NO DATA").format(
-            table, name(ITEM), look.due_rows(sql.SQL("false"))
+        sql.SQL("CREATE TABLE {} AS SELECT w.*, NULL::bigint AS {}, {} FROM ({}) AS w WITH NO DATA").format(
+            table, name(ITEM), weighed, rows
         )
+    )
+
+
+def _kind(said: str) -> sql.SQL:
+    """The type of a column by which a look says why a row is due."""
+    return sql.SQL("boolean" if said.startswith("#applies") else "date" if said.startswith("#day") else "int")
+
+
+def _unweighed() -> sql.Composed:
+    """The columns of weighing, of a table without a row."""
+    return joined(
+        ", ", (sql.SQL("ADD COLUMN {} {}").format(name(c), sql.SQL(t)) for c, t in _WEIGHED.items())
     )
 
 
 def _in_packs(
     server: Server, connection: Connection, area: Area, look: Look, fates: Fates, page: int, pack: int
 ) -> None:
-    place, pages = 0, 0
+    place, made = 0, False
     with Snapshot(connection) as snapshot:
         parts, why_not = partitions.parted(connection, look)
+        pages = 0
         for part, is_past in parts:
             began = place
             for _, after, upto in part.parts(server, connection, page):
+                pages += 1
                 with server.reaching(f"{server.store} {part.dataset.address}"):
-                    if not pages:
-                        packs.make(connection, area, look)
-                    pages += 1
-                    place += packs.fill(connection, area, part, after, upto, place, pack)
+                    # On most nights nothing is due of most tables, and none is made to hold nothing. Where a date says which
+                    # rows to read, these are what is due.
+                    by_date = part.paged_by != part.dataset.key
+                    if made or by_date or packs.any_(connection, part, after, upto):
+                        if not made:
+                            packs.make(connection, area, look)
+                            made = True
+                        place += packs.fill(connection, area, part, after, upto, place, pack)
                     snapshot.page()
             if is_past and place > began:
                 partitions.note_if_whole(connection, area, part, began, place)
-    if not place:  # on most nights nothing is due of most tables, and a bare one says so
-        drop(connection, area, look.dataset)
-        _bare(connection, area.table(look.dataset.id), look)
-        connection.execute(sql.SQL("ALTER TABLE {} {}").format(area.table(look.dataset.id), _OF_NONE))
+    if not place:
+        if made:
+            drop(connection, area, look.dataset)
+        _of_none(connection, area.table(look.dataset.id), look, asked=not pages)
         return
     with connection.transaction():
         _give_fates(connection, area.packs(look.dataset.id), look, fates, sql.SQL('sum("#items")::bigint'))
@@ -150,15 +186,17 @@ def _once_each(connection: Connection, table: sql.Identifier, dataset: Dataset) 
 
 
 def nothing(connection: Connection, area: Area, dataset: Dataset) -> None:
-    """An empty key table: of a dataset that is not worked on tonight, so that whoever proves sees that none of it was to go."""
+    """An empty key table: of a dataset that is not worked on tonight, so that whoever proves sees that none of it was to go.
+    Nothing of it may lie in the area (``drop``)."""
     table = area.table(dataset.id)
-    drop(connection, area, dataset)
     connection.execute(
         sql.SQL("CREATE TABLE {} AS SELECT {} FROM {} WITH NO DATA").format(
             table, joined(", ", (name(k) for k in dataset.key)), name(dataset.address)
         )
     )
-    connection.execute(sql.SQL("ALTER TABLE {} ADD COLUMN {} bigint, {}").format(table, name(ITEM), _OF_NONE))
+    connection.execute(
+        sql.SQL("ALTER TABLE {} ADD COLUMN {} bigint, {}").format(table, name(ITEM), _unweighed())
+    )
 
 
 def _give_fates(

@@ -75,6 +75,18 @@ def fill(
     ).rowcount
 
 
+def any_(connection: Connection, look: Look, after: Key | None, upto: Key | None) -> bool:
+    """Whether anything of a range of the company's table is to be put in packs."""
+    (there,) = one(
+        connection.execute(
+            sql.SQL("SELECT EXISTS (SELECT FROM ({}) AS w WHERE {})").format(
+                look.may_be_due(look.between(after, upto)), look.is_due()
+            )
+        )
+    )
+    return bool(there)
+
+
 def _of(look: Look, within: sql.Composable, place: int, pack: int) -> sql.Composed:
     """Rows of one day lie in one array, which is cut into packs: to number the rows first costs as much as to read them. Whether
     they are due is asked of the day, not of each (``OFFSET 0``, or the server would ask of each)."""

@@ -83,6 +83,8 @@ class Beside:
                 sql.Literal(list(self.released))
             ),
         ]
+        if self.waits_for_accounts:
+            columns.append(sql.SQL("max(q.since) AS since"))
         columns += (sql.SQL("{} AS {}").format(self._last(x), _limit(i)) for i, x in enumerate(self.limits))
         columns += (sql.SQL("{} AS {}").format(_waits(x), _waiting(i)) for i, x in enumerate(self.waits))
         columns += (
@@ -110,6 +112,16 @@ class Beside:
     def held(self) -> sql.Composed:
         """Whether a hold that came along holds it still."""
         return sql.SQL("{}.held").format(CAME)
+
+    @property
+    def waits_for_accounts(self) -> bool:
+        """Whether a clock came that waits for the end of an account."""
+        return any(b.start is None and f"{b.rule}/{b.period}" in self.waits for b in self.dataset.all_binds)
+
+    @property
+    def without_account(self) -> sql.Composable | None:
+        """From when such a clock counts if the account is not here; null: the row did not come. None: none came."""
+        return sql.SQL("{}.since").format(CAME) if self.waits_for_accounts else None
 
     def held_by(self, i: int) -> sql.Composed:
         """Whether this one of the ``named`` does."""

@@ -34,6 +34,7 @@ from include.stores.postgres.server import Connection, Server, joined, name
 from include.stores.postgres.survey import column_of
 
 ROWS = 50_000  # of a table in one statement; what goes by an account or a query costs more a row than a scan does
+_FULL = sql.Identifier("#full")  # no column of a company begins with ``#``
 Key = tuple[str, ...]
 GOING_WHOLE = (
     Disposition.ERASE.value,
@@ -181,13 +182,24 @@ class Look:
 
     def edge(self, after: Key | None, limit: int) -> sql.Composed:
         """Where the next so many rows end, as text; no row: nothing is left."""
-        texts = joined(", ", (sql.SQL("e.{}::text").format(name(k)) for k in self.paged_by))
+        return sql.SQL("SELECT {} FROM {} LIMIT 1").format(self._edge_texts(), self._edges(after, limit))
+
+    def _edge_or_end(self, after: Key | None, limit: int) -> sql.Composed:
+        """The same, and whether so many were there: if not, it is the table's end."""
+        return sql.SQL("SELECT {}, e.{} FROM {} LIMIT 1").format(
+            self._edge_texts(), _FULL, self._edges(after, limit)
+        )
+
+    def _edge_texts(self) -> sql.Composed:
+        return joined(", ", (sql.SQL("e.{}::text").format(name(k)) for k in self.paged_by))
+
+    def _edges(self, after: Key | None, limit: int) -> sql.Composed:
         by, rows = joined(", ", (name("t", k) for k in self.paged_by)), self._rest(after)
         return sql.SQL(
-            "SELECT {texts} FROM ((SELECT {by} FROM {rows} ORDER BY {by} OFFSET {n} LIMIT 1) UNION ALL"
-            " (SELECT {by} FROM {rows} ORDER BY {down} LIMIT 1)) AS e LIMIT 1"
+            "((SELECT {by}, true AS {full} FROM {rows} ORDER BY {by} OFFSET {n} LIMIT 1) UNION ALL"
+            " (SELECT {by}, false FROM {rows} ORDER BY {down} LIMIT 1)) AS e"
         ).format(
-            texts=texts, by=by, rows=rows, n=sql.Literal(limit - 1),
+            by=by, rows=rows, n=sql.Literal(limit - 1), full=_FULL,
             down=joined(", ", (sql.SQL("{} DESC").format(name("t", k)) for k in self.paged_by)),
         )  # fmt: skip
 
@@ -196,12 +208,14 @@ class Look:
     ) -> Iterator[tuple[Self, Key | None, Key | None]]:  # fmt: skip
         """Ranges of so many rows each: after which it begins, and where it ends. Rows of one and the same moment are in one."""
         after: Key | None = None
-        while True:
+        full = True
+        while full:  # most tables of most companies are one range, and are not asked for another
             with server.reaching(f"{server.store} {self.dataset.id}"):
-                edge = connection.execute(self.edge(after, rows)).fetchone()
+                edge = connection.execute(self._edge_or_end(after, rows)).fetchone()
             if edge is None:
                 return
-            upto = tuple(str(v) for v in edge)
+            *key, full = edge
+            upto = tuple(str(v) for v in key)
             yield self, after, upto
             after = upto
 
@@ -394,11 +408,10 @@ class Look:
         """What to join to the row, and the day on which its owner's account ended in that; nothing, if no limit asks."""
         if all(x.start for x in self.question.limits):
             return sql.SQL(""), sql.SQL("NULL::date")
-        stop = self.catalogue.stop
+        stop, catalogue = self.catalogue.stop, self.catalogue
         if stop is not None and not stop.over and not any(x.floor for x in self.question.limits):
-            owners = Owners(self.catalogue.model_copy(update={"stop": None}), self.live)
-        else:
-            owners = Owners(self.catalogue, self.live)
+            catalogue = catalogue.model_copy(update={"stop": None})
+        owners = Owners(catalogue, self.live, None if self.came is None else self.came.without_account)
         return owners.ended_beside(self.dataset, "t") or (sql.SQL(""), owners.ended(self.dataset, "t"))
 
     def _more(self, i: int, limit: Limit) -> Sequence[sql.Composable]:

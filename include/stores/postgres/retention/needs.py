@@ -76,17 +76,19 @@ def needs(
     known = known or Known(catalogue, live, looks)
     for dataset in catalogue.of_store(group[0].store, DatasetKind.TABLE):
         for link in dataset.links if dataset.address in live.tables else ():
-            found += (n for n in _led(known, dataset, link, declared, row) if n.parent in here)
+            found += _led(known, dataset, link, here, declared, row)
     return found
 
 
 def _led(
-    known: Known, dataset: Dataset, link: Link, declared: set[tuple[str, str, frozenset[tuple[str, str]]]], row: str
+    known: Known, dataset: Dataset, link: Link, here: set[str],
+    declared: set[tuple[str, str, frozenset[tuple[str, str]]]], row: str,
 ) -> Iterator[Need]:  # fmt: skip
-    """The need of a link that no foreign key says as well: of none, or where a cut that the foreign key allows would take out by
-    what the owner is known. Raises CatalogueError for one of which a column is gone."""
+    """The need of a link that leads to one of these addresses, and that no foreign key says as well: of none, or where a cut that
+    the foreign key allows would take out by what the owner is known. Raises CatalogueError for one of which a column is gone."""
     owners = Owners(known.catalogue, known.live)
-    if (found := owners.above(dataset, link, "ct", row)) is None:
+    leads_to = known.catalogue.dataset(link.via) if link.via is not None else owners.home
+    if leads_to.address not in here or (found := owners.above(dataset, link, "ct", row)) is None:
         return
     above, pairs, refers = found
     asked = known.through(dataset, link, "ct")

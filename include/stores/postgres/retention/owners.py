@@ -23,10 +23,12 @@ BETWEEN = "\x1f"
 
 @dataclass(frozen=True)
 class Owners:
-    """SQL about the owners of a row ``alias`` of a dataset."""
+    """SQL about the owners of a row ``alias`` of a dataset. ``absent``: the day on which an account ended that is not here, where
+    rows came without theirs; None: of such a one nothing is known."""
 
     catalogue: Catalogue
     live: Live
+    absent: sql.Composable | None = None
 
     def ended(self, dataset: Dataset, alias: str, depth: int = 0) -> sql.Composable:
         """The day on which the owner's account ended, in China. Of several sole owners the first, for the row goes with
@@ -39,7 +41,10 @@ class Owners:
             return sql.SQL("NULL::date")
         if not shared:
             return sql.SQL("least({})").format(joined(", ", days)) if len(days) > 1 else days[0]
-        return sql.SQL("nullif(greatest({}), 'infinity'::date)").format(joined(", ", days))
+        last = sql.SQL("greatest({})").format(joined(", ", days))
+        if self.absent is not None:
+            last = sql.SQL("coalesce({}, {})").format(last, self.absent)
+        return sql.SQL("nullif({}, 'infinity'::date)").format(last)
 
     def ended_beside(
         self, dataset: Dataset, alias: str, depth: int = 0
@@ -71,9 +76,14 @@ class Owners:
         mine = sql.SQL("{}::text").format(name(alias, column))
         match = is_subject(column_of(self.live, home, home.key[0]), name(a, home.key[0]), mine)
         join = sql.SQL(" LEFT JOIN {} AS {} ON {}").format(name(home.address), name(a), match)
-        return join, self._at_the_latest(
+        day = self._at_the_latest(
             prc_day(name(a, home.accounts.ended), column_of(self.live, home, home.accounts.ended).kind),
             name(a, home.key[0]),
+        )
+        if self.absent is None:
+            return join, day
+        return join, sql.SQL("CASE WHEN {} IS NOT NULL THEN {} ELSE {} END").format(
+            name(a, home.key[0]), day, self.absent
         )
 
     def _at_the_latest(self, day: sql.Composable, account: sql.Composable) -> sql.Composable:
@@ -101,7 +111,7 @@ class Owners:
         day = self.ended(parent, up, depth + 1)
         of = sql.SQL("max(coalesce({}, 'infinity'::date))" if shared else "min({})")
         return sql.SQL("(SELECT {day} FROM {table} AS {up} WHERE {match})").format(
-            day=of.format(day), table=name(parent.address), up=name(up),
+            day=self._or_absent(of.format(day)), table=name(parent.address), up=name(up),
             match=self._match(dataset, parent, link, alias, up),
         )  # fmt: skip
 
@@ -116,12 +126,16 @@ class Owners:
         a = f"a{depth}"
         mine = sql.SQL("{}::text").format(name(alias, column))
         match = is_subject(column_of(self.live, home, home.key[0]), name(a, home.key[0]), mine)
-        return sql.SQL("(SELECT {} FROM {} AS {} WHERE {})").format(
-            self._at_the_latest(prc_day(name(a, home.accounts.ended), kind), name(a, home.key[0])),
-            name(home.address),
-            name(a),
-            match,
-        )
+        day = self._at_the_latest(prc_day(name(a, home.accounts.ended), kind), name(a, home.key[0]))
+        if self.absent is not None:  # there is one account of an id, or none
+            day = self._or_absent(sql.SQL("min({})").format(day))
+        return sql.SQL("(SELECT {} FROM {} AS {} WHERE {})").format(day, name(home.address), name(a), match)
+
+    def _or_absent(self, day: sql.Composable) -> sql.Composable:
+        """What is said of all that a link leads to, or that it leads to nothing that is here."""
+        if self.absent is None:
+            return day
+        return sql.SQL("CASE WHEN count(*) = 0 THEN {} ELSE {} END").format(self.absent, day)
 
     def above(
         self, dataset: Dataset, link: Link, mine: str, theirs: str

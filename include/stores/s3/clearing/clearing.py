@@ -140,8 +140,11 @@ class Clearing:
         with self._area.reading(step.id, "weighed") as manifest:
             if begun is None:
                 self._check(manifest, plan)
+            # On most nights nothing is due of most buckets: where nothing was located, nothing is come to.
+            located = {x.dataset for x in plan.located if x.items}
             for dataset in self._every:
-                self._dataset(step, fingerprint, dataset, manifest)
+                if dataset.id in located:
+                    self._dataset(step, fingerprint, dataset, manifest)
         if not self._disposed(step):  # nothing was come to: what was located is given up for tonight
             self._receive(step, fingerprint, 0, {}, {})
         mine = self._disposed(step)

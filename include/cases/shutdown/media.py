@@ -1,0 +1,168 @@
+"""What becomes of the media of what stops: a record that says how they were sanitised, or the word of both approvers.
+
+What a law keeps is on media that stay in service, and a rented disk is wiped by whoever rents it out: nobody can record here that
+these were sanitised (policy 5.6(3), clause 79). So both approvers of the order say of each, by one document, what becomes of it,
+and the service's certificate names it as not sanitised, with that. Of one that nobody recorded or answered for there is no
+certificate. Only what was sanitised since collection was closed counts: till then there was data on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from include.cases.book import Conn
+from include.cases.rooms import Desk
+from include.cases.shutdown import both, orders
+from include.cases.shutdown.both import Both
+from include.cases.shutdown.orders import COMPANY, Order
+from include.cases.shutdown.told import Paper, checked_paper, checked_text
+from include.cases.yearly import sanitising
+from include.cases.yearly.sanitising import Sanitised
+from include.cases.yearly.unsanitised import Carrier, carriers
+from include.model.catalogue import Catalogue
+from include.model.errors import Refused
+from include.model.media import Becomes
+
+SPOKEN_FOR = "media answered for"
+"""Of the event."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """What both approvers said becomes of it. ``who``: the custodian, or the provider."""
+
+    becomes: str
+    who: str | None
+    until: date | None
+    by: Both
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one carrier stands: with a record, or with a word, or with nothing."""
+
+    carrier: Carrier
+    record: Sanitised | None
+    word: Word | None
+
+    @property
+    def open(self) -> bool:
+        return self.record is None and self.word is None
+
+    def told(self) -> dict[str, Any]:
+        """As JSON, without the entries of the ledger."""
+        word = self.word if self.record is None else None
+        return {
+            "medium": self.carrier.name, "record": self.record and self.record.record_no,
+            "becomes": word and word.becomes, "who": word and word.who,
+            "until": word.until.isoformat() if word and word.until else None,
+            "document": word and word.by.document, "digest": word and word.by.digest,
+            "answered_on": word and word.by.answered_on.isoformat(),
+        }  # fmt: skip
+
+
+def of_order(catalogue: Catalogue, of: Order) -> tuple[Carrier, ...]:
+    """What carries the datasets that an order is about."""
+    return carriers(catalogue, {d.id for d in of.datasets(catalogue)})
+
+
+def standing(catalogue: Catalogue, conn: Conn, of: Order, as_of: date) -> tuple[Standing, ...]:
+    """How each stands, by name. A word counts no more once the custodian is another, or its day is over."""
+    since = of.closed_on or of.t0
+    records = [r for r in sanitising.in_force(conn) if r.sanitised_on >= since]
+    said = [e["detail"] for e in orders.history(conn, of.number) if e["what"] == SPOKEN_FOR]
+    return tuple(
+        Standing(
+            c, next((r for r in reversed(records) if c.of(r)), None), _word(conn, of, c.name, said, as_of)
+        )
+        for c in of_order(catalogue, of)
+    )
+
+
+def say(
+    desk: Desk, number: str, names: Collection[str], becomes: Becomes, *, paper: Paper, as_of: date, actor: str,
+    provider: str | None = None, until: date | None = None,
+) -> tuple[str, ...]:  # fmt: skip
+    """One approver of the order says what becomes of these; the roles of those whose word is waited for. Raises Refused for
+    anybody else, before collection is closed, for what carries nothing of the order's or has a record, and for a word that cannot
+    be."""
+    checked_paper(paper, number)
+    with orders.deed(desk, number) as (conn, of):
+        if of.closed_on is None:
+            raise Refused(
+                "collection is not closed, so nobody knows yet what will be on it", about=number,
+                next_step="say it after `quietus shutdown close-collection`",
+            )  # fmt: skip
+        there = {s.carrier.name: s for s in standing(desk.catalogue, conn, of, as_of)}
+        if not names or (unknown := sorted({*names} - there.keys())):
+            raise Refused(
+                f"nothing of the order's is on {', '.join(unknown) if names else 'nothing'}", about=number,
+                next_step=f"name some of: {', '.join(sorted(there))}",
+            )  # fmt: skip
+        if sanitised := sorted(n for n in names if there[n].record is not None):
+            raise Refused(
+                f"there is a record that {', '.join(sanitised)} was sanitised", about=number,
+                next_step="nothing is to be said of it (`quietus yearly media`)",
+            )  # fmt: skip
+        who = _who(of, becomes, provider)
+        _day(becomes, until, as_of, number)
+        about = {
+            "media": sorted({*names}),
+            "becomes": becomes.value,
+            "who": who,
+            "until": until.isoformat() if until else None,
+        }
+        return both.say(desk, conn, of, SPOKEN_FOR, paper, about, as_of=as_of, actor=actor)
+
+
+def _who(of: Order, becomes: Becomes, provider: str | None) -> str | None:
+    if (becomes is Becomes.RENTED) != (provider is not None):
+        raise Refused(
+            "what is rented has a provider, and nothing else has", about=of.number,
+            next_step="name the provider whose paper it is with --provider, or say what else becomes of it",
+        )  # fmt: skip
+    if provider is not None:
+        checked_text("provider", provider)
+        return provider.strip()
+    if becomes is not Becomes.STAYS:
+        return None
+    if of.custodian is None and of.scope == COMPANY:
+        raise Refused(
+            "nobody is named with whom it stays", about=of.number, next_step="name one: `quietus shutdown custodian`"
+        )  # fmt: skip
+    return of.custodian
+
+
+def _day(becomes: Becomes, until: date | None, as_of: date, number: str) -> None:
+    if (becomes is Becomes.LATER) != (until is not None):
+        raise Refused(
+            "what is sanitised later has a day by which, and nothing else has", about=number,
+            next_step="give the day with --until, or say what else becomes of it",
+        )  # fmt: skip
+    if until is not None and until < as_of:
+        raise Refused(
+            "that day is over", about=number, next_step="record how it was sanitised (`quietus yearly sanitised`)"
+        )  # fmt: skip
+
+
+def _word(conn: Conn, of: Order, name: str, said: Collection[Mapping[str, Any]], as_of: date) -> Word | None:
+    """The newest that both said, if it still counts."""
+    found: list[Word] = []
+    for words, about in {_about(d): d for d in said if name in d["media"]}.items():
+        by = both.answer(conn, of, SPOKEN_FOR, lambda d, words=words: _about(d) == words)  # type: ignore[misc]
+        if by is not None:
+            day = date.fromisoformat(about["until"]) if about["until"] else None
+            found.append(Word(about["becomes"], about["who"], day, by))
+    newest = max(found, key=lambda w: max(w.by.events), default=None)
+    if newest is None or (newest.until is not None and newest.until < as_of):
+        return None
+    if newest.becomes == Becomes.STAYS and newest.who != of.custodian:
+        return None
+    return newest
+
+
+def _about(detail: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (*detail["media"], detail["becomes"], detail["who"], detail["until"])
