@@ -4,8 +4,8 @@
 catalogue calls so is measured and attacked again with what is known today (RS-27). And what still leads from a closed case to its
 people is destroyed once both periods of RS-24 are over: its key, its people's tokens and tombstones, and versions of the tombstone
 key that nothing needs. What was destroyed for ever in the year before (data, copies in backups, keys, media) is listed, and the
-list's digest is said in the ledger, once (RS-17, policy 5.3). The run is **red** if somebody is found in a set, if a set could not be
-tried, if a key is left whose time has come, or if the case book gives another list than the ledger has.
+list's digest is said in the ledger, once, as is that of each year that was missed (RS-17, policy 5.3). The run is **red** if somebody
+is found in a set, if a set could not be tried, if a key is left whose time has come, or if the case book gives another list than the ledger has.
 
 **Who may run it 谁可运行**: it runs by itself on 15 January at 02:00; ops may trigger it at any time: nothing is done twice.
 

@@ -21,5 +21,5 @@ def destroy_keys_whose_time_has_come() -> str:
 
 @step
 def list_what_was_destroyed() -> str:
-    """The last year's permanent list, its digest in the ledger; red if the book gives another list than was said before."""
-    return str(destruction_list.say(desk(), as_of=today()))
+    """The permanent list of the last year, and of each that was missed; red if the book gives another than was said before."""
+    return "; ".join(map(str, destruction_list.say(desk(), as_of=today())))

@@ -126,6 +126,68 @@ def test_an_application_that_led_to_no_certificate_is_not_kept(conn: psycopg.Con
     assert started(conn, "application_certificate_ended") == {}
 
 
+def hour(n: int) -> datetime:
+    return NOON + timedelta(hours=n)
+
+
+def face(conn: psycopg.Connection[Any], taken: datetime) -> int:
+    row = conn.execute(
+        "INSERT INTO ra.biometric (account_id, captured_at) VALUES (%s, %s) RETURNING biometric_id",
+        [LI, taken],
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def application(
+    conn: psycopg.Connection[Any], result: datetime | None, decided: datetime | None = None
+) -> None:
+    """One of Li's, with the result of its check."""
+    row = conn.execute(
+        "INSERT INTO ra.application (account_id, kind, applicant_name, document_no, mobile, submitted_at, decided_at)"
+        " VALUES (%s, 'issue', 'x', 'x', 'x', '2019-01-01', %s) RETURNING application_id", [LI, decided],
+    ).fetchone()  # fmt: skip
+    assert row is not None
+    if result is not None:
+        conn.execute(
+            "INSERT INTO ra.match_result (application_id, vendor, vendor_txn_id, matched, matched_at)"
+            " VALUES (%s, 'v', 't', true, %s)", [row[0], result])  # fmt: skip
+
+
+def asked(conn: psycopg.Connection[Any], query: str) -> list[tuple[Any, ...]]:
+    sql = POLICY.starting_points[query].encode()
+    return conn.execute(sql, {"as_of": TODAY, "restricting": False}).fetchall()
+
+
+def faces(conn: psycopg.Connection[Any]) -> dict[int, datetime | None]:
+    return {b: at for _, b, at in asked(conn, "face_verified")}
+
+
+def test_a_face_goes_by_its_own_result_and_a_second_try_that_was_given_up_keeps_only_what_it_took(
+    conn: psycopg.Connection[Any],
+) -> None:
+    first, second = face(conn, hour(0)), face(conn, hour(8))
+    application(conn, hour(1))
+    application(conn, None)
+    assert faces(conn) == {first: hour(1), second: None}
+    binds = [b for b in POLICY.dataset("ra.biometric").binds if b.period == "captured"]
+    assert [b.start and b.start.column for b in binds] == ["captured_at"], "which has a last day all the same"
+    assert asked(conn, "face_captured") == [(LI, hour(8))], (
+        "as has the folder with its key, by the last of them"
+    )
+
+
+def test_a_late_result_of_what_was_decided_before_starts_no_clock_of_a_face(
+    conn: psycopg.Connection[Any],
+) -> None:
+    one = face(conn, hour(8))
+    application(conn, hour(9), decided=hour(7))
+    assert faces(conn) == {one: None}
+    application(conn, hour(20), decided=hour(21))
+    application(conn, hour(12))
+    assert faces(conn) == {one: hour(12)}, "the first, not the last"
+
+
 def test_a_circle_of_renewals_is_no_licence_to_delete(conn: psycopg.Connection[Any]) -> None:
     issue(conn, [Certificate(None, -3000, None), Certificate(0, -3000, None)])
     conn.execute("UPDATE cert.certificate SET renews_serial = '1' WHERE serial = '0'")

@@ -31,10 +31,15 @@ from include.stores.postgres.retention.needs import Held
 from include.stores.postgres.retention.ownerless import ownerless
 from include.stores.postgres.retention.paths import Paths
 from include.stores.postgres.retention.starts import kinds
+from include.stores.postgres.retention.unreadable import unreadable
 from include.stores.postgres.server import Connection, Server
 from include.stores.s3.once import Once
 
 DAY = timedelta(days=1)
+UNREADABLE = (
+    "{} rows have a date that is none, by which no clock can begin: infinite, or not of the years 2 to 8999. They are not due,"
+    " and all others are judged. Next: put the right date into the column of the dataset that starts its period"
+)
 OWNERLESS = (
     "{} rows of several owners are nobody's any more, so no clock of theirs can begin: the row of each party went before them. "
     "Bind them to a date of their own (`start`), by which they go"
@@ -132,9 +137,11 @@ def see(
         groups = look(server, connection, it, rows)
         judged = judge(catalogue, it.dataset, as_of, groups, everything=everything)
         seen.judged += (replace(x, unfinished=isinstance(it, Paths) and it.unfinished) for x in judged)
-        if it.dataset.kind is DatasetKind.TABLE and (many := ownerless(server, connection, it, rows)):
-            return objects.Partly(OWNERLESS.format(many))
-        return None
+        if it.dataset.kind is not DatasetKind.TABLE:
+            return None
+        told = ((OWNERLESS, ownerless), (UNREADABLE, unreadable))
+        why = [said.format(many) for said, ask in told if (many := ask(server, connection, it, rows))]
+        return objects.Partly("; ".join(why)) if why else None
 
     def questions(dataset: Dataset) -> Question | None:
         if only is not None and dataset.id not in only:

@@ -20,6 +20,12 @@ from include.model.words import Role
 from include.stores.s3.aged import Aging, Logs, Starting
 from include.stores.s3.once import Clocks, Once
 
+UNREADABLE = "{} versions of its files cannot be read: repair or remove them"
+ODD = (
+    "{} versions of its files have records without a time, or with one after the file was written. These count as of that day,"
+    " and all are judged. Next: mend what writes them"
+)
+
 
 def aging(
     catalogue: Catalogue, dataset: Dataset, as_of: date, held: HeldPeople, accepted: Accepted = nobody
@@ -66,11 +72,10 @@ def groups(of: Logs) -> tuple[Iterator[Group], list[str]]:
     """The items of a dataset in groups, and, once all were had, why not all of it could be judged (``Partly``)."""
     said: list[str] = []
 
-    def told() -> Iterator[Group]:
+    def every() -> Iterator[Group]:
         yield from of.groups()
-        if of.unreadable:
-            said.append(
-                Partly(f"{of.unreadable} versions of its files cannot be read: repair or remove them")
-            )
+        told = ((UNREADABLE, of.unreadable), (ODD, of.odd))
+        if why := [text.format(many) for text, many in told if many]:
+            said.append(Partly("; ".join(why)))
 
-    return told(), said
+    return every(), said

@@ -13,6 +13,7 @@ from typing import Any
 
 from include.cases.book import Conn
 from include.cases.expiring import KIND as EXPIRED
+from include.cases.yearly import first_form
 from include.cases.yearly.ledger_keys import ONE as KEY_DESTROYED
 from include.ledger import log
 from include.model.times import PRC, prc_date
@@ -20,6 +21,8 @@ from include.model.words import Disposition
 
 PROVED_LATER = (1, 15)
 """Month and day of the next year until which a year's proofs and papers count: those of its last night are there by then."""
+FORM = 2
+"""How lists are read by now. The first form (``first_form``) had lines of what no deed did, and no rule for copies."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ WITH gone AS (
     SELECT r.case_no, r.step_id, r.store, r.plan, d.key AS dataset, f.key AS fate, sum(f.value::bigint) AS items,
            max(((r.body ->> 'done_at')::timestamptz AT TIME ZONE 'Asia/Shanghai')::date) AS day
       FROM casebook.receipt r, jsonb_each(r.body -> 'counts') AS d, jsonb_each_text(d.value) AS f
-     WHERE r.verb = 'dispose' AND f.value::bigint > 0
+     WHERE r.verb = 'dispose' AND %(fates)s::jsonb ? split_part(f.key, '@', 1) AND f.value::bigint > 0
        AND (r.body ->> 'done_at')::timestamptz >= %(since)s AND (r.body ->> 'done_at')::timestamptz < %(until)s
      GROUP BY 1, 2, 3, 4, 5, 6
 )
@@ -90,14 +93,22 @@ SELECT g.*, said.rules, said.laws,
            SELECT a.approver AS who FROM casebook.approval a
             WHERE a.case_no = g.case_no AND a.decision = 'approve' AND a.decided_at < %(until)s
            UNION SELECT e.actor FROM casebook.event e
-            WHERE e.case_no = g.case_no AND e.what = 'night approved' AND e.observed_at < %(until)s) AS w) AS approved
+            WHERE e.case_no = g.case_no AND e.what = 'night approved' AND e.observed_at < %(until)s
+           UNION SELECT b.approved_by || ' (' || b.number || ')'
+             FROM casebook.night n JOIN casebook.backlog_plan b ON b.number = n.backlog
+            WHERE n.case_no = g.case_no AND n.under ? g.dataset AND b.approved_at < %(until)s) AS w) AS approved
   FROM gone g CROSS JOIN LATERAL (
        SELECT string_agg(DISTINCT line ->> 'rule', '; ' ORDER BY line ->> 'rule') AS rules,
               string_agg(DISTINCT line ->> 'law', '; ' ORDER BY line ->> 'law') AS laws
-         FROM casebook.plan p, jsonb_array_elements(p.body -> 'lines') AS line
-        WHERE p.step_id = g.step_id AND p.fingerprint = g.plan AND line ->> 'dataset' = g.dataset
-          AND line ->> 'disposition' = (%(fates)s::jsonb ->> g.fate)) AS said
+         FROM (SELECT line, p.fingerprint = g.plan AS own, bool_or(p.fingerprint = g.plan) OVER () AS known
+                 FROM casebook.plan p, jsonb_array_elements(p.body -> 'lines') AS line
+                WHERE p.step_id = g.step_id AND p.made_at < %(proved)s AND line ->> 'dataset' = g.dataset
+                  AND line ->> 'disposition' = (%(fates)s::jsonb ->> split_part(g.fate, '@', 1))) AS of
+        WHERE own OR NOT known) AS said
 """
+"""Of the words of a receipt only those count that say what was changed: it counts what was passed over, and how far it is, too. A
+copy's word (``erased@object_version``) goes by its rule as the live one's does. What a night cut instead, since somebody needs
+it, is in the plan that it ended with, and not in that of the receipt."""
 _PROVED = """
 SELECT step_id, dataset, max(rung) FILTER (WHERE verdict = 'passed') AS passed,
        min(rung) FILTER (WHERE verdict = 'failed') AS failed
@@ -118,13 +129,20 @@ SELECT s.* FROM casebook.sanitisation s
  WHERE s.recorded_at >= %(since)s AND s.recorded_at < %(proved)s
    AND NOT EXISTS (SELECT FROM casebook.sanitisation c WHERE c.corrects = s.record_no AND c.recorded_at < %(proved)s)
 """
+_FIRST = """
+SELECT least((SELECT min((r.body ->> 'done_at')::timestamptz) FROM casebook.receipt r WHERE r.verb = 'dispose'),
+             (SELECT min(e.observed_at) FROM casebook.event e WHERE e.what = 'key destroyed'),
+             (SELECT min(s.recorded_at) - interval '14 days' FROM casebook.sanitisation s)) AS since
+"""
+"""A record of a medium is in the list of the year before until 15 January."""
 
 
-def lines(conn: Conn, ledger: log.Conn, year: Year) -> tuple[Line, ...]:
-    """Every line of a year, in one order. ``conn``: the case book's reader; ``ledger``: the ledger's."""
+def lines(conn: Conn, ledger: log.Conn, year: Year, *, form: int = FORM) -> tuple[Line, ...]:
+    """Every line of a year, in one order. ``conn``: the case book's reader; ``ledger``: the ledger's. ``form``: as
+    lists were read then."""
     when = {"since": year.since, "until": year.until, "proved": year.proved}
     found = [
-        *_data(conn, when),
+        *_data(conn, when, form),
         *_keys(conn, when),
         *_media(conn, year),
         *_copies(ledger, year),
@@ -135,11 +153,20 @@ def lines(conn: Conn, ledger: log.Conn, year: Year) -> tuple[Line, ...]:
     )
 
 
-def _data(conn: Conn, when: dict[str, Any]) -> Iterator[Line]:
+def first_year(conn: Conn, ledger: log.Conn) -> int | None:
+    """The year of the first thing that was destroyed, by all that lists are read from; None if nothing ever was."""
+    row = conn.execute(_FIRST).fetchone()
+    since = [row["since"]] if row and row["since"] else []
+    since += [datetime.fromisoformat(b["observed_at"]) for b in _said(ledger, EXPIRED) if b["gone"]]
+    since += [datetime.fromisoformat(b["destroyed_at"]) for b in _said(ledger, KEY_DESTROYED)]
+    return min(since).astimezone(PRC).year if since else None
+
+
+def _data(conn: Conn, when: dict[str, Any], form: int) -> Iterator[Line]:
     from psycopg.types.json import Jsonb
 
-    fates = Jsonb({d.past: d.value for d in Disposition})
-    rows = conn.execute(_DATA, when | {"fates": fates}).fetchall()
+    fates = Jsonb({d.past: d.value for d in Disposition if d.changes_data or form == 1})
+    rows = conn.execute(_DATA if form != 1 else first_form.DATA, when | {"fates": fates}).fetchall()
     proved = _rungs(conn, sorted({str(r["step_id"]) for r in rows}), when)
     for r in rows:
         yield Line(

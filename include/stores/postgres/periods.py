@@ -19,8 +19,21 @@ _PERIOD = re.compile(r"P(?=.)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?=
 MOMENTS = {"timestamptz": "timestamptz", "timestamp": "timestamp", "date": "date"}
 
 
+EARLIEST, LATEST = "0002-01-01", "9000-01-01"
+"""From when and until before when a date can be read: Python's calendar ends with the year 9999, and a period is added to it."""
+
+
+def readable(started: sql.Composable, kind: str) -> sql.Composed:
+    """The same date or time; null, if it is infinite or no calendar counts on it. ``started`` is computed once, and no error
+    comes of what is done with it."""
+    return sql.SQL(
+        "nullif(least(nullif(greatest({x}, {low}::{k}), {low}::{k}), {high}::{k}), {high}::{k})"
+    ).format(x=started, low=sql.Literal(EARLIEST), high=sql.Literal(LATEST), k=sql.SQL(MOMENTS[kind]))
+
+
 def prc_day(started: sql.Composable, kind: str) -> sql.Composed:
-    """The PRC date of a date, a timestamptz, or a timestamp (which is taken as PRC wall time)."""
+    """The PRC date of a date, a timestamptz, or a timestamp (which is taken as PRC wall time); null, if it cannot be read."""
+    started = readable(started, kind)
     if kind == "timestamptz":
         return sql.SQL("({} AT TIME ZONE INTERVAL '8 hours')::date").format(started)
     return sql.SQL("{}::date").format(started)
@@ -66,5 +79,7 @@ def until(floor: Floor, started: sql.Composable, kind: str) -> sql.Composed:
         return end
     if kind == "date":
         return sql.SQL("({} + {})").format(end, sql.Literal(-(-rest // (24 * 60))))
-    later = prc_day(sql.SQL("({} + make_interval(mins => {}))").format(started, sql.Literal(rest)), kind)
+    later = prc_day(
+        sql.SQL("({} + make_interval(mins => {}))").format(readable(started, kind), sql.Literal(rest)), kind
+    )
     return sql.SQL("({} + ({} - {}))").format(end, later, day)

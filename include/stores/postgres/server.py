@@ -154,6 +154,12 @@ def meaning(error: psycopg.Error, about: str) -> QuietusError:  # noqa: PLR0911 
                 about=about,
                 next_step="check the server, then try again; receipts tell what is done",
             )
+        case pg.DataError():
+            return Refused(
+                f"a value cannot be read, or does not fit what is done with it{place} [{code}]; nothing was changed",
+                about=about,
+                next_step="look for dates of no calendar, numbers out of range, and text that is none of its type, and mend them",
+            )
         case _:
             return Refused(
                 f"the server refused a statement{place} [{code}]; nothing was changed",

@@ -4,6 +4,10 @@ A record's clock starts by a time that it bears itself. A floor is another thing
 starts with the youngest record of the version (``docs/stores-s3.md``). Whether what has started by then is due, somebody else
 says (``Aging.fate``), by the calendar; and whom a hold names comes with the question.
 
+No record is younger than the version that it was written into: one that says so, or bears no time that can be read, counts as of
+that day. So a single line with a wrong date does not keep everybody's for a thousand years, and none goes too soon. Such versions
+are counted.
+
 A version that cannot be read to its end may hold anybody's records of any age. Nothing of its key is judged, and it is counted.
 
 A version that was read before is not fetched (``once``): all that is asked of it is how many records of which clocks it holds.
@@ -16,7 +20,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 
 Fate = tuple[str, str]  # rule and law
 ANYBODY = frozenset[str]()
+FORM = "2"  # of readings: in the first, a record was as young as it said
 _Row = tuple[int, Sequence[str | None]]
 AT_ONCE = 10_000  # rows whose owners are asked about
 
@@ -75,7 +80,7 @@ class Aging:
         if self.mark is None or any(start.unless for start in self.starts):
             return None
         starts = ",".join(start.field for start in self.starts)
-        parts = (self.dataset.format or "", starts, self.link, str(self.everybody), self.mark)
+        parts = (FORM, self.dataset.format or "", starts, self.link, str(self.everybody), self.mark)
         return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
 
     @property
@@ -160,6 +165,7 @@ class Logs:
         self.client, self.aging, self.dataset = client, aging, aging.dataset
         self.files = Files(client, aging.dataset)
         self.unreadable = 0
+        self.odd = 0  # versions with records whose time cannot be
         self._question = aging.question
         self._days: dict[str | None, date | None] = {}
         self._fates: dict[Clocks, Fate | None] = {}
@@ -286,6 +292,7 @@ class Logs:
         """``file``: None if it was read before."""
         reading = self._known(entry) if file is None else self._read(entry, file)
         assert reading is not None  # noqa: S101 (else it was fetched)
+        self.odd += reading.odd > 0
         started = self._youngest(entry, reading.groups)
         groups: Counter[Own] = Counter()
         due: Counter[Fate] = Counter()
@@ -307,7 +314,8 @@ class Logs:
         numbers: dict[Own, int] = {}
         of = array("L")  # of each record the number of its group
         counts: list[int] = []
-        for _, clocks, held in self._each(file):
+        odd = [0]
+        for _, clocks, held in self._each(file, odd):
             number = numbers.setdefault((clocks, held), len(numbers))
             if number == len(counts):
                 counts.append(0)
@@ -316,7 +324,7 @@ class Logs:
         totals = [0] * len(counts)
         for number, (_, body) in zip(of, self.files.format.bodies(file.body), strict=True):
             totals[number] += int.from_bytes(hashlib.sha256(body).digest())
-        reading = Reading({own: (counts[n], totals[n] % 2**256) for own, n in numbers.items()})
+        reading = Reading({own: (counts[n], totals[n] % 2**256) for own, n in numbers.items()}, odd=odd[0])
         if self._once.also is not None:
             file.body.seek(0)
             reading = replace(reading, summed=self._once.also(self.dataset, file.body))
@@ -341,13 +349,17 @@ class Logs:
             for start, day, young in zip(self.aging.starts, own, youngest, strict=True)
         )
 
-    def _each(self, file: File) -> Iterator[tuple[int, Clocks, bool]]:
-        """Row, own clocks, and whether it is held."""
+    def _each(self, file: File, odd: list[int] | None = None) -> Iterator[tuple[int, Clocks, bool]]:
+        """Row, own clocks, and whether it is held. ``odd`` counts those without a time that can be."""
+        written = day_of(file.entry.modified)
         fields = tuple(dict.fromkeys(s.field for s in self.aging.starts))
         places = [fields.index(s.field) for s in self.aging.starts]
         each = self.files.format.each(file.body, (self.aging.link, *fields))
         for row, (whose, *times), accepted in self._with_versions(each):
-            days = [self._day(t) for t in times]
+            said = [self._day(t) for t in times]
+            if odd is not None and any(d is None or _after(d, written) for d in said):
+                odd[0] += 1
+            days = [d if written is None else min(d or written, written) for d in said]
             clocks = tuple(
                 None if accepted in start.unless else days[p]
                 for start, p in zip(self.aging.starts, places, strict=True)
@@ -380,6 +392,11 @@ class Logs:
                 for part in page.get("Parts", []):
                     newest = max(newest, stamp(part["LastModified"]))
         return newest
+
+
+def _after(day: date, written: date | None) -> bool:
+    """Whether it is plainly no day of what was written by then: clocks of two machines differ at midnight."""
+    return written is not None and day > written + timedelta(days=1)
 
 
 def _group(clocks: Clocks, held: bool, items: int) -> Group:

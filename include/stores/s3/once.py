@@ -45,10 +45,11 @@ def name_of(bucket: str, key: str, version: str, etag: str, size: int) -> Name:
 @dataclass(frozen=True)
 class Reading:
     """What a version holds: of its records by their own clocks how many, and the sum of their digests. ``summed``: what whoever
-    proves made of the same bytes (``Also``)."""
+    proves made of the same bytes (``Also``). ``odd``: how many bear no time that can be."""
 
     groups: Mapping[Group, tuple[int, int]]
     summed: tuple[int, int] | None = None
+    odd: int = 0
 
     def to_text(self) -> str:
         groups = [
@@ -56,18 +57,19 @@ class Reading:
             for (clocks, held), (n, total) in self.groups.items()
         ]
         return json.dumps(
-            [groups, self.summed and [self.summed[0], f"{self.summed[1]:x}"]], separators=(",", ":")
+            [groups, self.summed and [self.summed[0], f"{self.summed[1]:x}"], self.odd], separators=(",", ":")
         )
 
     @classmethod
     def from_text(cls, text: str) -> Reading:
-        groups, summed = json.loads(text)
+        groups, summed, *odd = json.loads(text)
         return cls(
             {
                 (tuple(d and date.fromisoformat(d) for d in clocks), held): (n, int(total, 16))
                 for clocks, held, n, total in groups
             },
             (summed[0], int(summed[1], 16)) if summed else None,
+            *odd,
         )
 
 

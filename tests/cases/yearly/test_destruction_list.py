@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from include.cases import assembling, verbs
 from include.cases.keys import FileKeyStore
@@ -89,6 +90,12 @@ def made(w: World, year: Year) -> DestructionList:
     return of_year(w.desk.connections, year)
 
 
+def entries(w: World, year: Year) -> list[log.Entry]:
+    with log.connect(w.desk.connections.postgres("records", Role.READER)) as ledger:
+        found = log.entries_of_kind(ledger, destruction_list.KIND)
+    return [e for e in found if e.body["year"] == year.year]
+
+
 def test_everything_that_was_destroyed_is_a_line_with_its_rule_its_proof_and_who(
     w: World, year: Year
 ) -> None:
@@ -125,13 +132,13 @@ def test_the_file_is_the_same_whenever_it_is_made_and_the_ledger_says_it_once(
     w: World, year: Year, database: str
 ) -> None:
     later = date(year.year + 1, 1, 15)
-    first = say(w.desk, as_of=later)
+    *_, first = say(w.desk, as_of=later)
     sequenced(database)
-    assert first.year == year.year and say(w.desk, as_of=later + timedelta(days=90)).text == first.text
+    *_, again = say(w.desk, as_of=later + timedelta(days=90))
+    assert first.year == year.year and again.text == first.text
     rows = list(csv.DictReader(io.StringIO(first.text)))
     assert len(rows) == len(first.lines) and tuple(rows[0]) == COLUMNS
-    with log.connect(w.desk.connections.postgres("records", Role.READER)) as ledger:
-        (entry,) = log.entries_of_kind(ledger, destruction_list.KIND)
+    (entry,) = entries(w, year)
     assert entry.body["lines"] == len(rows) and entry.body["kinds"] == {
         "copies": 2,
         "data": 6,
@@ -152,6 +159,52 @@ def test_a_book_that_was_changed_gives_another_list_and_is_told(w: World, year: 
         conn.execute("DELETE FROM casebook.receipt WHERE store = 'files' AND verb = 'dispose'")
     with pytest.raises(NotProved, match="the book gives another list"):
         say(w.desk, as_of=later)
+
+
+def test_a_year_that_was_missed_is_said_once_the_run_comes_again(w: World, year: Year, database: str) -> None:
+    first = (observed_now() - timedelta(days=800)).astimezone(PRC).year  # of the copy that went first
+    said = say(w.desk, as_of=date(year.year + 2, 2, 1))
+    assert [x.year for x in said] == [*range(first, year.year + 2)]
+    assert [len(x.lines) for x in said if x.year in (first, year.year, year.year + 1)] == [1, 11, 0]
+    sequenced(database)
+    assert all(len(entries(w, Year(x.year))) == 1 for x in said)
+    assert [x.year for x in say(w.desk, as_of=date(year.year + 2, 2, 2))] == [year.year + 1]
+
+
+def test_a_list_that_was_read_wrongly_is_corrected_beside_the_old_one_and_only_if_the_book_is_as_it_was(
+    w: World, year: Year, database: str
+) -> None:
+    night = {"ra.application": {"upto": 6000, "needed": 3, "erased@object_version": 2}}
+    with tampering(database, "receipt") as conn:
+        conn.execute(
+            "UPDATE casebook.receipt SET body = jsonb_set(body, '{counts}', %s) WHERE store = 'files' AND verb = 'dispose'",
+            (Jsonb(night),),
+        )
+    old = of_year(w.desk.connections, year, form=1)
+    assert {(x.name, x.how) for x in old.lines} >= {("ra.application", "upto"), ("ra.application", "needed")}
+    body = {k: v for k, v in old.body().items() if k != "form"}
+    w.desk.record(destruction_list.KIND, None, body, f"destruction_list:{year.year}")
+    sequenced(database)
+    with tampering(database, "receipt") as conn:
+        conn.execute("UPDATE casebook.receipt SET body = jsonb_set(body, '{counts,ra.application,needed}', '4')"
+                     " WHERE store = 'files' AND verb = 'dispose'")  # fmt: skip
+    with pytest.raises(NotProved, match=f"another list of {year.year}"):
+        say(w.desk, as_of=date(year.year + 1, 1, 15))
+    with tampering(database, "receipt") as conn:
+        conn.execute("UPDATE casebook.receipt SET body = jsonb_set(body, '{counts,ra.application,needed}', '3')"
+                     " WHERE store = 'files' AND verb = 'dispose'")  # fmt: skip
+    *_, right = say(w.desk, as_of=date(year.year + 1, 1, 15))
+    assert not {x.how for x in right.lines} & {"upto", "needed"}
+    (copies,) = (x for x in right.lines if x.how == "erased@object_version")
+    assert (copies.name, copies.items, copies.rule) == ("ra.application", 2, "RS-03")
+    sequenced(database)
+    first, second = entries(w, year)
+    assert second.body["corrects"] == {"entry": first.index, "sha256": old.digest, "form": 1}
+    assert compare(w.desk.connections, year.year, right.text.encode()) == second.index
+    with pytest.raises(NotProved, match=f"entry {second.index} corrects it"):
+        compare(w.desk.connections, year.year, old.text.encode())
+    for later in (date(year.year + 1, 6, 1), date(year.year + 2, 1, 15)):
+        say(w.desk, as_of=later)  # and the run is not red for it any more
 
 
 def test_a_record_that_comes_late_or_takes_anothers_place_is_in_the_list_of_its_day(

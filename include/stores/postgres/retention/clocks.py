@@ -8,16 +8,18 @@ from psycopg import sql
 
 from include.model.retention import Limit
 from include.model.times import PRC, prc_date
-from include.stores.postgres.periods import prc_day
+from include.stores.postgres.periods import prc_day, readable
 
 
 def shifted(started: sql.Composable, kind: str, minutes: int) -> sql.Composable:
-    """The China day of a start with the part of a day added; whole days where only the day is known."""
+    """The China day of a start with the part of a day added; whole days where only the day is known. Null, if the start cannot be
+    read: no clock starts by it."""
     if not minutes:
         return prc_day(started, kind)
     if kind == "date":
-        return sql.SQL("({} + {})").format(started, sql.Literal(-(-minutes // 1440)))
-    return prc_day(sql.SQL("({} + make_interval(mins => {}))").format(started, sql.Literal(minutes)), kind)
+        return sql.SQL("({} + {})").format(prc_day(started, kind), sql.Literal(-(-minutes // 1440)))
+    later = sql.SQL("({} + make_interval(mins => {}))").format(readable(started, kind), sql.Literal(minutes))
+    return prc_day(later, kind)
 
 
 def before(column: sql.Composable, kind: str, limit: Limit) -> sql.Composable:
@@ -35,7 +37,9 @@ def before(column: sql.Composable, kind: str, limit: Limit) -> sql.Composable:
 
 
 def moment(started: sql.Composable, kind: str, minutes: int) -> sql.Composed:
-    """When a period is over. A timestamp without zone is China's wall time; of a day alone, the midnight after the last."""
+    """When a period is over. A timestamp without zone is China's wall time; of a day alone, the midnight after the last.
+    Null, if the start cannot be read."""
+    started = readable(started, kind)
     if kind == "date":
         days = -(-minutes // 1440) + 1
         return sql.SQL("(({} + {})::timestamp AT TIME ZONE INTERVAL '8 hours')").format(
