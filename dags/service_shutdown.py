@@ -52,10 +52,11 @@ def service_shutdown() -> None:
     order = shutting_down.take_up()
     preview, told = shutting_down.preview(order), shutting_down.tell_people(order)
     notified = shutting_down.gate(order, Gate.NOTIFIED)
-    others = [
-        shutting_down.gate(order, which)
-        for which in (Gate.REPORTED, Gate.REPORTED_E_GOVERNMENT, Gate.ANNOUNCED)
+    reported = [
+        shutting_down.gate(order, Gate.REPORTED),
+        shutting_down.gate(order, Gate.REPORTED_E_GOVERNMENT),
     ]
+    others = [*reported, shutting_down.gate(order, Gate.ANNOUNCED)]
     shutting_down.approvals(order) >> preview >> told >> notified
     preview >> others
     (
