@@ -50,8 +50,8 @@ class NoneMay(Refused):
 
 @dataclass(frozen=True)
 class Going:
-    """A case of an order. ``waits``: datasets that wait as a whole, and why; ``bare``: dataset -> rows that an earlier case cut
-    to a bare key, and this one deals with again."""
+    """A case of an order. ``waits``: datasets that wait as a whole, and why; ``bare``: dataset -> rows that were bare
+    keys when it was begun."""
 
     number: str
     case_no: str
@@ -239,7 +239,8 @@ def prove(desk: Desk, going: Going, *, as_of: date, actor: str) -> Done:
     ]
     record(desk, found, as_of=as_of, actor=actor)
     balance(desk, going.case_no, as_of=as_of, actor=actor)
-    gone = {d: n for d, w in words.items() if (n := counted.gone({d: w}) - going.bare.get(d, 0)) > 0}
+    again = _cut_again(desk, going)
+    gone = {d: n for d, w in words.items() if (n := counted.gone({d: w}) - again[d]) > 0}
     left = {d: why for d, why in (waits | unfinished).items() if still.get(d)}
     left |= {d: why for d, (_, why) in passed.items() if still.get(d)}
     stands = _stands(here, waits)
@@ -264,6 +265,18 @@ def prove(desk: Desk, going: Going, *, as_of: date, actor: str) -> Done:
 
 
 # --- of what it is made -------------------------------------------------------------------------------
+
+
+def _cut_again(desk: Desk, going: Going) -> Counter[str]:
+    """Of each dataset, rows that this case cut though an earlier one of the order had. What looks bare from the start, since its
+    columns were empty, is cut for the first time, too."""
+    with desk.book() as conn:
+        before = [
+            e["detail"] for e in orders.history(conn, going.number)
+            if e["what"] == DONE and e["detail"]["case"] != going.case_no
+        ]  # fmt: skip
+    dealt_with = sum((Counter(d["gone"]) for d in before), Counter[str]())
+    return Counter({d: min(n, dealt_with[d]) for d, n in going.bare.items()})
 
 
 def _in_order(conn: Conn, number: str, as_of: date) -> Order:
