@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 BATCH = 100  # objects whose versions are noted in one transaction
 CHUNK = 1 << 20
 ONE_PUT = 5 << 30  # bytes that S3 takes in one request
-PUT_PART = 64 << 20
+PUT_PART, PARTS = 64 << 20, 10_000  # bytes of a part, and how many there may be
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('quietus_handover ' || %s || '/' || %s, 0))"
 _ITEM = (
     "INSERT INTO quietus_handover.item (order_no, bag, no, dataset, key, clock, holds, leaf, body, version, path, restricted)"
@@ -344,7 +344,8 @@ class _Objects:
         of: Any = {"Bucket": self.bucket, "Key": key, "UploadId": made["UploadId"]}
         parts: list[Any] = []
         with file.open("rb") as content:
-            while data := content.read(PUT_PART):
+            part_size = max(PUT_PART, -(-file.stat().st_size // PARTS))
+            while data := content.read(part_size):
                 no = len(parts) + 1
                 part = self.client.upload_part(**of, PartNumber=no, Body=data, ChecksumAlgorithm="SHA256")
                 parts.append(

@@ -144,8 +144,13 @@ def _newer_of_media(p: Said, events: Entries, records: Entries) -> Iterator[str]
 def _newer(p: Said, events: Entries) -> Iterator[str]:
     """It rests on the last look and the last books before it, and on every count. What came afterwards, from a run that was
     killed or beside it, may not have failed."""
-    for proof, what in (("collection", verify_service.LOOKED), ("books", verify_service.BOOKS)):
-        for index in (i for i, b in events.items() if b["what"] == what and i > p["proofs"][proof]):
+    for proof, what in (
+        ("collection", verify_service.LOOKED),
+        ("books", verify_service.BOOKS),
+        ("conservation", verify_service.CONSERVED),
+    ):
+        since = p["proofs"].get(proof, p["entry"])  # of a former certificate, which names no suite
+        for index in (i for i, b in events.items() if b["what"] == what and i > since):
             if index < p["entry"]:
                 yield f"ledger entry {index} says {what!r} once more, and the certificate rests on an earlier one"
             elif events[index].get("verdict") == "failed":

@@ -20,7 +20,7 @@ DELETED_BY_ITS_SENDER = "PIPL 21, 22, 47; policy 5.6(3)"
 """Why something goes as soon as nothing forbids it: its sender, who had to, deleted it and said so."""
 
 WITHOUT_ITS_ACCOUNT = (
-    "PIPL 47 para. 1 (2): it came without its account, and counts from the end of its authority's service"
+    "of what came without its account: PIPL 47 para. 1 (2), from the end of its authority's service"
 )
 """Why a clock starts that waits for the end of an account: the account stayed with an authority that serves nobody any more, so
 the relation with it was over on that day at the latest."""

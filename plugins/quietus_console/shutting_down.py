@@ -114,8 +114,11 @@ def tell_of_the_last_day(number: str) -> str:
 
 @step
 def tell_who_came_since(number: str) -> str:
-    """Whoever came between the letter and the end of collection gets it before anything is handed over (PIPL 22)."""
-    return _tell(number)
+    """Whoever came between the letter and the end of collection gets it before anything is handed over (PIPL 22). A revoked
+    licence waits for no letter: `tell_people`, beside this, tells everybody."""
+    with desk().book() as conn:
+        of = orders.order(conn, number)
+    return _tell(number) if people.waits_for_letters(desk(), of) else "nothing waits for a letter"
 
 
 def _tell(number: str) -> str:

@@ -175,14 +175,22 @@ def unreached(desk: Desk, number: str) -> Iterator[str]:
                 yield f"{h.id}\tguardian" if h.guardian else h.id
 
 
+def waits_for_letters(desk: Desk, of: Order) -> bool:
+    """Whether nothing is handed over before everybody has the letter: a revoked licence waits for none."""
+    return of.scope == COMPANY and of.path is Path.VOLUNTARY and orders.reached(desk.catalogue)
+
+
 def all_know(desk: Desk, conn: book.Conn, of: Order) -> None:
-    """That nobody came after the letter who does not know who takes over (PIPL 22): collection is closed, so nobody more comes.
-    While another service goes on, people still come, and are none of this one's; a revoked licence waits for no letter. Raises
-    Refused, NotReachable."""
-    last = next(iter(tellings.heard(conn, of.number, of.successor)), None)
-    waits = of.scope == COMPANY and of.path is Path.VOLUNTARY
-    if not waits or last is None or not orders.reached(desk.catalogue):
+    """That everybody was told who takes over, also whoever came after the letter (PIPL 22): collection is closed, so nobody more
+    comes. While another service goes on, people still come, and are none of this one's. Raises Refused, NotReachable."""
+    if not waits_for_letters(desk, of):
         return
+    last = next(iter(tellings.heard(conn, of.number, of.successor)), None)
+    if last is None or last.whole_on is None:
+        raise Refused(
+            f"not everybody was told that {of.successor or 'somebody'} takes over (PIPL 22)", about=of.number,
+            next_step="run `quietus shutdown notify-people` to its end; then this again",
+        )  # fmt: skip
     ref, late = _ref(desk, conn, last.telling), 0
     for holders in _pages(desk, ref, PAGE):
         known = tellings.states_of(conn, last.telling, [h.token for h in holders])

@@ -120,8 +120,30 @@ def test_it_is_told_why(came: House) -> None:
     (stands,) = why.of_row(came.desk, "u.visit", ("1",), EVERYTHING, T0).stands
     assert stands.latest == T0 + timedelta(days=30)
     assert stands.by_then == f"RS-01/main: PIPL 47; {WITHOUT_ITS_ACCOUNT}"
+    (ended,) = why.of_row(came.desk, "u.visit", ("3",), EVERYTHING, T0).stands
+    assert ended.latest == ENDED + timedelta(days=30), "the words are of both, the day is of its own account"
     (waits,) = why.of_row(came.desk, "u.visit", ("2",), EVERYTHING, T0).stands
     assert waits.latest is None and "its clock has not started" in waits.by_then
+
+
+def test_of_two_owners_one_that_is_nobody_says_nothing_of_the_other(came: House) -> None:
+    """Each alone would end it: an empty link is no owner whose account did not come."""
+    clicks = came.company.catalogue.dataset("u.click")
+    alone = clicks.model_copy(
+        update={"links": tuple(x.model_copy(update={"ownership": Ownership.SOLE}) for x in clicks.links)}
+    )
+    datasets = tuple(alone if d.id == "u.click" else d for d in came.company.catalogue.datasets)
+    came.company.catalogue = came.company.catalogue.model_copy(update={"datasets": datasets})
+    came.company.sql(
+        "UPDATE u.click SET account_id = 'acct_000000000002', other = NULL WHERE id = 1"
+    )  # who lives
+    came.company.sql(
+        "UPDATE u.click SET account_id = NULL, other = 'acct_000000000009' WHERE id = 2"
+    )  # who is not here
+    over = T0 + timedelta(days=31)
+    # Of four: who lives stays; the others are somebody's who is not here, the same beside somebody who left, and nobody's.
+    assert due(came, over)["u.click"] == 3
+    assert due(came, date(2090, 1, 1))["u.click"] == 3
 
 
 def test_what_came_before_its_day_was_noted_counts_from_the_day_it_came(came: House) -> None:

@@ -202,6 +202,8 @@ def test_whoever_came_after_the_letter_is_told_before_anything_is_handed_over(ma
         with orders.deed(mailing.desk, number) as (conn, of):
             people.all_know(mailing.desk, conn, of)
 
+    with pytest.raises(Refused, match="not everybody was told that"):
+        all_know()
     tell(mailing, number)
     all_know()
     company(mailing, "INSERT INTO a.account (id, name) VALUES ('acct_000000000099', 'p99@people.example')")

@@ -39,12 +39,28 @@ class Owners:
         days = [self._link_ended(dataset, link, alias, depth, shared=shared) for link in owning]
         if not days:
             return sql.SQL("NULL::date")
+        if not shared and len(days) > 1:
+            return self._first(owning, days, alias)
         if not shared:
-            return sql.SQL("least({})").format(joined(", ", days)) if len(days) > 1 else days[0]
+            return days[0]
         last = sql.SQL("greatest({})").format(joined(", ", days))
         if self.absent is not None:
             last = sql.SQL("coalesce({}, {})").format(last, self.absent)
         return sql.SQL("nullif({}, 'infinity'::date)").format(last)
+
+    def _first(self, links: Sequence[Link], days: Sequence[sql.Composable], alias: str) -> sql.Composable:
+        """The first of several days. Of a row that came without an account, a link with nothing in it names none of them: else
+        somebody else's row, whose account lives, would be due by it."""
+        if self.absent is None:
+            return sql.SQL("least({})").format(joined(", ", days))
+        named = [
+            joined(" AND ", (sql.SQL("{} IS NOT NULL").format(name(alias, c)) for c in columns))
+            for columns in ([link.column] if link.column is not None else list(link.on) for link in links)
+        ]
+        told = (sql.SQL("CASE WHEN {} THEN {} END").format(n, d) for n, d in zip(named, days, strict=True))
+        return sql.SQL("CASE WHEN {} THEN least({}) ELSE {} END").format(
+            joined(" OR ", (sql.SQL("({})").format(n) for n in named)), joined(", ", told), self.absent
+        )
 
     def ended_beside(
         self, dataset: Dataset, alias: str, depth: int = 0
