@@ -99,6 +99,7 @@ def receipts(p: Said) -> int:
         (look("failed", after), "after the certificate, says 'collection looked at': failed"),
         (event(before, what="books", verdict="passed"), "says 'books' once more"),
         (event(after, what="books", verdict="failed"), "after the certificate, says 'books': failed"),
+        (event(after, what="conservation proved", verdict="failed"), "says 'conservation proved': failed"),
         (event(before, what="located", datasets={}), "says what was located, and the certificate does not name it"),
         (receipt(before), "is a newer receipt for bag u.visit-00003"),
         (receipt(after, missing=1), "is a receipt for bag u.visit-00003 that names differences"),
