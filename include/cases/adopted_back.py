@@ -8,9 +8,10 @@ here, so a person answers for what is right, by a document (:func:`answer`). Rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -18,9 +19,10 @@ from psycopg import sql
 
 from include.cases import accounts, adopted, book, came_back, papers, put_back, subjects, suppressing
 from include.cases.book import Conn, checked_actor
-from include.cases.came_back import CODE, FETCH, Looked
+from include.cases.came_back import CODE, Looked
 from include.cases.rooms import Desk
 from include.cases.suppressing import Brought, Verdict
+from include.cases.walks import Looks, Walk, walk
 from include.model.catalogue import Catalogue
 from include.model.errors import Refused
 from include.model.estate import Dataset
@@ -29,6 +31,7 @@ from include.model.words import DatasetKind, StoreKind
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.carried import carried, key_as_handed_over
 
+LOOKS = Looks("adopted_look", ("upto",))
 HELD_BACK = "an account without a consent of its own bears the {} of somebody whom the authority deleted"
 PHONE = "an account without a number of its own has the phone of somebody whom the authority deleted"
 THERE = (
@@ -63,7 +66,8 @@ class _Found:
 
 def look(desk: Desk, *, as_of: date, actor: str) -> Looked:
     """Look through what is new, or through everything while a finding is open or since a tombstone was adopted; what is no longer
-    there is settled. Without such tombstones nothing is read. Raises NotReachable if a store does not answer, CatalogueError if
+    there is settled. What is found is kept table by table: one that does not answer hides nothing of the others. Without such
+    tombstones nothing is read. Raises NotReachable if a store does not answer, CatalogueError if
     rows came by a key of which none is found."""
     with desk.book() as conn:
         newest = _newest(conn)
@@ -77,16 +81,8 @@ def look(desk: Desk, *, as_of: date, actor: str) -> Looked:
                 rows, found = rows + n, found + here
             for dataset in put_back.telling(desk.catalogue):
                 found += _objects(desk, conn, dataset, newest, as_of, whole=bool(open_))
-        answered = {
-            (r["of_case"], r["code"], r["place"])
-            for r in conn.execute(
-                "SELECT of_case, code, place FROM casebook.adopted_finding WHERE document IS NOT NULL"
-            )
-        }
-        found = [f for f in found if (f.of_case, f.code, f.place) not in answered]
         there = {(f.of_case, f.code, f.place) for f in found}
         with book.deed(conn, "people who came back"):
-            _keep(conn, found)
             over = [r["finding"] for r in open_ if (r["of_case"], r["code"], r["place"]) not in there]
             conn.execute(
                 "UPDATE casebook.adopted_finding SET settled_at = clock_timestamp(), settled_by = %s"
@@ -126,6 +122,17 @@ def answer(desk: Desk, finding: int, *, document: str, actor: str) -> None:
 def _newest(conn: Conn) -> datetime | None:
     row = conn.execute("SELECT max(adopted_at) AS at FROM casebook.adopted_tombstone").fetchone()
     return row["at"] if row is not None else None
+
+
+def _unanswered(conn: Conn, found: Sequence[_Found]) -> list[_Found]:
+    """Without what a person answered for."""
+    answered = {
+        (r["of_case"], r["code"], r["place"])
+        for r in conn.execute(
+            "SELECT of_case, code, place FROM casebook.adopted_finding WHERE document IS NOT NULL"
+        )
+    }
+    return [f for f in found if (f.of_case, f.code, f.place) not in answered]
 
 
 def _keep(conn: Conn, found: Sequence[_Found]) -> None:
@@ -169,26 +176,24 @@ class _Table:
     def look(self) -> tuple[int, list[_Found]]:
         """How many rows were judged by number, and what was found."""
         telling = self.dataset in came_back.identifying(self.desk.catalogue) or bool(self.dataset.accounts)
-        seen = _seen(self.conn, self.dataset)
+        seen = LOOKS.seen(self.conn, self.dataset)
         later = seen is None or seen["upto"] < self.newest or self.whole
         if not telling and not later and seen is not None and seen["day"] >= self.as_of:
             return 0, []
+        since = int(seen["xid"]) if seen is not None and not later else None
         with (
             came_back.reading(self.desk.catalogue, self.desk.connections, self.dataset) as store,
-            store.transaction(),
+            walk(store, since) as through,
         ):
-            store.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            came = self._came(store)
-            oldest, following = (int(x) for x in store.execute(came_back.SNAPSHOT).fetchone() or (0, 0))
-            new: sql.Composable = sql.SQL("true")
-            if seen is not None and not later:
-                since = min(following - int(seen["xid"]), 2**31 - 1)
-                new = sql.SQL("age(t.xmin) <= {}").format(sql.Literal(since))
-            where = sql.SQL("{} AND {}").format(new, came)
-            found = self._accounts(store, where)
-            n, numbered = self._numbers(store, where)
-        _looked(self.conn, self.dataset, oldest, self.newest, self.as_of)
-        return n, found + numbered
+            where = sql.SQL("{} AND {}").format(through.new, self._came(store))
+            found = self._accounts(through, where)
+            n, numbered = self._numbers(through, where)
+        found = _unanswered(self.conn, found + numbered)
+        LOOKS.note(
+            self.conn, self.dataset, partial(_keep, self.conn, found),
+            xid=through.oldest, day=self.as_of, upto=self.newest,
+        )  # fmt: skip
+        return n, found
 
     def _came(self, store: psycopg.Connection[Any]) -> sql.Composable:
         """That row ``t`` is none of those that came: by what these are kept, their clocks say."""
@@ -199,14 +204,14 @@ class _Table:
             "NOT EXISTS (SELECT FROM quietus_handover.clock AS q WHERE q.dataset = {} AND q.key = {})"
         ).format(sql.Literal(self.dataset.id), key)
 
-    def _accounts(self, store: psycopg.Connection[Any], where: sql.Composable) -> list[_Found]:
+    def _accounts(self, through: Walk, where: sql.Composable) -> list[_Found]:
         """Rows of an account that such a tombstone names."""
         owner = sql.Identifier(str(self.dataset.sole_owner))
         query = sql.SQL(
             "SELECT t.{o}::text, count(*) FROM {table} AS t WHERE t.{o} IS NOT NULL AND {where} GROUP BY 1"
         ).format(o=owner, table=came_back.table_of(self.dataset), where=where)
         found = []
-        for batch in _batches(store, query):
+        for batch in through.batches(query):
             counts = {str(a): int(n) for a, n in batch}
             buried = adopted.buried_since(self.conn, self.desk.keys, list(counts), subjects.KIND)
             found += [
@@ -215,7 +220,7 @@ class _Table:
             ]
         return found
 
-    def _numbers(self, store: psycopg.Connection[Any], where: sql.Composable) -> tuple[int, list[_Found]]:
+    def _numbers(self, through: Walk, where: sql.Composable) -> tuple[int, list[_Found]]:
         """Rows under another account that bear a number of somebody whom such a tombstone names."""
         kinds, owner = came_back.numbers_of(self.dataset), sql.Identifier(str(self.dataset.sole_owner))
         if not kinds:
@@ -229,7 +234,7 @@ class _Table:
         )  # fmt: skip
         found: dict[str, _Found] = {}
         n = 0
-        for batch in _batches(store, query):
+        for batch in through.batches(query):
             brought = [
                 Brought(
                     no, None, {k: str(v) for k, v in zip(kinds.values(), r[2:], strict=True) if v is not None}, r[1]
@@ -256,31 +261,6 @@ class _Table:
         return _Found(of_case, self.dataset.id, place, by, verdict, items)
 
 
-def _batches(store: psycopg.Connection[Any], query: sql.Composed) -> Iterator[list[tuple[Any, ...]]]:
-    with store.cursor("adopted_back") as cursor:
-        cursor.itersize = FETCH
-        cursor.execute(query)
-        while rows := cursor.fetchmany(FETCH):
-            yield rows
-
-
-def _seen(conn: Conn, dataset: Dataset) -> dict[str, Any] | None:
-    row = conn.execute(
-        "SELECT xid, upto, day FROM casebook.adopted_look WHERE store = %s AND dataset = %s",
-        (dataset.store, dataset.id),
-    ).fetchone()
-    return None if row is None else dict(row)
-
-
-def _looked(conn: Conn, dataset: Dataset, xid: int, upto: datetime, day: date) -> None:
-    with book.deed(conn, dataset.id):
-        conn.execute(
-            "INSERT INTO casebook.adopted_look AS l (store, dataset, xid, upto, day) VALUES (%s, %s, %s, %s, %s)"
-            " ON CONFLICT (store, dataset) DO UPDATE SET xid = excluded.xid, upto = excluded.upto, day = excluded.day",
-            (dataset.store, dataset.id, xid, upto, day),
-        )
-
-
 # --- objects -----------------------------------------------------------------------------------------
 
 
@@ -288,7 +268,7 @@ def _objects(
     desk: Desk, conn: Conn, dataset: Dataset, newest: datetime, as_of: date, *, whole: bool
 ) -> list[_Found]:
     """Current objects of such an account that did not come, once a day."""
-    seen = _seen(conn, dataset)
+    seen = LOOKS.seen(conn, dataset)
     if seen is not None and seen["day"] >= as_of and seen["upto"] >= newest and not whole:
         return []
     template, found = Template(dataset.prefix), list[_Found]()
@@ -302,7 +282,8 @@ def _objects(
             if more:
                 place = f"{dataset.id}:{came_back.reference(desk.keys, account)}"
                 found.append(_Found(buried[0][0], dataset.id, place, subjects.KIND, Verdict.HOLD_BACK, more))
-    _looked(conn, dataset, 0, newest, as_of)
+    found = _unanswered(conn, found)
+    LOOKS.note(conn, dataset, partial(_keep, conn, found), xid=0, day=as_of, upto=newest)
     return found
 
 

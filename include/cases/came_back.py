@@ -7,12 +7,12 @@ and the keyed reference of the account; a value is never kept. Read as the prove
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
-import psycopg
 from psycopg import sql
 
 from include.cases import book, papers, put_back, sealing, subjects, suppressing, tombstones
@@ -21,6 +21,7 @@ from include.cases.keys import KeyStore, Purpose
 from include.cases.lookups import looking_up
 from include.cases.rooms import Desk
 from include.cases.suppressing import Brought, Verdict
+from include.cases.walks import Looks, walk
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.estate import Dataset
@@ -29,7 +30,7 @@ from include.model.words import DatasetKind, Ownership, StoreKind
 
 CODE = "re_ingested"
 LOOK_SECONDS = 3600  # of one statement over one table
-FETCH = 5_000
+LOOKS = Looks("looked_through")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class _Found:
 
 def look(desk: Desk, *, as_of: date, actor: str) -> Looked:
     """Look through what is new, or through everything while a finding of this kind is open; what is no longer there is
-    settled. Raises NotReachable if a store does not answer."""
+    settled. What is found is kept table by table: one that does not answer hides nothing of the others. Raises NotReachable if a
+    store does not answer."""
     with desk.book() as conn:
         open_ = conn.execute(
             "SELECT DISTINCT case_no, code FROM casebook.finding WHERE code = ANY(%s) AND settled_at IS NULL",
@@ -117,22 +119,20 @@ def bury_identifiers(desk: Desk, conn: Conn, case_no: str, accounts: Sequence[st
 def _through(
     desk: Desk, conn: Conn, dataset: Dataset, *, whole: bool, as_of: date
 ) -> tuple[list[_Found], int]:
-    seen = conn.execute(
-        "SELECT xid FROM casebook.looked_through WHERE store = %s AND dataset = %s",
-        (dataset.store, dataset.id),
-    ).fetchone()
+    seen = LOOKS.seen(conn, dataset)
+    since = int(seen["xid"]) if seen is not None and not whole else None
+    kinds, n = numbers_of(dataset), 0
     found: dict[tuple[str, str], _Found] = {}
-    n = 0
-    with reading(desk.catalogue, desk.connections, dataset) as store, store.transaction():
-        store.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        oldest, following = (int(x) for x in store.execute(SNAPSHOT).fetchone() or (0, 0))
-        since = following - int(seen["xid"]) if seen is not None and not whole else None
+    with reading(desk.catalogue, desk.connections, dataset) as store, walk(store, since) as through:
         accounts: dict[int, str] = {}
-        for batch in _batches(store, desk.catalogue, dataset, since):
+        for batch in through.batches(_bearers(desk.catalogue, dataset, through.new)):
             brought = []
-            for account_id, consented_at, identifiers in batch:
+            for account_id, consented_at, *numbers in batch:
+                identifiers = {
+                    k: str(v) for k, v in zip(kinds.values(), numbers, strict=True) if v is not None
+                }
                 brought.append(Brought(n, None, identifiers, consented_at))
-                accounts[n] = account_id
+                accounts[n] = str(account_id)
                 n += 1
             ours = {}
             for judged in suppressing.check(conn, desk.keys, brought):
@@ -147,46 +147,18 @@ def _through(
                     judged.case_no, dataset.id, place, judged.by, judged.verdict
                 )
             accounts.clear()
-    _looked_through(conn, dataset, oldest, as_of)
-    return list(found.values()), n
+    here = list(found.values())
+    LOOKS.note(conn, dataset, partial(_keep, conn, here), xid=through.oldest, day=as_of)
+    return here, n
 
 
-def _looked_through(conn: Conn, dataset: Dataset, xid: int, day: date) -> None:
-    with book.deed(conn, dataset.id):
-        conn.execute(
-            "INSERT INTO casebook.looked_through AS l (store, dataset, xid, day) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT (store, dataset) DO UPDATE SET xid = excluded.xid, day = excluded.day",
-            (dataset.store, dataset.id, xid, day),
-        )
-
-
-SNAPSHOT = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
-_Row = tuple[str, Any, dict[str, str]]
-
-
-def _batches(
-    store: psycopg.Connection[Any], catalogue: Catalogue, dataset: Dataset, since: int | None
-) -> Iterator[list[_Row]]:
-    """Whose, consented when, by which numbers. ``since``: only rows written by the last so many transactions."""
-    kinds = numbers_of(dataset)
-    query = sql.SQL("SELECT t.{}::text, {}, {} FROM {} AS t WHERE t.{} IS NOT NULL AND {}").format(
-        sql.Identifier(_owner(dataset)), consented(catalogue, dataset),
-        sql.SQL(", ").join(sql.SQL("t.{}::text").format(sql.Identifier(c)) for c in kinds),
-        table_of(dataset), sql.Identifier(_owner(dataset)),
-        sql.SQL("true") if since is None else sql.SQL("age(t.xmin) <= {}").format(sql.Literal(min(since, 2**31 - 1))),
+def _bearers(catalogue: Catalogue, dataset: Dataset, new: sql.Composable) -> sql.Composed:
+    """Whose, consented when, by which numbers."""
+    return sql.SQL("SELECT t.{o}::text, {consented}, {numbers} FROM {table} AS t WHERE t.{o} IS NOT NULL AND {new}").format(
+        o=sql.Identifier(_owner(dataset)), consented=consented(catalogue, dataset),
+        numbers=sql.SQL(", ").join(sql.SQL("t.{}::text").format(sql.Identifier(c)) for c in numbers_of(dataset)),
+        table=table_of(dataset), new=new,
     )  # fmt: skip
-    with store.cursor("came_back") as cursor:
-        cursor.itersize = FETCH
-        cursor.execute(query)
-        while rows := cursor.fetchmany(FETCH):
-            yield [
-                (
-                    str(r[0]),
-                    r[1],
-                    {k: str(v) for k, v in zip(kinds.values(), r[2:], strict=True) if v is not None},
-                )
-                for r in rows
-            ]
 
 
 def consented(catalogue: Catalogue, dataset: Dataset) -> sql.Composable:
@@ -236,9 +208,12 @@ def _put_back(
     for dataset in put_back.telling(desk.catalogue):
         if dataset.id in today and not whole:
             continue
-        for case_no, items in put_back.more_than_kept(desk, conn, dataset, kept).items():
-            found.append(_Found(case_no, dataset.id, dataset.id, subjects.KIND, Verdict.HOLD_BACK, items))
-        _looked_through(conn, dataset, 0, as_of)
+        here = [
+            _Found(case_no, dataset.id, dataset.id, subjects.KIND, Verdict.HOLD_BACK, items)
+            for case_no, items in put_back.more_than_kept(desk, conn, dataset, kept).items()
+        ]
+        LOOKS.note(conn, dataset, partial(_keep, conn, here), xid=0, day=as_of)
+        found += here
     return found
 
 

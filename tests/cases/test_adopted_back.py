@@ -22,7 +22,7 @@ from include.cases.rooms import Desk
 from include.commands import _common as common
 from include.commands import suppression as command
 from include.handover.custody import prepare
-from include.model.errors import Refused
+from include.model.errors import QuietusError, Refused
 from include.model.estate import Accounts
 from tests.cases.restoring import ON, PERSON, SHOP, Restorable
 from tests.cases.small import TODAY
@@ -193,6 +193,24 @@ def test_objects_of_such_an_account_are_found_too(successor: Restorable, bucket:
     assert look(desk).back == 1 and found(desk) == [(OF, "re_ingested", FACES.id, 1)]
     bucket.delete_object(Bucket=FACES.address, Key=f"face/{PERSON(2)}/1.jpg")
     assert look(desk).back == 0 and found(desk) == []
+
+
+def test_what_was_found_is_kept_though_a_later_store_does_not_answer(
+    successor: Restorable, bucket: S3Client
+) -> None:
+    adopt(successor, "document", "doc-77")
+    desk = looking(successor, bucket)
+    home = SHOP.dataset("account.account").model_copy(update={"accounts": Accounts(ended="ended")})
+    datasets = tuple(home if d.id == home.id else d for d in desk.catalogue.datasets)
+    desk = replace(desk, catalogue=desk.catalogue.model_copy(update={"datasets": datasets}))
+    assert look(desk).back == 0
+    registers(successor, NEW, "DOC-77", "1")
+    gone = FACES.model_copy(update={"id": "faces_away", "address": "put-back-no-such-bucket"})
+    lost = replace(desk, catalogue=desk.catalogue.model_copy(update={"datasets": (*datasets, gone)}))
+    with pytest.raises(QuietusError):
+        look(lost)
+    assert found(desk) == [(OF, "re_ingested", "account.identity", None)]
+    assert look(desk).cases == (OF,), "it is new no more, and told of all the same"
 
 
 def test_the_nightly_task_is_red_and_names_the_authoritys_case(

@@ -19,6 +19,7 @@ from include.model.estate import Bound, Column, Dataset, Link, StoreDeclared
 from include.model.words import DatasetKind, Role, StoreKind
 from tests.cases.restoring import ON, PEOPLE, PERSON, SHOP, Both, Restorable
 from tests.cases.small import TODAY, world
+from tests.cases.test_suppressing import NEW, registers
 from tests.conftest import PgServer, S3Server
 from tests.stores.postgres import making
 from tests.stores.postgres.conftest import new_company
@@ -154,3 +155,21 @@ def test_of_the_first_policy_all_but_shared_objects_are_looked_through() -> None
     known = load()
     objects = {d.id for d in known.datasets if d.kind is DatasetKind.OBJECTS}
     assert objects - {d.id for d in put_back.telling(known)} == {"objects.contracts"}
+
+
+def test_what_was_found_is_kept_though_a_later_store_does_not_answer(
+    at_work: Restorable, bucket: S3Client
+) -> None:
+    case_no = at_work.erase(2)
+    desk = looking(at_work, bucket)
+    assert came_back.look(desk, **ON).back == 0
+    registers(at_work, NEW, "doc-2", "139")
+    away = FACES.model_copy(update={"id": "faces_away", "address": "put-back-no-such-bucket"})
+    lost = replace(
+        desk, catalogue=desk.catalogue.model_copy(update={"datasets": (*desk.catalogue.datasets, away)})
+    )
+    tomorrow = {**ON, "as_of": TODAY + timedelta(days=1)}
+    with pytest.raises(QuietusError):
+        came_back.look(lost, **tomorrow)
+    assert [(c, d) for c, d, _ in found(desk, case_no)] == [("re_ingested", "account.identity")]
+    assert came_back.look(desk, **tomorrow).cases == (case_no,), "it is new no more, and told of all the same"
