@@ -3,7 +3,7 @@
 **Purpose 目的** (policy 5.6; PIPL 22, 47): while a shutdown hands over, a person may still cancel, object, or reach a date. What
 became of items after their bag was packed is told to the successor by signed notices, and its answers are believed like receipts:
 nothing of a bag is in neither place, or in both, for longer than a day. Who asks once our copy went is heard, too: what the successor
-alone has by then is asked of it, until the ledger is with the custodian.
+alone has by then is asked of it, until the ledger is with the custodian. So it is for every order, ended ones too, each in tasks of its own.
 
 **Who may run it 谁可运行**: it runs by itself, every morning at 05:10, after the nights; legal or ops may trigger it at any time. Without an order
 that has handed something over it does nothing.
@@ -42,13 +42,12 @@ def handover_notices() -> None:
     following_up.hear(order)
     following_up.tell(order)
     gone = following_up.passing()
-    following_up.hear_requests(
-        gone
-    )  # red while an answer is late: whoever asks today is passed on all the same
-    following_up.pass_on(gone)
+    # Red while an answer is late: whoever asks today is passed on all the same.
+    following_up.hear_requests.expand(number=gone)
+    following_up.pass_on.expand(number=gone)
     late = following_up.burying()
-    following_up.hear_tombstones(late)
-    following_up.bury(late)
+    following_up.hear_tombstones.expand(number=late)
+    following_up.bury.expand(number=late)
 
 
 handover_notices()

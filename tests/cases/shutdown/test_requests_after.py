@@ -356,7 +356,7 @@ def test_by_itself_it_is_passed_on_every_morning_and_heard_the_next(
     (stages.Handover.of(desk, gone.number).papers / stages.CONSIGNMENT).write_text(
         gone.stopped.consignment.model_dump_json(), "utf-8"
     )
-    assert passing() == gone.number
+    assert passing() == [gone.number]
     assert pass_on(gone.number) == f"{gone.number}: 0 requests made, 0 sent now"
     leave(gone, OVER)
     assert hear(gone.number).endswith(": 0 answered now, 0 are waited for")

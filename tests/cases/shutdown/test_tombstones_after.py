@@ -74,7 +74,7 @@ def test_by_itself_the_successor_hears_of_them_until_the_ledger_is_handed_over(
     gone: Handing, mornings: Any, after_its_end: bool
 ) -> None:
     number = gone.number
-    assert mornings.burying() == number
+    assert mornings.burying() == [number]
     assert mornings.bury(number) == f"{number}: 0 bags of tombstones made, 0 bags sent now"
     if after_its_end:
         ended(gone)
@@ -118,3 +118,40 @@ def test_a_receipt_that_names_a_difference_is_red(gone: Handing, mornings: Any) 
     with pytest.raises(AirflowFailException, match=r"book.tombstone-00002.*lacks 1 items"):
         mornings.hear_tombstones(gone.number)
     assert "book.tombstone-00002" in open_(gone)
+
+
+def test_an_ended_order_is_followed_beside_a_newer_one_and_each_by_itself(
+    gone: Handing, mornings: Any
+) -> None:
+    """Of the newer one nothing was packed from the directory of bags yet, then it was, then its paper cannot be read."""
+    ended(gone)
+    newer = "SO-000099"
+    desk = gone.stopped.house.desk
+    with desk.book() as conn, conn.transaction():
+        conn.execute(
+            "INSERT INTO casebook.shutdown_order SELECT n.* FROM casebook.shutdown_order AS o,"
+            " jsonb_populate_record(o, jsonb_build_object('number', %s::text, 'ended_on', NULL)) AS n WHERE o.number = %s",
+            (newer, gone.number),
+        )
+        conn.execute(
+            "INSERT INTO casebook.shutdown_approval (number, approver, approved_on)"
+            " SELECT %s, approver, approved_on FROM casebook.shutdown_approval WHERE number = %s",
+            (newer, gone.number),
+        )
+        conn.execute(
+            "INSERT INTO casebook.handover_bag SELECT n.* FROM casebook.handover_bag AS b,"
+            " jsonb_populate_record(b, jsonb_build_object('order_no', %s::text)) AS n WHERE b.order_no = %s AND b.dataset = %s",
+            (newer, gone.number, buried.TOMBSTONE),
+        )
+    assert mornings.burying() == [gone.number]
+    assert following_up.passing.function() == [gone.number]
+    papers = stages.Handover.of(following_up.desk(), newer).papers
+    papers.mkdir(parents=True)
+    (papers / stages.CONSIGNMENT).write_text(gone.stopped.consignment.model_dump_json(), "utf-8")
+    assert mornings.burying() == [gone.number, newer]
+    (papers / stages.CONSIGNMENT).write_text("{", "utf-8")
+    assert mornings.burying() == [gone.number, newer], "its own task is red over it"
+    leave(gone, OVER)
+    assert mornings.bury(gone.number).startswith(f"{gone.number}: 2 bags of tombstones made")
+    with pytest.raises(AirflowFailException, match="consignment cannot be read"):
+        mornings.bury(newer)
