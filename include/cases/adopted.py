@@ -75,8 +75,27 @@ def buried_since(
 
 
 def expire(conn: Conn, as_of: date) -> int:
-    """Drop those past their last day."""
-    return conn.execute("DELETE FROM casebook.adopted_tombstone WHERE ends_on < %s", (as_of,)).rowcount
+    """Drop those past their last day, and of settled findings by them whose they were; how many tombstones."""
+    gone = conn.execute("DELETE FROM casebook.adopted_tombstone WHERE ends_on < %s", (as_of,)).rowcount
+    forget_places(conn)
+    return gone
+
+
+def forget_places(conn: Conn) -> int:
+    """Of a settled finding whose tombstone is gone only table or bucket stays, not whose rows they were; of how many. An open one
+    is settled by the next nightly look, which then asks this."""
+    return conn.execute(
+        "UPDATE casebook.adopted_finding SET place = dataset WHERE finding = ANY(%s)", (places(conn),)
+    ).rowcount
+
+
+def places(conn: Conn) -> list[int]:
+    """Settled findings that say whose rows they were, though the tombstone is gone."""
+    rows = conn.execute(
+        "SELECT finding FROM casebook.adopted_finding WHERE settled_at IS NOT NULL AND place <> dataset AND NOT EXISTS"
+        " (SELECT FROM casebook.adopted_tombstone AS t WHERE t.order_no || ' ' || t.case_ref = of_case)"
+    ).fetchall()
+    return [int(r["finding"]) for r in rows]
 
 
 def unneeded(conn: Conn, keys: KeyStore) -> tuple[KeyRef, ...]:

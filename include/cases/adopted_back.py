@@ -89,6 +89,7 @@ def look(desk: Desk, *, as_of: date, actor: str) -> Looked:
                 " WHERE finding = ANY(%s) AND settled_at IS NULL",
                 (checked_actor(actor), over),
             )
+            adopted.forget_places(conn)
     back = [f for f in found if f.verdict is Verdict.HOLD_BACK]
     return Looked(rows, len(back), len(found) - len(back), tuple(sorted({f.of_case for f in found})))
 

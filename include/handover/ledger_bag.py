@@ -21,9 +21,9 @@ from include.cases import book, certificates, certifying, keeping
 from include.cases.book import Conn
 from include.cases.periods import last_day
 from include.cases.rooms import Desk
-from include.cases.shutdown import orders
+from include.cases.shutdown import orders, who_asked
 from include.cases.shutdown.whereabouts import HANDED
-from include.handover import late, unpassed, whose
+from include.handover import late, unpassed
 from include.handover.bag import BagWriter
 from include.handover.service_certificate import Service, kept
 from include.handover.service_page import page
@@ -155,7 +155,7 @@ def _said(desk: Desk, number: str, until: date, entries: int, as_of: date, actor
             orders.order(conn, number, lock=True)
             unpassed.none_open(desk, conn, number)  # somebody may have asked while it was written
             orders.say(desk, conn, number, HANDED, as_of, actor, detail)
-            whose.forget(conn, number)  # from now on nothing is passed on, and nobody needs to know
+            who_asked.forget(conn, number)  # from now on nothing is passed on, and nobody needs to know
 
 
 def _certified(conn: Conn) -> list[CaseNo]:

@@ -1,7 +1,7 @@
 """Whose the items of a bag are, kept as keyed tokens: once our copy is gone nothing else here says so, and its owner may ask yet.
 
 The token is that by which the case book joins cases of one person (``casebook.case_subject``); the id itself is in memory only.
-With the last request that can be passed on the list goes (:func:`forget`).
+With the last request that can be passed on the list goes (:mod:`include.cases.shutdown.who_asked`).
 """
 
 from __future__ import annotations
@@ -100,9 +100,3 @@ def owned_by(conn: Conn, order: str, bag: str, tokens: Collection[bytes]) -> set
         (order, bag, list(tokens)),
     ).fetchall()
     return {leaf for r in rows for leaf in split(bytes(r["leaves"]))}
-
-
-def forget(conn: Conn, order: str) -> int:
-    """The list goes; of how many owners, bag by bag. In the caller's deed."""
-    gone = conn.execute("DELETE FROM casebook.handover_owner WHERE order_no = %s RETURNING token", (order,))
-    return sum(bytes(r["token"]) != KEPT for r in gone.fetchall())

@@ -170,6 +170,9 @@ def test_a_tombstone_that_is_adopted_later_has_everything_looked_through_again(s
         adopted.expire(conn, date(2091, 1, 1))
         conn.commit()
     assert look(desk).back == 0 and found(desk) == [], "its tombstone ended"
+    with desk.book() as conn:
+        places = conn.execute("SELECT place FROM casebook.adopted_finding").fetchall()
+    assert [r["place"] for r in places] == ["account.identity"], "and nothing says any more whose row it was"
 
 
 def test_objects_of_such_an_account_are_found_too(successor: Restorable, bucket: S3Client) -> None:

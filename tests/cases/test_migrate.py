@@ -257,3 +257,9 @@ def test_requests_that_were_taken_under_one_token_keep_it(pg18: PgServer) -> Non
         assert kept == [(*request, b"t")]
         with pytest.raises(psycopg.Error, match="append-only"):
             conn.execute("DELETE FROM casebook.shutdown_request_token")
+        conn.execute(
+            "UPDATE casebook.shutdown_order SET withdrawn_on = '2026-11-25', withdrawn_document = 'BR-2'"
+        )
+        with pytest.raises(psycopg.Error, match="append-only"):
+            conn.execute("UPDATE casebook.shutdown_request_token SET token = 'u'")
+        assert conn.execute("DELETE FROM casebook.shutdown_request_token").rowcount == 1

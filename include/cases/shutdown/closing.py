@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from include.cases import book
 from include.cases.book import Conn
 from include.cases.rooms import Desk
-from include.cases.shutdown import begun, needles, orders, tellings
+from include.cases.shutdown import begun, needles, orders, tellings, who_asked
 from include.cases.shutdown.dates import Gate, Path
 from include.cases.shutdown.disposing import under_way
 from include.cases.shutdown.orders import COMPANY, Order
@@ -287,12 +287,11 @@ def withdraw(
     with orders.deed(desk, number, approved=False) as (conn, of):
         _may_withdraw(conn, of)
         needles.drop(desk, conn, number, as_of=as_of, actor=actor)
-        # Whose the items of its bags are: nothing is passed on any more.
-        conn.execute("DELETE FROM casebook.handover_owner WHERE order_no = %s", (number,))
         conn.execute(
             "UPDATE casebook.shutdown_order SET withdrawn_on = %s, withdrawn_document = %s WHERE number = %s",
             (as_of, paper.number, number),
         )
+        who_asked.forget(conn, number)  # nothing is passed on any more
         detail = {"document": paper.number, "digest": paper.digest, "was": of.state}
         orders.say(desk, conn, number, "withdrawn", as_of, actor, detail)
         return orders.order(conn, number)

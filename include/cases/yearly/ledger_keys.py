@@ -1,8 +1,9 @@
 """Keys whose time has come are destroyed (RS-24), and with them what leads from a closed case to its people.
 
 Of each case its key goes, then its people's tokens and tombstones, then the timeline says so. A version of the tombstone key
-goes once no tombstone needs it; each year buries under a version of its own, which grows old with its tombstones. What stays is
-counts. Killed anywhere, the next run does the rest; each key is in the ledger once.
+goes once no tombstone needs it; each year buries under a version of its own, which grows old with its tombstones. So go the
+tokens of orders of which nothing is passed on any more. What stays is counts. Killed anywhere, the next run does the rest; each
+key is in the ledger once.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from include.cases.book import Conn
 from include.cases.keys import Destroyed, KeyRef, KeyStore, Purpose
 from include.cases.retention import stopping
 from include.cases.rooms import Desk
+from include.cases.shutdown import who_asked
 from include.cases.yearly.ended import ENDED, Over, Periods, ended, held_among
 from include.model.errors import NotProved, QuietusError
 from include.model.times import observed_now
@@ -84,6 +86,8 @@ def destroy_due(
         stopping.may_go_on(conn)
         with book.deed(conn, "tombstones"):
             stones += tombstones.expire(conn, as_of) + adopted.expire(conn, as_of)
+        with book.deed(conn, "who asked, of orders that are over"):
+            tokens += who_asked.forget_over(conn)
         versions = tuple(r.id for r in _unneeded(conn, desk.keys))
     for key_id in versions:
         desk.may_go_on()
@@ -136,7 +140,9 @@ def left(conn: Conn, keys: KeyStore, periods: Periods, as_of: date) -> list[str]
             found.append(f"{row['case_no']} has ended, and its key lives")
     unneeded = (*_unneeded(conn, keys), *adopted.unneeded(conn, keys))
     found += [f"{ref.id} lives, and no tombstone needs it" for ref in unneeded]
-    return found
+    if still := adopted.places(conn):
+        found.append(f"{len(still)} findings lead to people whose adopted tombstones ended")
+    return found + who_asked.left(conn)
 
 
 def _destroy_key(desk: Desk, case: Over, as_of: date, actor: str) -> Destroyed:

@@ -104,7 +104,16 @@ def test_collection_is_closed_proved_and_given_back(house: House) -> None:
     assert proof.verdict is Verdict.PASSED and "1 superusers" in closing.proved(proof)
     with pytest.raises(Refused, match="collection is being closed"):
         orders.move(house.desk, number, T0 + timedelta(days=9), paper=PAPER, as_of=T0, actor="legal/zhao")
+    with house.desk.book() as conn, conn.transaction():
+        conn.execute(
+            "WITH r AS (INSERT INTO casebook.shutdown_request (number, asked_on, channel, method, fields, recorded_by)"
+            " VALUES (%(n)s, %(on)s, 'letter', 'x', '{PI-001}', 'support/li') RETURNING request) INSERT INTO"
+            " casebook.shutdown_request_token (number, token, request) SELECT %(n)s, 't', request FROM r",
+            {"n": number, "on": T0},
+        )
     assert withdraw(house, number).state == "withdrawn" and acls(house) == before
+    with house.desk.book() as conn:
+        assert conn.execute("SELECT FROM casebook.shutdown_request_token").fetchall() == [], "nobody asks it"
     with pytest.raises(Refused, match="the order is withdrawn"):
         close(house, number)
     said = [b["what"] for k, b, _ in house.ledger if k == orders.KIND]

@@ -16,7 +16,7 @@ from include.cases import sealing, subjects
 from include.cases.accounts import CatalogueAccounts
 from include.cases.keys import Purpose
 from include.cases.rooms import Desk
-from include.cases.shutdown import orders, whereabouts
+from include.cases.shutdown import orders, whereabouts, who_asked
 from include.commands import _common as common
 from include.commands import _handover_requests as command
 from include.handover import asking, clearing, heard, passing_on, requests, stages, whose
@@ -247,7 +247,7 @@ def test_the_last_word_is_taken_until_the_ledger_is_handed_over(gone: Handing) -
     assert gone.ask(OVER).made and len(hers(gone)) == 3, "also after its end"
     with desk.book() as conn:
         orders.say(desk, conn, gone.number, whereabouts.HANDED, OVER, "ops/wu", {})
-        assert whose.forget(conn, gone.number) > 0
+        assert who_asked.forget(conn, gone.number) > 0
         conn.commit()
     with pytest.raises(Refused, match="nothing is passed on any more"):
         gone.ask(OVER)
@@ -383,7 +383,7 @@ def test_by_itself_it_is_passed_on_every_morning_and_heard_the_next(
 def test_of_a_bag_from_before_it_was_kept_whose_its_items_are_it_is_said(gone: Handing) -> None:
     leave(gone, OVER)
     with gone.stopped.house.desk.book() as conn:
-        whose.forget(conn, gone.number)
+        who_asked.forget(conn, gone.number)
         conn.commit()
     left = gone.ask(OVER).left
     assert left and all("on paper" in why for why in left.values()) and len(hers(gone)) == 7

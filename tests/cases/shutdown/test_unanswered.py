@@ -55,6 +55,15 @@ def known(ended: Ended) -> None:
             )
 
 
+def tokens(ended: Ended) -> int:
+    """Of people, in the book: of owners and of who asked."""
+    with ended.desk.book() as conn:
+        row = conn.execute(
+            "SELECT (SELECT count(*) FROM casebook.handover_owner) + (SELECT count(*) FROM casebook.shutdown_request_token) AS n"
+        ).fetchone()
+    return int(row["n"]) if row else 0
+
+
 def accept(ended: Ended, who: str, items: int, paper: Paper = WORD) -> tuple[str, ...]:
     return unpassed.accept(ended.desk, ended.number, items=items, paper=paper, as_of=T0, actor=who)[1]
 
@@ -74,7 +83,9 @@ def test_the_ledger_waits_until_every_request_is_answered(certified: Ended) -> N
         (made,) = requests.of_order(conn, certified.number)
         requests.sent(conn, made)
     file = answered(certified, made, bag)
+    assert tokens(certified) > 0
     out = hand(certified, "handed")
+    assert tokens(certified) == 0, "who asked, and whose it was, is nobody's to know any more"
     hand(certified, "again")
     # With what it signed, which is verified by its key, and word for word.
     assert (out / "data/receipts" / f"{attesting.digest(file)}.json").read_bytes() == file

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from include.cases import book, subjects, tombstones, verbs
 from include.cases.keys import FileKeyStore, Purpose
 from include.cases.retention import stopping
+from include.cases.shutdown import orders, whereabouts, who_asked
 from include.cases.yearly import ledger_keys
 from include.cases.yearly.ended import RECORDS, Periods
 from include.cases.yearly.ledger_keys import Done, destroy_due, left, nothing_is_left
@@ -257,3 +259,64 @@ def test_while_disposing_is_stopped_no_key_is_destroyed(w: World) -> None:
     with w.desk.book() as conn:
         stopping.lift(conn, actor="ops/zhao")
     assert due(w, OVER).cases == 1 and leads(w, case_no) == NOTHING
+
+
+def test_who_asked_goes_with_an_order_of_which_nothing_is_passed_on_any_more(w: World) -> None:
+    """Of those that were over before this was so, too."""
+    with w.desk.book() as conn, conn.transaction():
+        for number in ("SO-000001", "SO-000002"):
+            conn.execute(
+                "INSERT INTO casebook.shutdown_order (number, scope, path, reason, decided_on, document, digest, approvers,"
+                " t0_announced, t0, opened_on, opened_by, ended_on) VALUES (%s, 'company', 'voluntary', 'x', '2026-11-24',"
+                " 'BR-1', repeat('a', 64), '{legal/a,board/b}', '2026-11-24', '2026-11-24', '2026-11-24', 'legal/a',"
+                " '2026-11-24')",
+                (number,),
+            )
+            conn.execute(
+                "WITH r AS (INSERT INTO casebook.shutdown_request (number, asked_on, channel, method, fields, recorded_by)"
+                " VALUES (%(n)s, '2026-11-24', 'letter', 'x', '{PI-001}', 'support/li') RETURNING request) INSERT INTO"
+                " casebook.shutdown_request_token (number, token, request) SELECT %(n)s, 't', request FROM r",
+                {"n": number},
+            )
+            conn.execute(
+                "INSERT INTO casebook.handover_bag (order_no, bag, consignment, dataset, kind, shard, last, items, root, salt,"
+                " bytes, sha256, statement) VALUES (%s, 'b', 'c', 'd', 'rows', 1, true, 1, 'r', decode(repeat('00', 32), 'hex'),"
+                " 1, 's', 's')",
+                (number,),
+            )
+            conn.execute(
+                "INSERT INTO casebook.handover_owner (order_no, bag, token, leaves) VALUES (%s, 'b', 't', '')",
+                (number,),
+            )
+        orders.say(w.desk, conn, "SO-000001", whereabouts.HANDED, TODAY, "ops/wu", {})
+    with w.desk.book() as conn:
+        assert len(left(conn, w.desk.keys, Periods.of(w.desk.catalogue, w.desk.connections), TODAY)) == 1
+    done = due(w, TODAY)
+    assert (done.tokens, done.left) == (2, ())
+    with w.desk.book() as conn:
+        for table, of in (("handover_owner", "order_no"), ("shutdown_request_token", "number")):
+            rows = conn.execute(f"SELECT {of} AS n FROM casebook.{table}").fetchall()  # type: ignore[arg-type]
+            assert [r["n"] for r in rows] == ["SO-000002"], "of this one requests are passed on yet"
+        with pytest.raises(psycopg.Error, match="append-only"):
+            who_asked.forget(conn, "SO-000002")
+
+
+def test_of_a_settled_finding_nothing_leads_to_its_person_once_the_adopted_tombstone_ended(w: World) -> None:
+    with w.desk.book() as conn, conn.transaction():
+        conn.execute("INSERT INTO casebook.adopted_key (key_name, order_no) VALUES ('k', 'Old CA/SO-1')")
+        for case, ends in (("CASE-1", OVER), ("CASE-2", TODAY)):
+            conn.execute(
+                "INSERT INTO casebook.adopted_tombstone (order_no, kind, token, key_name, case_ref, made_on, ends_on)"
+                " VALUES ('Old CA/SO-1', 'account_id', %s, 'k', %s, %s, %s)",
+                (case.encode(), case, TODAY, ends),
+            )
+            conn.execute(
+                "INSERT INTO casebook.adopted_finding (of_case, code, dataset, place, what, next_step, settled_at, settled_by,"
+                " document) VALUES (%s, 're_ingested', 'a.b', 'a.b:0123', '', '', now(), 'legal/zhao', 'KH-1')",
+                (f"Old CA/SO-1 {case}",),
+            )
+    tomorrow = TODAY + timedelta(days=1)
+    assert due(w, tomorrow).left == ()
+    with w.desk.book() as conn:
+        rows = conn.execute("SELECT of_case, place FROM casebook.adopted_finding ORDER BY 1").fetchall()
+    assert [(r["of_case"][-1], r["place"]) for r in rows] == [("1", "a.b:0123"), ("2", "a.b")]

@@ -1,0 +1,48 @@
+"""Whose the items of an order's bags are, and who asked for them: keyed tokens, kept until nothing of it is passed on any more.
+
+Then its ledger is with the custodian, or it was withdrawn, and nobody here needs to know: they go in that very deed. The yearly
+run (:mod:`include.cases.yearly.ledger_keys`) drops what is there still, of orders that were over before this was so.
+"""
+
+from __future__ import annotations
+
+from include.cases.book import Conn
+from include.cases.shutdown.whereabouts import HANDED
+
+_OVER = (
+    "SELECT o.number FROM casebook.shutdown_order AS o WHERE o.withdrawn_on IS NOT NULL"
+    " OR EXISTS (SELECT FROM casebook.shutdown_event AS e WHERE e.number = o.number AND e.what = %s) ORDER BY 1"
+)
+
+
+def forget(conn: Conn, number: str) -> int:
+    """The tokens of an order go, bag by bag and request by request; how many. In the caller's deed, once its history says that
+    the ledger was handed over, or the order that it was withdrawn: before, the book refuses it while somebody asks."""
+    gone = conn.execute(
+        "WITH o AS (DELETE FROM casebook.handover_owner WHERE order_no = %(n)s RETURNING token),"
+        " r AS (DELETE FROM casebook.shutdown_request_token WHERE number = %(n)s RETURNING token)"
+        " SELECT count(*) FILTER (WHERE token <> '') AS n FROM (SELECT token FROM o UNION ALL SELECT token FROM r) AS gone",
+        {"n": number},
+    ).fetchone()
+    return int(gone["n"]) if gone else 0
+
+
+def forget_over(conn: Conn) -> int:
+    """Those of every order of which nothing is passed on any more; how many."""
+    rows = conn.execute(_OVER, (HANDED,)).fetchall()
+    return sum(forget(conn, str(r["number"])) for r in rows)
+
+
+def left(conn: Conn) -> list[str]:
+    """What is there and should be gone, by order."""
+    over = [str(r["number"]) for r in conn.execute(_OVER, (HANDED,)).fetchall()]
+    rows = conn.execute(
+        "SELECT number, count(*) AS n FROM (SELECT order_no AS number, token FROM casebook.handover_owner UNION ALL"
+        " SELECT number, token FROM casebook.shutdown_request_token) AS t WHERE number = ANY(%s) AND token <> ''"
+        " GROUP BY 1 ORDER BY 1",
+        (over,),
+    ).fetchall()
+    return [
+        f"{r['number']}: {r['n']} tokens of people are there, and nothing of it is passed on any more"
+        for r in rows
+    ]
