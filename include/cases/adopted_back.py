@@ -48,7 +48,7 @@ MAY_BE = "find out whether the phone has a new owner; nothing is held back meanw
 class _Found:
     of_case: str
     dataset: str
-    place: str
+    places: tuple[str, ...]  # the same one, as the versions of the key name it; by the first it is kept
     by: str
     verdict: Verdict
     items: int | None = None
@@ -56,6 +56,11 @@ class _Found:
     @property
     def code(self) -> str:
         return CODE if self.verdict is Verdict.HOLD_BACK else papers.REVIEW
+
+    @property
+    def names(self) -> frozenset[tuple[str, str, str]]:
+        """By which it may have been kept before: case, code and place."""
+        return frozenset((self.of_case, self.code, place) for place in self.places)
 
     @property
     def what(self) -> str:
@@ -81,7 +86,7 @@ def look(desk: Desk, *, as_of: date, actor: str) -> Looked:
                 rows, found = rows + n, found + here
             for dataset in put_back.telling(desk.catalogue):
                 found += _objects(desk, conn, dataset, newest, as_of, whole=bool(open_))
-        there = {(f.of_case, f.code, f.place) for f in found}
+        there = {name for f in found for name in f.names}
         with book.deed(conn, "people who came back"):
             over = [r["finding"] for r in open_ if (r["of_case"], r["code"], r["place"]) not in there]
             conn.execute(
@@ -133,15 +138,25 @@ def _unanswered(conn: Conn, found: Sequence[_Found]) -> list[_Found]:
             "SELECT of_case, code, place FROM casebook.adopted_finding WHERE document IS NOT NULL"
         )
     }
-    return [f for f in found if (f.of_case, f.code, f.place) not in answered]
+    return [f for f in found if answered.isdisjoint(f.names)]
 
 
 def _keep(conn: Conn, found: Sequence[_Found]) -> None:
     for one in found:
         row = conn.execute(
             "INSERT INTO casebook.adopted_finding (of_case, code, dataset, place, items, what, next_step)"
-            " VALUES (%s, %s, %s, %s, %s, %s, '') ON CONFLICT DO NOTHING RETURNING finding",
-            (one.of_case, one.code, one.dataset, one.place, one.items, one.what),
+            " SELECT %(case)s, %(code)s, %(dataset)s, %(place)s, %(items)s, %(what)s, '' WHERE NOT EXISTS (SELECT FROM"
+            " casebook.adopted_finding AS f WHERE f.of_case = %(case)s AND f.code = %(code)s AND f.place = ANY(%(places)s)"
+            " AND f.settled_at IS NULL) ON CONFLICT DO NOTHING RETURNING finding",
+            {
+                "case": one.of_case,
+                "code": one.code,
+                "dataset": one.dataset,
+                "place": one.places[0],
+                "places": list(one.places),
+                "items": one.items,
+                "what": one.what,
+            },
         ).fetchone()
         if row is not None:
             following = NEXT.format(row["finding"]) if one.verdict is Verdict.HOLD_BACK else MAY_BE
@@ -254,12 +269,12 @@ class _Table:
                 account = str(batch[no][0])
                 if account not in itself:  # that is told by the account
                     one = self._of(account, judged.case_no, judged.by, judged.verdict)
-                    found[one.place] = one
+                    found[one.places[0]] = one
         return n, list(found.values())
 
     def _of(self, account: str, of_case: str, by: str, verdict: Verdict, items: int | None = None) -> _Found:
-        place = f"{self.dataset.id}:{came_back.reference(self.desk.keys, account)}"
-        return _Found(of_case, self.dataset.id, place, by, verdict, items)
+        places = came_back.places(self.desk.keys, self.dataset, account)
+        return _Found(of_case, self.dataset.id, places, by, verdict, items)
 
 
 # --- objects -----------------------------------------------------------------------------------------
@@ -281,8 +296,8 @@ def _objects(
         ):
             more = sum(1 for key in keys if not (any_came and _came(store, dataset, template, key)))
             if more:
-                place = f"{dataset.id}:{came_back.reference(desk.keys, account)}"
-                found.append(_Found(buried[0][0], dataset.id, place, subjects.KIND, Verdict.HOLD_BACK, more))
+                places = came_back.places(desk.keys, dataset, account)
+                found.append(_Found(buried[0][0], dataset.id, places, subjects.KIND, Verdict.HOLD_BACK, more))
     found = _unanswered(conn, found)
     LOOKS.note(conn, dataset, partial(_keep, conn, found), xid=0, day=as_of, upto=newest)
     return found

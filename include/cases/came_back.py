@@ -51,7 +51,7 @@ class Looked:
 class _Found:
     case_no: str
     dataset: str
-    place: str
+    places: tuple[str, ...]  # the same one, as the versions of the key name it; by the first it is kept
     by: str
     verdict: Verdict
     items: int | None = None
@@ -76,7 +76,12 @@ def look(desk: Desk, *, as_of: date, actor: str) -> Looked:
         with book.deed(conn, "people who came back"):
             _keep(conn, found)
             for row in open_:
-                there = {f.place for f in found if (f.case_no, _code(f)) == (row["case_no"], row["code"])}
+                there = {
+                    p
+                    for f in found
+                    if (f.case_no, _code(f)) == (row["case_no"], row["code"])
+                    for p in f.places
+                }
                 gone = [f["place"] for f in papers.open_findings(conn, row["case_no"])
                         if f["code"] == row["code"] and f["place"] not in there]  # fmt: skip
                 papers.settle_findings(
@@ -142,9 +147,9 @@ def _through(
             for no, judged in ours.items():
                 if accounts[no] in own:  # what the law keeps of a buried account names it still
                     continue
-                place = f"{dataset.id}:{reference(desk.keys, accounts[no])}"
-                found[judged.case_no, place] = _Found(
-                    judged.case_no, dataset.id, place, judged.by, judged.verdict
+                where = places(desk.keys, dataset, accounts[no])
+                found[judged.case_no, where[0]] = _Found(
+                    judged.case_no, dataset.id, where, judged.by, judged.verdict
                 )
             accounts.clear()
     here = list(found.values())
@@ -193,7 +198,9 @@ def _more_than_kept(desk: Desk, kept: Mapping[tuple[str, str], int]) -> list[_Fo
                 more = int(items) - kept.get((str(case_no), dataset.id), 0)
                 if more > 0:
                     found.append(
-                        _Found(str(case_no), dataset.id, dataset.id, subjects.KIND, Verdict.HOLD_BACK, more)
+                        _Found(
+                            str(case_no), dataset.id, (dataset.id,), subjects.KIND, Verdict.HOLD_BACK, more
+                        )
                     )
     return found
 
@@ -209,7 +216,7 @@ def _put_back(
         if dataset.id in today and not whole:
             continue
         here = [
-            _Found(case_no, dataset.id, dataset.id, subjects.KIND, Verdict.HOLD_BACK, items)
+            _Found(case_no, dataset.id, (dataset.id,), subjects.KIND, Verdict.HOLD_BACK, items)
             for case_no, items in put_back.more_than_kept(desk, conn, dataset, kept).items()
         ]
         LOOKS.note(conn, dataset, partial(_keep, conn, here), xid=0, day=as_of)
@@ -237,7 +244,10 @@ def _code(found: _Found) -> str:
 def _keep(conn: Conn, found: Sequence[_Found]) -> None:
     known = {c.case_no for c in book.some(conn, [f.case_no for f in found])}
     for one in found:
-        if one.case_no in known:
+        if one.case_no not in known:
+            continue
+        open_ = {f["place"] for f in papers.open_findings(conn, one.case_no) if f["code"] == _code(one)}
+        if open_.isdisjoint(one.places):
             papers.keep_findings(conn, one.case_no, [_finding(one)])
 
 
@@ -257,13 +267,20 @@ def _finding(one: _Found) -> Finding:
         what = "an account without a number of its own has the phone of somebody who was deleted"
         following = "find out whether the phone has a new owner; nothing is held back meanwhile"
     return Finding(
-        code=_code(one), dataset=one.dataset, place=one.place, items=one.items, what=what, next_step=following
+        code=_code(one),
+        dataset=one.dataset,
+        place=one.places[0],
+        items=one.items,
+        what=what,
+        next_step=following,
     )
 
 
-def reference(keys: KeyStore, account_id: str) -> str:
-    ref = sealing.current(keys, Purpose.SUBJECT_TOKEN)
-    return sealing.digest(keys, ref, subjects.KIND, account_id).hex()[:16]
+def places(keys: KeyStore, dataset: Dataset, account_id: str) -> tuple[str, ...]:
+    """Where something of an account is: dataset and keyed reference, under each living version of the key, the newest first. What
+    was found under an older one is the same finding."""
+    by_version = sealing.digests(keys, Purpose.SUBJECT_TOKEN, subjects.KIND, account_id)
+    return tuple(f"{dataset.id}:{by_version[v].hex()[:16]}" for v in sorted(by_version, reverse=True))
 
 
 # --- tables ------------------------------------------------------------------------------------------

@@ -157,6 +157,23 @@ def test_who_comes_back_under_another_account_is_known_by_number(successor: Rest
     assert look(desk).back == 1
 
 
+def test_who_was_found_under_an_older_key_is_the_same_finding(successor: Restorable) -> None:
+    desk = successor.desk
+    adopt(successor, "document", "doc-77")
+    registers(successor, NEW, "DOC-77", "1")
+    registers(successor, "acct_bbbbbbbbbbb2", "DOC-77", "2")
+    assert look(desk).back == 2
+    with desk.book() as conn:
+        answered, still = (f["finding"] for f in adopted_back.findings(conn))
+    adopted_back.answer(desk, answered, document="KH-1", actor="legal/zhao")
+    desk.keys.make(Purpose.SUBJECT_TOKEN.value, "case book", Purpose.SUBJECT_TOKEN)
+    assert look(desk).back == 1, "what was answered for is"
+    with desk.book() as conn:
+        assert [f["finding"] for f in adopted_back.findings(conn)] == [still], "open as it was"
+        rows = conn.execute("SELECT count(*) AS n FROM casebook.adopted_finding").fetchone()
+    assert rows is not None and rows["n"] == 2
+
+
 def test_a_tombstone_that_is_adopted_later_has_everything_looked_through_again(successor: Restorable) -> None:
     desk = successor.desk
     adopt(successor, "document", "doc-1234")

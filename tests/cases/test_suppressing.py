@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.cases import came_back, papers, provers, suppressing, tombstones
-from include.cases.keys import FileKeyStore
+from include.cases.keys import FileKeyStore, Purpose
 from include.cases.suppressing import KINDS, STRONG, Brought, Buried, Verdict, judge, normal
 from include.model.times import PRC
 from tests.cases.restoring import ON, PEOPLE, PERSON, SHOP, Restorable
@@ -127,6 +127,10 @@ def test_an_import_under_a_new_account_is_found_and_settles_itself_once_it_is_go
         (said,) = papers.open_findings(conn, case_no)
         assert not re.search(f"{NEW}|doc-2", str(said), re.IGNORECASE)
         assert papers.in_the_way(conn, case_no)
+    at_work.desk.keys.make(Purpose.SUBJECT_TOKEN.value, "case book", Purpose.SUBJECT_TOKEN)
+    assert came_back.look(at_work.desk, **ON).back == 1
+    with at_work.desk.book() as conn:
+        assert papers.open_findings(conn, case_no) == [said], "under another key it is the same finding"
     at_work.shop.sql("DELETE FROM account.identity WHERE account_id = %s", NEW)
     assert came_back.look(at_work.desk, **ON).back == 0
     assert findings(at_work, case_no) == []
