@@ -18,7 +18,7 @@ from typing import Any
 from include.cases import book, certificates, certifying
 from include.cases.book import Conn
 from include.cases.rooms import Desk
-from include.cases.shutdown import both, leaving, needles, orders, told_recipients
+from include.cases.shutdown import both, leaving, needles, orders, permitting, told_recipients
 from include.cases.shutdown.located import LOCATED
 from include.cases.shutdown.orders import Order
 from include.cases.yearly import retesting, sanitising
@@ -354,6 +354,7 @@ def _proofs(conn: Conn, ledger: issue.Desk, of: Order) -> dict[str, Any]:
     parts = [e for e in events if e["what"] == DRAGNET]
     moment = parts[-1]["detail"]["observed_at"]
     told = at(told_recipients.TOLD)
+    approved = at(permitting.PERMITTED)
     retest = log.latest_of_kind(ledger.reader, retesting.KIND)
     if retest is None:
         raise NotProved(
@@ -365,6 +366,7 @@ def _proofs(conn: Conn, ledger: issue.Desk, of: Order) -> dict[str, Any]:
         "conservation": at(verify_service.CONSERVED)[-1],
         "collection": at(verify_service.LOOKED)[-1], "recipients": told[-1] if told else None,
         "dragnet": _indexes(ledger, [e["key"] for e in parts if e["detail"]["observed_at"] == moment]), "retest": retest,
+        **({"approved": approved} if approved else {}),
     }  # fmt: skip
 
 
@@ -380,6 +382,7 @@ def _relied(said: dict[str, Any]) -> set[int]:
         said["entry"],
         *p["located"],
         *p["dragnet"],
+        *p.get("approved", ()),
         *(p[k] for k in ("opened", "closed", "books", "conservation", "collection", "retest")),
     }
     found |= set() if p["recipients"] is None else {p["recipients"]}

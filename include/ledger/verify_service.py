@@ -82,6 +82,7 @@ WITHDREW, LEFT, SETTLED = "successor withdrew", "left with who withdrew", "went 
 APPROVERS = (1, 2)
 BEGUN = ("source deletion begun", "disposal begun")
 """Of the events. Those that say by which case something of the order is disposed of, and of which bags."""
+PERMITTED = "source deletion approved"
 STANDS = ("t0", "successor", "custodian")
 """What an order may change on its way: the entry of the certificate says how each stands in the end."""
 ENDS = ("transferred", "deleted", "anonymised", "retained")
@@ -124,6 +125,7 @@ def shape(p: Any) -> None:
     suite = " conservation:int" * (
         "conservation" in verify.need(p["proofs"], dict, "its proofs")
     )  # since it binds the end
+    suite += " approved:list" * ("approved" in p["proofs"])
     verify.has_shape(p["proofs"], _PROOFS + suite, "its proofs")
     verify.check_shape_of_recipients(p)
     verify.check_shape_of_copies(p)
@@ -412,6 +414,9 @@ def check_cases(p: Said, entries: Entries) -> Iterator[str]:
     """What was deleted here went by cases of this order that have a certificate of their own; every bag went by one that was
     begun once the successor had signed for it; and all that went, went by a case that is named."""
     taken: dict[str, int] = {}
+    approved = {
+        i: event(p, entries, i, PERMITTED).get("consignment") for i in p["proofs"].get("approved", ())
+    }
     for c in p["cases"]:
         begun = entries.get(c["begun"], {"kind": "", "body": {}})
         body = begun["body"]
@@ -419,6 +424,11 @@ def check_cases(p: Said, entries: Entries) -> Iterator[str]:
             yield f"{c['case']}: the ledger does not say that it is of this order"
         if body.get("what") not in BEGUN:
             yield f"{c['case']}: ledger entry {c['begun']} does not say that it was begun"
+        # What was begun before anybody was asked for a document names no consignment.
+        if "consignment" in body and not any(
+            i < c["begun"] and of == body["consignment"] for i, of in approved.items()
+        ):
+            yield f"{c['case']}: our copy began to go before anybody approved that by a document"
         for bag in every(body.get("bags", ())):
             taken[bag] = min(c["begun"], taken.get(bag, c["begun"]))
         yield from _certified(c, entries)

@@ -70,13 +70,16 @@ def shown(conn: Conn, number: str) -> str:
     return last_consigned(conn, number) or ""
 
 
-def may_begin(conn: Conn, number: str) -> None:
-    """Raises Refused while nobody answers for it."""
+def may_begin(conn: Conn, number: str) -> str | None:
+    """The consignment that somebody let go by a document; None: it was begun before anybody was asked for one. Raises Refused
+    while nobody answers for it."""
     if permitted(conn, number) is None:
         raise Refused(
             "nobody approved by a document that our copy goes", about=number,
             next_step="answer the question `source.ask`, or use `quietus shutdown delete-source` with --document and --file",
         )  # fmt: skip
+    made = last_consigned(conn, number)
+    return made if _said(conn, number, made) is not None else None
 
 
 def _said(conn: Conn, number: str, consignment: str | None) -> dict[str, Any] | None:
