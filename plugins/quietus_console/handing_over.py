@@ -1,6 +1,7 @@
 """Tasks of a shutdown after T0: what a law hands over goes to the successor, and our copy of it goes when it has signed.
 
-Bags lie in one declared directory (connection ``handover_bags``), the same on every worker; between tasks pass counts alone.
+Bags lie in one declared directory (connection ``handover_bags``), the same on every worker; between tasks pass counts and a
+fingerprint alone.
 """
 
 from __future__ import annotations
