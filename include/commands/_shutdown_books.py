@@ -101,7 +101,10 @@ def delete_source(
 
     desk, actor = common.desk(), common.me(role)
     if document is not None and file is not None:
-        permitting.permit(desk, number, paper=paper_of(document, file), as_of=common.today(), actor=actor)
+        permitting.permit(
+            desk, number, paper=paper_of(document, file), as_of=common.today(), actor=actor,
+            consignment=read_consignment(consignment).fingerprint() if consignment is not None else None,
+        )  # fmt: skip
     elif document is not None or file is not None:
         raise Refused(
             "a document has a number and a file", about=number, next_step="give --document and --file"

@@ -219,7 +219,7 @@ def media(
     role: Annotated[str, typer.Option(help="Your role: legal, ops, …")] = "legal",
 ) -> None:
     """Show of each store, backup set and key of the order's data whether its media were sanitised since T0, and what becomes of
-    those that were not; with --becomes, --medium and a document, say that, as one of the two who approved the order. Both have
+    the others; with --becomes, --medium and a document, say that, as one of the two who approved the order. Both have
     to, by the same document.
 
     Exit status 1: something is open, or the other approver's word is waited for.
@@ -249,13 +249,18 @@ def media(
 
 
 def _state(of: Standing) -> str:
+    said = []
     if of.record is not None:
-        return f"sanitised on {of.record.sanitised_on}, record {of.record.record_no}"
-    if of.word is None:
-        return "open: no record, and nobody said what becomes of it"
-    until = f"by {of.word.until}" if of.word.until else ""
-    said = " ".join(filter(None, (of.word.becomes, of.word.who, until)))
-    return f"{said} ({of.word.by.document})"
+        said.append(f"sanitised on {of.record.sanitised_on}, record {of.record.record_no} of one medium")
+    if of.word is not None:
+        until = f"by {of.word.until}" if of.word.until else ""
+        becomes = " ".join(filter(None, (of.word.becomes, of.word.who, until)))
+        said.append(f"{'the others: ' if said else ''}{becomes} ({of.word.by.document})")
+    elif of.record is None:
+        said.append("open: no record, and nobody said what becomes of it")
+    elif of.open:
+        said.append(f"open: {', '.join(of.stays)} stays, and nobody said what becomes of the others")
+    return "; ".join(said)
 
 
 def _waits_for(number: str, roles: tuple[str, ...]) -> None:

@@ -29,7 +29,11 @@ Actor = Annotated[str, typer.Option(help="Who does it, as role/name.")]
 Home = Annotated[Path, typer.Option("--dir", help="Where sealed bags lie on our disk.")]
 Bucket = Annotated[str, typer.Option(help="The bucket of the rooms.")]
 NUMBER, LINE = re.compile(r"DR-\d{6,}"), re.compile(r"([^\s\ufffd]+)\s+([0-9a-f]{64})")
-PUT = {True: "", False: "  NEVER PUT in the room", None: "  not known to be in the room yet"}
+PUT = {
+    True: "",
+    False: "  MAY HAVE BEEN SHOWN: nothing shows whether it was in the room",
+    None: "  not known to be in the room yet",
+}
 AGREEMENT = (
     "deal",
     "counterparty",
@@ -88,8 +92,8 @@ def close(
     how: Annotated[str, typer.Option(help="closed or dropped.")],
     document: Annotated[str, typer.Option(help="The number of the paper that says so.")],
 ) -> None:
-    """The deal is over: the clock of RS-29 runs from today. Killed or refused, run it again: what was never put in the room is
-    found, and told of as that."""
+    """The deal is over: the clock of RS-29 runs from today. Killed or refused, run it again: of what does not lie in
+    the room any more, and nothing else shows it, is told that it may have been shown."""
     from include.handover import dataroom_files
 
     if how not in ("closed", "dropped"):

@@ -125,7 +125,7 @@ def _opened(desk: Desk, of: Order, seen: Mapping[str, BagSeen], *, as_of: date, 
     with orders.deed(desk, number) as (conn, now):  # its successor may be another since it was read
         if (there := under_way(conn, number)) is not None:
             return there
-        permitting.may_begin(conn, number)
+        approved = permitting.may_begin(conn, number)
         if not _as_read(conn, now, [seen[b] for b in going], as_of):
             return None
         case_no = open_night(desk, conn, as_of, actor, Ground.SHUTDOWN)
@@ -136,6 +136,7 @@ def _opened(desk: Desk, of: Order, seen: Mapping[str, BagSeen], *, as_of: date, 
             "items": sum(rest.get(b, seen[b].items) for b in going),
             "left": few(left),
             "rest": rest,
+            **({"consignment": approved} if approved else {}),  # by which its verifiers find who let it go
         }
         orders.say(desk, conn, number, BEGUN, as_of, actor, detail)
     return Going(number, case_no, tuple(going), left, rest)

@@ -88,7 +88,8 @@ class DataRoom:
 
 @dataclass(frozen=True)
 class Bag:
-    """What was exported of one dataset: once, for ever. ``put``: in the room, or never; None: nobody knows yet."""
+    """What was exported of one dataset: once, for ever. ``put``: in the room; False: not seen there once the
+    deal had ended, so it may have been; None: nobody looked yet."""
 
     number: str
     dataset: str
@@ -268,10 +269,12 @@ def returned(conn: Conn, record: Record, number: str, file: bytes, *, as_of: dat
     room = of(conn, number)
     said = json.loads(attest.opened(file, FORMAT, attest.public_key(room.statement_key)))
     try:
-        about, how, on, files = said["room"], said["how"], date.fromisoformat(said["on"]), said["bags"]
+        about, how, on, files = said["room"], said["how"], date.fromisoformat(said["on"]), dict(said["bags"])
     except (KeyError, TypeError, ValueError):
         raise LedgerError("the statement is malformed", about=number, next_step="ask for another") from None
     files_of = {b.dataset: b.sha256 for b in given(conn, number)}
+    also = [b for b in maybe(conn, number) if files.get(b.dataset) == b.sha256]  # it had them, then
+    files_of |= {b.dataset: b.sha256 for b in also}
     wrong = (
         f"it is about {about}" if about != number
         else f"it says {how!r}" if how not in ("returned", "destroyed")
@@ -366,7 +369,7 @@ def bags(conn: Conn, number: str) -> list[Bag]:
 
 
 def given(conn: Conn, number: str) -> list[Bag]:
-    """The files that were in the room. Raises Refused while of one nobody knows whether it ever was."""
+    """The files that were in the room. Raises Refused while of one nobody has looked whether it was."""
     every = bags(conn, number)
     if unknown := [b.dataset for b in every if b.put is None]:
         raise Refused(
@@ -376,8 +379,34 @@ def given(conn: Conn, number: str) -> list[Bag]:
     return [b for b in every if b.put]
 
 
+def maybe(conn: Conn, number: str) -> list[Bag]:
+    """The files of which nothing shows whether they were in the room: once the deal had ended they did not lie there, and what
+    lay there for a while may have been taken out by a lifecycle, by ops or by the counterparty."""
+    return [b for b in bags(conn, number) if b.put is False]
+
+
+def followed(conn: Conn, number: str) -> frozenset[str]:
+    """Datasets after whose file another was made: each is put before the next is begun, so these were."""
+    rows = conn.execute(
+        "SELECT dataset FROM casebook.data_room_bag WHERE number = %(room)s"
+        " AND exported_at < (SELECT max(exported_at) FROM casebook.data_room_bag WHERE number = %(room)s)",
+        {"room": number},
+    ).fetchall()
+    return frozenset(str(r["dataset"]) for r in rows)
+
+
+def say(record: Record, made: Bag) -> None:
+    """To the ledger, that it was in the room; once for a bag, whenever a call that was killed is made again."""
+    record(
+        "dataroom.bag", None,
+        {"room": made.number, "dataset": made.dataset, "items": made.items, "left_out": made.left_out, "sha256": made.sha256,
+         "bytes": made.bytes},
+        f"dataroom.bag:{made.number}:{made.dataset}",
+    )  # fmt: skip
+
+
 def known(conn: Conn, bag: Bag, *, put: bool) -> None:
-    """That it is in the room now, or once it has ended, that it never was. The first word stands."""
+    """That it is in the room now; or once it has ended, that it was not seen there. The first word stands."""
     conn.execute(
         "INSERT INTO casebook.data_room_put (number, dataset, put) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
         (bag.number, bag.dataset, put),

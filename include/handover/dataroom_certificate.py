@@ -8,6 +8,7 @@ goes on.
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -78,11 +79,20 @@ def facts(desk: Desk, conn: Conn, ledger: issue.Desk, room: DataRoom, as_of: dat
     assert room.ended and room.ended_on and room.due_on and room.ours_gone_on and room.said_on  # noqa: S101 - it is over
     number, observed, bags = room.number, observed_now(), dataroom.given(conn, room.number)
     (period,) = [p for p in desk.catalogue.rule(dataroom.RULE).periods if p.name == "main"]
+    signed = json.loads(
+        verify.unbase64(json.loads(bytes(room.said_envelope or b""))["payload"], "the statement")
+    )["bags"]
+    unsure = dataroom.maybe(conn, number)
     opened, ended, gone, said, *files = _indexes(
         ledger,
         [*(f"{KIND}:{number}:{what}" for what in ("opened", room.ended, "gone", "said")),
-         *(f"dataroom.bag:{number}:{b.dataset}" for b in bags)],
+         *(f"dataroom.bag:{number}:{b.dataset}" for b in bags), *(f"{KIND}:{number}:maybe:{b.dataset}" for b in unsure)],
     )  # fmt: skip
+    told = [
+        {"dataset": b.dataset, "columns": room.columns[b.dataset], "items": b.items, "left_out": b.left_out,
+         "sha256": b.sha256, "bytes": b.bytes, "entry": n}
+        for b, n in zip([*bags, *unsure], files, strict=True)
+    ]  # fmt: skip
     return {
         "format": FORMAT, "room": number, "serial": _serial(ledger, number), "deal": room.deal,
         "counterparty": room.counterparty, "purpose": room.purpose,
@@ -90,11 +100,8 @@ def facts(desk: Desk, conn: Conn, ledger: issue.Desk, room: DataRoom, as_of: dat
         "rule": dataroom.RULE, "law": "; ".join(b.cite for b in period.basis), "opened_on": room.opened_on.isoformat(),
         "ended": {"how": room.ended, "on": room.ended_on.isoformat(), "document": room.ended_document, "entry": ended},
         "due_on": room.due_on.isoformat(),
-        "bags": [
-            {"dataset": b.dataset, "columns": room.columns[b.dataset], "items": b.items, "left_out": b.left_out,
-             "sha256": b.sha256, "bytes": b.bytes, "entry": n}
-            for b, n in zip(bags, files, strict=True)
-        ],
+        "bags": told[: len(bags)],
+        **({"maybe": [{**b, "named": b["dataset"] in signed} for b in told[len(bags) :]]} if unsure else {}),
         "ours": {"gone_on": room.ours_gone_on.isoformat(), "versions": 0, "entry": gone},
         "theirs": {
             "how": room.said, "on": room.said_on.isoformat(), "key": room.statement_key,
@@ -113,7 +120,7 @@ def _serial(ledger: issue.Desk, number: str) -> int:
 
 def _relied(said: dict[str, Any]) -> set[int]:
     found = {said["entry"], said["opened"], *(said[k]["entry"] for k in ("ended", "ours", "theirs"))}
-    return found | {b["entry"] for b in said["bags"]}
+    return found | {b["entry"] for b in (*said["bags"], *said.get("maybe", ()))}
 
 
 def _indexes(ledger: issue.Desk, keys: Sequence[str]) -> list[int]:

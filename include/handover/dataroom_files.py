@@ -2,8 +2,8 @@
 
 Rows are read by the prover, the agreed columns and no others, without people whom an open case has restricted. A bag is made
 once: its row is in the book after its sealed file has its name, and before it is put in the bucket, so that a killed run goes on;
-that it was put, after it was. Where a run was killed in between and the deal ended, the prover looks: what never was in the room
-is in no statement and no certificate.
+that it was put, after it was. Where a run was killed in between and the deal ended, the prover looks: what does not lie there any
+more may have been shown, and the certificate says so of it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from include.handover import dataroom, rows, sealed
 from include.handover.dataroom import Bag, DataRoom, Record
 from include.handover.sending import DIGEST, delivering, is_there
 from include.handover.shards import directory, roomy
+from include.ledger.verify_dataroom import MAYBE
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import NotProved, Refused
@@ -72,7 +73,7 @@ def export(of: Rooms, number: str) -> list[Bag]:
             with of.book() as conn, conn.transaction():
                 dataroom.known(conn, made, put=True)
             of.at("dataroom.known")
-            _say(of, made)
+            dataroom.say(of.record, made)
     with of.book() as conn:
         return dataroom.bags(conn, number)
 
@@ -106,16 +107,6 @@ def _make(of: Rooms, room: DataRoom, dataset: str, columns: Sequence[str]) -> Ba
             " VALUES (%s, %s, %s, %s, %s, %s)", (room.number, dataset, items, left_out, digest, size),
         )  # fmt: skip
     return Bag(room.number, dataset, items, left_out, digest, size)
-
-
-def _say(of: Rooms, made: Bag) -> None:
-    """To the ledger; once for a bag, whenever a call that was killed is made again."""
-    of.record(
-        "dataroom.bag", None,
-        {"room": made.number, "dataset": made.dataset, "items": made.items, "left_out": made.left_out, "sha256": made.sha256,
-         "bytes": made.bytes},
-        f"dataroom.bag:{made.number}:{made.dataset}",
-    )  # fmt: skip
 
 
 def _rows(of: Rooms, id_: str, columns: Sequence[str], writer: bags_of.BagWriter) -> tuple[int, int]:
@@ -154,7 +145,7 @@ def _put(of: Rooms, made: Bag) -> None:
             return
         if not path.exists() or _sha256(path) != made.sha256:
             raise Refused(
-                "its sealed file is gone or another, and it was never put in the room", about=key,
+                "its sealed file is gone or another, and it does not lie in the room", about=key,
                 next_step="put the file back, or open another room: a bag is made once",
             )  # fmt: skip
         client.upload_file(str(path), of.bucket, key, ExtraArgs={"Metadata": {DIGEST: made.sha256}})
@@ -164,8 +155,9 @@ def _put(of: Rooms, made: Bag) -> None:
 
 
 def close(of: Rooms, number: str, *, how: str, document: str, as_of: date) -> DataRoom:
-    """The deal was closed or dropped (:func:`include.handover.dataroom.end`); then it is settled which of the files were ever in
-    the room. Again it says what is not said yet. Raises NotReachable without the bucket: the clock runs, and it is run again."""
+    """The deal was closed or dropped (:func:`include.handover.dataroom.end`); then it is settled which of the files were in the
+    room, and which may have been. Again it says what is not said yet. Raises NotReachable without the bucket: the clock runs,
+    and it is run again."""
     with of.book() as conn:
         room = dataroom.end(conn, of.catalogue, of.record, number, how=how, document=document, as_of=as_of)
     of.at("dataroom.ended")
@@ -174,25 +166,28 @@ def close(of: Rooms, number: str, *, how: str, document: str, as_of: date) -> Da
 
 
 def _settle(of: Rooms, number: str) -> None:
-    """Once the deal has ended nothing is put any more: so what does not lie there in any version never did."""
+    """Once the deal has ended nothing is put any more. What lies there in any version was put, and so was what another was made
+    after. That something does not lie there shows nothing: a lifecycle, ops or the counterparty may have taken it out."""
     with of.book() as conn, dataroom.held(conn, number) as room:
         if room.ended is None:
             return
+        followed = dataroom.followed(conn, number)
         for bag in dataroom.bags(conn, number):
             if bag.put is None:
-                dataroom.known(
-                    conn, bag, put=room.bucket is not None and _was_put(of.sees(), room.bucket, bag)
-                )
+                lies = room.bucket is not None and _was_put(of.sees(), room.bucket, bag)
+                dataroom.known(conn, bag, put=bag.dataset in followed or lies)
     of.at("dataroom.settled")
     with of.book() as conn:
         every = dataroom.bags(conn, number)
     for bag in every:
         if bag.put:
-            _say(of, bag)
+            dataroom.say(of.record, bag)
         else:
             of.record(
-                "dataroom", None, {"room": number, "what": "never put", "dataset": bag.dataset, "sha256": bag.sha256},
-                f"dataroom:{number}:never:{bag.dataset}",
+                "dataroom", None,
+                {"room": number, "what": MAYBE, "dataset": bag.dataset, "items": bag.items, "left_out": bag.left_out,
+                 "sha256": bag.sha256, "bytes": bag.bytes},
+                f"dataroom:{number}:maybe:{bag.dataset}",
             )  # fmt: skip
 
 

@@ -129,11 +129,17 @@ def _media(desk: Desk, found: Ending, as_of: date) -> Iterator[str]:
     """What has no record of how it was sanitised, and of which nobody said what becomes of it (clause 79)."""
     with desk.book() as conn:
         found.media = media.standing(desk.catalogue, conn, found.order, as_of)
-    yield from (
-        f"media {s.carrier.name}: no record says that it was sanitised since T0, and nobody said what becomes of it"
-        " (`quietus yearly sanitised`, `quietus shutdown media`)"
-        for s in found.media if s.open
-    )  # fmt: skip
+    for s in found.media:
+        if s.open and s.record is None:
+            yield (
+                f"media {s.carrier.name}: no record says that it was sanitised since the last case that took from it, and nobody"
+                " said what becomes of it (`quietus yearly sanitised`, `quietus shutdown media`)"
+            )
+        elif s.open:
+            yield (
+                f"media {s.carrier.name}: record {s.record and s.record.record_no} is of one medium, {', '.join(s.stays)} stays,"
+                " and nobody said what becomes of the others (`quietus shutdown media`)"
+            )
 
 
 def _recipients(desk: Desk, number: str, as_of: date, actor: str) -> Iterator[str]:

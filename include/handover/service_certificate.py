@@ -18,7 +18,7 @@ from typing import Any
 from include.cases import book, certificates, certifying
 from include.cases.book import Conn
 from include.cases.rooms import Desk
-from include.cases.shutdown import both, leaving, needles, orders, told_recipients
+from include.cases.shutdown import both, leaving, needles, orders, permitting, told_recipients
 from include.cases.shutdown.located import LOCATED
 from include.cases.shutdown.orders import Order
 from include.cases.yearly import retesting, sanitising
@@ -189,7 +189,7 @@ def facts(desk: Desk, conn: Conn, ledger: issue.Desk, found: Ending, as_of: date
         "others": [disposers.other(conn, no, what) for no, what in took.items() if no not in begun],
         "recipients": [t.model_dump(mode="json") for t in told.told],
         "copies": [c.model_dump(mode="json") for c in _copies(conn, ledger, list(begun))],
-        "media": _media(conn, ledger, of), "carriers": _carriers(ledger, found), "open_cases": _open_cases(conn),
+        "carriers": _carriers(ledger, found), "open_cases": _open_cases(conn),
         "unseen": _unseen(ledger, found), "proofs": _proofs(conn, ledger, of), **_unsought(ledger, found),
     }  # fmt: skip
 
@@ -326,21 +326,15 @@ def _at(copy: Copy) -> tuple[int, int]:
     return int(high, 16), int(low, 16)
 
 
-def _media(conn: Conn, ledger: issue.Desk, of: Order) -> list[dict[str, Any]]:
-    records = [r for r in sanitising.in_force(conn) if r.sanitised_on >= of.opened_on]
-    keys = [f"{sanitising.KIND}:{r.record_no}" for r in records]
-    return [{"record": r.record_no, "entry": n} for r, n in zip(records, _indexes(ledger, keys), strict=True)]
-
-
 def _carriers(ledger: issue.Desk, found: Ending) -> list[dict[str, Any]]:
-    """What became of the media of each store, backup set and key: the entry of its record, or of both approvers' words."""
+    """What became of the media of each store, backup set and key: the entry of a record of one, those of both words."""
 
     def at(kind: str, *numbers: int) -> list[int]:
         return _indexes(ledger, [f"{kind}:{n}" for n in numbers])
 
     return [
         {**s.told(), "entry": at(sanitising.KIND, s.record.record_no)[0] if s.record else None,
-         "entries": at(orders.KIND, *s.word.by.events) if s.word and not s.record else []}
+         "entries": at(orders.KIND, *s.word.by.events) if s.word else []}
         for s in found.media
     ]  # fmt: skip
 
@@ -360,6 +354,7 @@ def _proofs(conn: Conn, ledger: issue.Desk, of: Order) -> dict[str, Any]:
     parts = [e for e in events if e["what"] == DRAGNET]
     moment = parts[-1]["detail"]["observed_at"]
     told = at(told_recipients.TOLD)
+    approved = at(permitting.PERMITTED)
     retest = log.latest_of_kind(ledger.reader, retesting.KIND)
     if retest is None:
         raise NotProved(
@@ -371,6 +366,7 @@ def _proofs(conn: Conn, ledger: issue.Desk, of: Order) -> dict[str, Any]:
         "conservation": at(verify_service.CONSERVED)[-1],
         "collection": at(verify_service.LOOKED)[-1], "recipients": told[-1] if told else None,
         "dragnet": _indexes(ledger, [e["key"] for e in parts if e["detail"]["observed_at"] == moment]), "retest": retest,
+        **({"approved": approved} if approved else {}),
     }  # fmt: skip
 
 
@@ -386,11 +382,12 @@ def _relied(said: dict[str, Any]) -> set[int]:
         said["entry"],
         *p["located"],
         *p["dragnet"],
+        *p.get("approved", ()),
         *(p[k] for k in ("opened", "closed", "books", "conservation", "collection", "retest")),
     }
     found |= set() if p["recipients"] is None else {p["recipients"]}
     found |= {i for x in said["unseen"] for i in (x["entry"], x["seen"]) if i is not None}
-    found |= {x["entry"] for name in ("bags", "cases", "others", "media") for x in said[name]} - {None}
+    found |= {x["entry"] for name in ("bags", "cases", "others") for x in said[name]} - {None}
     found |= {i for x in said.get("unsought", ()) for i in (x["gathered"], *x["entries"])}
     found |= {i for b in said["bags"] for i in (b["first"], *b["notices"])}
     found |= {b["noticed"]["entry"] for b in said["bags"] if "noticed" in b}

@@ -34,6 +34,9 @@ FORMAT = "quietus-dataroom-certificate/1"
 THEIRS = "application/vnd.quietus.dataroom-statement+json"
 """Of what the counterparty signs."""
 WORDS = ("returned", "destroyed")
+MAYBE = "may have been shown"
+"""Of the event about a file of which nothing of ours shows whether it was in the room; under ``maybe``, if there is any, with
+whether the counterparty's statement has it."""
 NOT_FACTS = ("entries", "entry", "checkpoint", "successions")
 """What it says beside its facts: they are hashed together into the log."""
 _PAYLOAD = (
@@ -53,15 +56,21 @@ Entries = dict[int, Said]
 
 def shape(p: Any) -> None:
     """Every field is there and of its kind."""
-    verify.has_shape(verify.need(p, dict, "the certificate"), _PAYLOAD, "the certificate")
+    more = " maybe:list" * ("maybe" in verify.need(p, dict, "the certificate"))
+    verify.has_shape(p, _PAYLOAD + more, "the certificate")
     if p["format"] != FORMAT:
         verify.bad(f"this verifier reads {FORMAT}; the certificate says it is something else")
     for name, form in (("agreement", _AGREEMENT), ("ended", _ENDED), ("ours", _OURS), ("theirs", _SAID)):
         verify.has_shape(p[name], form, f"its {name}")
-    for n, line in enumerate(p["bags"]):
-        verify.has_shape(line, _BAG, f"line {n} of its bags")
+    for n, line in enumerate(_files(p)):
+        verify.has_shape(line, _BAG + " named:bool" * (n >= len(p["bags"])), f"line {n} of its bags")
         if any(line[k] < 0 for k in ("items", "left_out", "bytes")):
             verify.bad(f"line {n} of its bags has a negative number")
+
+
+def _files(p: Said) -> list[Said]:
+    """Those that were shown, then those that may have been."""
+    return [*p["bags"], *p.get("maybe", ())]
 
 
 def facts(p: Said) -> str:
@@ -106,7 +115,7 @@ def check_room(p: Said, entries: Entries) -> Iterator[str]:
     said = {**p["agreement"], "basis": p["basis"], "as_of": p["opened_on"]}
     if any(opened.get(k) != v for k, v in said.items()):
         yield "it was opened under another agreement, or another basis, or on another day"
-    if strange := sorted({b["dataset"] for b in p["bags"]} - set(opened.get("datasets", ()))):
+    if strange := sorted({b["dataset"] for b in _files(p)} - set(opened.get("datasets", ()))):
         yield f"the agreement names no {', '.join(strange)}"
     if "statement_key" in opened:  # what was opened before that was said says nothing of these
         if opened["statement_key"] != verify.key_id(verify.load_key(p["theirs"]["key"].encode())):
@@ -114,7 +123,7 @@ def check_room(p: Said, entries: Entries) -> Iterator[str]:
         if opened.get("terms") != terms(p):
             yield "deal, counterparty or purpose are others than when the room was opened"
         shown = verify.need(opened.get("shown"), dict, "what may be shown")
-        for b in p["bags"]:
+        for b in _files(p):
             if shown.get(b["dataset"]) != b["columns"]:
                 yield f"of {b['dataset']} other columns were agreed when the room was opened"
     ended = _entry(p, entries, p["ended"]["entry"], p["ended"]["how"])
@@ -124,11 +133,12 @@ def check_room(p: Said, entries: Entries) -> Iterator[str]:
 
 def check_bags(p: Said, entries: Entries) -> Iterator[str]:
     """Each sealed file is the one that the log names."""
-    for dataset, times in Counter(b["dataset"] for b in p["bags"]).items():
+    for dataset, times in Counter(b["dataset"] for b in _files(p)).items():
         if times > 1:
             yield f"the file of {dataset} is told {times} times"
-    for b in p["bags"]:
-        said = _entry(p, entries, b["entry"], None, "dataroom.bag")
+    for n, b in enumerate(_files(p)):
+        shown = n < len(p["bags"])
+        said = _entry(p, entries, b["entry"], *((None, "dataroom.bag") if shown else (MAYBE,)))
         if any(said.get(k) != b[k] for k in ("dataset", "items", "left_out", "sha256", "bytes")):
             yield f"the file of {b['dataset']} that the ledger has is another"
 
@@ -146,7 +156,8 @@ def check_theirs(p: Said, entries: Entries) -> Iterator[str]:
     """The counterparty signed, by the agreed key, what became of just these files."""
     file = verify.unbase64(p["theirs"]["statement"], "the counterparty's statement")
     said = _entry(p, entries, p["theirs"]["entry"], f"said {p['theirs']['how']}")
-    same = {"on": p["theirs"]["on"], "files": len(p["bags"]), "statement": hashlib.sha256(file).hexdigest()}
+    signed = [b for n, b in enumerate(_files(p)) if n < len(p["bags"]) or b["named"]]
+    same = {"on": p["theirs"]["on"], "files": len(signed), "statement": hashlib.sha256(file).hexdigest()}
     if any(said.get(k) != v for k, v in same.items()) or p["theirs"]["how"] not in WORDS:
         yield "the counterparty's statement that the ledger has is another"
     envelope = json.loads(file)
@@ -159,7 +170,7 @@ def check_theirs(p: Said, entries: Entries) -> Iterator[str]:
         yield "the counterparty's statement is not signed by the agreed key"
     word = verify.parse(payload, "the counterparty's statement")
     told = {"room": p["room"], "how": p["theirs"]["how"], "on": p["theirs"]["on"],
-            "bags": {b["dataset"]: b["sha256"] for b in p["bags"]}}  # fmt: skip
+            "bags": {b["dataset"]: b["sha256"] for b in signed}}  # fmt: skip
     if any(word.get(k) != v for k, v in told.items()):
         yield "the counterparty's statement is of another room or day, or of other files"
 
@@ -206,17 +217,32 @@ def said_of(p: Said, *, in_log: bool) -> dict[str, str]:
     """What it is about, for printing. ``in_log``: whether the log has the counterparty's key since the room was opened."""
     by = "the agreed key" if in_log else "a key of which the log does not say that it was agreed"
     rows = sum(b["items"] for b in p["bags"])
+    unsure = [
+        f"{_of_files([b])}: "
+        + (
+            "the counterparty says that it had it"
+            if b["named"]
+            else "nothing shows whether it was in the room"
+        )
+        for b in p.get("maybe", ())
+    ]
     return {
         "room": f"{p['room']}, {p['deal']}, shown to {p['counterparty']} for {p['purpose']}",
         "agreement": f"{p['agreement']['document']} (SHA-256 {p['agreement']['digest']})",
-        "was in it": f"{rows} rows: " + "; ".join(
-            f"{b['dataset']} ({', '.join(b['columns'])}), {b['items']} rows, {b['left_out']} left out" for b in p["bags"]
-        ),
+        "was in it": f"{rows} rows: " + _of_files(p["bags"]),
+        **({MAYBE: "; ".join(unsure)} if unsure else {}),
         "until": f"the deal was {p['ended']['how']} on {p['ended']['on']}; all was due by {p['due_on']}, by {p['rule']}"
         f" ({p['law']})" + (": LATE" if p["late"] else ""),
         "our copies": f"destroyed; seen by the prover to be gone on {p['ours']['gone_on']}",
         "their copies": f"{p['theirs']['how']} on {p['theirs']['on']}: signed by {by}; their word, and not seen",
     }  # fmt: skip
+
+
+def _of_files(files: list[Said]) -> str:
+    return "; ".join(
+        f"{b['dataset']} ({', '.join(b['columns'])}), {b['items']} rows, {b['left_out']} left out"
+        for b in files
+    )
 
 
 def verify_file(envelope: bytes, pem: bytes) -> verify.Report:

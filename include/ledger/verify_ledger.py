@@ -120,6 +120,7 @@ def of_the_whole_log(p: Said, log: Entries) -> Iterator[str]:
         p, {i: b for i, b in mine.items() if log[i]["kind"] == "handover.notice_receipt"}
     )
     yield from _before_its_receipt(p, events)
+    yield from _before_it_was_approved(events)
     yield from _as_it_stood(p, events)
     yield from _newer_of_media(p, events, {i: e["body"] for i, e in log.items() if e["kind"] == "sanitised"})
 
@@ -265,6 +266,16 @@ def _before_its_receipt(p: Said, events: Entries) -> Iterator[str]:
             for bag in verify_service.every(said.get("bags", ())):
                 if index < first.get(bag, 0):
                     yield f"ledger entry {index} says that the source of bag {bag} began to go, before its receipt"
+
+
+def _before_it_was_approved(events: Entries) -> Iterator[str]:
+    """By the whole log, as the service's own verifier asks of the cases that it names."""
+    approved = set()
+    for index, said in sorted(events.items()):
+        if said["what"] == verify_service.PERMITTED:
+            approved.add(said.get("consignment"))
+        if said["what"] == verify_service.BEGUN[0] and said.get("consignment", None) not in {None, *approved}:
+            yield f"ledger entry {index} says that our copy began to go, before anybody approved that by a document"
 
 
 def _as_it_stood(p: Said, events: Entries) -> Iterator[str]:

@@ -41,7 +41,7 @@ NOT_FACTS = ("entries", "entry", "checkpoint", "successions")
 _PAYLOAD = (
     "format:str order:str serial:int scope:str services:list t0:str closed_on:str successor:dict? custodian:str? catalogue:str "
     "code:str as_of:str observed_at:str simulated:bool statement:str books:list residual:list bags:list cases:list others:list "
-    "recipients:list copies:list media:list open_cases:int unseen:list proofs:dict entry:int entries:list checkpoint:str "
+    "recipients:list copies:list open_cases:int unseen:list proofs:dict entry:int entries:list checkpoint:str "
     "successions:list"
 )
 _BOOK = "dataset:str located:int transferred:int deleted:int anonymised:int retained:int custodian:str?"
@@ -59,7 +59,7 @@ _CARRIER = (
     "medium:str record:int? entry:int? becomes:str? who:str? until:str? document:str? digest:str? "
     "answered_on:str? entries:list"
 )
-"""Under ``carriers``: what became of the media of a store, a backup set or a key."""
+"""Under ``carriers``: what became of the media of a store, a backup set or a key: ``record`` is of one medium of it."""
 _UNSEEN = "store:str place:str why:str document:str digest:str answered_on:str entry:int seen:int?"
 _UNSOUGHT = (
     "store:str why:str identifiers:int document:str digest:str answered_on:str gathered:int entries:list"
@@ -82,6 +82,7 @@ WITHDREW, LEFT, SETTLED = "successor withdrew", "left with who withdrew", "went 
 APPROVERS = (1, 2)
 BEGUN = ("source deletion begun", "disposal begun")
 """Of the events. Those that say by which case something of the order is disposed of, and of which bags."""
+PERMITTED = "source deletion approved"
 STANDS = ("t0", "successor", "custodian")
 """What an order may change on its way: the entry of the certificate says how each stands in the end."""
 ENDS = ("transferred", "deleted", "anonymised", "retained")
@@ -93,6 +94,7 @@ def shape(p: Any) -> None:
     """Every field is there and of its kind."""
     more = " unsought:list" * ("unsought" in verify.need(p, dict, "the certificate"))
     more += " carriers:list" * (p.get("format") != FORMER)
+    more += " media:list" * (p.get("format") == FORMER or "media" in p)  # as the first of the others did, too
     verify.has_shape(p, _PAYLOAD + more, "the certificate")
     if p["format"] not in (FORMAT, FORMER):
         verify.bad(f"this verifier reads {FORMAT}; the certificate says it is something else")
@@ -123,6 +125,7 @@ def shape(p: Any) -> None:
     suite = " conservation:int" * (
         "conservation" in verify.need(p["proofs"], dict, "its proofs")
     )  # since it binds the end
+    suite += " approved:list" * ("approved" in p["proofs"])
     verify.has_shape(p["proofs"], _PROOFS + suite, "its proofs")
     verify.check_shape_of_recipients(p)
     verify.check_shape_of_copies(p)
@@ -411,6 +414,9 @@ def check_cases(p: Said, entries: Entries) -> Iterator[str]:
     """What was deleted here went by cases of this order that have a certificate of their own; every bag went by one that was
     begun once the successor had signed for it; and all that went, went by a case that is named."""
     taken: dict[str, int] = {}
+    approved = {
+        i: event(p, entries, i, PERMITTED).get("consignment") for i in p["proofs"].get("approved", ())
+    }
     for c in p["cases"]:
         begun = entries.get(c["begun"], {"kind": "", "body": {}})
         body = begun["body"]
@@ -418,6 +424,11 @@ def check_cases(p: Said, entries: Entries) -> Iterator[str]:
             yield f"{c['case']}: the ledger does not say that it is of this order"
         if body.get("what") not in BEGUN:
             yield f"{c['case']}: ledger entry {c['begun']} does not say that it was begun"
+        # What was begun before anybody was asked for a document names no consignment.
+        if "consignment" in body and not any(
+            i < c["begun"] and of == body["consignment"] for i, of in approved.items()
+        ):
+            yield f"{c['case']}: our copy began to go before anybody approved that by a document"
         for bag in every(body.get("bags", ())):
             taken[bag] = min(c["begun"], taken.get(bag, c["begun"]))
         yield from _certified(c, entries)
@@ -528,8 +539,8 @@ def check_dragnet(p: Said, entries: Entries) -> Iterator[str]:
 
 
 def check_carriers(p: Said, entries: Entries) -> Iterator[str]:
-    """The media of each store, backup set and key were sanitised since collection was closed, by a record in the log; or both
-    approvers said what becomes of them."""
+    """Of each store, backup set and key a medium was sanitised since the last case that took something from it, by a record in
+    the log, and nothing of it stays; or both approvers said what becomes of its media, or of the others."""
     if p["format"] == FORMER:
         return
     told = Counter(x["medium"] for x in p["carriers"])
@@ -540,14 +551,53 @@ def check_carriers(p: Said, entries: Entries) -> Iterator[str]:
         needed |= {f"store:{store}" for store in stores}
     for medium in sorted(needed - told.keys()):
         yield f"{medium}: nothing says what became of its media"
+    held, taken = _on_stores(p, entries), _taken_on(p, entries)
+    retained = {b["dataset"] for b in p["books"] if b["retained"]} | {k["dataset"] for k in p["residual"]}
     for x in p["carriers"]:
+        kind, _, name = x["medium"].partition(":")
+        store = next(
+            (c["store"] for c in p["copies"] if (kind, c["backup_set"]) == ("backup_set", name)), name
+        )
+        # Of a set that is among no copies nobody sees here whose it is.
+        unknown = kind == "backup_set" and store == name and store not in held
+        every_one = {d for those in held.values() for d in those}
+        carries = {name} if kind == "keys" else every_one if unknown else held.get(store, set())
         if x["record"] is not None:
-            yield from _sanitised(p, x, entries)
-        else:
+            since = max([p["closed_on"], *(taken[d] for d in carries & taken.keys())])
+            yield from _sanitised(x, entries, since)
+        if x["record"] is None or x["becomes"] is not None or x["entries"]:
             yield from _spoken_for(p, x, entries)
+        elif left := sorted(carries & retained):
+            yield f"{x['medium']}: {left[0]} stays, and of media beside that of record {x['record']} nobody says what becomes"
 
 
-def _sanitised(p: Said, x: Said, entries: Entries) -> Iterator[str]:
+def _on_stores(p: Said, entries: Entries) -> dict[str, set[str]]:
+    """The datasets of each store, as the look through the estate counted what it holds."""
+    found: dict[str, set[str]] = {}
+    for index in p["proofs"]["dragnet"]:
+        said = event(p, entries, index, "dragnet")
+        names = [c["name"] for c in said.get("checks", ())]
+        found.setdefault(said["store"], set()).update(
+            n.removeprefix("holds.") for n in names if n.startswith("holds.")
+        )
+    return found
+
+
+def _taken_on(p: Said, entries: Entries) -> dict[str, str]:
+    """Of each dataset the last day on which a case of the order was begun that took something of it."""
+    of = {b["bag"]: b["dataset"] for b in p["bags"]}
+    found: dict[str, str] = {}
+    for c in p["cases"]:
+        body = entries.get(c["begun"], {"body": {}})["body"]
+        if "as_of" not in body:  # it is none of the order's, and that is named
+            continue
+        names = {of[b] for b in every(body.get("bags", ())) if b in of} | {*body.get("going", ())}
+        day = str(verify.day(body["as_of"], "the day of a case"))
+        found |= {d: max(day, found.get(d, day)) for d in names}
+    return found
+
+
+def _sanitised(x: Said, entries: Entries, since: str) -> Iterator[str]:
     entry = entries.get(x["entry"], {"kind": "", "body": {}})
     body, (kind, _, name) = entry["body"], x["medium"].partition(":")
     about = {
@@ -557,10 +607,8 @@ def _sanitised(p: Said, x: Said, entries: Entries) -> Iterator[str]:
     }
     if entry["kind"] != "sanitised" or body.get("record") != x["record"] or not about.get(kind):
         yield f"{x['medium']}: record {x['record']}, which says that it was sanitised, is not among the entries given"
-    elif verify.day(body["sanitised_on"], "the day of a record") < verify.day(p["closed_on"], "closed_on"):
-        yield f"{x['medium']}: it was sanitised before collection was closed, and had data on it since"
-    if x["becomes"] is not None or x["entries"]:
-        yield f"{x['medium']}: it is told as sanitised, and as something else"
+    elif verify.day(body["sanitised_on"], "the day of a record") < verify.day(since, "a day"):
+        yield f"{x['medium']}: record {x['record']} is of before the last case that took from it, and it had data on it since"
 
 
 def _spoken_for(p: Said, x: Said, entries: Entries) -> Iterator[str]:
@@ -666,7 +714,7 @@ def check_rest(p: Said, entries: Entries) -> Iterator[str]:
     for one in retest["body"].get("sets", ()):
         if one["verdict"] != "passed":
             yield f"{one['set']} is not anonymous: its test is {one['verdict']}"
-    for m in p["media"]:
+    for m in p.get("media", ()):
         if entries.get(m["entry"], {"kind": ""})["kind"] != "sanitised":
             yield f"the record {m['record']} of a medium is not among the entries given"
     as_of, observed = verify.day(p["as_of"], "as_of"), verify.moment(p["observed_at"], "observed_at")
@@ -739,10 +787,7 @@ def _not_over(p: Said) -> dict[str, str]:
             f" {', '.join(map(str, x['entries']))})"
             for x in p["unsought"]
         )
-    if p["format"] == FORMER:
-        said["media"] = "not said of each store, backup set and key what became of it"
-    elif left := [x for x in p["carriers"] if x["record"] is None]:
-        said["not sanitised"] = "; ".join(f"{x['medium']} {_becomes(x)}" for x in left)
+    said |= _of_media(p)
     if others := [c for c in p["others"] if not c["final"]]:
         said["also went"] = (
             f"{sum(c['items'] for c in others)} items by {', '.join(c['case'] for c in others)}, whose own certificates are"
@@ -761,6 +806,21 @@ def _not_over(p: Said) -> dict[str, str]:
     if p["open_cases"]:
         said["open cases"] = (
             f"{p['open_cases']} requests and nights wait for dates: they go on with whoever has the data"
+        )
+    return said
+
+
+def _of_media(p: Said) -> dict[str, str]:
+    """Which media were sanitised, and of which that is not said."""
+    if p["format"] == FORMER:
+        return {"media": "not said of each store, backup set and key what became of it"}
+    said = {}
+    if one := [x for x in p["carriers"] if x["record"] is not None]:
+        said["sanitised"] = "; ".join(f"{x['medium']}: record {x['record']} of one medium" for x in one)
+    if left := [x for x in p["carriers"] if x["becomes"] is not None]:
+        said["not sanitised"] = "; ".join(
+            f"{x['medium']}{'' if x['record'] is None else ', but for one medium,'} {_becomes(x)}"
+            for x in left
         )
     return said
 

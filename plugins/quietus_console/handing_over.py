@@ -1,6 +1,7 @@
 """Tasks of a shutdown after T0: what a law hands over goes to the successor, and our copy of it goes when it has signed.
 
-Bags lie in one declared directory (connection ``handover_bags``), the same on every worker; between tasks pass counts alone.
+Bags lie in one declared directory (connection ``handover_bags``), the same on every worker; between tasks pass counts and a
+fingerprint alone.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from include.model.errors import NotProved
 
 PAGE = "[/quietus/shutdown/{n}](/quietus/shutdown/{n})"
 ORDER = "{{ ti.xcom_pull(task_ids='take_up') }}"
+SHOWN = "{{ ti.xcom_pull(task_ids='source.consigned_as') }}"
 NOTHING = "nothing of what the order is about is handed over"
 FIRST_LOOK, SELDOMEST = timedelta(seconds=15), timedelta(minutes=15)  # at the inbox, for receipts
 
@@ -41,7 +43,9 @@ def our_copy(number: Any) -> Any:
 
     @task_group(group_id="source")
     def source() -> None:
-        delete_source(number, _ask_source().output)
+        shown, asked = consigned_as(number), _ask_source()
+        shown >> asked
+        delete_source(number, asked.output, shown)
 
     return source()
 
@@ -109,13 +113,21 @@ def verify(number: str) -> str:
     return "every bag is received, and both sides computed the same root"
 
 
+@step
+def consigned_as(number: str) -> str:
+    """The fingerprint of what was consigned: it stands in the question, and the answer is about no other."""
+    with desk().book() as conn:
+        return permitting.shown(conn, number)
+
+
 @step(pool="disposals")
-def delete_source(number: str, answer: dict[str, Any]) -> str:
-    """Who answered says by a document that it may begin. Then case after case, until no bag may go any more; each proved by the
-    prover. What may not is named by the books."""
+def delete_source(number: str, answer: dict[str, Any], shown: str) -> str:
+    """Who answered says by a document that it may begin, of the consignment that the question showed. Then case after case, until
+    no bag may go any more; each proved by the prover. What may not is named by the books."""
     if "known" not in answer:
         permitting.permit(
-            desk(), number, paper=shutting_down.paper(answer["params_input"]), as_of=today(), actor=person(answer, "ops")
+            desk(), number, paper=shutting_down.paper(answer["params_input"]), as_of=today(), actor=person(answer, "ops"),
+            consignment=shown,
         )  # fmt: skip
     gone = Handover.of(desk(), number).delete_source(as_of=today(), actor=now()["actor"])
     bags = sum(len(g.bags) for g in gone)
@@ -160,7 +172,8 @@ def _ask_source() -> Ask:
         answered=_begun,
         subject=f"{ORDER}: 请确认开始删除已移交的数据 · our copy of what was handed over is to go",
         body="Only what the successor signed for goes, bag by bag; nothing brings it back. Give the number and SHA-256 "
-        "of the document that lets it go. 仅删除承接方已签收的数据,删除后不可恢复;请填写批准文书的编号与SHA-256。 "
+        f"of the document that lets it go, of the consignment `{SHOWN}`. 仅删除承接方已签收的数据,删除后不可恢复;"
+        f"请填写批准文书的编号与SHA-256,仅就移交单 `{SHOWN}` 作答。 "
         f"`quietus shutdown books {ORDER}` · {PAGE.format(n=ORDER)}",
         options=[DONE],
         params=forms.paper(),

@@ -468,7 +468,7 @@ def test_while_nobody_looked_what_was_put_no_statement_is_taken(deal: Deal) -> N
     with pytest.raises(Refused, match=r"whether u\.click was ever put in the room is not known yet"):
         deal.returned(number, file)
     assert deal.close(number, deal.rooms).ended == "dropped"
-    assert deal.ledger[f"dataroom:{number}:never:u.click"][1]["what"] == "never put"
+    assert deal.ledger[f"dataroom:{number}:maybe:u.click"][1]["what"] == "may have been shown"
     assert deal.returned(number, file).said == "destroyed"
 
 

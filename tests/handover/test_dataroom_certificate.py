@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import importlib
 import json
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from include.cases.keys import FileKeyStore
 from include.commands import _common as common
 from include.commands import dataroom as command
 from include.commands import verify as verify_command
-from include.handover import dataroom_certificate, dataroom_files
+from include.handover import dataroom, dataroom_certificate, dataroom_files
 from include.handover.dataroom_certificate import Certificate
 from include.handover.dataroom_files import Rooms
 from include.ledger import attest, verify, verify_dataroom
@@ -230,8 +231,66 @@ def test_killed_in_an_export_and_then_closed_it_tells_of_what_was_put_and_of_not
     dataroom_files.clear(kept.rooms, number, as_of=DAY)
     kept.returned(number, kept.statement(number))
     made = kept.certificate(number)
+    maybe = made.payload.get("maybe", [])
     assert [b["dataset"] for b in made.payload["bags"]] == (["u.click"] if put else [])
+    assert [b["dataset"] for b in maybe] == (["u.click"] if point == "dataroom.kept" else [])
     assert verify_dataroom.verify_file(made.envelope.encode(), kept.pem).problems == []
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_what_was_put_and_is_not_there_any_more_may_have_been_shown(kept: Kept, named: bool) -> None:
+    """A killed export knew nothing of its put, and a lifecycle took the file out before the deal ended."""
+    number = kept.open()
+    killed(kept, "dataroom.put", lambda rooms: dataroom_files.export(rooms, number))
+    client = kept.rooms.takes()
+    for key, version in list(dataroom_files._versions(client, kept.rooms.bucket, number)):
+        client.delete_object(Bucket=kept.rooms.bucket, Key=key, VersionId=version)
+    kept.close(number, kept.rooms)
+    dataroom_files.clear(kept.rooms, number, as_of=DAY)
+    with kept.house.desk.book() as conn:
+        (bag,) = dataroom.bags(conn, number)
+    files = {bag.dataset: bag.sha256} if named else {}
+    word = dataroom.statement(number, "destroyed", DAY, files)
+    kept.returned(number, attest.envelope(word, kept.signs.sign, kept.signs.public_key()))
+    made = kept.certificate(number)
+    report = verify_dataroom.verify_file(made.envelope.encode(), kept.pem)
+    assert report.problems == []
+    assert made.payload["bags"] == [] and [b["dataset"] for b in made.payload["maybe"]] == ["u.click"]
+    assert report.said["may have been shown"].endswith(
+        "the counterparty says that it had it" if named else "nothing shows whether it was in the room"
+    )
+    (unsure,) = made.payload["maybe"]
+    entries = verify.check_log(made.payload, verify.load_key(kept.pem), [])
+    forged = {**made.payload, "maybe": [{**unsure, "items": 1 + unsure["items"]}]}
+    assert [*verify_dataroom.check_bags(forged, entries)] == [
+        "the file of u.click that the ledger has is another"
+    ]
+    forged = {**made.payload, "maybe": [{**unsure, "named": not named}]}
+    assert [*verify_dataroom.check_theirs(forged, entries)] == [
+        "the counterparty's statement that the ledger has is another",
+        "the counterparty's statement is of another room or day, or of other files",
+    ]
+
+
+def test_a_file_after_which_another_was_made_was_in_the_room(kept: Kept) -> None:
+    number = kept.open()
+    dataroom_files.export(kept.rooms, number)
+    with kept.house.desk.book() as conn, conn.transaction(force_rollback=True):
+        conn.execute("INSERT INTO casebook.data_room_bag (number, dataset, items, left_out, sha256, bytes) VALUES"
+                     " (%s, 'u.later', 1, 0, %s, 1)", (number, "0" * 64))  # fmt: skip
+        assert dataroom.followed(conn, number) == {"u.click", "u.visit"}
+        conn.execute("INSERT INTO casebook.data_room_bag (number, dataset, items, left_out, sha256, bytes) VALUES"
+                     " (%s, 'u.last', 1, 0, %s, 1)", (number, "0" * 64))  # fmt: skip
+        moved = importlib.import_module("include.cases.migrations.versions.0043_what_may_have_been_shown")
+        conn.execute(
+            moved.SQL[moved.SQL.index(b"INSERT") :]
+        )  # what was exported before anybody kept that it was put
+        put = {b.dataset: b.put for b in dataroom.bags(conn, number)}
+        assert put == {"u.click": True, "u.visit": True, "u.later": True, "u.last": None}
+    with kept.house.desk.book() as conn:
+        assert dataroom.followed(conn, number) == {"u.click"}
+    kept.close(number, kept.rooms)
+    dataroom_files.clear(kept.rooms, number, as_of=DAY)
 
 
 def test_a_key_that_was_chosen_afterwards_is_found_by_the_log(kept: Kept) -> None:

@@ -79,3 +79,37 @@ def test_no_later_answer_says_otherwise(index: int, changes: dict[str, Any], fin
         else found[0].startswith(f"ledger entry {index} is a newer answer about bag {BAG}")
     )
     assert "handover.notice_receipt" in verify_ledger.ASKED
+
+
+def test_nothing_goes_before_somebody_let_it_of_that_consignment() -> None:
+    """By the certificate, and by the whole log; an entry of before anybody was asked names no consignment."""
+    let, other = ({"order": "SO-000001", "what": verify_service.PERMITTED, "consignment": c} for c in "ab")
+    begun = {
+        "order": "SO-000001",
+        "what": verify_service.BEGUN[0],
+        "case": "CASE-000001",
+        "bags": [],
+        "consignment": "a",
+    }
+    former = {k: v for k, v in begun.items() if k != "consignment"}
+
+    def wrong(told: dict[int, dict[str, Any]], approved: list[int], at: int) -> bool:
+        case = {"case": "CASE-000001", "items": 0, "certificate": "", "serial": 1, "entry": 9, "begun": at}
+        p = {
+            "order": "SO-000001",
+            "proofs": {"approved": approved},
+            "cases": [case],
+            "bags": [],
+            "others": [],
+            "books": [],
+        }
+        entries = {i: {"kind": "shutdown", "case_no": None, "body": body} for i, body in told.items()}
+        found = [x for x in verify_service.check_cases(p, entries) if "before anybody approved" in x]
+        assert bool(found) == bool([*verify_ledger._before_it_was_approved(told)])
+        return bool(found)
+
+    assert not wrong({1: let, 2: begun}, [1], 2)
+    assert wrong({1: begun, 2: let}, [2], 1), "it was let go afterwards"
+    assert wrong({1: other, 2: begun}, [1], 2), "another consignment was let go"
+    assert wrong({1: begun}, [], 1)
+    assert not wrong({1: former, 2: let}, [2], 1)

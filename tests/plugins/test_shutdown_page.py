@@ -248,9 +248,9 @@ def test_what_becomes_of_media_is_told(browser: Browser, w: World, database: str
     english = " ".join(unescape(re.sub(r"<[^>]*>", " ", browser(f"/shutdown/{number}").text)).split())
     for told in (
         "What carries the data",
-        "5 open",
+        "6 open",
         "stays in service with: Archive Co BR-90",
-        f"sanitised {TODAY} record 1 MS-1",
+        f"sanitised {TODAY} record of one medium 1 the others: something stays, and nobody said what becomes of them MS-1",
         "no record, and nobody said what becomes of it",
         "keys:ra.video_key",
         f"quietus shutdown media {number}",

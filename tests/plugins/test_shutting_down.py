@@ -99,9 +99,13 @@ def test_nothing_is_handed_over_before_t0_is_proved_and_nothing_deleted_before_i
     dag = importlib.import_module("dags.service_shutdown").service_shutdown()
     before = {t.task_id: t.upstream_task_ids - {"take_up"} for t in dag.tasks}
     way = ["t0.go_on", "tell_who_came_since", "handover.ask", "handover.consign", "handover.pack", "handover.send",
-           "handover.receipts", "handover.verify", "source.ask", "source.delete_source"]  # fmt: skip
+           "handover.receipts", "handover.verify", "source.consigned_as", "source.ask",
+           "source.delete_source"]  # fmt: skip
+    assert before["source.delete_source"] == {"source.consigned_as", "source.ask"}
+    before["source.delete_source"] -= {"source.consigned_as"}
     for earlier, later in pairwise(way):
         assert before[later] == {earlier}, later
+    assert "task_ids='source.consigned_as'" in dag.get_task("source.ask").body, "the question shows it"
     two = {"rest.approve_first", "rest.approve_second"}
     assert before["rest.dispose"] == two and before["balance"] == {"rest.dispose"}
     assert before["end.tell_recipients"] == {"balance"} and before["end.certify"] == {
@@ -135,13 +139,13 @@ def test_who_lets_our_copy_go_and_by_which_document_is_recorded_before_anything_
     monkeypatch.setattr(handing_over, "Handover", SimpleNamespace(of=lambda *_: way))
     monkeypatch.setattr(permitting, "permit", lambda desk, number, **said: done.append(said))
     run = handing_over.delete_source.function
-    assert run("SO-000001", ANSWER) == "no bag may go now"
-    said = {"paper": Paper("BR-1", "a" * 64), "as_of": TODAY, "actor": "ops/zhao"}
+    assert run("SO-000001", ANSWER, "5ab1e") == "no bag may go now"
+    said = {"paper": Paper("BR-1", "a" * 64), "as_of": TODAY, "actor": "ops/zhao", "consignment": "5ab1e"}
     assert done == [said, "gone"]
-    run("SO-000001", {"known": "approved by BR-1"})
+    run("SO-000001", {"known": "approved by BR-1"}, "5ab1e")
     assert done == [said, "gone", "gone"]
     with pytest.raises(AirflowFailException, match="nobody answered"):
-        run("SO-000001", {**ANSWER, "responded_by_user": None})
+        run("SO-000001", {**ANSWER, "responded_by_user": None}, "5ab1e")
     handing_over.consign.function("SO-000001", ANSWER)
     assert done[3] == ("a" * 64, {"document": "BR-1", "as_of": TODAY, "actor": "ops/zhao"})
 

@@ -3,7 +3,9 @@
 What a law keeps is on media that stay in service, and a rented disk is wiped by whoever rents it out: nobody can record here that
 these were sanitised (policy 5.6(3), clause 79). So both approvers of the order say of each, by one document, what becomes of it,
 and the service's certificate names it as not sanitised, with that. Of one that nobody recorded or answered for there is no
-certificate. Only what was sanitised since collection was closed counts: till then there was data on it.
+certificate. A record is about one medium, and how many there are the inventory knows: so a word may stand beside it, and has to
+while something stays on that carrier. A record of before the last case that took something from there does not count at all:
+there was data on that medium since.
 """
 
 from __future__ import annotations
@@ -15,19 +17,21 @@ from typing import Any
 
 from include.cases.book import Conn
 from include.cases.rooms import Desk
-from include.cases.shutdown import both, orders
+from include.cases.shutdown import begun, both, breaker, orders
 from include.cases.shutdown.both import Both
 from include.cases.shutdown.orders import COMPANY, Order
 from include.cases.shutdown.told import Paper, checked_paper, checked_text
 from include.cases.yearly import sanitising
 from include.cases.yearly.sanitising import Sanitised
 from include.cases.yearly.unsanitised import Carrier, carriers
+from include.model import ranges
 from include.model.catalogue import Catalogue
 from include.model.errors import Refused
 from include.model.media import Becomes
+from include.model.times import prc_date
 
-SPOKEN_FOR = "media answered for"
-"""Of the event."""
+SPOKEN_FOR, BOOKS = "media answered for", "books"
+"""Of the events."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +46,21 @@ class Word:
 
 @dataclass(frozen=True)
 class Standing:
-    """How one carrier stands: with a record, or with a word, or with nothing."""
+    """How one carrier stands. ``record``: of one medium of it; ``word``: of all, or of the others; ``stays``: datasets on it of
+    which the last books say that something stays or waits, or nobody knows."""
 
     carrier: Carrier
     record: Sanitised | None
     word: Word | None
+    stays: tuple[str, ...] = ()
 
     @property
     def open(self) -> bool:
-        return self.record is None and self.word is None
+        return self.word is None and (self.record is None or bool(self.stays))
 
     def told(self) -> dict[str, Any]:
         """As JSON, without the entries of the ledger."""
-        word = self.word if self.record is None else None
+        word = self.word
         return {
             "medium": self.carrier.name, "record": self.record and self.record.record_no,
             "becomes": word and word.becomes, "who": word and word.who,
@@ -71,14 +77,50 @@ def of_order(catalogue: Catalogue, of: Order) -> tuple[Carrier, ...]:
 
 def standing(catalogue: Catalogue, conn: Conn, of: Order, as_of: date) -> tuple[Standing, ...]:
     """How each stands, by name. A word counts no more once the custodian is another, or its day is over."""
-    since = of.closed_on or of.t0
-    records = [r for r in sanitising.in_force(conn) if r.sanitised_on >= since]
-    said = [e["detail"] for e in orders.history(conn, of.number) if e["what"] == SPOKEN_FOR]
-    return tuple(
-        Standing(
-            c, next((r for r in reversed(records) if c.of(r)), None), _word(conn, of, c.name, said, as_of)
-        )
-        for c in of_order(catalogue, of)
+    events = orders.history(conn, of.number)
+    said = [e["detail"] for e in events if e["what"] == SPOKEN_FOR]
+    records, taken = sanitising.in_force(conn), _taken(conn, of.number, events, as_of)
+    gone = _gone(events)
+    found = []
+    for c in of_order(catalogue, of):
+        on = c.carries(catalogue)
+        since = max([of.closed_on or of.t0, *(taken[d] for d in on & taken.keys())])
+        record = next((r for r in reversed(records) if c.of(r) and r.sanitised_on >= since), None)
+        found.append(Standing(c, record, _word(conn, of, c.name, said, as_of), tuple(sorted(on - gone))))
+    return tuple(found)
+
+
+def _taken(conn: Conn, number: str, events: Collection[Mapping[str, Any]], as_of: date) -> dict[str, date]:
+    """Of each dataset the last day on which a case of the order was begun that takes something of it, or took it. A day after
+    ``as_of`` is the clock's of a simulation, and none of the order's."""
+    found: dict[str, date] = {}
+    rows = conn.execute(
+        "SELECT bag, dataset FROM casebook.handover_bag WHERE order_no = %s", (number,)
+    ).fetchall()
+    bags = {str(r["bag"]): str(r["dataset"]) for r in rows}
+    cases = []
+    for e in events:
+        if e["what"] in (begun.BEGUN, breaker.BEGUN):
+            detail = e["detail"]
+            cases.append(detail["case"])
+            ours = {bags[b] for b in ranges.long(detail.get("bags", ())) if b in bags}
+            found |= {d: max(e["as_of"], found.get(d, e["as_of"])) for d in ours | {*detail.get("going", ())}}
+    rows = conn.execute(
+        "SELECT d.key AS dataset, max((r.body ->> 'done_at')::timestamptz) AS at FROM casebook.receipt AS r,"
+        " jsonb_each(r.body -> 'counts') AS d WHERE r.case_no = ANY(%s) AND r.verb = 'dispose' GROUP BY 1",
+        (cases,),
+    ).fetchall()
+    for r in rows:
+        if (day := prc_date(r["at"])) <= as_of:
+            found[r["dataset"]] = max(day, found.get(r["dataset"], day))
+    return found
+
+
+def _gone(events: Collection[Mapping[str, Any]]) -> frozenset[str]:
+    """Datasets of which, by the last books, nothing stays and nothing waits. Without books nobody knows of any."""
+    books = [e["detail"]["lines"] for e in events if e["what"] == BOOKS]
+    return frozenset(
+        x["dataset"] for x in (books[-1] if books else ()) if not x["retained"] and not x["pending"]
     )
 
 
@@ -87,8 +129,7 @@ def say(
     provider: str | None = None, until: date | None = None,
 ) -> tuple[str, ...]:  # fmt: skip
     """One approver of the order says what becomes of these; the roles of those whose word is waited for. Raises Refused for
-    anybody else, before collection is closed, for what carries nothing of the order's or has a record, and for a word that cannot
-    be."""
+    anybody else, before collection is closed, for what carries nothing of the order's, and for a word that cannot be."""
     checked_paper(paper, number)
     with orders.deed(desk, number) as (conn, of):
         if of.closed_on is None:
@@ -101,11 +142,6 @@ def say(
             raise Refused(
                 f"nothing of the order's is on {', '.join(unknown) if names else 'nothing'}", about=number,
                 next_step=f"name some of: {', '.join(sorted(there))}",
-            )  # fmt: skip
-        if sanitised := sorted(n for n in names if there[n].record is not None):
-            raise Refused(
-                f"there is a record that {', '.join(sanitised)} was sanitised", about=number,
-                next_step="nothing is to be said of it (`quietus yearly media`)",
             )  # fmt: skip
         who = _who(of, becomes, provider)
         _day(becomes, until, as_of, number)

@@ -16,9 +16,9 @@ from psycopg.rows import class_row
 
 from include.cases import book
 from include.cases.book import Conn
-from include.cases.retention.proposals import in_sandbox
 from include.cases.rooms import Desk
 from include.model.catalogue import Catalogue
+from include.model.doors import in_sandbox
 from include.model.errors import NotReachable, Refused
 from include.model.media import POSSIBLE, MediaProcedure, Medium, Method, held_by, sensitive_of
 from include.model.screening import kind_of_identifier

@@ -30,12 +30,21 @@ class Carrier:
         return f"{self.kind}:{self.id}"
 
     def of(self, record: Sanitised) -> bool:
-        """Whether a record is about a medium of it. One that does not say what the medium held is about a backup set at most."""
+        """Whether a record is about one medium of it. One that does not say what that held is about a backup set at most."""
         if self.kind == STORE:
             return record.store == self.id
         if self.kind == BACKUP_SET:
             return record.backup_set == self.id
         return record.medium == Medium.KEY and self.id in (record.datasets or ())
+
+    def carries(self, catalogue: Catalogue) -> frozenset[str]:
+        """The datasets on its media."""
+        if self.kind == KEYS:
+            return frozenset({self.id})
+        store = next(
+            (b.store for b in catalogue.backups if (self.kind, b.id) == (BACKUP_SET, self.id)), self.id
+        )
+        return frozenset(d.id for d in catalogue.datasets if d.store == store)
 
 
 def carriers(catalogue: Catalogue, datasets: Collection[str] | None = None) -> tuple[Carrier, ...]:

@@ -125,6 +125,8 @@ FORGERIES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda p: p["bags"][0].update(root="0" * 64), "the receipt that the ledger has is another"),
     (lambda p: p["bags"][0].update(receipt="0" * 64), "the receipt that the ledger has is another"),
     (lambda p: p["cases"].clear(), "no case took it away here"),
+    (lambda p: p["proofs"].pop("approved"), "our copy began to go before anybody approved that by a document"),
+    (lambda p: p["proofs"].update(approved=[p["proofs"]["closed"]]), "does not say 'source deletion approved'"),
     (lambda p: p["cases"][0].update(serial=7), "the log has another certificate of it"),
     (lambda p: p["cases"][0].update(items=59), "the cases that are named took 59"),
     (lambda p: p["cases"][0].update(begun=p["proofs"]["recipients"]), "does not say that it was begun"),

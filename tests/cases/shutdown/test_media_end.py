@@ -17,8 +17,8 @@ from include.cases.yearly import sanitising
 from include.cases.yearly.unsanitised import carriers
 from include.commands import _common as common
 from include.commands import shutdown as command
-from include.handover import service_certificate, service_page
-from include.ledger import verify_ledger, verify_service
+from include.handover import clearing, service_certificate, service_page
+from include.ledger import verify, verify_ledger, verify_service
 from include.model.errors import Refused
 from include.model.estate import BackupSet, Keys
 from include.model.media import Becomes
@@ -35,7 +35,8 @@ __all__ = ["case_book", "ended", "gatekeeper", "house", "new_company"]  # fixtur
 STORE = "store:company"
 WORD = Paper("BR-90", "9" * 64)
 OPEN = (
-    "media store:company: no record says that it was sanitised since T0, and nobody said what becomes of it"
+    "media store:company: no record says that it was sanitised since the last case that took from it, and nobody said"
+    " what becomes of it"
 )
 Forge = Callable[[dict[str, Any]], object]
 
@@ -152,37 +153,67 @@ def test_a_former_certificate_is_not_signed_any_more(ended: Ended, monkeypatch: 
 SANITISED: list[tuple[Forge, str]] = [
     (lambda p: carrier(p, record=9), "record 9, which says that it was sanitised, is not among the entries given"),
     (lambda p: carrier(p, entry=p["proofs"]["closed"]), "is not among the entries given"),
-    (lambda p: carrier(p, medium="backup_set:company"), "record 2, which says that it was sanitised, is not among"),
-    (lambda p: carrier(p, becomes="stays"), "it is told as sanitised, and as something else"),
+    (lambda p: carrier(p, medium="backup_set:company"), "record 3, which says that it was sanitised, is not among"),
+    (lambda p: carrier(p, becomes="rented"), "what becomes of it is another by the ledger"),
+    (lambda p: carrier(p, becomes=None, who=None, document=None, digest=None, answered_on=None, entries=[]),
+     "stays, and of media beside that of record 3 nobody says what becomes"),
+    (lambda p: p.update(media=[{"record": 9, "entry": p["proofs"]["closed"]}]), "the record 9 of a medium is not among"),
 ]  # fmt: skip
 
 
-def test_a_record_since_t0_is_enough_and_one_of_before_is_not(ended: Ended) -> None:
-    but_for_media(ended)
+def test_a_record_is_of_one_medium_and_what_stays_on_others_is_said_beside_it(ended: Ended) -> None:
+    ended.hand_over()
     assert sanitised(ended, T0 - timedelta(days=1)) == 1
-    assert OPEN in refused(ended), "there was data on it since"
-    number = sanitised(ended)
-    with pytest.raises(Refused, match="there is a record that store:company was sanitised"):
-        say(ended, TOLD.approvers[0])
-    made = ended.certificate()
+    swapped = sanitised(ended)  # on T0: a disk, with all the rows on the others, and our copy still to go
+    later = T0 + timedelta(days=2)
+    clearing.run(ended.desk, ended.number, as_of=later, actor="ops/wu")
+    ended.tell_everybody(media=False)
+    assert swapped == 2 and OPEN in refused(ended, later), "our copy went later: it had data on it since"
+    number = sanitised(ended, later)
+    assert f"media {STORE}: record {number} is of one medium, a.account, " in refused(ended, later)
+    assert there(ended, later)[STORE].open, "what a law keeps stays on the others"
+    both_say(ended, as_of=later)
+    made = ended.certificate(later)
+    assert "media" not in made.payload
     (told,) = made.payload["carriers"]
-    assert (told["record"], told["becomes"], told["entries"]) == (number, None, []) and told[
-        "entry"
-    ] is not None
+    assert (told["record"], told["becomes"], len(told["entries"])) == (number, "stays", 2)
     report = verify_service.verify_file(made.envelope.encode(), ended.pem)
-    assert report.problems == [] and "not sanitised" not in report.said
-    assert "已清除 sanitised, record 2" in service_page.page(made)
+    assert report.problems == []
+    assert report.said["sanitised"] == f"{STORE}: record {number} of one medium"
+    assert report.said["not sanitised"].startswith(
+        f"{STORE}, but for one medium, stays in service with Archive Co"
+    )
+    text = service_page.page(made)
+    assert f"record {number} of one medium" in text and "stays in service with Archive Co" in text
     forged(ended, made.payload, SANITISED)
-    entries = {
-        told["entry"]: {
-            "kind": "sanitised",
-            "body": {"record": number, "store": "company", "sanitised_on": "2026-01-01"},
-        }
-    }
-    wrong = [
-        *verify_service.check_carriers(made.payload | {"proofs": {"dragnet": []}, "copies": []}, entries)
+    p = made.payload
+    entries = verify.check_log(p, verify.load_key(ended.pem), [])
+    assert [*verify_service.check_carriers(p, entries)] == []
+    entries[told["entry"]]["body"]["sanitised_on"] = (later - timedelta(days=1)).isoformat()
+    assert [*verify_service.check_carriers(p, entries)] == [
+        f"{STORE}: record {number} is of before the last case that took from it, and it had data on it since"
     ]
-    assert wrong == ["store:company: it was sanitised before collection was closed, and had data on it since"]
+
+
+def test_a_record_alone_is_enough_where_nothing_stays(ended: Ended) -> None:
+    """By the last books; what they are about is another test's."""
+    number = sanitised(ended)
+    assert there(ended)[STORE].open, "there are no books yet"
+
+    def books(**lines: int) -> None:
+        told = [
+            {"dataset": d.id, "retained": 0, "pending": 0, **lines} for d in ended.desk.catalogue.datasets
+        ]
+        with orders.deed(ended.desk, ended.number) as (conn, _):
+            orders.say(ended.desk, conn, ended.number, media.BOOKS, T0, "ops/wu", {"lines": told})
+
+    books(retained=1)
+    assert there(ended)[STORE].open
+    books(pending=1)
+    assert there(ended)[STORE].open
+    books()
+    found = there(ended)[STORE]
+    assert not found.open and (found.record and found.record.record_no, found.stays) == (number, ())
 
 
 @pytest.mark.parametrize(

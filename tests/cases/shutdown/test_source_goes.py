@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 from typer.testing import CliRunner
 
 from include.cases import book, papers, verbs
@@ -102,6 +103,15 @@ def test_nothing_goes_before_a_person_lets_it_by_a_document_of_what_was_consigne
     for paper, wrong in ((Paper("", "a" * 64), "number is missing"), (Paper("BR-10", ""), "no SHA-256")):
         with pytest.raises(Refused, match=wrong):
             permitting.permit(house.desk, stopped.number, paper=paper, **on)
+    with house.desk.book() as conn:
+        now = permitting.shown(conn, stopped.number)
+    assert now == stopped.consignment.fingerprint()
+    with pytest.raises(
+        Refused, match="consigned anew since that was asked"
+    ):  # an old answer, whose task was cleared
+        permitting.permit(
+            house.desk, stopped.number, paper=Paper("BR-10", "a" * 64), consignment="0" * 64, **on
+        )
     today[0] = T0
     scan = tmp_path / "scan.pdf"
     scan.write_bytes(b"it may go")
@@ -121,6 +131,9 @@ def test_nothing_goes_before_a_person_lets_it_by_a_document_of_what_was_consigne
     ]
     (body,) = [b for _, b, _ in house.ledger if b.get("document") == "BR-10"]
     assert (body["what"], body["digest"], body["role"]) == (permitting.PERMITTED, digest, "ops")
+    permitting.permit(house.desk, stopped.number, paper=Paper("BR-10", digest), consignment=now, **on)
+    with pytest.raises(Refused, match="it is approved by BR-10 already"):
+        permitting.permit(house.desk, stopped.number, paper=Paper("BR-11", "a" * 64), consignment=now, **on)
     assert go(stopped).bags
 
 
@@ -137,6 +150,12 @@ def test_what_was_begun_before_a_document_was_asked_for_goes_on(
         go(stopped)
     for bag in others:
         stopped.answer(bag)
+    with house.desk.book() as conn, conn.transaction(force_rollback=True):  # to another it does not go on
+        conn.execute(
+            "INSERT INTO casebook.shutdown_event (number, as_of, actor, what, detail) VALUES (%s, %s, 'ops/wu', 'consigned', %s)",
+            (stopped.number, T0, Jsonb({"consignment": "0" * 64})),
+        )
+        assert permitting.permitted(conn, stopped.number) is None
     assert go(stopped).bags
 
 
