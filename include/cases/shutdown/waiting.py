@@ -19,7 +19,7 @@ from psycopg import sql
 
 from include.cases.retention.behind import Needed, read_by
 from include.cases.retention.limits import binds
-from include.cases.shutdown.questions import Ends
+from include.cases.shutdown.questions import GOES, Ends
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.estate import Dataset
@@ -36,11 +36,13 @@ def waiting(
     catalogue: Catalogue, ours: Collection[str], here: Mapping[str, Counter[Disposition]]
 ) -> dict[str, str]:  # fmt: skip
     """Datasets of the order that wait as a whole, and why. ``ours``: what the order is about; ``here``: by dataset and fate what
-    is there now; of one that could not be asked nobody knows."""
+    is there now; of one that could not be asked nobody knows. What stays as a whole waits for nothing, whatever hangs on its
+    rows: what those need is cut, and does not wait either."""
     found = {
         d: "it could not be asked" if d not in here else f"{here[d][Disposition.TRANSFER]} of it go to the successor first"
         for d in sorted(ours) if d not in here or here[d][Disposition.TRANSFER]
     }  # fmt: skip
+    going = {d for d in ours if d in here and any(here[d][x] for x in GOES)}
     for dataset in catalogue.datasets:
         if dataset.id in here and not any(here[dataset.id][d] for d in STAYING):
             continue
@@ -51,7 +53,7 @@ def waiting(
                 or bind.bound.start.query is None
             ):
                 continue
-            for table in set(read_by(catalogue, bind.bound.start.query)) & set(ours) - {dataset.id}:
+            for table in set(read_by(catalogue, bind.bound.start.query)) & going - {dataset.id}:
                 found.setdefault(
                     table, f"clocks of {dataset.id} start by its rows, and that is not gone here"
                 )

@@ -13,7 +13,8 @@ EVERY = {d.id for d in ITRUS.datasets}
 
 
 def here(**more: Counter[Disposition]) -> dict[str, Counter[Disposition]]:
-    return {d: Counter[Disposition]() for d in EVERY} | more
+    """Everything goes, but for these."""
+    return {d: Counter({Disposition.ERASE: 1}) for d in EVERY} | more
 
 
 def test_nothing_waits_where_nothing_stays() -> None:
@@ -45,4 +46,12 @@ def test_what_could_not_be_asked_waits_and_so_does_what_it_may_hang_on() -> None
 
 def test_an_order_about_a_service_spares_the_clocks_of_others() -> None:
     ours = {"cert.certificate"}
-    assert waiting(ITRUS, ours, {"cert.certificate": Counter()}).keys() == ours
+    assert waiting(ITRUS, ours, {"cert.certificate": Counter({Disposition.ERASE: 1})}).keys() == ours
+
+
+def test_what_stays_as_a_whole_waits_for_nothing_that_hangs_on_its_rows() -> None:
+    """Vouchers of purchases that stay, too: whatever they need would wait with them, and be cut by nobody."""
+    stay = {d: Counter({Disposition.RETAIN: 1}) for d in ("billing.purchase", "billing.voucher")}
+    assert waiting(ITRUS, EVERY, here() | stay) == {}
+    some = {"billing.voucher": Counter({Disposition.RETAIN: 1, Disposition.ERASE: 1})}
+    assert waiting(ITRUS, EVERY, here() | stay | some).keys() == {"billing.voucher"}
