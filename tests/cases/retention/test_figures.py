@@ -82,7 +82,7 @@ def desk(writer: str, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr(hours, "late", late)
     monkeypatch.setattr(nightly, "held_people", lambda desk: HeldPeople())
     monkeypatch.setattr(seen, "held_people", lambda desk: HeldPeople())
-    for module in (seen, its_end):  # nothing was taken over, and nobody reads its stores here
+    for module in (seen, its_end, nightly):  # nothing was taken over, and nobody reads its stores here
         monkeypatch.setattr(module, "stopped", lambda desk: desk.catalogue)
     monkeypatch.setattr(nightly, "in_earnest", lambda *_: None)
     monkeypatch.setattr(nightly, "clearings", lambda *_, **__: [])
