@@ -143,7 +143,7 @@ def test_a_former_certificate_is_not_signed_any_more(ended: Ended, monkeypatch: 
 
     def former(*of: Any) -> dict[str, Any]:
         said = {k: v for k, v in facts(*of).items() if k != "carriers"}
-        return said | {"format": verify_service.FORMER}
+        return said | {"format": verify_service.FORMER, "media": []}
 
     monkeypatch.setattr(service_certificate, "facts", former)
     with pytest.raises(Refused, match="is signed as quietus-service-certificate/2"):

@@ -65,7 +65,7 @@ LONG_AGO, LATELY = date(2015, 1, 1), date(2026, 6, 1)
         ("usage.access_log", (LATELY, LATELY), ("erase", "RS-12/cap")),
         ("usage.access_log", (NOW, NOW), ("retain", "RS-12/main")),
         ("account.consent", (None,), ("retain", "RS-22/main")),  # the relation ends on T0
-        ("objects.face_video", (None, LATELY, LATELY), ("erase", "RS-07/target")),
+        ("objects.face_video", (None, LATELY, LATELY, LATELY), ("erase", "RS-07/target")),
         ("account.person", (None,), ("erase", "RS-01/main")),
     ],
 )
@@ -75,7 +75,7 @@ def test_what_becomes_of_what(dataset: str, days: tuple[date | None, ...], expec
 
 def test_a_hold_stays_here_and_goes_along_with_what_goes() -> None:
     assert of("account.person", None, held=True)[0] == "hold"
-    assert of("objects.face_video", None, LATELY, LATELY, held=True)[0] == "hold"
+    assert of("objects.face_video", None, LATELY, LATELY, LATELY, held=True)[0] == "hold"
     assert of("ra.application", LATELY, None, "-", held=True)[0] == "transfer"
     assert of("ra.application", LONG_AGO, None, "-", held=True)[0] == "transfer"  # only the hold keeps it
 
