@@ -169,7 +169,7 @@ def test_another_case_that_took_something_is_named_with_what_it_waits_for(ended:
         forged_so(ended, p, problem)
     out = ended.home / "handed"
     with pytest.raises(
-        Refused, match="book.tombstone: 1 items, made since tombstones were packed, and not sent"
+        Refused, match=r"book\.tombstone: 1 items, made since tombstones were packed, and not sent"
     ):
         hand_over(ended.desk, ended.number, out, as_of=T0, actor="ops/wu")
     for approver in TOLD.approvers:  # whom that case deleted the successor does not hear of
