@@ -17,9 +17,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from include.cases import accounts, adopted, book, came_back, papers, put_back, subjects, suppressing
+from include.cases import accounts, adopted, book, came_back, put_back, subjects, suppressing
 from include.cases.book import Conn, checked_actor
-from include.cases.came_back import CODE, Looked
+from include.cases.came_back import Found, Looked
 from include.cases.rooms import Desk
 from include.cases.suppressing import Brought, Verdict
 from include.cases.walks import Looks, Walk, walk
@@ -45,22 +45,13 @@ MAY_BE = "find out whether the phone has a new owner; nothing is held back meanw
 
 
 @dataclass(frozen=True)
-class _Found:
-    of_case: str
-    dataset: str
-    places: tuple[str, ...]  # the same one, as the versions of the key name it; by the first it is kept
-    by: str
-    verdict: Verdict
-    items: int | None = None
-
-    @property
-    def code(self) -> str:
-        return CODE if self.verdict is Verdict.HOLD_BACK else papers.REVIEW
+class _Found(Found):
+    """The same by an adopted tombstone, of the authority's case."""
 
     @property
     def names(self) -> frozenset[tuple[str, str, str]]:
         """By which it may have been kept before: case, code and place."""
-        return frozenset((self.of_case, self.code, place) for place in self.places)
+        return frozenset((self.case_no, self.code, place) for place in self.places)
 
     @property
     def what(self) -> str:
@@ -96,7 +87,7 @@ def look(desk: Desk, *, as_of: date, actor: str) -> Looked:
             )
             adopted.forget_places(conn)
     back = [f for f in found if f.verdict is Verdict.HOLD_BACK]
-    return Looked(rows, len(back), len(found) - len(back), tuple(sorted({f.of_case for f in found})))
+    return Looked(rows, len(back), len(found) - len(back), tuple(sorted({f.case_no for f in found})))
 
 
 def findings(conn: Conn) -> list[dict[str, Any]]:
@@ -149,7 +140,7 @@ def _keep(conn: Conn, found: Sequence[_Found]) -> None:
             " casebook.adopted_finding AS f WHERE f.of_case = %(case)s AND f.code = %(code)s AND f.place = ANY(%(places)s)"
             " AND f.settled_at IS NULL) ON CONFLICT DO NOTHING RETURNING finding",
             {
-                "case": one.of_case,
+                "case": one.case_no,
                 "code": one.code,
                 "dataset": one.dataset,
                 "place": one.places[0],

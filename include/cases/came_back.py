@@ -48,13 +48,19 @@ class Looked:
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
+    """One place in which somebody is, or may be, back."""
+
     case_no: str
     dataset: str
     places: tuple[str, ...]  # the same one, as the versions of the key name it; by the first it is kept
     by: str
     verdict: Verdict
     items: int | None = None
+
+    @property
+    def code(self) -> str:
+        return CODE if self.verdict is Verdict.HOLD_BACK else papers.REVIEW
 
 
 def look(desk: Desk, *, as_of: date, actor: str) -> Looked:
@@ -66,7 +72,7 @@ def look(desk: Desk, *, as_of: date, actor: str) -> Looked:
             "SELECT DISTINCT case_no, code FROM casebook.finding WHERE code = ANY(%s) AND settled_at IS NULL",
             ([CODE, papers.REVIEW],),
         ).fetchall()
-        rows, found = 0, list[_Found]()
+        rows, found = 0, list[Found]()
         for dataset in identifying(desk.catalogue):
             here, n = _through(desk, conn, dataset, whole=bool(open_), as_of=as_of)
             rows, found = rows + n, found + here
@@ -77,10 +83,7 @@ def look(desk: Desk, *, as_of: date, actor: str) -> Looked:
             _keep(conn, found)
             for row in open_:
                 there = {
-                    p
-                    for f in found
-                    if (f.case_no, _code(f)) == (row["case_no"], row["code"])
-                    for p in f.places
+                    p for f in found if (f.case_no, f.code) == (row["case_no"], row["code"]) for p in f.places
                 }
                 gone = [f["place"] for f in papers.open_findings(conn, row["case_no"])
                         if f["code"] == row["code"] and f["place"] not in there]  # fmt: skip
@@ -123,11 +126,11 @@ def bury_identifiers(desk: Desk, conn: Conn, case_no: str, accounts: Sequence[st
 
 def _through(
     desk: Desk, conn: Conn, dataset: Dataset, *, whole: bool, as_of: date
-) -> tuple[list[_Found], int]:
+) -> tuple[list[Found], int]:
     seen = LOOKS.seen(conn, dataset)
     since = int(seen["xid"]) if seen is not None and not whole else None
     kinds, n = numbers_of(dataset), 0
-    found: dict[tuple[str, str], _Found] = {}
+    found: dict[tuple[str, str], Found] = {}
     with reading(desk.catalogue, desk.connections, dataset) as store, walk(store, since) as through:
         accounts: dict[int, str] = {}
         for batch in through.batches(_bearers(desk.catalogue, dataset, through.new)):
@@ -148,7 +151,7 @@ def _through(
                 if accounts[no] in own:  # what the law keeps of a buried account names it still
                     continue
                 where = places(desk.keys, dataset, accounts[no])
-                found[judged.case_no, where[0]] = _Found(
+                found[judged.case_no, where[0]] = Found(
                     judged.case_no, dataset.id, where, judged.by, judged.verdict
                 )
             accounts.clear()
@@ -183,7 +186,7 @@ def _own(conn: Conn, keys: KeyStore, accounts: Sequence[str]) -> frozenset[str]:
 # --- what is more than was kept --------------------------------------------------------------------
 
 
-def _more_than_kept(desk: Desk, kept: Mapping[tuple[str, str], int]) -> list[_Found]:
+def _more_than_kept(desk: Desk, kept: Mapping[tuple[str, str], int]) -> list[Found]:
     """Of people who departed, by case: tables with more rows than its plans keep. The restriction list says who they are."""
     found = []
     for dataset in desk.catalogue.datasets:
@@ -198,16 +201,14 @@ def _more_than_kept(desk: Desk, kept: Mapping[tuple[str, str], int]) -> list[_Fo
                 more = int(items) - kept.get((str(case_no), dataset.id), 0)
                 if more > 0:
                     found.append(
-                        _Found(
-                            str(case_no), dataset.id, (dataset.id,), subjects.KIND, Verdict.HOLD_BACK, more
-                        )
+                        Found(str(case_no), dataset.id, (dataset.id,), subjects.KIND, Verdict.HOLD_BACK, more)
                     )
     return found
 
 
 def _put_back(
     desk: Desk, conn: Conn, kept: Mapping[tuple[str, str], int], *, whole: bool, as_of: date
-) -> list[_Found]:
+) -> list[Found]:
     """The same of objects, once a day; again on that day while a finding is open."""
     rows = conn.execute("SELECT dataset FROM casebook.looked_through WHERE day >= %s", (as_of,)).fetchall()
     today = {str(row["dataset"]) for row in rows}
@@ -216,7 +217,7 @@ def _put_back(
         if dataset.id in today and not whole:
             continue
         here = [
-            _Found(case_no, dataset.id, (dataset.id,), subjects.KIND, Verdict.HOLD_BACK, items)
+            Found(case_no, dataset.id, (dataset.id,), subjects.KIND, Verdict.HOLD_BACK, items)
             for case_no, items in put_back.more_than_kept(desk, conn, dataset, kept).items()
         ]
         LOOKS.note(conn, dataset, partial(_keep, conn, here), xid=0, day=as_of)
@@ -237,21 +238,17 @@ def _kept(conn: Conn) -> dict[tuple[str, str], int]:
 # --- what is said -----------------------------------------------------------------------------------
 
 
-def _code(found: _Found) -> str:
-    return CODE if found.verdict is Verdict.HOLD_BACK else papers.REVIEW
-
-
-def _keep(conn: Conn, found: Sequence[_Found]) -> None:
+def _keep(conn: Conn, found: Sequence[Found]) -> None:
     known = {c.case_no for c in book.some(conn, [f.case_no for f in found])}
     for one in found:
         if one.case_no not in known:
             continue
-        open_ = {f["place"] for f in papers.open_findings(conn, one.case_no) if f["code"] == _code(one)}
+        open_ = {f["place"] for f in papers.open_findings(conn, one.case_no) if f["code"] == one.code}
         if open_.isdisjoint(one.places):
             papers.keep_findings(conn, one.case_no, [_finding(one)])
 
 
-def _finding(one: _Found) -> Finding:
+def _finding(one: Found) -> Finding:
     if one.by == subjects.KIND:
         what = f"{one.items} rows or objects of a deleted account are there beyond what is kept"
         following = (
@@ -267,7 +264,7 @@ def _finding(one: _Found) -> Finding:
         what = "an account without a number of its own has the phone of somebody who was deleted"
         following = "find out whether the phone has a new owner; nothing is held back meanwhile"
     return Finding(
-        code=_code(one),
+        code=one.code,
         dataset=one.dataset,
         place=one.places[0],
         items=one.items,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ListObjectVersionsOutputTypeDef
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ def _settle(of: Rooms, number: str) -> None:
 def _was_put(client: S3Client, bucket: str, bag: Bag) -> bool:
     key = _key(bag.number, bag.dataset)
     with reaching(f"data room {key}"):
-        for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+        for page in _pages(client, bucket, key):
             for it in page.get("Versions", []):
                 version = None if it["IsLatest"] else it["VersionId"]
                 if it["Key"] == key and is_there(
@@ -257,9 +258,13 @@ def _clear(of: Rooms, number: str) -> None:
 
 
 def _versions(client: S3Client, bucket: str, number: str) -> Iterator[tuple[str, str]]:
-    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=f"{number}/"):
+    for page in _pages(client, bucket, f"{number}/"):
         for it in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
             yield it["Key"], it["VersionId"]
+
+
+def _pages(client: S3Client, bucket: str, prefix: str) -> Iterable[ListObjectVersionsOutputTypeDef]:
+    return client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
 
 
 def _uploads(client: S3Client, bucket: str, number: str) -> Iterator[tuple[str, str]]:

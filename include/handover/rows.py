@@ -20,6 +20,7 @@ from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import CatalogueError
 from include.model.retention import Clock
+from include.model.sessions import AS_WRITTEN
 from include.model.words import Role
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import Key, Look
@@ -27,11 +28,7 @@ from include.stores.postgres.retention.owners import Owners
 from include.stores.postgres.server import Connection, Patience, Server, joined, name
 
 EXACT = {
-    "datestyle": "ISO, YMD",
-    "intervalstyle": "postgres",
-    "timezone": "UTC",
-    "extra_float_digits": "1",
-    "bytea_output": "hex",
+    **AS_WRITTEN,
     "client_encoding": "UTF8",
     "lc_monetary": "C",
     "xmloption": "content",

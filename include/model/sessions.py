@@ -20,6 +20,15 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.pq import TransactionStatus
 
+AS_WRITTEN = {
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+}
+"""By which a value is written in one way only, whoever asks: the digest of a key or a row depends on it."""
+
 C = TypeVar("C", bound="psycopg.Connection[Any]")
 Shelf = dict[Hashable, list[Any]]
 

@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow
 
 from include.model.doors import Connections
 from include.model.errors import CatalogueError, NotReachable, QuietusError, Refused
-from include.model.sessions import session
+from include.model.sessions import AS_WRITTEN, session
 from include.model.words import Role
 
 Connection: TypeAlias = "psycopg.Connection[TupleRow]"
@@ -117,12 +117,7 @@ class Reader:
             "lock_timeout": f"{int(LOCK * 1000)}",
             "idle_in_transaction_session_timeout": "120000",
             "search_path": "",
-            # The digest of a key depends on how its value is written; a plan's is made of these.
-            "datestyle": "ISO, YMD",
-            "intervalstyle": "postgres",
-            "timezone": "UTC",
-            "extra_float_digits": "1",
-            "bytea_output": "hex",
+            **AS_WRITTEN,  # a plan's digest is made of those of keys
             "jit": "off",
             # As the stores have it: keyed questions go by the index and take no worker of the company's.
             "random_page_cost": "1.1",

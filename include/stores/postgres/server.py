@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from include.model.errors import BooksDoNotBalance, CatalogueError, NotReachable, QuietusError, Refused
-from include.model.sessions import session
+from include.model.sessions import AS_WRITTEN, session
 
 Connection: TypeAlias = "psycopg.Connection[TupleRow]"
 _T = TypeVar("_T")
@@ -72,12 +72,7 @@ class Server:
                     "idle_in_transaction_session_timeout": "60000",
                     "row_security": "off",
                     "search_path": search_path,
-                    # The digest of a key depends on how its value is written.
-                    "datestyle": "ISO, YMD",
-                    "intervalstyle": "postgres",
-                    "timezone": "UTC",
-                    "extra_float_digits": "1",
-                    "bytea_output": "hex",
+                    **AS_WRITTEN,
                     # Hundreds of short statements: compiling them costs more than it saves.
                     "jit": "off",
                     # A few people among many: by the index, and no worker of the company's taken.
