@@ -301,8 +301,9 @@ def plan_of(database: str) -> Any:
         ).fetchone()
 
 
-def proposed(database: str, by: str) -> None:
-    Booked(database).night(TODAY, [row(CAP, "usage.access_log", 500, 490)])
+def proposed(database: str, by: str, *, before_the_first_night: bool = False) -> None:
+    if not before_the_first_night:
+        Booked(database).night(TODAY, [row(CAP, "usage.access_log", 500, 490)])
     with psycopg.connect(database) as conn:
         conn.execute(PROPOSED.replace("ops/li", by), (TODAY, TODAY + 2 * DAY))
 
@@ -336,6 +337,15 @@ def test_a_plan_is_approved_by_nobody_else_nor_from_another_page(
     proposed(database, "ops/wang")
     assert presses(role, **{"deed": "approve", "plan": "BP-000001"} | fields).status_code in (404, 422)
     assert plan_of(database)[0] is None
+
+
+def test_a_plan_is_approved_before_any_night_has_ended(
+    presses: Callable[..., Any], browser: Browser, database: str
+) -> None:
+    """That is when a backlog is planned."""
+    proposed(database, "ops/wang", before_the_first_night=True)
+    assert "No night has ended yet" in text(browser()) and "Approve the plan" in browser().text
+    assert presses(deed="approve", plan="BP-000001").status_code == 303 and plan_of(database)[0] == "ops/li"
 
 
 def test_who_proposed_a_plan_does_not_approve_it_on_the_page(
