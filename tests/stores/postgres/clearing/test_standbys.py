@@ -23,8 +23,10 @@ GONE = {"usage.visit": {"erased": DUE}, "usage.click": {"erased": 2 * DUE}}
 
 @pytest.fixture(scope="module")
 def primary(session_places: Places) -> Iterator[PgServer]:
-    """A server of its own: whoever is its standby is so of every database on it."""
-    yield from _postgres(session_places, "ahead", binaries_for(session_places), 18)
+    """A server of its own: whoever is its standby is so of every database on it. What is committed is in the log at once: before
+    that no standby can be behind."""
+    log_first = {"synchronous_commit": "local"}
+    yield from _postgres(session_places, "ahead", binaries_for(session_places), 18, log_first)
 
 
 @pytest.fixture(scope="module")
