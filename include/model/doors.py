@@ -124,8 +124,9 @@ class Clearing(Protocol):
     position."""
 
     @property
-    def waited(self) -> Mapping[str, int]:
-        """What is told of waiting for standbys: seconds, pieces, how often in vain; nothing, if there was none."""
+    def waited(self) -> Mapping[str, Mapping[str, int]]:
+        """What is told of waiting, by whom it was waited for (standbys, others' work): seconds, pieces, how often in vain;
+        nothing, if there was none."""
 
     def locate(self, step: Step) -> Survey:
         """Find everything that is due and not held, and keep its keys, each with its fate, in the step area. Again replaces

@@ -187,6 +187,7 @@ EVENTS: Mapping[str, Pair] = {
     ),
     "partitions due": ("整个分区到期", "whole partitions due"),
     "waited for standbys": ("等待备库跟上", "waited for standbys"),
+    "waited for others": ("数据库繁忙,已让路", "waited for others' work on the server"),
     "went before the hold": ("保全之前已处理", "gone before the hold"),
     "laws collide": ("两部法规冲突,待裁定", "two laws collide: to be decided"),
     "no rule speaks": ("没有规则涉及,待裁定", "no rule speaks of them: to be decided"),

@@ -280,7 +280,7 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
             located: list[Located] = []
             lines: list[Line] = []
             by_rows: dict[str, str] = {}
-            waits: dict[str, dict[str, int]] = {}
+            waits: dict[str, dict[str, dict[str, int]]] = {}
             planned: Counter[str] = Counter()
             for room in rooms:
                 mine = {d.id for d in desk.catalogue.in_parts.of_store(room.id)}
@@ -296,7 +296,8 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
                 located += [x for x in room.settled(step).located if x.items or x.dataset in before]
                 lines += room.lines(step)
                 by_rows |= room.by_rows
-                waits |= {room.id: dict(room.waited)} if room.waited else {}
+                for whom, said in room.waited.items():
+                    waits.setdefault(whom, {})[room.id] = dict(said)
                 _left(conn, night, room)
         made = planner.plan(step, located, lines, desk.catalogue.digest, desk.code)
         with book.deed(conn, case_no):
@@ -314,7 +315,7 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
 
 def _disposed(
     conn: Conn, case_no: str, step: Step, counts: counted.Words, by_rows: Mapping[str, str],
-    waits: Mapping[str, Mapping[str, int]], *, as_of: date, actor: str,
+    waits: Mapping[str, Mapping[str, Mapping[str, int]]], *, as_of: date, actor: str,
 ) -> None:  # fmt: skip
     """What was disposed of, for the timeline: how much, which partitions whole or by rows, and for whom it was waited."""
     book.note(conn, case_no, as_of, actor, "disposed", detail={"step": step.id, **counted.total(counts)})
@@ -322,8 +323,8 @@ def _disposed(
     if went or by_rows:
         said = {"dropped": went, "by_rows": dict(by_rows)}
         book.note(conn, case_no, as_of, actor, "partitions due", detail=said)
-    if waits:
-        book.note(conn, case_no, as_of, actor, "waited for standbys", detail=dict(waits))
+    for whom, of in sorted(waits.items()):
+        book.note(conn, case_no, as_of, actor, f"waited for {whom}", detail=dict(of))
 
 
 def _keep_receipts(conn: Conn, case: Case, step: Step, rooms: Sequence[Clearing]) -> None:

@@ -71,11 +71,12 @@ def reaching(about: str) -> Iterator[None]:
 
 @dataclass
 class Patience:
-    """How long all callers of one store together may wait for a busy server, in seconds."""
+    """How long all callers of one store together may wait for a busy server, in seconds. ``pauses``: how often one waited."""
 
     budget: float = 300.0
     first: float = 0.2
     longest: float = 10.0
+    pauses: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def wait(self, attempt: int, about: str) -> None:
@@ -89,6 +90,7 @@ class Patience:
                     next_step="run the step again when the server is less busy",
                 )
             self.budget -= pause
+            self.pauses += 1
         time.sleep(pause)
 
 

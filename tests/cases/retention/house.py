@@ -26,7 +26,6 @@ from include.model.words import CaseState, LegalRank, Role
 from include.stores.postgres import PostgresStore
 from include.stores.postgres import clearing as stores
 from include.stores.postgres.clearing import Clearing
-from include.stores.postgres.clearing.ahead import Size
 from tests.cases.small import rule
 from tests.stores.postgres.making import PATIENCE, Company, catalogue, dataset, own, via
 
@@ -76,14 +75,6 @@ SHOP: Catalogue = catalogue(
         )
     }
 )
-
-
-@dataclass
-class Pieces(Size):
-    """Of so many items, whatever they cost."""
-
-    def took(self, seconds: float) -> None:
-        pass
 
 
 AS_IF = """

@@ -13,8 +13,9 @@ import pytest
 from include.model.errors import Drifted
 from include.model.words import CaseState
 from tests.cases.retention import house as houses
-from tests.cases.retention.house import AS_IF, DAY, TABLES, House, Pieces
+from tests.cases.retention.house import AS_IF, DAY, TABLES, House
 from tests.stores.postgres.making import PATIENCE, Company, provide, step
+from tests.stores.sizes import Pieces
 
 PEOPLE = ("acct_000000000002", "acct_000000000004")
 LONG = 60.0  # seconds until a test gives up

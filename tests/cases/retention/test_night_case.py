@@ -19,10 +19,11 @@ from include.model.times import PRC
 from include.model.words import CaseState, LegalRank
 from include.stores.postgres import install
 from tests.cases.retention import house as houses
-from tests.cases.retention.house import DAY, DUE, GONE, House, Pieces
+from tests.cases.retention.house import DAY, DUE, GONE, House
 from tests.cases.small import rule
 from tests.conftest import PgServer
 from tests.stores.postgres.making import Company
+from tests.stores.sizes import Pieces
 
 
 def test_a_night_takes_what_is_due_and_its_case_rests(house: House) -> None:

@@ -12,7 +12,8 @@ from include.cases.closing import open_hold
 from include.cases.retention.held import held_people
 from include.cases.scopes import Scope
 from include.model.errors import Refused
-from tests.cases.retention.house import DAY, GONE, House, Pieces
+from tests.cases.retention.house import DAY, GONE, House
+from tests.stores.sizes import Pieces
 
 NEXT = DAY + timedelta(days=1)
 TENTH, TYPED = "acct_000000000010", "acct_zzzzzzzzzzzz"

@@ -11,8 +11,9 @@ import pytest
 
 from include.model.words import CaseState
 from tests.cases.retention import house as houses
-from tests.cases.retention.house import AS_IF, DAY, DUE, GONE, TABLES, House, Pieces
+from tests.cases.retention.house import AS_IF, DAY, DUE, GONE, TABLES, House
 from tests.stores.postgres.making import Company
+from tests.stores.sizes import Pieces
 
 
 def killed_at(house: House, point: str, time: int) -> None:

@@ -17,8 +17,9 @@ from include.model.words import CaseState
 from include.stores.postgres.clearing.breathing import Breath
 from include.stores.postgres.server import Patience
 from tests.cases.retention import house as houses
-from tests.cases.retention.house import AS_IF, DAY, GONE, TABLES, House, Pieces
+from tests.cases.retention.house import AS_IF, DAY, GONE, TABLES, House
 from tests.stores.postgres.making import Company
+from tests.stores.sizes import Pieces
 
 SHORT = Patience(statement=60, lock=0.3, settle=1, attempts=2)
 WEEK = [DAY + timedelta(days=n) for n in range(1, 8)]

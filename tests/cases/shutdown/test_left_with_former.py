@@ -26,7 +26,6 @@ from include.ledger import verify, verify_ledger, verify_service
 from include.model.errors import NotProved, Refused
 from include.stores.postgres.clearing import Clearing as Tables
 from tests.cases.restoring import killed_at
-from tests.cases.retention.house import Pieces
 from tests.cases.shutdown.ended import Ended
 from tests.cases.shutdown.test_addressed import OTHER
 from tests.cases.shutdown.test_books import Stopped, stopped
@@ -39,6 +38,7 @@ from tests.cases.shutdown.test_source_goes import go, visits
 from tests.cases.shutdown.test_successor_gone import withdrew
 from tests.handover.both import Attesting, certificate, pem
 from tests.stores.postgres.conftest import new_company
+from tests.stores.sizes import Pieces
 
 pytestmark = pytest.mark.postgres
 __all__ = ["case_book", "ended", "gatekeeper", "house", "new_company", "stopped"]  # fixtures

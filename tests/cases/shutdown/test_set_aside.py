@@ -17,30 +17,22 @@ from include.model.errors import BooksDoNotBalance, NotProved, Refused
 from include.model.handover import Differences
 from include.model.words import CaseState
 from include.stores.postgres.clearing import Clearing
-from include.stores.postgres.clearing.ahead import Size
 from tests.cases.restoring import killed_at
 from tests.cases.shutdown.test_books import Stopped, stopped, why
 from tests.cases.shutdown.test_closing import company, gatekeeper
 from tests.cases.shutdown.test_given_up import differs, received, state
 from tests.cases.shutdown.test_source_goes import go, visits
+from tests.stores.sizes import Pieces
 
 pytestmark = pytest.mark.postgres
 __all__ = ["gatekeeper", "stopped"]  # fixtures
 
 
-class Few(Size):
-    """Pieces of eight items, so that one may end amid a bag of ten."""
-
-    def __init__(self) -> None:
-        super().__init__(8)
-
-    def took(self, seconds: float) -> None:
-        pass
-
-
 @pytest.fixture(autouse=True)
 def in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "Tables", partial(Clearing, size=Few(), pack=4))
+    monkeypatch.setattr(
+        workers, "Tables", partial(Clearing, size=Pieces(8), pack=4)
+    )  # a piece may end amid a bag of ten
 
 
 def left_of(stopped: Stopped, bags: list[Any]) -> dict[str, int]:

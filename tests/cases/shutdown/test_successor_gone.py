@@ -15,12 +15,12 @@ from include.handover.conservation import Kind, Place
 from include.model.errors import Refused
 from include.stores.postgres.clearing import Clearing as Tables
 from tests.cases.restoring import killed_at
-from tests.cases.retention.house import Pieces
 from tests.cases.shutdown.test_addressed import OTHER, another
 from tests.cases.shutdown.test_books import Stopped, stopped
 from tests.cases.shutdown.test_closing import PAPER, T0, gatekeeper, withdraw
 from tests.cases.shutdown.test_given_up import received
 from tests.cases.shutdown.test_source_goes import go, visits
+from tests.stores.sizes import Pieces
 
 pytestmark = pytest.mark.postgres
 __all__ = ["gatekeeper", "stopped"]  # fixtures

@@ -1,9 +1,8 @@
-"""How large the next piece is, and up to which place of the order it goes."""
+"""Up to which place of the order the next piece goes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from psycopg import sql
@@ -13,31 +12,12 @@ from include.stores.postgres.area import Area
 from include.stores.postgres.clearing import packs
 from include.stores.postgres.server import Connection, one
 
-FIRST, LEAST, MOST = 2_000, 100, 50_000  # items of a piece
-QUICK = 1.0  # seconds that a piece is to take
-
 
 class Part(NamedTuple):
     """Up to which place a piece goes, and how many items it has."""
 
     upto: int
     items: int
-
-
-@dataclass
-class Size:
-    """How many items a piece takes: learned from how long the last ones took."""
-
-    items: int = FIRST
-
-    def took(self, seconds: float) -> None:
-        factor = min(2.0, max(0.5, QUICK / max(seconds, 0.001)))
-        self.items = int(min(MOST, max(LEAST, self.items * factor)))
-
-    def halve(self) -> bool:
-        """Whether it could be made smaller."""
-        before, self.items = self.items, max(LEAST, self.items // 2)
-        return self.items < before
 
 
 def ahead(

@@ -4,8 +4,9 @@ A night works on items, not on people: what a row's own dates say is due is foun
 due`` asks, kept by its key in a step area without subjects, and disposed of piece by piece, children before their parents.
 Nobody is restricted first: the relation with the person goes on, and of what is due the only lawful use is to dispose of it.
 
-The size of a piece is learned: it grows while a piece is quick and is halved when one meets a lock or a time-out, so that nobody
-waits long for us. A table that stays locked is left for the next night, and named; all others go on.
+The size of a piece is learned (``pieces``), and before each a standby that is behind and others' work are waited for
+(``breathing``), so that nobody waits long for us. A table that stays locked is left for the next night, and named; all others go
+on.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from include.model.estate import Dataset
 from include.model.flow import Line, Located, Plan, Receipt, Step, Survey
 from include.model.times import observed_now
 from include.model.words import DatasetKind, Role
+from include.stores.pieces import Size
 from include.stores.postgres import receipts
 from include.stores.postgres.afterwards import afterwards
 from include.stores.postgres.area import Area, close_area, open_area
 from include.stores.postgres.clearing import keys, packs, partitions
-from include.stores.postgres.clearing.ahead import Part, Size, ahead
-from include.stores.postgres.clearing.breathing import LAG, PATIENCE, Breath
+from include.stores.postgres.clearing.ahead import Part, ahead
+from include.stores.postgres.clearing.breathing import LAG, PATIENCE, SHARE, Breath
 from include.stores.postgres.clearing.dropping import told, with_its_files
 from include.stores.postgres.clearing.keys import Fates, Looks
 from include.stores.postgres.clearing.partitions import Whole
@@ -67,7 +69,8 @@ class Clearing:
     many of so many items of these datasets may still go tonight. ``led``: which rows something outside of this database still
     needs, asked once when a disposal begins. ``unasked``: datasets that the looks left out, and why; ``left``: those that were
     not finished, too. ``by_rows``: those of which a whole partition was due and went row by row, and why. ``lag``: bytes that a
-    standby may be behind, and ``wait``: how long it is waited for, at most, before one piece.
+    standby may be behind, ``share``: which part of its sessions the server may have at work for others, and ``wait``: how long
+    either is waited for, at most, before one piece.
     """
 
     catalogue: Catalogue
@@ -89,6 +92,7 @@ class Clearing:
     left: dict[str, str] = field(default_factory=dict)
     by_rows: dict[str, str] = field(default_factory=dict)
     lag: int = LAG
+    share: float = SHARE
     wait: float = PATIENCE
 
     _asked: tuple[object, Mapping[str, Look]] | None = field(default=None, init=False, repr=False)
@@ -100,11 +104,11 @@ class Clearing:
         self._server = Server(
             lambda: self.connections.postgres(connection, Role.ERASER), self.id, self.patience
         )
-        self._breath = Breath(self._asleep, self.lag, self.wait)
+        self._breath = Breath(self._asleep, self.lag, self.share, self.wait)
 
     @property
-    def waited(self) -> Mapping[str, int]:
-        return self._breath.waited
+    def waited(self) -> Mapping[str, Mapping[str, int]]:
+        return self._breath.told
 
     def _asleep(self) -> None:
         self.at("clearing.asleep")
@@ -261,7 +265,7 @@ class Clearing:
             if done is None:  # something falls out of it: again, with care
                 self.budget(-few, *named)
                 continue
-            self.size.took(time.monotonic() - began)
+            self.size.took(time.monotonic() - began, part.items)
             self.budget(-(done[NOT_DUE] + done[NEEDED]), *named)  # what was passed over may be others'
             after = part.upto
         receipts.stamp(connection, step.id)

@@ -248,6 +248,16 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
       FROM pg_stat_replication AS r
 $$;
 
+-- How many others the server works for, or keeps waiting for a lock, and how many sessions it allows in all, for whoever deletes and
+-- is to make room; who they are, and what they do, is nobody's business there. Of some (hidden) the owner is not shown it either.
+CREATE OR REPLACE FUNCTION quietus.at_work() RETURNS TABLE (others bigint, allowed bigint, hidden bigint)
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT count(*) FILTER (WHERE a.state IN ('active', 'fastpath function call')), current_setting('max_connections')::bigint,
+           count(*) FILTER (WHERE a.backend_type IS NULL)
+      FROM pg_stat_activity AS a
+     WHERE (a.backend_type = 'client backend' OR a.backend_type IS NULL) AND a.pid <> pg_backend_pid()
+$$;
+
 -- Who holds an old snapshot, for the prover, too: by kind, role and age. A row that the owner may not see says so.
 CREATE OR REPLACE FUNCTION quietus.holding_back()
 RETURNS TABLE (kind text, name text, xmin bigint, xid bigint, age_seconds int, hidden boolean)
@@ -271,6 +281,7 @@ $$;
 GRANT EXECUTE ON FUNCTION quietus.open_since(timestamptz) TO {eraser}, {prover};
 GRANT EXECUTE ON FUNCTION quietus.holding_back(), quietus.wal_segments(), quietus.extended_statistics() TO {prover};
 GRANT EXECUTE ON FUNCTION quietus.standbys() TO {prover};
-GRANT EXECUTE ON FUNCTION quietus.renew_statistics(regclass[]), quietus.refresh(regclass), quietus.furthest_behind() TO {eraser};
+GRANT EXECUTE ON FUNCTION quietus.renew_statistics(regclass[]), quietus.refresh(regclass), quietus.furthest_behind(), quietus.at_work()
+    TO {eraser};
 GRANT EXECUTE ON FUNCTION quietus.past_partitions(regclass), quietus.close_partition(regclass, regclass),
     quietus.drop_partition(regclass, regclass, text, text, bigint) TO {eraser};

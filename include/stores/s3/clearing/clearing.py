@@ -10,6 +10,7 @@ A dataset that cannot be asked, or whose bucket does not answer, is left for the
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from include.model.estate import Dataset
 from include.model.flow import Line, Located, Plan, Receipt, Step, Survey
 from include.model.times import observed_now
 from include.model.words import CopyKind, DatasetKind, Role
+from include.stores.pieces import Size
 from include.stores.s3.aged import Aging, Logs
 from include.stores.s3.area import Area, Kind
 from include.stores.s3.clearing.chunk import UPTO, Chunk, Numbered, Objects, sum_of
@@ -31,12 +33,21 @@ from include.stores.s3.clearing.logs import FILES, Files, due_records
 from include.stores.s3.items import Item, Lines, Tally
 from include.stores.s3.manifests import Manifest
 from include.stores.s3.once import Memory, Once
-from include.stores.s3.server import Patience
+from include.stores.s3.server import BATCH, Patience
 from include.stores.s3.site import Site
 from include.stores.s3.wiring import no_keys
 from include.stores.shared import LARGER, STAGED, everything, nothing, nowhere
 
-CHUNK = 10_000  # items between two journal entries: ten bulk deletes
+QUICK = 10.0  # seconds between two journal entries, and two looks whether somebody stops us
+
+
+def _objects() -> Size:
+    """One bulk delete at least."""
+    return Size(5 * BATCH, BATCH, 50 * BATCH, QUICK)
+
+
+def _files() -> Size:
+    return Size(FILES, 1, 4 * FILES, QUICK)
 
 
 @dataclass
@@ -63,12 +74,12 @@ class Clearing:
     memory: Memory | None = None
     work: str = "quietus-work"
     patience: Patience = field(default_factory=Patience)
-    size: int = CHUNK
-    files: int = FILES
+    size: Size = field(default_factory=_objects)
+    files: Size = field(default_factory=_files)
     at: Callable[[str], None] = nowhere
     left: dict[str, str] = field(default_factory=dict)
     by_rows: dict[str, str] = field(default_factory=dict)  # of tables alone
-    waited: Mapping[str, int] = field(default_factory=dict)  # the same
+    waited: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # the same
 
     def __post_init__(self) -> None:
         client = self.connections.s3(self.catalogue.store(self.id).connection, Role.ERASER)
@@ -177,8 +188,10 @@ class Clearing:
         begun = self._begun(step, number, dataset)
         rows = islice(enumerate(manifest.items(dataset.id)), after + 1, None)
         of_files = dataset.kind is DatasetKind.RECORDS
-        for few in _chunks(rows, self.files if of_files else self.size, begun.get(UPTO), keys=of_files):
+        size = self.files if of_files else self.size
+        for few in _chunks(rows, size, begun.get(UPTO), keys=of_files):
             self.may_go_on()
+            began, pauses = time.monotonic(), self.patience.pauses
             taken, rest = (few, None) if begun else self._within_budget(dataset, few)
             if not taken:
                 self.left[dataset.id] = STAGED if rest is None or after >= 0 else rest
@@ -198,6 +211,9 @@ class Clearing:
             self._one(step, plan, number, chunk)
             if not begun:
                 self.budget(-chunk.left_over, dataset.id)  # what was passed over may be others'
+                self._learn(
+                    size, time.monotonic() - began, taken, keys=of_files, busy=self.patience.pauses > pauses
+                )
             number, begun, after = number + 1, {}, taken[-1][0]
             if rest:
                 self.left[dataset.id] = rest
@@ -213,6 +229,13 @@ class Clearing:
         self.at("clearing.passed")
         self._receive(step, plan, number, {chunk.dataset.id: chunk.counts()}, chunk.position())
         self.at("clearing.receipt")
+
+    def _learn(self, size: Size, seconds: float, taken: Numbered, *, keys: bool, busy: bool) -> None:
+        """From a chunk that was done. ``busy``: the server answered so."""
+        if busy:
+            size.halve()
+        else:
+            size.took(seconds, sum(1 for _ in by_key(taken)) if keys else len(taken))
 
     def _begun(self, step: Step, number: int, dataset: Dataset) -> dict[str, Any]:
         """What was said of the dataset's chunk that was begun and has no receipt; nothing if there is none."""
@@ -323,16 +346,16 @@ def _items(rows: Numbered) -> int:
 
 
 def _chunks(
-    rows: Iterator[tuple[int, Item]], size: int, first_to: object, *, keys: bool
+    rows: Iterator[tuple[int, Item]], size: Size, first_to: object, *, keys: bool
 ) -> Iterator[list[tuple[int, Item]]]:
-    """Whole keys, about ``size`` items at a time; or so many of them (``keys``). ``first_to``: the place that the first chunk
-    goes to, where it was begun."""
+    """Whole keys, about as many items at a time as ``size`` says when a chunk begins; or so many of them (``keys``).
+    ``first_to``: the place that the first chunk goes to, where it was begun."""
     chunk: list[tuple[int, Item]] = []
     so_many = 0
     for group in by_key(rows):
         chunk += group
         so_many += 1 if keys else len(group)
-        full = chunk[-1][0] >= first_to if isinstance(first_to, int) else so_many >= size
+        full = chunk[-1][0] >= first_to if isinstance(first_to, int) else so_many >= size.items
         if full:
             yield chunk
             chunk, first_to, so_many = [], None, 0

@@ -28,7 +28,8 @@ from include.stores.postgres.clearing.piece import Piece
 from include.stores.postgres.physical.rewriting import Fate, Rewriting
 from include.stores.postgres.rights import STATISTICS
 from tests.conftest import PgServer
-from tests.stores.postgres.clearing.test_pieces import HELD, Logs, Pieces
+from tests.stores.postgres.clearing.test_pieces import HELD, Logs
+from tests.stores.sizes import Pieces
 
 VISIT = policy().dataset("usage.visit").model_copy(update={"key": ("visit_id", "visited_at")})
 POLICY = policy().model_copy(

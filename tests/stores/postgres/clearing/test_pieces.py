@@ -22,13 +22,13 @@ from include.model.words import Role, Verdict
 from include.proofs import limits
 from include.stores.postgres import install
 from include.stores.postgres.clearing import Clearing, keys, packs
-from include.stores.postgres.clearing.ahead import Size
 from include.stores.postgres.clearing.piece import Piece
 from include.stores.postgres.clearing.snapshot import Snapshot
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import Look
 from include.stores.shared import STAGED
 from tests.conftest import PgServer
+from tests.stores.sizes import Pieces
 
 POLICY = policy()
 DUE, ALL = 20, 50  # visits; each with two clicks
@@ -203,14 +203,6 @@ def test_stopped_when_unpacked_and_before_anything_went_it_goes_on(logs: Logs) -
         clearing.dispose(STEP, plan)
     assert (logs.sql(PACKED), list(clearing.receipts(STEP))) == (["r"], [])
     assert logs.dispose(logs.clearing(), plan)["usage.click"] == {"erased": 39, "not_due": 1}
-
-
-@dataclass
-class Pieces(Size):
-    """Of so many items, whatever they cost."""
-
-    def took(self, seconds: float) -> None:
-        pass
 
 
 NAMED = f"""SELECT to_jsonb(k) - 'item' FROM "q_{STEP.id}"."usage.click" AS k ORDER BY click_id"""

@@ -21,7 +21,6 @@ from include.cases.retention.asking import Asking
 from include.cases.retention.held import HeldPeople
 from include.model.flow import Step
 from include.stores.postgres.clearing import Clearing
-from include.stores.postgres.clearing.ahead import Size
 from tests.stores.postgres import oracle
 from tests.stores.postgres.clearing.generated import LATER, Limited, is_cut, limited
 from tests.stores.postgres.clearing.naive import NOT_DUE, Naive, Night, part_done, part_id
@@ -35,16 +34,9 @@ from tests.stores.postgres.test_properties import (
     check_rows,
     plain,
 )
+from tests.stores.sizes import Pieces
 
 _numbers = itertools.count(1)
-
-
-@dataclass
-class Fixed(Size):
-    """A size that does not learn."""
-
-    def took(self, seconds: float) -> None:
-        pass
 
 
 @dataclass
@@ -62,7 +54,7 @@ class Nights:
         asking = Asking(catalogue, as_of, held=lambda: held)
         clearing = Clearing(
             catalogue, "company", Connected(self.made.conninfo), asking.looks, asking.fates,
-            patience=PATIENCE, page=self.limited.page, size=Fixed(self.limited.piece),
+            patience=PATIENCE, page=self.limited.page, size=Pieces(self.limited.piece),
         )  # fmt: skip
         survey = clearing.locate(step)
         plan = planner.plan(step, survey.located, clearing.lines(step), catalogue.digest, "test")

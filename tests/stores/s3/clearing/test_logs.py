@@ -39,6 +39,7 @@ from include.stores.s3.once import Once
 from include.stores.shared import LARGER, STAGED
 from tests.proofs.controls import control
 from tests.stores.s3.world import World, jsonl
+from tests.stores.sizes import Pieces
 
 pytestmark = pytest.mark.s3
 AS_OF = date(2026, 11, 24)
@@ -318,7 +319,7 @@ def killed_at(here: Logs, plan: Plan, point: str, time: int) -> None:
     if child == 0:
         try:
             here.world.s3 = here.world.server.client()  # the connections of the other one are his
-            here.dispose(plan, at=at, files=1)
+            here.dispose(plan, at=at, files=Pieces(1))
         finally:
             os._exit(0)  # reached only if the point was not
     _, status = os.waitpid(child, 0)
@@ -332,7 +333,7 @@ def test_killed_at_a_named_point_a_run_comes_to_the_same_end(here: Logs, point: 
     two, due = here.current("access/2"), here.due()
     plan = here.plan()
     killed_at(here, plan, point, 2)
-    here.dispose(plan, files=1)
+    here.dispose(plan, files=Pieces(1))
     assert here.due() == 0 and here.current("access/2") == [two[1], two[3]]
     assert sum(here.words().values()) == due and set(here.words()) <= {"erased", "erased@object_version"}
     assert sum(x.items for x in here.settled().located) == due and failed(here.gone(here.settled())) == set()
@@ -441,7 +442,7 @@ def test_a_budget_lets_whole_files_go(here: Logs) -> None:
         left[0] -= taken
         return taken
 
-    clearing = here.dispose(here.plan(), budget=budget, files=1)
+    clearing = here.dispose(here.plan(), budget=budget, files=Pieces(1))
     assert here.due() == 10 and sum(x.items for x in clearing.settled(STEP).located) == 10
     assert clearing.left.keys() == {LOG}
 
@@ -457,10 +458,10 @@ def test_a_file_that_is_larger_than_the_nights_number_says_which_number_it_needs
         return taken
 
     plan = here.plan()
-    clearing = here.dispose(plan, budget=budget, files=1)
+    clearing = here.dispose(plan, budget=budget, files=Pieces(1))
     assert (here.due(), left, clearing.left) == (10, [4], {LOG: LARGER.format(5)})
     left[0] = 9
-    assert here.dispose(here.plan(AGAIN), AGAIN, budget=budget, files=1).left == {LOG: STAGED}
+    assert here.dispose(here.plan(AGAIN), AGAIN, budget=budget, files=Pieces(1)).left == {LOG: STAGED}
     assert (here.due(), left) == (5, [4])
 
 

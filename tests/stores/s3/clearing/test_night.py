@@ -24,12 +24,15 @@ from include.model.errors import Drifted, Refused, Stopped
 from include.model.flow import Plan, Step
 from include.model.interval import Standing
 from include.model.times import observed_now, prc_date
+from include.stores.pieces import Size
 from include.stores.s3.clearing import Clearing
+from include.stores.s3.server import Patience
 from include.stores.shared import STAGED
 from tests.cases.retention.test_objects import OBJECTS, Estate, furnished
 from tests.conftest import PgServer
 from tests.stores.postgres.dated import AS_OF, CATALOGUE, One, Oracle
 from tests.stores.s3.world import Server
+from tests.stores.sizes import Pieces
 
 pytestmark = pytest.mark.s3
 STEP = Step(id="case_000900_s1", case_no="CASE-000900", as_of=AS_OF, restricting=False, subjects=())
@@ -104,6 +107,13 @@ def words(clearing: Clearing) -> dict[str, int]:
     return {word: n for word, n in found.items() if n}
 
 
+def sizes(clearing: Clearing) -> list[int]:
+    """How many items go at a time when each chunk begins, from now on."""
+    found: list[int] = []
+    clearing.at = lambda here: found.append(clearing.size.items) if here == "clearing.intended" else None
+    return found
+
+
 def due_now(estate: Estate) -> dict[str, int]:
     found: dict[str, int] = {}
     for row in table(see(estate.catalogue, estate.one, AS_OF)):  # type: ignore[arg-type]
@@ -116,7 +126,7 @@ def test_everything_due_goes_and_nothing_else_changes(estate: Estate) -> None:
     before = everything(estate)
     due = due_of(estate, before)
     assert {before[t] for t in due} >= {b"marker", b"upload"} and len({t[0] for t in due}) >= 4
-    clearing = night(estate, size=7)
+    clearing = night(estate, size=Pieces(7))
     plan = plan_of(clearing)
     assert sum(x.items for x in plan.located) == len(due) == sum(due_now(estate).values())
     clearing.dispose(STEP, plan)
@@ -128,13 +138,43 @@ def test_everything_due_goes_and_nothing_else_changes(estate: Estate) -> None:
     estate.client.meta.events.register(
         "before-send.s3", lambda request, **_: requests.append(f"{request.method} {request.url}")
     )
-    night(estate, size=7).dispose(STEP, plan)
+    night(estate, size=Pieces(7)).dispose(STEP, plan)
     assert clearing.receipts(STEP) == receipts
     assert not [r for r in requests if "delete" in r or r.startswith("DELETE")], "twice changes nothing"
     with pytest.raises(Refused, match="disposed of already"):
         clearing.locate(STEP)
     clearing.close(STEP)
     assert clearing.begun_under(STEP) == plan.fingerprint(), "the receipts stay"
+
+
+@pytest.mark.parametrize(("quick", "begins"), [(1_000.0, [1, 2, 4]), (0.0, [4, 2, 1])])
+def test_how_many_go_at_a_time_is_learned_from_what_the_last_cost(
+    estate: Estate, quick: float, begins: list[int]
+) -> None:
+    clearing = night(estate, size=Size(begins[0], 1, 1_000, quick))
+    learned = sizes(clearing)
+    clearing.dispose(STEP, plan_of(clearing))
+    assert learned[:3] == begins, learned
+    assert due_now(estate) == {}
+
+
+def test_of_a_server_that_says_it_is_busy_less_is_asked_at_a_time(estate: Estate) -> None:
+    clearing = night(estate, size=Size(4, 1, 1_000, 1_000.0), patience=Patience(first=0.001))
+    asked: list[dict[str, str]] = []
+
+    def ask(params: dict[str, Any], **_: Any) -> None:
+        asked[:] = params["Delete"]["Objects"][:1]
+
+    def answer(parsed: dict[str, Any], **_: Any) -> None:
+        if clearing.patience.pauses == 0:
+            parsed["Errors"] = [{"Code": "SlowDown", **asked[0]}]
+
+    estate.client.meta.events.register("provide-client-params.s3.DeleteObjects", ask)
+    estate.client.meta.events.register("after-call.s3.DeleteObjects", answer)
+    learned = sizes(clearing)
+    clearing.dispose(STEP, plan_of(clearing))
+    assert clearing.patience.pauses == 1 and learned[:3] == [4, 2, 4], learned
+    assert due_now(estate) == {}
 
 
 @pytest.mark.parametrize("point", ["intended", "deleted", "passed", "receipt"])
@@ -148,13 +188,13 @@ def test_killed_at_a_named_point_a_run_comes_to_the_same_end(estate: Estate, poi
         if seen.count(f"clearing.{point}") == 2:
             raise Died
 
-    first = night(estate, size=7)
+    first = night(estate, size=Pieces(7))
     plan = plan_of(first)
-    killed = night(estate, size=7, at=dies)
+    killed = night(estate, size=Pieces(7), at=dies)
     with pytest.raises(Died):
         killed.dispose(STEP, plan)
     assert first.begun_under(STEP) == plan.fingerprint()
-    again = night(estate, size=7)
+    again = night(estate, size=Pieces(7))
     with pytest.raises(Refused, match="disposed of already"):
         again.locate(STEP)
     other = plan.model_copy(update={"code": "other"})
@@ -305,7 +345,7 @@ def test_a_budget_lets_whole_keys_go_and_says_that_the_rest_waits(estate: Estate
         left[0] -= taken
         return taken
 
-    clearing = night(estate, budget=budget, size=7)
+    clearing = night(estate, budget=budget, size=Pieces(7))
     plan = plan_of(clearing)
     clearing.dispose(STEP, plan)
     gone = sum(words(clearing).values())
@@ -337,12 +377,12 @@ def test_a_stop_stands_still_between_two_chunks(estate: Estate) -> None:
         if len(chunks) == 3:
             raise Stopped("nights are stopped", about="x")
 
-    clearing = night(estate, may_go_on=stops, size=7)
+    clearing = night(estate, may_go_on=stops, size=Pieces(7))
     plan = plan_of(clearing)
     with pytest.raises(Stopped):
         clearing.dispose(STEP, plan)
     assert len(clearing.receipts(STEP)) == 2
-    night(estate, size=7).dispose(STEP, plan)
+    night(estate, size=Pieces(7)).dispose(STEP, plan)
     assert due_now(estate) == {} and sum(words(clearing).values()) == len(due)
 
 
