@@ -7,7 +7,8 @@ with its forecast and with the nights before it, as the first one is, waits for 
 if more was located than was seen.
 
 **Who may run it 谁可运行**: it is switched on by ops once `quietus retention assess` was read; from then on it runs by itself at 01:15
-(docs/retention.md). A night that was missed is made up for by the next: what is overdue is due.
+(docs/retention.md). A night that was missed is made up for by the next: what is overdue is due. One that was interrupted, or
+waited for a word, is ended first, and that day's own begins after it in the same window.
 
 **What it destroys 销毁什么**: what `quietus retention due` lists. Nothing under a hold, nothing inside a statutory period, nobody else's rows.
 
@@ -41,6 +42,7 @@ def retention_limits() -> None:
     ask = questions.may_the_night_go_on()
     ask_again = questions.may_the_night_go_on(as_planned=True)
     night >> ask
+    ended = nights.certify(found=night)
     (
         nights.take_word(found=night, answer=ask.output)
         >> nights.plan(found=night)
@@ -48,9 +50,12 @@ def retention_limits() -> None:
         >> nights.take_word.override(task_id="take_word_again")(found=night, answer=ask_again.output)
         >> nights.dispose(found=night)
         >> nights.prove(found=night)
-        >> nights.certify(found=night)
+        >> ended
         >> nights.nothing_is_left(found=night)
     )
+    missed = nights.still_to_come(found=night)
+    ended >> missed
+    nights.begin_it(missed)
 
 
 retention_limits()

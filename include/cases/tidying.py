@@ -27,7 +27,7 @@ from include.hygiene.opening import Conn, metadata
 from include.hygiene.runs import Fate
 from include.hygiene.tables import ARCHIVES, SWEPT
 from include.model.catalogue import Catalogue
-from include.model.errors import CatalogueError, QuietusError
+from include.model.errors import CatalogueError, QuietusError, Stopped
 from include.model.times import PRC, observed_now
 from include.model.words import Role, Verdict
 
@@ -157,11 +157,12 @@ def tidy(desk: Desk, logs: TaskLogs, *, as_of: date) -> Tidied:
     """One night's work. Killed at any instant, the next does the rest, in the same order.
 
     Raises NotReachable, Refused if the janitor may not, or histories have nowhere to go; nothing is deleted then that was
-    not exported; Stopped before the next batch of runs, or the next table, while disposing is stopped.
+    not exported; Stopped before the next batch of runs or logs, or the next table, while disposing is stopped.
     """
     desk.may_go_on()
     limit, done = limits(desk.catalogue, as_of), Tidied(as_of)
     exports = Exports(desk.connections.text(HISTORY))
+    exports.clear()
 
     def keep(told: list[dict[str, Any]]) -> None:
         desk.may_go_on()
@@ -187,6 +188,7 @@ def tidy(desk: Desk, logs: TaskLogs, *, as_of: date) -> Tidied:
         known = set(checking.living(conn))
         swept = _sweep_logs(desk, logs, known, limit[LOGS].before, dry=False)
         done.logs = {where: s.gone for where, s in swept.items() if isinstance(s, Logs)}
+        desk.may_go_on()
         done.expired = exports.drop(limit[HISTORIES].before.date())
         done.checks = [
             *_of_metadata(conn, limit, earlier, done, there),
@@ -236,13 +238,17 @@ def _sweep_logs(
         found["disk"] = "the template of log files is not Airflow's own, so nobody knows whose they are"
     else:
         try:
-            found["disk"] = logfiles.sweep(logs.base, there, before, dry=dry)
+            found["disk"] = logfiles.sweep(logs.base, there, before, dry=dry, may_go_on=desk.may_go_on)
         except OSError as error:
             found["disk"] = f"the directory of task logs cannot be read or written ({error.strerror})"
     if logs.remote:
         try:
             s3 = desk.connections.s3(REMOTE, Role.JANITOR)
-            found["remote"] = logobjects.sweep(s3, Place.of(logs.remote), there, before, dry=dry)
+            found["remote"] = logobjects.sweep(
+                s3, Place.of(logs.remote), there, before, dry=dry, may_go_on=desk.may_go_on
+            )
+        except Stopped:
+            raise
         except QuietusError as error:
             found["remote"] = str(error)
     return found

@@ -45,6 +45,7 @@ class Exports:
         lines = b"".join(rfc8785.dumps(one) + b"\n" for one in told)
         digest = hashlib.sha256(lines).hexdigest()
         for known in self._directory.glob(f"*-{digest}.jsonl.gz"):
+            self._sync()  # whoever wrote it may have been killed before that
             return Export(known.name, digest, len(told))
         path = self._directory / f"{day.isoformat()}-{digest}.jsonl.gz"
         fresh = path.with_suffix(".new")
@@ -61,6 +62,11 @@ class Exports:
                 next_step="see to the directory; nothing was deleted that is not in a file",
             ) from None  # fmt: skip
         return Export(path.name, digest, len(told))
+
+    def clear(self) -> None:
+        """Remove what was half written by somebody who was killed; nothing was deleted that was to be in it."""
+        for left in self._directory.glob("*.new"):
+            left.unlink(missing_ok=True)
 
     def all(self) -> Iterator[tuple[Path, date]]:
         """Each file and the day on which it was made, the oldest first."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,23 +37,36 @@ class Logs:
         return self.files[None]
 
 
-def sweep(base: Path, there: Runs, before: datetime, *, dry: bool = False) -> Logs:
-    """Remove what is past its limit; with ``dry`` count only. ``there``: every run that the metadata has.
+def sweep(
+    base: Path,
+    there: Runs,
+    before: datetime,
+    *,
+    dry: bool = False,
+    may_go_on: Callable[[], None] = lambda: None,
+) -> Logs:
+    """Remove what is past its limit; with ``dry`` count only. ``there``: every run that the metadata has. ``may_go_on`` is called
+    before each run's directory, and each component's, and raises Stopped.
 
     A link is no log: it is removed where nothing else is left in its directory, and never followed. Raises OSError.
     """
     found = Logs()
     for top in sorted(os.scandir(base), key=lambda e: e.name):
         if top.is_dir(follow_symlinks=False) and top.name.startswith("dag_id="):
-            _dag(Path(top.path), there, before, dry, found)
+            _dag(Path(top.path), there, before, None if dry else may_go_on, found)
         elif top.is_dir(follow_symlinks=False) and top.name in COMPONENTS:
+            if not dry:
+                may_go_on()
             _component(Path(top.path), before, dry, found)
         else:
             found.unknown.append(top.name)
     return found
 
 
-def _dag(directory: Path, there: Runs, before: datetime, dry: bool, found: Logs) -> None:
+def _dag(
+    directory: Path, there: Runs, before: datetime, remove: Callable[[], None] | None, found: Logs
+) -> None:
+    """``remove``: what is asked before each removal; without it nothing is."""
     dag_id = directory.name.removeprefix("dag_id=")
     for run in sorted(directory.iterdir()):
         if run.is_symlink() or not run.is_dir() or not run.name.startswith("run_id="):
@@ -66,9 +79,10 @@ def _dag(directory: Path, there: Runs, before: datetime, dry: bool, found: Logs)
             found.files[YOUNG] += len(files)
         else:
             found.files[None] += len(files)
-            if not dry:
+            if remove is not None:
+                remove()
                 _remove(run, files)
-    if not dry:
+    if remove is not None:
         _remove_if_empty(directory)
 
 

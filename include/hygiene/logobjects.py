@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -39,8 +39,12 @@ class Place:
         return cls(found.netloc, f"{prefix}/" if prefix else "")
 
 
-def sweep(s3: S3Client, place: Place, there: Runs, before: datetime, *, dry: bool = False) -> Logs:
-    """As ``logfiles.sweep``. Raises NotReachable, also for objects that S3 did not delete."""
+def sweep(
+    s3: S3Client, place: Place, there: Runs, before: datetime, *, dry: bool = False,
+    may_go_on: Callable[[], None] = lambda: None,
+) -> Logs:  # fmt: skip
+    """As ``logfiles.sweep``; ``may_go_on`` is called before each request to delete. Raises NotReachable, also for objects that S3
+    did not delete."""
     found = Logs()
     try:
         groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
@@ -61,6 +65,7 @@ def sweep(s3: S3Client, place: Place, there: Runs, before: datetime, *, dry: boo
                 gone += versions
         if not dry:
             for start in range(0, len(gone), AT_ONCE):
+                may_go_on()
                 _delete(s3, place.bucket, gone[start : start + AT_ONCE])
     except (ClientError, BotoCoreError) as error:
         raise NotReachable(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import get_current_context
 from quietus_console.handing_out import hand_out, hand_out_each
 from quietus_console.questions import NOT_TONIGHT, chose, person
-from quietus_console.quiet import only_at_night
+from quietus_console.quiet import is_night, only_at_night
 from quietus_console.work import desk, now, step, today
 
 from include.cases.retention import ended, figures, night, night_proofs
+from include.cases.retention import nights as told
 from include.model.errors import NotProved, Refused
 from include.model.times import observed_now
 
+BY_DAYS = "retention_limits"
 SHOWN = 20  # datasets that a message names
 Found = dict[str, Any]
 
@@ -93,6 +97,22 @@ def certify(found: Found) -> str:
     return "; ".join((where, f"{len(rest)} taken up", *failed, *uncertified, f"{len(closed)} nights closed"))
 
 
+@step(task_id="of_today")
+def still_to_come(found: Found) -> list[dict[str, str]]:
+    """After the end of an earlier day's night, this day's is still to come, and begins at once; by day the next night does it."""
+    if _day(found) == today() or not is_night():
+        return []
+    return [{"trigger_run_id": f"after_night_{found['night']}"}]
+
+
+def begin_it(runs: Any) -> Any:
+    """A run of this promise for this day, once."""
+    return TriggerDagRunOperator.partial(
+        task_id="todays_night", trigger_dag_id=BY_DAYS, skip_when_already_exists=True, doc_md=begin_it.__doc__,
+        map_index_template="{{ task.trigger_run_id }}",
+    ).expand_kwargs(runs)  # fmt: skip
+
+
 @step(retries=0)
 def nothing_is_left(found: Found) -> str:
     """Red while something is still due that nothing holds, or could not be asked."""
@@ -102,4 +122,10 @@ def nothing_is_left(found: Found) -> str:
             "; ".join(left[:SHOWN]) + more, about=str(found["case"] or "night"),
             next_step="see docs/retention.md; the next night takes what is left by itself",
         )  # fmt: skip
-    return "nothing is overdue"
+    return f"nothing was overdue on {_day(found)}"
+
+
+def _day(found: Found) -> date:
+    """Of which a night is: its own, though it ends on a later one."""
+    with desk().book() as conn:
+        return told.of_id(conn, found["night"]).as_of

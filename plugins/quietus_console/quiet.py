@@ -9,10 +9,14 @@ from quietus_console.timetables import CLOSES, OPENS
 from include.model.times import PRC, observed_now
 
 
+def is_night() -> bool:
+    """Whether it is the maintenance window."""
+    return OPENS <= observed_now().astimezone(PRC).time() < CLOSES
+
+
 def only_at_night() -> None:
     """Skip what a schedule began outside the window; whoever triggers by hand has decided. Raises AirflowSkipException."""
-    here = observed_now().astimezone(PRC).time()
-    if get_current_context()["dag_run"].run_type == "scheduled" and not OPENS <= here < CLOSES:
+    if get_current_context()["dag_run"].run_type == "scheduled" and not is_night():
         raise AirflowSkipException(
             f"put off: the maintenance window is from {OPENS:%H:%M} to {CLOSES:%H:%M}. Next: nothing, the next night does it"
         )

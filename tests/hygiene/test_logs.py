@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from include.hygiene import logfiles, logobjects
 from include.hygiene.logfiles import THERE, YOUNG
-from include.model.errors import Refused
+from include.model.errors import Refused, Stopped
 from tests.conftest import S3Server
 from tests.hygiene.making import BEFORE, OLD
 from tests.hygiene.making import YOUNG as LATER
@@ -111,3 +112,34 @@ def test_copies_in_s3_go_with_all_their_versions(moto: S3Server) -> None:
 def test_another_place_than_s3_is_not_guessed_at() -> None:
     with pytest.raises(Refused, match="no S3 bucket"):
         logobjects.Place.of("gs://somewhere/logs")
+
+
+def stops_after(n: int) -> Callable[[], None]:
+    """Somebody stops all disposing once so many pieces were asked for."""
+    pieces = iter(range(99))
+
+    def may_go_on() -> None:
+        if next(pieces) >= n:
+            raise Stopped("disposing is stopped", about="disposing")
+
+    return may_go_on
+
+
+def test_a_stop_is_obeyed_before_the_next_runs_directory(base: Path) -> None:
+    for n, left in enumerate((8, 6, 5)):
+        with pytest.raises(Stopped):
+            logfiles.sweep(base, {("d", "waits")}, BEFORE, may_go_on=stops_after(min(n, 1)))
+        assert len(names(base)) == left
+
+
+def test_a_stop_is_obeyed_before_the_next_request_of_copies(
+    moto: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3, bucket = moto.client(), moto.fresh_bucket()
+    for n in range(5):
+        s3.put_object(Bucket=bucket, Key=f"logs/dag_id=d/run_id={n}/task_id=t/attempt=1.log", Body=b"log")
+    monkeypatch.setattr(logobjects, "AT_ONCE", 2)
+    place = logobjects.Place.of(f"s3://{bucket}/logs")
+    with pytest.raises(Stopped):
+        logobjects.sweep(s3, place, set(), LATER.replace(year=2099), may_go_on=stops_after(2))
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 1

@@ -262,6 +262,26 @@ def test_while_disposing_is_stopped_nothing_of_airflow_goes_either(house: House)
     assert runs(house.owner) == {"old"} and not house.told()
 
 
+def test_a_stop_that_comes_amid_the_work_leaves_log_files_and_histories(house: House) -> None:
+    """The runs are gone by then; the next night goes on."""
+    run(house.owner, "d", "old")
+    old = house.logs.base / "dag_id=d/run_id=old/task_id=t/attempt=1.log"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"log")
+    os.utime(old, (OLD.timestamp(), OLD.timestamp()))
+    history = house.histories / f"2023-11-26-{'0' * 64}.jsonl.gz"
+    history.write_bytes(b"")
+
+    def stopped() -> None:
+        if not runs(house.owner):
+            raise Stopped("disposing is stopped by ops/zhao", about="disposing")
+
+    house.desk.may_go_on = stopped
+    with pytest.raises(Stopped):
+        tidy(house.desk, TaskLogs(house.logs.base, LAYOUT), as_of=AS_OF)
+    assert not runs(house.owner) and old.exists() and history.exists()
+
+
 def test_histories_go_by_their_own_limit(house: House) -> None:
     for day in ("2023-11-26", "2024-11-28"):
         (house.histories / f"{day}-{'0' * 64}.jsonl.gz").write_bytes(b"")
@@ -280,7 +300,7 @@ from include.connections import Environment
 from include.hygiene import exports, runs, sweeping
 from include.hygiene.logfiles import LAYOUT
 
-point, logs, ledger = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+point, logs, ledger, day = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), date.fromisoformat(sys.argv[4])
 die = lambda: os.kill(os.getpid(), signal.SIGKILL)
 
 def record(kind, case_no, body, key):
@@ -289,6 +309,8 @@ def record(kind, case_no, body, key):
         with ledger.open("a") as file: file.write(key + chr(10))
         if point == "after the ledger": die()
 
+if point == "amid the file":
+    exports.os.fsync = lambda handle: die()
 if point == "writing the file":
     exports.Exports._sync = lambda self: die()
 deleting = runs.delete
@@ -302,13 +324,20 @@ if point == "after a batch":
     runs.due = lambda *args: die() if next(nth) else due(*args)
 sweeping.sweep_runs.__defaults__ = (3,)
 desk = SimpleNamespace(catalogue=load(), connections=Environment(), record=record, may_go_on=lambda: None)
-tidying.tidy(desk, tidying.TaskLogs(logs, LAYOUT), as_of=date(2026, 11, 28))
+tidying.tidy(desk, tidying.TaskLogs(logs, LAYOUT), as_of=day)
 """
 
 
 @pytest.mark.parametrize(
     "point",
-    ["writing the file", "before the ledger", "after the ledger", "before the commit", "after a batch"],
+    [
+        "amid the file",
+        "writing the file",
+        "before the ledger",
+        "after the ledger",
+        "before the commit",
+        "after a batch",
+    ],
 )
 def test_killed_at_any_instant_the_next_night_comes_to_the_same_end(
     house: House, tmp_path: Path, point: str
@@ -318,8 +347,8 @@ def test_killed_at_any_instant_the_next_night_comes_to_the_same_end(
     run(house.owner, "d", "waits", state="queued")
     ledger = tmp_path / "ledger"
 
-    def night(at: str) -> int:
-        argv = [sys.executable, "-c", KILLED, at, str(house.logs.base), str(ledger)]
+    def night(at: str, day: str) -> int:
+        argv = [sys.executable, "-c", KILLED, at, str(house.logs.base), str(ledger), day]
         env = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
@@ -327,10 +356,11 @@ def test_killed_at_any_instant_the_next_night_comes_to_the_same_end(
         }
         return subprocess.run(argv, env=env, cwd=ROOT, timeout=120, check=False).returncode
 
-    assert night(point) == -signal.SIGKILL
+    assert night(point, "2026-11-28") == -signal.SIGKILL
     gone = {f"old-{n}" for n in range(7)} - runs(house.owner)
     assert gone <= set(house.told()), "no run is gone whose history is not in a file"
-    assert night("nowhere") == 0
+    assert night("nowhere", "2026-11-29") == 0
     assert runs(house.owner) == {"waits"}
     assert sorted(house.told()) == [f"old-{n}" for n in range(7)], "each told once"
     assert len(set(ledger.read_text().splitlines())) == 3 == len(list(house.histories.glob("*.jsonl.gz")))
+    assert len(list(house.histories.iterdir())) == 3, "nothing half written stays"

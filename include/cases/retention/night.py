@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 
-from include.cases import book, holds, own_plans, papers, planner
+from include.cases import book, holds, own_plans, papers, planner, turns
 from include.cases.acting import begun_with
 from include.cases.book import Case, Conn
 from include.cases.disposing import ask
@@ -42,7 +42,7 @@ from include.cases.retention.stopped import stopped
 from include.cases.retention.workers import asking, clearings, worked_on
 from include.cases.rooms import Desk
 from include.model.doors import Clearing
-from include.model.errors import Refused
+from include.model.errors import NotReachable, Refused
 from include.model.flow import Line, Located, Plan, Step
 from include.model.words import CaseState
 
@@ -53,17 +53,37 @@ DAY = timedelta(days=1)
 
 
 def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) -> Night:
-    """Look, and open a case if anything is due that no lock keeps; the night that is under way, if there is one. ``at``: for
-    periods of less than a day. Raises Refused while disposing is stopped, and outside a sandbox while a company period has no
-    owner."""
+    """Look, and open a case if anything is due that no lock keeps; the night that is under way, if there is one. One that found
+    nothing, and was killed before it could say how it ended, is ended first. ``at``: for periods of less than a day. Raises
+    Refused while disposing is stopped, and outside a sandbox while a company period has no owner; NotReachable while another run
+    begins one."""
     schedule: nights.Schedule = "days" if at is None else "hours"
     in_earnest(desk.catalogue, desk.connections)
     lawful(desk.catalogue)
     desk.are_ours()
-    with desk.book() as conn:
-        stopping.may_go_on(conn)
-        if (there := nights.under_way(conn, schedule)) is not None:
-            return _by_plan_now(conn, there, actor)
+    with desk.book() as turn:
+        if not turns.waited(turn, f"night by {schedule}"):
+            raise NotReachable(
+                "another run is beginning one", about=f"night by {schedule}",
+                next_step="run it again in a while: it goes on with that one",
+            )  # fmt: skip
+        with desk.book() as conn:
+            stopping.may_go_on(conn)
+            there = nights.under_way(conn, schedule)
+            if there is not None and there.case_no is not None:
+                return _by_plan_now(conn, there, actor)
+        if there is not None:
+            _end_of_nothing(desk, there)
+        return _begin(desk, schedule, as_of, at, actor)
+
+
+def _end_of_nothing(desk: Desk, night: Night) -> None:
+    """What has come to light since is left to the night that begins now."""
+    held, once, by = held_people(desk), remembering(desk), stopped(desk)
+    keep(desk, night, {}, look(desk, night.as_of, night.at, held, once, by=by), held, once, by)
+
+
+def _begin(desk: Desk, schedule: nights.Schedule, as_of: date, at: datetime | None, actor: str) -> Night:
     held, once, by = held_people(desk), remembering(desk), stopped(desk)
     seen = look(desk, as_of, at, held, once, by=by)
     about = asking(desk, as_of, at, by)
@@ -72,8 +92,6 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
         due_now[line.dataset] += line.due
     kept = Locked(desk.catalogue.in_parts, desk.connections, about).all_of(+due_now)
     with desk.book() as conn, book.deed(conn, "night"):
-        if (there := nights.under_way(conn, schedule)) is not None:
-            return there
         ours = worked_on(desk, about)
         stages = backlog.in_force(conn, as_of) if schedule == "days" else None
         something = any(r.due for r in seen.rows if r.dataset in ours) and not kept

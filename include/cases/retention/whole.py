@@ -14,10 +14,14 @@ from include.model.sessions import kept
 
 
 def run(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) -> Night:
-    """Go through a night, or go on with the one that is under way; then take up those before it that were not proved. One that
-    waits for a person's word is left there. Its sessions with databases are kept for its length."""
+    """Go through a night, or go on with the one that is under way, and after one of an earlier day through this day's; then take
+    up those before it that were not proved. One that waits for a person's word is left there. Its sessions with databases are
+    kept for its length."""
     with kept():
-        return _run(desk, as_of, at, actor)
+        night = _run(desk, as_of, at, actor)
+        if night.ended_at is not None and night.as_of < as_of:
+            return _run(desk, as_of, at, actor)
+        return night
 
 
 def _run(desk: Desk, as_of: date, at: datetime | None, actor: str) -> Night:
