@@ -16,6 +16,7 @@ from include.cases.book import Conn
 USUAL = 14  # nights that a night is compared with
 SHARE = 3  # times what was forecast, or what is usual, that go without asking
 FEW = 200  # items that go without asking, whatever was expected
+UNFORESEEN = 50  # the same of a dataset of which none was forecast, and none went of late
 SHOWN = 5  # datasets that are named
 
 Items = Mapping[str, int]
@@ -25,15 +26,28 @@ Items = Mapping[str, int]
 @dataclass(frozen=True)
 class Usual:
     """What a night is held against. ``forecast``: None, if nobody made one for it; ``before``: what nights before let go
-    without a person's word, the newest first."""
+    without a person's word, the newest first. ``nights``: how many it makes up for, with its own."""
 
     forecast: Items | None
     before: Sequence[Items]
+    nights: int = 1
+
+    def of(self, dataset: str) -> tuple[int | None, list[int]]:
+        """What was forecast of one dataset, and what of it nights before let go, for as many nights."""
+        expected = None if self.forecast is None else self.forecast.get(dataset, 0)
+        return expected, [b.get(dataset, 0) * self.nights for b in self.before]
+
+    @property
+    def whole(self) -> tuple[int | None, list[int]]:
+        """The same of all of them."""
+        expected = None if self.forecast is None else sum(self.forecast.values())
+        return expected, [sum(b.values()) * self.nights for b in self.before]
 
 
-def needs_word(due: int, expected: int | None, before: Sequence[int]) -> str | None:
-    """Why so many items wait for a person's word; None if they do not. ``before``: what nights before let go."""
-    if due <= FEW:
+def needs_word(due: int, expected: int | None, before: Sequence[int], few: int = FEW) -> str | None:
+    """Why so many items wait for a person's word; None if they do not. ``before``: what nights before let go; ``few``: so many
+    go without asking."""
+    if due <= few:
         return None
     if expected is None and not before:
         return f"{due} items are due and no night was before this one: it is a backlog"
@@ -49,19 +63,18 @@ def needs_word(due: int, expected: int | None, before: Sequence[int]) -> str | N
 def out_of_line(found: Items, usual: Usual) -> str | None:
     """Why a night of which so much is due of each dataset waits for a person's word; None if it does not."""
     forecast, before = usual.forecast, usual.before
-    whole = needs_word(
-        sum(found.values()), None if forecast is None else sum(forecast.values()), [sum(n.values()) for n in before]
-    )  # fmt: skip
+    whole = needs_word(sum(found.values()), *usual.whole)
     largest = sorted(found.items(), key=lambda of: (-of[1], of[0]))
     if forecast is None and not before:
         return whole and f"{whole}; of {', '.join(f'{d} {n}' for d, n in largest[:SHOWN] if n)}"
-    said = [
-        f"{dataset}: {why}"
-        for dataset, n in largest
-        if (why := needs_word(n, None if forecast is None else forecast.get(dataset, 0), [b.get(dataset, 0) for b in before]))
-    ]  # fmt: skip
+    said = [f"{dataset}: {why}" for dataset, n in largest if (why := _of_one(n, *usual.of(dataset)))]
     more = [f"and {len(said) - SHOWN} more datasets"] if len(said) > SHOWN else []
     return "; ".join([*([whole] if whole else []), *said[:SHOWN], *more]) or None
+
+
+def _of_one(due: int, expected: int | None, before: Sequence[int]) -> str | None:
+    unforeseen = expected == 0 and not any(before)
+    return needs_word(due, expected, before, UNFORESEEN if unforeseen else FEW)
 
 
 def more_than(shown: Items, found: Items) -> bool:
@@ -72,7 +85,7 @@ def more_than(shown: Items, found: Items) -> bool:
 
 def usual(conn: Conn, schedule: str, as_of: date) -> Usual:
     """What the book knows that a night may be held against."""
-    return Usual(_forecast(conn, schedule, as_of), _before(conn, schedule))
+    return Usual(_forecast(conn, schedule, as_of), _before(conn, schedule), _nights(conn, schedule, as_of))
 
 
 def _forecast(conn: Conn, schedule: str, as_of: date) -> Items | None:
@@ -83,6 +96,18 @@ def _forecast(conn: Conn, schedule: str, as_of: date) -> Items | None:
         (schedule, as_of, as_of),
     ).fetchone()
     return None if row is None else row["expects"]
+
+
+def _nights(conn: Conn, schedule: str, as_of: date) -> int:
+    """How many a night makes up for: a week that was missed is due at once, and is no more than a week's. A run by the minute
+    makes up for none."""
+    row = conn.execute(
+        "SELECT max(as_of) AS last FROM casebook.night WHERE schedule = %s AND ended_at IS NOT NULL",
+        (schedule,),
+    ).fetchone()
+    if schedule != "days" or row is None or row["last"] is None:
+        return 1
+    return max(1, int((as_of - row["last"]).days))
 
 
 def _before(conn: Conn, schedule: str) -> list[Items]:

@@ -8,7 +8,7 @@ import pytest
 
 from include.cases import book
 from include.cases.retention import night as nightly
-from include.cases.retention import night_proofs
+from include.cases.retention import night_proofs, nights
 from include.cases.retention.breaker import FEW
 from include.model.errors import Refused
 from include.model.words import LegalRank
@@ -76,6 +76,18 @@ def test_one_dataset_out_of_line_is_seen_behind_a_large_one_that_is_not(house: H
     assert night.expected is not None and night.due < 3 * night.expected, "the total is in line"
     assert night.waits_for_a_person and "s.ticket" in str(night.needs_word)
     assert "u.visit" not in str(night.needs_word)
+
+
+def test_a_week_that_was_missed_is_held_against_a_weeks_nights(house: House) -> None:
+    for n in range(3):
+        visits(house, 120, at=f"2025-11-{23 + n}", first=1000 * (n + 1))
+        house.night(DAY + timedelta(days=n))
+    visits(house, 700, at="2025-11-27", first=10_000)
+    with house.desk.book() as conn:
+        there = nights.latest(conn)
+    assert [n.needs_word for n in there] == [None] * 3
+    late = house.begin(DAY + timedelta(days=9))
+    assert late.expected is None and late.needs_word is None, "seven nights, 120 each"
 
 
 def test_what_a_person_let_go_is_not_what_is_usual(house: House) -> None:
