@@ -197,6 +197,39 @@ def declare_lost(
     _waits_for(number, waits)
 
 
+def answer_short(
+    number: Number,
+    document: Annotated[str | None, typer.Option(help="The document's number.")] = None,
+    file: Annotated[
+        File | None, typer.Option(help="The document itself; its SHA-256 is kept, not the file.")
+    ] = None,
+    role: Annotated[str, typer.Option(help="Your role: legal, ops, …")] = "legal",
+) -> None:
+    """Answer for a notice that was shorter than the law wants, by a document, as one of the two who approved the order; both have
+    to. Without a document: show which.
+
+    Exit status 1: something is to be answered for, or the other approver's word is waited for.
+    """
+    from include.cases.shutdown import orders, short
+
+    desk = common.desk()
+    if document is None or file is None:
+        with desk.book() as conn:
+            of = orders.order(conn, number)
+            late = short.found(conn, of)
+            open_ = bool(late) and short.answered(conn, of, late) is None
+        for one in late:
+            common.say(f"{one}" + ("" if open_ else "; both approvers answered for it"))
+        if not late:
+            common.say(f"{number}: the law's days were kept")
+        raise typer.Exit(int(open_))
+    waits = short.answer(
+        desk, number, paper=paper_of(document, file), as_of=common.today(), actor=common.me(role)
+    )
+    common.say(f"{number}: a notice that was shorter than the law wants is answered for")
+    _waits_for(number, waits)
+
+
 def media(
     number: Number,
     *,

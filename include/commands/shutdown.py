@@ -20,6 +20,7 @@ from include.commands._shutdown_papers import (
     accept_differences,
     accept_unanswered,
     accept_unverified,
+    answer_short,
     declare_lost,
     leave_with_former,
     media,
@@ -366,6 +367,7 @@ app.command("accept-differences")(accept_differences)
 app.command("accept-unanswered")(accept_unanswered)
 app.command("leave-with-former")(leave_with_former)
 app.command("declare-lost")(declare_lost)
+app.command("answer-short")(answer_short)
 app.command()(media)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from include.cases import book, certifying, closing
 from include.cases.rooms import Desk
-from include.cases.shutdown import lost_key, media, needles, orders, told_recipients
+from include.cases.shutdown import lost_key, media, needles, orders, short, told_recipients
 from include.cases.shutdown import residual as residuals
 from include.cases.shutdown.both import Both
 from include.cases.shutdown.consigning import consigned
@@ -73,6 +73,11 @@ def look(desk: Desk, number: str, *, as_of: date, actor: str) -> Ending:
     with desk.book() as conn:
         days = orders.days(conn, of)
         found.open += [f"gate {g}: is not done" for g in days.gates if g not in days.done]
+        late = short.found(conn, of)
+        if late and short.answered(conn, of, late) is None:
+            found.open += [
+                f"{x}; both approvers answer for it (`quietus shutdown answer-short`)" for x in late
+            ]
         if register.bags(conn, number) and not register.reconciled(
             conn, number, [d.dataset for d in consigned(desk.catalogue, of)]
         ):

@@ -322,6 +322,10 @@ SHUTDOWNS: Mapping[str, Pair] = {
         "标识摘要的密钥声明灭失",
         "the key of the digests was declared lost",
     ),
+    "shorter notice answered for": (
+        "法定期限不足,批准人说明",
+        "an approver answers for a notice shorter than the law wants",
+    ),
     "media answered for": (
         "批准人载明介质去向",
         "an approver says what becomes of media",

@@ -1,0 +1,77 @@
+"""The law's days before a stop were not kept, and nothing can mend that any more: what both approvers answer for.
+
+Until collection is closed whatever is filed late moves T0 (:mod:`include.cases.shutdown.dates`). A day that is recorded, or
+corrected, after that moves nothing: it may show that a notice was shorter than the law wants (Electronic Signature Law 23: 90 and 60 days;
+E-commerce Law 16: 30). The truth is recorded all the same. The service is certified once both approvers answer for it by one
+document, and the certificate says so. A day that is corrected again is answered for again. No law names days where a licence was
+revoked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from include.cases.book import Conn
+from include.cases.rooms import Desk
+from include.cases.shutdown import both, orders
+from include.cases.shutdown.both import Both
+from include.cases.shutdown.dates import LAW, Gate, Path
+from include.cases.shutdown.orders import Order
+from include.cases.shutdown.told import Paper, checked_paper
+from include.model.errors import Refused
+
+SHORT = "shorter notice answered for"
+"""Of the event."""
+
+
+@dataclass(frozen=True)
+class Short:
+    """A gate that was done fewer days before collection was closed than the law wants; ``kept`` below zero: after that."""
+
+    gate: Gate
+    done_on: date
+    days: int
+    kept: int
+
+    def __str__(self) -> str:
+        kept = f"{self.kept} days before" if self.kept >= 0 else f"{-self.kept} days after"
+        return (
+            f"gate {self.gate}: was done on {self.done_on}, {kept} collection was closed, and the law wants {self.days}"
+            f" ({LAW[self.gate]})"
+        )
+
+
+def found(conn: Conn, of: Order) -> tuple[Short, ...]:
+    """Each such gate of an order whose collection is closed."""
+    days = orders.days(conn, of)
+    if of.closed_on is None or days.path is not Path.VOLUNTARY:
+        return ()
+    kept = {g: (of.closed_on - days.done[g]).days for g in days.leads if g in days.done}
+    return tuple(
+        Short(g, days.done[g], n, kept[g]) for g, n in days.leads.items() if g in kept and kept[g] < n
+    )
+
+
+def answered(conn: Conn, of: Order, short: tuple[Short, ...]) -> Both | None:
+    """The answer of both for these, as they were recorded; None: they did not give one."""
+    return both.answer(conn, of, SHORT, lambda d: d["gates"] == _told(short))
+
+
+def answer(desk: Desk, number: str, *, paper: Paper, as_of: date, actor: str) -> tuple[str, ...]:
+    """One approver answers for all of them; the roles of those whose word is waited for. Raises Refused for anybody else, or if
+    the law's days were kept."""
+    checked_paper(paper, number)
+    with orders.deed(desk, number) as (conn, of):
+        short = found(conn, of)
+        if not short:
+            raise Refused(
+                "no gate was done later than the law lets it, or collection is not closed", about=number,
+                next_step="nothing is to be answered for",
+            )  # fmt: skip
+        about = {"gates": _told(short)}
+        return both.say(desk, conn, of, SHORT, paper, about, as_of=as_of, actor=actor)
+
+
+def _told(short: tuple[Short, ...]) -> dict[str, str]:
+    return {s.gate.value: s.done_on.isoformat() for s in short}

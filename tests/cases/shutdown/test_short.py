@@ -1,0 +1,95 @@
+"""After T0 it turns out that the law's days before it were not kept: the truth is recorded, and both approvers answer for it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from include.cases.shutdown import orders, short
+from include.cases.shutdown.dates import Gate
+from include.cases.shutdown.told import Paper
+from include.commands import _common as common
+from include.commands import shutdown as command
+from include.model.errors import NotProved, Refused
+from tests.cases.shutdown.ended import Ended
+from tests.cases.shutdown.test_closing import PAPER, T0, gatekeeper
+from tests.cases.shutdown.test_ending import case_book, ended, house
+from tests.cases.shutdown.test_orders import TOLD
+from tests.stores.postgres.conftest import new_company
+
+pytestmark = pytest.mark.postgres
+__all__ = ["case_book", "ended", "gatekeeper", "house", "new_company"]  # fixtures
+WORD = Paper("D-8", "8" * 64)
+SAID = "gate reported: was done on {}, {} days before collection was closed, and the law wants 60 (ESL 23; MIIT Measures 24)"
+
+
+def corrected(ended: Ended, days: int) -> None:
+    """It was filed so many days before T0, as a person records by now."""
+    on = T0 - timedelta(days=days)
+    orders.pass_gate(
+        ended.desk, ended.number, Gate.REPORTED, on=on, paper=PAPER, as_of=T0, actor="legal/zhao"
+    )
+
+
+def answer(ended: Ended, who: str, paper: Paper = WORD) -> tuple[str, ...]:
+    return short.answer(ended.desk, ended.number, paper=paper, as_of=T0, actor=who)
+
+
+def found(ended: Ended) -> tuple[short.Short, ...]:
+    with ended.desk.book() as conn:
+        return short.found(conn, orders.order(conn, ended.number))
+
+
+def test_a_report_that_came_too_late_is_answered_for_by_both(ended: Ended) -> None:
+    ended.everything()
+    one, two = TOLD.approvers
+    assert found(ended) == ()
+    with pytest.raises(Refused, match="no gate was done later than the law lets it"):
+        answer(ended, one)
+    corrected(ended, 60)
+    assert found(ended) == (), "the day of filing is not counted, and sixty follow it"
+    corrected(ended, 59)
+    with pytest.raises(NotProved) as because:
+        ended.certificate()
+    assert SAID.format(T0 - timedelta(days=59), 59) in str(because.value)
+    with pytest.raises(Refused, match="not one of the two who approved"):
+        answer(ended, "ops/wu")
+    assert answer(ended, one) == (two.partition("/")[0],)
+    assert answer(ended, two, Paper("D-9", "9" * 64)) == (one.partition("/")[0],)
+    with pytest.raises(NotProved, match="the law wants 60"):
+        ended.certificate()
+    assert answer(ended, two) == ()
+    # It was later still: that is another day, and nobody answered for it.
+    corrected(ended, 40)
+    with pytest.raises(NotProved, match="40 days before collection was closed"):
+        ended.certificate()
+    for who in TOLD.approvers:
+        answer(ended, who)
+    assert ended.certificate().payload["order"] == ended.number
+
+
+def test_the_command_shows_what_is_short_and_takes_the_word(
+    ended: Ended, monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    monkeypatch.setattr(common, "desk", lambda: ended.desk)
+    ended.everything()
+    file = tmp_path / "word.pdf"
+    file.write_bytes(b"word")
+
+    def run(*more: str) -> tuple[int, str]:
+        done = CliRunner().invoke(command.app, ["answer-short", ended.number, *more], catch_exceptions=False)
+        return done.exit_code, done.output
+
+    assert run() == (0, f"{ended.number}: the law's days were kept\n")
+    corrected(ended, 0)
+    code, said = run()
+    assert code == 1 and "0 days before collection was closed, and the law wants 60" in said.replace(
+        "\n", " "
+    )
+    for who, expected in zip(TOLD.approvers, (1, 0), strict=True):
+        monkeypatch.setattr(common, "me", lambda role, who=who: who)
+        assert run("--document", "D-8", "--file", str(file))[0] == expected
+    code, said = run()
+    assert code == 0 and "both approvers answered for it" in said.replace("\n", " ")
