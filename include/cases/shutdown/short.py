@@ -1,10 +1,9 @@
 """The law's days before a stop were not kept, and nothing can mend that any more: what both approvers answer for.
 
 Until collection is closed whatever is filed late moves T0 (:mod:`include.cases.shutdown.dates`). A day that is recorded, or
-corrected, after that moves nothing: it may show that a notice was shorter than the law wants (Electronic Signature Law 23: 90 and 60 days;
-E-commerce Law 16: 30). The truth is recorded all the same. The service is certified once both approvers answer for it by one
-document, and the certificate says so. A day that is corrected again is answered for again. No law names days where a licence was
-revoked.
+corrected, after that moves nothing: it may show that a notice was shorter than the law wants (Electronic Signature Law 23: 90 and
+60 days; E-commerce Law 16: 30). The truth is recorded all the same. The service is certified once both approvers answer for it by
+one document. A day that is corrected again is answered for again. No law names days where a licence was revoked.
 """
 
 from __future__ import annotations
