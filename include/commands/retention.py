@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from include.commands import _backlog, _nights, _unasked, _why
+from include.commands import _backlog, _nights, _shape, _unasked, _why
 from include.commands import _common as common
 from include.commands._options import AsJson
 from include.commands._retention import also, figures, leave
@@ -30,6 +30,7 @@ _nights.register(app)
 _unasked.register(app)
 app.command("why")(_why.command)
 app.add_typer(_backlog.app, name="backlog")
+app.add_typer(_shape.app, name="shape")
 AsOf = Annotated[
     datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="A day in China; today if left out.")
 ]

@@ -73,8 +73,8 @@ class Stop(Declared):
 class Catalogue(Declared):
     """A whole policy, as loaded. ``digest`` is the SHA-256 of its source files, pinned by plans. ``stop``: of a shutdown that is
     under way; no file says it, the case book does. ``taken``: the clocks that came with what was taken over; no file says them,
-    the stores do. ``told_apart``: of a simulation, by rule and period the versions of another catalogue by which it asks who
-    accepted what."""
+    the stores do. ``shapes``: by store and place the type of each column that nights judge by, as the case book knows them.
+    ``told_apart``: of a simulation, by rule and period the versions of another catalogue by which it asks who accepted what."""
 
     name: str
     digest: str
@@ -101,6 +101,7 @@ class Catalogue(Declared):
     media: tuple[MediaProcedure, ...] = ()
     stop: Stop | None = None
     taken: Taken = Taken()
+    shapes: Mapping[str, Mapping[str, str]] = {}
     told_apart: Mapping[str, tuple[tuple[str, ...], ...]] = {}
 
     def dataset(self, id: str) -> Dataset:

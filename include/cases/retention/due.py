@@ -30,6 +30,7 @@ from include.stores.postgres.retention.look import ROWS, Look, look
 from include.stores.postgres.retention.needs import Held
 from include.stores.postgres.retention.ownerless import ownerless
 from include.stores.postgres.retention.paths import Paths
+from include.stores.postgres.retention.shape import as_it_was, shape
 from include.stores.postgres.retention.starts import kinds
 from include.stores.postgres.retention.unreadable import unreadable
 from include.stores.postgres.server import Connection, Server
@@ -71,6 +72,7 @@ class Seen:
     as_of: date
     judged: list[Judged] = field(default_factory=list)
     unverified: dict[str, str] = field(default_factory=dict)  # dataset -> why
+    shapes: dict[str, dict[str, str]] = field(default_factory=dict)  # store -> place -> type
 
     def findings(self) -> list[Finding]:
         """Conflicts between statutes, explained by the two that collide; a person decides."""
@@ -149,7 +151,7 @@ def see(
         return question(catalogue, dataset, as_of, everything=everything, bare=bare)
 
     people, accepted = held or HeldPeople(), accepted or Asked(catalogue, connections)
-    seen.unverified = ask(catalogue, connections, questions, people, one, say, once)
+    seen.unverified = ask(catalogue, connections, questions, people, one, say, once, seen.shapes)
     for dataset in catalogue.datasets:
         wanted = only is None or dataset.id in only
         if wanted and dataset.kind is DatasetKind.RECORDS and dataset.id not in seen.unverified:
@@ -181,11 +183,13 @@ def _records(
 def ask(
     catalogue: Catalogue, connections: Connections, questions: Callable[[Dataset], Question | None], held: HeldPeople,
     one: Callable[[Server, Connection, Look], str | None], say: Known = lambda _: None, once: Once | None = None,
+    shapes: MutableMapping[str, dict[str, str]] | None = None,
 ) -> dict[str, str]:  # fmt: skip
     """Put a question about each table, and about the paths of objects, to its database, in sessions that cannot write.
     What could not be asked, and why; a store that does not answer leaves all of its datasets so. ``questions``: None for a
-    dataset that is not asked about; ``one``: says why a part of a table could not be judged, or nothing."""
-    once = once or Once()
+    dataset that is not asked about; ``one``: says why a part of a table could not be judged, or nothing; ``shapes``: where
+    to write down, by store, what was judged by."""
+    once, seen = once or Once(), shapes if shapes is not None else {}
     unverified: dict[str, str] = {}
     asked: dict[str, Question] = {}
     for dataset in catalogue.datasets:
@@ -209,6 +213,7 @@ def ask(
                     say(dataset.id)
                     try:
                         it = look_at(catalogue, server, connection, live, asked[dataset.id], held, types)
+                        seen.setdefault(store.id, {}).update(shape(catalogue, live, dataset))
                         if dataset.kind is DatasetKind.TABLE:
                             why = one(server, connection, it)
                         else:
@@ -240,11 +245,12 @@ def look_at(
     types: MutableMapping[str, str] | None = None,
 ) -> Look:
     """The question about one dataset as a look of its store, with whom the holds name in it. ``types``: what the store said of
-    its starting points already."""
+    its starting points already. Raises CatalogueError if the table is not of the shape that nights knew."""
+    dataset = catalogue.dataset(asked.dataset)
+    as_it_was(catalogue, live, dataset, server.store)
     queries = sorted({x.start.query for x in asked.limits if x.start and x.start.query})
     with server.reaching(f"{server.store} {asked.dataset}"):
         of = kinds(connection, catalogue, queries, asked.as_of, {} if types is None else types)
-    dataset = catalogue.dataset(asked.dataset)
     everybody, people = named(catalogue, held, dataset)
     others = {d.id: Held(*named(catalogue, held, d)) for d in leading_through(catalogue, dataset)}
     return Look(catalogue, live, dataset, asked, of, people, everybody, others, held.released)

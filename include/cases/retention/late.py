@@ -33,6 +33,7 @@ class Minutes:
     at: datetime
     found: list[Late] = field(default_factory=list)
     unverified: dict[str, str] = field(default_factory=dict)
+    shapes: dict[str, dict[str, str]] = field(default_factory=dict)  # store -> place -> type
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def late(
     def one(server: Server, connection: Connection, it: Look) -> None:
         minutes.found += _past(hours(server, connection, _at(it, at), rows), at)
 
-    minutes.unverified = ask(catalogue, connections, questions, held or HeldPeople(), one)
+    minutes.unverified = ask(
+        catalogue, connections, questions, held or HeldPeople(), one, shapes=minutes.shapes
+    )
     return minutes
 
 

@@ -24,6 +24,7 @@ from include.cases.retention import (
     counted,
     figures,
     nights,
+    shapes,
     stopping,
     undecided,
 )
@@ -101,6 +102,7 @@ def _begin(desk: Desk, schedule: nights.Schedule, as_of: date, at: datetime | No
             backlog=stages.number if stages else None, under=stages.under(seen.rows) if stages else None,
         )  # fmt: skip
         figures.keep_found(conn, night, seen.ages)
+        shapes.remember(conn, night, seen.shapes)
         if at is None:
             new = undecided.keep(conn, night, seen.undecided, seen.unverified)
             for it in new if night.case_no else ():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -20,13 +20,15 @@ from include.stores.s3.once import Once
 @dataclass
 class Seen:
     """What the prover sees to be due. ``unverified``: datasets that could not be asked, and why. ``late``: in minutes. ``ages``:
-    since when it has been due. ``undecided``: what two laws collide over, or no rule speaks of."""
+    since when it has been due. ``undecided``: what two laws collide over, or no rule speaks of. ``shapes``: by
+    which columns it was judged, with their types."""
 
     rows: list[Row] = field(default_factory=list)
     unverified: dict[str, str] = field(default_factory=dict)
     late: int | None = None
     ages: figures.Ages = field(default_factory=dict)
     undecided: list[Finding] = field(default_factory=list)
+    shapes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def of(self, dataset: str) -> int:
         """Items of a dataset that are due and not held."""
@@ -45,8 +47,9 @@ def look(
         once = once or remembering(desk)
         seen = due.see(by or stopped(desk), desk.connections, as_of, held=held, once=once, only=only)
         return Seen(
-            due.table(seen), seen.unverified, ages=figures.ages(seen.judged, as_of), undecided=seen.findings()
-        )
+            due.table(seen), seen.unverified, ages=figures.ages(seen.judged, as_of), undecided=seen.findings(),
+            shapes=seen.shapes,
+        )  # fmt: skip
     minutes = late.late(by or stopped(desk), desk.connections, at, held=held, only=only)
     lines = late.table(minutes)
     rows = [
@@ -57,4 +60,4 @@ def look(
     ]  # fmt: skip
     late_by = {(x.rule, x.dataset): x.late for x in lines if x.late is not None}
     since = {(*of, at - timedelta(minutes=n)): None for of, n in late_by.items()}
-    return Seen(rows, minutes.unverified, max(late_by.values(), default=None), since)
+    return Seen(rows, minutes.unverified, max(late_by.values(), default=None), since, shapes=minutes.shapes)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from datetime import date
 
 from include.cases.book import Conn
+from include.cases.retention.shapes import with_shapes
 from include.cases.retention.taken import with_taken
 from include.cases.rooms import Desk
 from include.model.catalogue import Catalogue, Stop
@@ -22,11 +23,12 @@ from include.model.handover import HANDED_OVER, NEVER
 
 
 def stopped(desk: Desk, catalogue: Catalogue | None = None) -> Catalogue:
-    """The catalogue as it stands by the orders in the book, and by the clocks that came with what was taken over; as it is, where
-    there is neither. ``catalogue``: another than the desk's."""
+    """The catalogue as it stands by the orders in the book, by the clocks that came with what was taken over, and by the columns
+    that nights know; as it is, where there are none. ``catalogue``: another than the desk's."""
     with desk.book() as conn:
         stop = _stop(conn, catalogue or desk.catalogue)
-    return with_taken((catalogue or desk.catalogue).model_copy(update={"stop": stop}), desk.connections)
+        known = with_shapes(conn, catalogue or desk.catalogue)
+    return with_taken(known.model_copy(update={"stop": stop}), desk.connections)
 
 
 def _stop(conn: Conn, catalogue: Catalogue) -> Stop | None:

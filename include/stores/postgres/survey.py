@@ -21,6 +21,7 @@ from include.model.estate import Dataset, Link
 from include.model.words import Ownership
 from include.stores.postgres.area import Area, key_columns, key_text, same_key
 from include.stores.postgres.live import Live, LiveColumn
+from include.stores.postgres.periods import MOMENTS
 from include.stores.postgres.server import Connection, name
 
 RANKS = (Ownership.SOLE, Ownership.SHARED, Ownership.ACCESS_ONLY)
@@ -66,6 +67,17 @@ def column_of(live: Live, dataset: Dataset, column: str) -> LiveColumn:
             next_step="was it renamed? correct the dataset's YAML, then run preflight",
         )
     return table.columns[column]
+
+
+def moment_of(live: Live, dataset: Dataset, column: str) -> str:
+    """The type of a column that starts a clock. CatalogueError if it is not there, or no date or time."""
+    kind = column_of(live, dataset, column).kind
+    if kind not in MOMENTS:
+        raise CatalogueError(
+            f"its starting point {column} is of type {kind}, which is no date or time", about=dataset.id,
+            next_step="name a date or timestamp column, or write a starting-point query",
+        )  # fmt: skip
+    return kind
 
 
 def is_subject(column: LiveColumn, mine: sql.Composable, subject: sql.Composable) -> sql.Composed:

@@ -17,13 +17,11 @@ from typing import Any, Self, TypeVar
 from psycopg import sql
 
 from include.model.catalogue import Catalogue
-from include.model.errors import CatalogueError
 from include.model.estate import Dataset
 from include.model.retention import Clock, Group, Limit, Question
 from include.model.words import Disposition
 from include.stores.postgres.area import same_key
 from include.stores.postgres.live import Live
-from include.stores.postgres.periods import MOMENTS
 from include.stores.postgres.retention.bare import is_cut, not_yet_disposed
 from include.stores.postgres.retention.carried import Beside, beside
 from include.stores.postgres.retention.clocks import before, shifted
@@ -31,7 +29,7 @@ from include.stores.postgres.retention.needs import Held
 from include.stores.postgres.retention.owners import Owners
 from include.stores.postgres.retention.starts import starting_point
 from include.stores.postgres.server import Connection, Server, joined, name
-from include.stores.postgres.survey import column_of
+from include.stores.postgres.survey import column_of, moment_of
 
 ROWS = 50_000  # of a table in one statement; what goes by an account or a query costs more a row than a scan does
 _FULL = sql.Identifier("#full")  # no column of a company begins with ``#``
@@ -527,13 +525,7 @@ class Look:
         return not_yet_disposed(self.catalogue, self.live, self.dataset, self.others)
 
     def _kind(self, column: str) -> str:
-        kind = column_of(self.live, self.dataset, column).kind
-        if kind not in MOMENTS:
-            raise CatalogueError(
-                f"its starting point {column} is of type {kind}, which is no date or time", about=self.dataset.id,
-                next_step="name a date or timestamp column, or write a starting-point query",
-            )  # fmt: skip
-        return kind
+        return moment_of(self.live, self.dataset, column)
 
 
 def _told(row: Dataset, day: sql.Composable) -> sql.Composed:

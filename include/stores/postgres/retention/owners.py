@@ -15,7 +15,7 @@ from include.model.words import DatasetKind, Ownership
 from include.stores.postgres.live import Live
 from include.stores.postgres.periods import prc_day
 from include.stores.postgres.server import joined, name
-from include.stores.postgres.survey import column_of, is_subject, on
+from include.stores.postgres.survey import column_of, is_subject, moment_of, on
 
 BETWEEN = "\x1f"
 """Between ids in a list of them: no id has a control character."""
@@ -93,7 +93,7 @@ class Owners:
         match = is_subject(column_of(self.live, home, home.key[0]), name(a, home.key[0]), mine)
         join = sql.SQL(" LEFT JOIN {} AS {} ON {}").format(name(home.address), name(a), match)
         day = self._at_the_latest(
-            prc_day(name(a, home.accounts.ended), column_of(self.live, home, home.accounts.ended).kind),
+            prc_day(name(a, home.accounts.ended), moment_of(self.live, home, home.accounts.ended)),
             name(a, home.key[0]),
         )
         if self.absent is None:
@@ -136,7 +136,7 @@ class Owners:
         assert home.accounts is not None  # noqa: S101 (that is what makes it the home)
         if home.accounts.ended is None:
             return sql.SQL("NULL::date")
-        kind = column_of(self.live, home, home.accounts.ended).kind
+        kind = moment_of(self.live, home, home.accounts.ended)
         if dataset.id == home.id and column == home.key[0]:
             return self._at_the_latest(prc_day(name(alias, home.accounts.ended), kind), name(alias, column))
         a = f"a{depth}"
