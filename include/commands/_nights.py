@@ -1,4 +1,4 @@
-"""``quietus retention night | nights | latency | approve | stop | resume``: the nights that dispose of what is due."""
+"""``quietus retention night | nights | starts | latency | approve | stop | resume``: the nights that dispose of what is due."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to ``quietus retention``."""
     app.command("night")(night)
     app.command("nights")(listing)
+    app.command("starts")(starts)
     app.command("latency")(latency)
     app.command("approve")(approve)
     app.command("stop")(stop)
@@ -84,6 +85,34 @@ def listing(
         tell({"nights": [_told(n) for n in found]}, [], {})
         return
     _table(found)
+
+
+STARTS = ("dataset", "start", "rules", "not started", "starts ahead", "can never start")
+
+
+def starts(as_json: AsJson = False) -> None:
+    """Clocks that had not begun when the last night by days began: rows without a date in the column that starts their period, or
+    with one ahead. What can never start has nobody left who would write it, or a far year: it is never due until that is mended.
+
+    Exit status 0: all of it may begin yet; 1: some can never.
+    """
+    from include.cases.retention import nights
+    from include.cases.retention import starts as of
+
+    with common.desk().book() as conn:
+        last = nights.latest(conn, "days", 1)
+        found = of.of_night(conn, last[0]) if last else []
+    rows = [
+        {"dataset": x.dataset, "start": x.start, "rules": ", ".join(x.rules), "not started": x.not_started,
+         "starts ahead": x.ahead, "can never start": x.never}
+        for x in found
+    ]  # fmt: skip
+    if as_json:
+        tell({"night": last[0].as_of if last else None, "starts": rows}, [], {})
+    else:
+        figures(rows, STARTS)
+        common.say(f"as the night of {last[0].as_of} began" if last else "no night has begun yet")
+    raise typer.Exit(1 if any(x.never for x in found) else 0)
 
 
 SPANS = ("rule", "gone", "R2 known", "R2 median", "R2 worst", "rung known", "rung median", "rung worst")

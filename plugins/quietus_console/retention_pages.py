@@ -24,7 +24,7 @@ from quietus_console.roles import audits, operates, stops
 from quietus_console.work import desk
 
 from include.cases import book, holds
-from include.cases.retention import backlog, figures, latency, nights, stopping, undecided
+from include.cases.retention import backlog, figures, latency, nights, starts, stopping, undecided
 from include.cases.retention.figures import End
 from include.cases.retention.nights import Night
 from include.cases.retention.unproved import unproved
@@ -133,6 +133,7 @@ def _told(conn: book.Conn, now: datetime, auditor: bool) -> dict[str, Any]:
         "stopped": stopping.stopped(conn),
         "undecided": undecided.open_now(conn),
         "backlog": next((p for p in backlog.plans(conn) if p.ended is None), None),
+        "starts": starts.of_night(conn, days.night) if days else (),
         "unproved": [u for u in unproved(conn) if u.night_id not in newest],
         "nights": last,
         "hour_nights": short,

@@ -21,12 +21,13 @@ from quietus_console.rendering import HEADERS
 from starlette.testclient import TestClient
 
 from include.cases import book, holds, papers
-from include.cases.retention import figures, nights, stopping, undecided
+from include.cases.retention import figures, nights, starts, stopping, undecided
 from include.cases.retention.figures import midnight
 from include.cases.scopes import HoldBasis, Scope
 from include.model.flow import Finding
 from include.model.times import PRC
 from include.model.words import Role, Rung, Verdict
+from include.stores.postgres.retention.begun import Begun
 from tests.cases.retention.booked import DAY, Booked, row
 
 TODAY = date(2026, 11, 24)
@@ -175,6 +176,20 @@ def test_what_waits_for_a_decision_stands_on_the_page_until_no_night_sees_it(
     with book.connect(database) as conn, book.deed(conn, "test"):
         undecided.keep(conn, made.night(TODAY, []), [], ())
     assert "to be decided" not in text(browser())
+
+
+def test_clocks_that_can_never_begin_are_named_above_the_numbers(browser: Browser, database: str) -> None:
+    made = Booked(database)
+    live = Begun("account.session", "revoked_at", ("RS-02/main",), odd=0, none=113, ahead=0, never=0)
+    with book.connect(database) as conn, book.deed(conn, "test"):
+        starts.keep(conn, made.night(TODAY - DAY, []), [live])
+    assert "account.session" in text(browser()) and "can never fall due" not in text(browser())
+    stuck = Begun("usage.cookie", "seen_at", ("RS-15/main",), odd=0, none=3, ahead=1, never=2)
+    with book.connect(database) as conn, book.deed(conn, "test"):
+        starts.keep(conn, made.night(TODAY, []), [live, stuck])
+    said = text(browser())
+    assert "2 items can never fall due" in said and "usage.cookie · seen_at · 2" in said
+    assert "永不起算" in text(browser(lang="zh"))
 
 
 PLAN = """

@@ -26,6 +26,7 @@ from include.model.interval import DECIDE, Interval, Standing, collided, interva
 from include.model.retention import Clock, Group, Question
 from include.model.words import DatasetKind, Role, StoreKind
 from include.stores.postgres.live import Live
+from include.stores.postgres.retention.begun import Begun, begun
 from include.stores.postgres.retention.look import ROWS, Look, look
 from include.stores.postgres.retention.needs import Held
 from include.stores.postgres.retention.ownerless import ownerless
@@ -40,6 +41,11 @@ DAY = timedelta(days=1)
 UNREADABLE = (
     "{} rows have a date that is none, by which no clock can begin: infinite, or not of the years 2 to 8999. They are not due,"
     " and all others are judged. Next: put the right date into the column of the dataset that starts its period"
+)
+NEVER = (
+    "{} rows have no date by which a clock could begin, or one of a far year, and nobody is left who would write it: whoever they"
+    " belonged to left long ago. They are never due. Next: put the right date into the column that starts their period, or bind"
+    " the dataset to the end of the account, too; `quietus retention starts` tells the columns"
 )
 OWNERLESS = (
     "{} rows of several owners are nobody's any more, so no clock of theirs can begin: the row of each party went before them. "
@@ -73,6 +79,7 @@ class Seen:
     judged: list[Judged] = field(default_factory=list)
     unverified: dict[str, str] = field(default_factory=dict)  # dataset -> why
     shapes: dict[str, dict[str, str]] = field(default_factory=dict)  # store -> place -> type
+    starts: list[Begun] = field(default_factory=list)  # of clocks that have not begun, if it was asked
 
     def findings(self) -> list[Finding]:
         """Conflicts between statutes, explained by the two that collide; a person decides."""
@@ -128,10 +135,12 @@ def see(
     catalogue: Catalogue, connections: Connections, as_of: date, *, held: HeldPeople | None = None,
     everything: bool = False, bare: bool = False, rows: int = ROWS, say: Known = lambda _: None, once: Once | None = None,
     accepted: Accepted | None = None, only: Collection[str] | None = None,
+    starts: bool = False,
 ) -> Seen:  # fmt: skip
     """Ask every store about every dataset. ``everything``: how all items stand, not only what is due; ``bare``: also rows that
     were cut. ``once``: what buckets were seen to hold, for several questions of one moment with the same holds. ``accepted``: of
-    records in files, whose owner accepted what; None: as the accounts say it now. ``only``: these datasets; None: all."""
+    records in files, whose owner accepted what; None: as the accounts say it now. ``only``: these datasets; None: all.
+    ``starts``: also which clocks have not begun, by the statements that look for dates that are none."""
     catalogue, once = catalogue.in_parts, once or Once()
     seen = Seen(as_of)
 
@@ -141,8 +150,14 @@ def see(
         seen.judged += (replace(x, unfinished=isinstance(it, Paths) and it.unfinished) for x in judged)
         if it.dataset.kind is not DatasetKind.TABLE:
             return None
-        told = ((OWNERLESS, ownerless), (UNREADABLE, unreadable))
-        why = [said.format(many) for said, ask in told if (many := ask(server, connection, it, rows))]
+        found = begun(server, connection, it, rows) if starts else ()
+        seen.starts += found
+        many = {
+            OWNERLESS: ownerless(server, connection, it, rows),
+            UNREADABLE: sum(x.odd for x in found) if starts else unreadable(server, connection, it, rows),
+            NEVER: sum(x.never for x in found),
+        }
+        why = [said.format(n) for said, n in many.items() if n]
         return objects.Partly("; ".join(why)) if why else None
 
     def questions(dataset: Dataset) -> Question | None:

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 from include.cases import book
 from include.cases.book import Conn
-from include.cases.retention import backlog, counted, due, figures, forecast, nights, undecided
+from include.cases.retention import backlog, counted, due, figures, forecast, nights, starts, undecided
 from include.cases.retention.held import HeldPeople, held_people
 from include.cases.retention.nights import Night
 from include.cases.retention.seen import Seen, look
@@ -69,6 +69,7 @@ def keep(
         unverified = ahead.unverified | unverified  # a forecast without a dataset is no whole one either
         tomorrow = sum(coming.get(night.as_of + DAY, Counter()).values())
     with desk.book() as conn, book.deed(conn, night.about):
+        never = sum(x.never for x in starts.of_night(conn, night))
         figures.keep_end(conn, night, seen.rows, unverified, coming, until)
         stages = _stages(conn, night, counts, seen)
         if expects is not None:
@@ -83,7 +84,7 @@ def keep(
         "schedule": ended.schedule, "as_of": ended.as_of.isoformat(), "case": ended.case_no, "due": ended.due,
         "held": ended.held, "gone": ended.gone, "remaining": ended.remaining, "overdue": ended.overdue,
         "late_minutes": ended.late, "forecast": ended.expected, "approved_by": ended.approved_by,
-        "undecided": sum(x.items or 0 for x in seen.undecided),
+        "undecided": sum(x.items or 0 for x in seen.undecided), "never_started": never,
         "backlog": ended.backlog, "planned": ended.planned,
     }  # fmt: skip
     desk.record(KIND, ended.case_no, body, f"{KIND}:{ended.night_id}:{ended.gone}:{ended.remaining}")

@@ -25,6 +25,7 @@ from include.cases.retention import (
     figures,
     nights,
     shapes,
+    starts,
     stopping,
     undecided,
 )
@@ -86,7 +87,7 @@ def _end_of_nothing(desk: Desk, night: Night) -> None:
 
 def _begin(desk: Desk, schedule: nights.Schedule, as_of: date, at: datetime | None, actor: str) -> Night:
     held, once, by = held_people(desk), remembering(desk), stopped(desk)
-    seen = look(desk, as_of, at, held, once, by=by)
+    seen = look(desk, as_of, at, held, once, by=by, starts=True)
     about = asking(desk, as_of, at, by)
     due_now = Counter[str]()
     for line in seen.rows:
@@ -103,6 +104,7 @@ def _begin(desk: Desk, schedule: nights.Schedule, as_of: date, at: datetime | No
         )  # fmt: skip
         figures.keep_found(conn, night, seen.ages)
         shapes.remember(conn, night, seen.shapes)
+        starts.keep(conn, night, seen.starts)
         if at is None:
             new = undecided.keep(conn, night, seen.undecided, seen.unverified)
             for it in new if night.case_no else ():

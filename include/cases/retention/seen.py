@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -14,6 +14,7 @@ from include.cases.retention.stopped import stopped
 from include.cases.rooms import Desk
 from include.model.catalogue import Catalogue
 from include.model.flow import Finding
+from include.stores.postgres.retention.begun import Begun
 from include.stores.s3.once import Once
 
 
@@ -21,7 +22,7 @@ from include.stores.s3.once import Once
 class Seen:
     """What the prover sees to be due. ``unverified``: datasets that could not be asked, and why. ``late``: in minutes. ``ages``:
     since when it has been due. ``undecided``: what two laws collide over, or no rule speaks of. ``shapes``: by
-    which columns it was judged, with their types."""
+    which columns it was judged, with their types. ``starts``: clocks that have not begun, if it was asked."""
 
     rows: list[Row] = field(default_factory=list)
     unverified: dict[str, str] = field(default_factory=dict)
@@ -29,6 +30,7 @@ class Seen:
     ages: figures.Ages = field(default_factory=dict)
     undecided: list[Finding] = field(default_factory=list)
     shapes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    starts: Sequence[Begun] = ()
 
     def of(self, dataset: str) -> int:
         """Items of a dataset that are due and not held."""
@@ -37,18 +39,21 @@ class Seen:
 
 def look(
     desk: Desk, as_of: date, at: datetime | None = None, held: HeldPeople | None = None, once: Once | None = None, *,
-    only: Collection[str] | None = None, by: Catalogue | None = None,
+    only: Collection[str] | None = None, by: Catalogue | None = None, starts: bool = False,
 ) -> Seen:  # fmt: skip
     """What is due on a day, or past its hours at a moment, read by the prover. Nothing is changed. ``once``: what was listed and
     read before, of the same moment. ``only``: of these datasets; None: of all.
-    ``by``: the catalogue as it stands by now (``stopped``), where it was asked for already."""
+    ``by``: the catalogue as it stands by now (``stopped``), where it was asked for already. ``starts``: also which
+    clocks have not begun; by days."""
     held = held if held is not None else held_people(desk)
     if at is None:
         once = once or remembering(desk)
-        seen = due.see(by or stopped(desk), desk.connections, as_of, held=held, once=once, only=only)
+        seen = due.see(
+            by or stopped(desk), desk.connections, as_of, held=held, once=once, only=only, starts=starts
+        )
         return Seen(
             due.table(seen), seen.unverified, ages=figures.ages(seen.judged, as_of), undecided=seen.findings(),
-            shapes=seen.shapes,
+            shapes=seen.shapes, starts=seen.starts,
         )  # fmt: skip
     minutes = late.late(by or stopped(desk), desk.connections, at, held=held, only=only)
     lines = late.table(minutes)

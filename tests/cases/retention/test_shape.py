@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from typer.testing import CliRunner
 
 from include.cases.closing import open_hold
 from include.cases.retention import shapes
 from include.cases.retention.seen import look
+from include.commands import _common as common
+from include.commands import build
 from include.model.errors import NotProved, Refused
 from include.model.estate import Cut
 from tests.cases.retention.house import DAY, GONE, TABLES, House
@@ -168,6 +171,26 @@ def test_what_changes_between_the_look_and_the_deed_of_the_first_night_is_seen(h
     with pytest.raises(NotProved):
         house.night()
     assert house.of_last().gone == sum(GONE.values()) - GONE["u.visit"]
+
+
+def test_the_command_shows_what_changed_and_takes_the_word(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common, "desk", lambda: house.desk)
+    house.night()
+    assert CliRunner().invoke(build(), ["retention", "shape", "show"]).exit_code == 0
+    house.company.sql("ALTER TABLE u.visit ALTER COLUMN at TYPE timestamptz")
+    said = CliRunner().invoke(build(), ["retention", "shape", "show"])
+    assert said.exit_code == 1
+    assert "u.visit.at" in said.output and "timestamp with time zone" in said.output
+    word = ["retention", "shape", "accept", "u.visit.at", "CHG-7", "--actor", "ops/li"]
+    said = CliRunner().invoke(build(), word)
+    assert (said.exit_code, "it goes on with u.visit" in said.output) == (0, True)
+    assert CliRunner().invoke(build(), ["retention", "shape", "show"]).exit_code == 0
+    ((night, actor, document),) = house.sql(
+        "SELECT night, actor, document FROM casebook.shape WHERE place = 'u.visit.at' ORDER BY shape_id DESC LIMIT 1"
+    )
+    assert (night, actor, document) == (None, "ops/li", "CHG-7")
 
 
 def _known(house: House) -> dict[str, str]:

@@ -16,21 +16,29 @@ from include.stores.postgres.survey import column_of
 def unreadable(server: Server, connection: Connection, it: Look, rows: int = ROWS) -> int:
     """How many rows of a dataset have a date that cannot be read in a column that starts a clock; by the column's index, where
     one leads by it, and else part by part."""
+    return sum(_of_column(server, connection, it, column, rows) for column in started_by(it))
+
+
+def started_by(it: Look) -> list[str]:
+    """The columns of its own that start clocks of a dataset; of the accounts also the one that says when each ended."""
     columns = {x.start.column for x in it.question.limits if x.start and x.start.column}
     if it.dataset.accounts is not None and it.dataset.accounts.ended is not None:
         columns.add(it.dataset.accounts.ended)
-    return sum(_of_column(server, connection, it, column, rows) for column in sorted(columns))
+    return sorted(columns)
 
 
-def _of_column(server: Server, connection: Connection, it: Look, column: str, rows: int) -> int:
+def odd(it: Look, column: str) -> sql.Composed:
+    """Whether row ``t`` has a date in a column that cannot be read."""
     kind = sql.SQL(column_of(it.live, it.dataset, column).base)
-    odd = sql.SQL("({c} < {low}::{kind} OR {c} >= {high}::{kind})").format(
+    return sql.SQL("({c} < {low}::{kind} OR {c} >= {high}::{kind})").format(
         c=name("t", column), low=sql.Literal(EARLIEST), high=sql.Literal(LATEST), kind=kind
     )
 
+
+def _of_column(server: Server, connection: Connection, it: Look, column: str, rows: int) -> int:
     def asked(part: Look, after: Key | None, upto: Key | None) -> sql.Composed:
         return sql.SQL("SELECT count(*) FROM {} AS t WHERE {} AND {} AND {}").format(
-            name(part.dataset.address), odd, part.between(after, upto), part.whole()
+            name(part.dataset.address), odd(it, column), part.between(after, upto), part.whole()
         )
 
     table = it.live.tables.get(it.dataset.address)

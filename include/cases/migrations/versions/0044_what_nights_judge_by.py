@@ -1,4 +1,5 @@
-"""Columns by which nights judge, with the types that a night saw first or a person accepted: what differs stops its dataset."""
+"""What nights see of the columns by which they judge: types, which a night saw first or a person accepted; clocks that have not
+begun; and what fell short of the forecast."""
 
 from __future__ import annotations
 
@@ -31,6 +32,22 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON casebook.shape
     FOR EACH ROW EXECUTE FUNCTION casebook.append_only();
 GRANT SELECT, INSERT ON casebook.shape TO quietus_case_writer;
 GRANT SELECT ON casebook.shape TO quietus_reader;
+
+CREATE TABLE casebook.night_start (
+    night_id    bigint NOT NULL REFERENCES casebook.night,
+    dataset     text NOT NULL,
+    start       text NOT NULL,
+    rules       text[] NOT NULL,
+    not_started bigint NOT NULL,
+    ahead       bigint NOT NULL,
+    never       bigint NOT NULL,
+    PRIMARY KEY (night_id, dataset, start)
+);
+COMMENT ON TABLE casebook.night_start IS
+    'by column that starts clocks, when a night began: rows without a date in it, or with one ahead';
+COMMENT ON COLUMN casebook.night_start.never IS 'of these: nobody is left who would write it, or it is of a far year';
+GRANT SELECT, INSERT ON casebook.night_start TO quietus_case_writer;
+GRANT SELECT ON casebook.night_start TO quietus_reader;
 """
 
 
