@@ -24,7 +24,7 @@ from quietus_console.roles import audits, operates, stops
 from quietus_console.work import desk
 
 from include.cases import book, holds
-from include.cases.retention import backlog, figures, latency, nights, starts, stopping, undecided
+from include.cases.retention import backlog, figures, latency, nights, shortfall, starts, stopping, undecided
 from include.cases.retention.figures import End
 from include.cases.retention.nights import Night
 from include.cases.retention.unproved import unproved
@@ -36,6 +36,7 @@ from include.model.words import Role
 router = APIRouter()
 DAY = timedelta(days=1)
 SHOWN = 30  # nights by days; and nights by the minute that found something
+FALLEN = 14  # nights of which it stands there what fell short of the forecast
 NOON = 12  # until then, in China, last night's number is today's
 
 
@@ -135,6 +136,7 @@ def _told(conn: book.Conn, now: datetime, auditor: bool) -> dict[str, Any]:
         "backlog": next((p for p in backlog.plans(conn) if p.ended is None), None),
         "starts": starts.of_night(conn, days.night) if days else (),
         "unproved": [u for u in unproved(conn) if u.night_id not in newest],
+        "short": shortfall.of_nights(conn, last[:FALLEN]),
         "nights": last,
         "hour_nights": short,
         "runs": figures.runs(conn, [n.night_id for n in (*last, *short)]),

@@ -176,6 +176,10 @@ EVENTS: Mapping[str, Pair] = {
         "待清理数量超出预期,须人工确认",
         "more is to go than was judged: a person is asked",
     ),
+    "fell short of the forecast": (
+        "到期数量远低于预测",
+        "far less was due than the night before forecast",
+    ),
     "night goes by a plan of stages": ("按分批方案清理", "night goes by a plan of stages"),
     "planned under another catalogue": (
         "规则目录已变更,重新计划",

@@ -25,6 +25,7 @@ from include.cases.retention import (
     figures,
     nights,
     shapes,
+    shortfall,
     starts,
     stopping,
     undecided,
@@ -43,6 +44,7 @@ from include.cases.retention.stayed import stayed
 from include.cases.retention.stopped import stopped
 from include.cases.retention.workers import asking, clearings, worked_on
 from include.cases.rooms import Desk
+from include.model.catalogue import Catalogue
 from include.model.doors import Clearing
 from include.model.errors import NotReachable, Refused
 from include.model.flow import Line, Located, Plan, Step
@@ -106,6 +108,7 @@ def _begin(desk: Desk, schedule: nights.Schedule, as_of: date, at: datetime | No
         shapes.remember(conn, night, seen.shapes)
         starts.keep(conn, night, seen.starts)
         if at is None:
+            _fell_short(conn, night, seen, by.in_parts, as_of, actor)
             new = undecided.keep(conn, night, seen.undecided, seen.unverified)
             for it in new if night.case_no else ():
                 book.note(
@@ -118,6 +121,16 @@ def _begin(desk: Desk, schedule: nights.Schedule, as_of: date, at: datetime | No
             rule = nights.STRAYS if isinstance(why, Partly) else nights.UNFINISHED
             nights.tell(conn, night, rule, dataset, why_left=why)
     return night if night.case_no else keep(desk, night, {}, seen, held, once, by)
+
+
+def _fell_short(conn: Conn, night: Night, seen: Seen, catalogue: Catalogue, as_of: date, actor: str) -> None:
+    """Say of which datasets far less is due than the night before forecast."""
+    whole = [d for d, why in seen.unverified.items() if not isinstance(why, Partly)]
+    found = shortfall.short(conn, as_of, seen.rows, catalogue, whole)
+    shortfall.tell(conn, night, found)
+    for it in found if night.case_no else ():
+        detail = {"dataset": it.dataset, "forecast": it.forecast, "came": it.came, "explained": it.explained}
+        book.note(conn, str(night.case_no), as_of, actor, shortfall.NOTED, detail=detail)
 
 
 def _by_plan_now(conn: Conn, night: Night, actor: str) -> Night:

@@ -23,9 +23,9 @@ from include.model.errors import Refused
 
 Schedule = Literal["days", "hours"]
 
-UNFINISHED, STAYED, STRAYS = "-", "=", "?"
+UNFINISHED, STAYED, STRAYS, SHORT = "-", "=", "?", "<"
 """In the place of a rule: that a dataset could not be asked, or not finished; what of it was come to and stays, by the count of
-receipts; what of it leads to nobody, so that no rule is known."""
+receipts; what of it leads to nobody, so that no rule is known; that far less of it was due than forecast."""
 
 
 @dataclass(frozen=True)

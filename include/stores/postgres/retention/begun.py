@@ -9,9 +9,10 @@ Asked together with the dates that are none (:mod:`.unreadable`), in the same st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any
 
 from psycopg import sql
 
@@ -49,14 +50,13 @@ def begun(server: Server, connection: Connection, it: Look, rows: int = ROWS) ->
     table = it.live.tables.get(it.dataset.address)
     found = []
     for n, column in enumerate(columns):
-        led = table is not None and table.led_by(column)
         ask = _Asked(it, columns[:n], column)
-        if led:
+        if table is not None and table.led_by(column):
             with server.reaching(f"{server.store} {it.dataset.id}"):
-                counts = connection.execute(ask(it, None, None)).fetchall()
+                counts: Iterable[Sequence[Any]] = connection.execute(ask(it, None, None)).fetchall()
         else:
             every = replace(it, question=it.question.model_copy(update={"everything": True}))
-            counts = list(of_parts(server, connection, every, ask, rows))
+            counts = of_parts(server, connection, every, ask, rows)
         sums = [sum(int(x) for x in of) for of in zip(*counts, strict=True)] or [0, 0, 0, 0]
         found.append(Begun(it.dataset.id, column, _rules(it, column), *sums))
     return found
