@@ -163,6 +163,7 @@ def test_a_person_accepts_it_by_a_document_and_the_next_night_takes_what_is_due(
     night = house.night(NEXT + timedelta(days=1))
     assert (night.gone, [x for x in house.left(night) if x.startswith("u.visit")]) == (10, [])
     assert house.company.sql("SELECT count(*) FROM u.visit WHERE id::int > 1000") == [(0,)]
+    assert len(house.certified) == 3, "with the one that could not be certified meanwhile"
 
 
 def test_what_changes_between_the_look_and_the_deed_of_the_first_night_is_seen(house: House) -> None:
