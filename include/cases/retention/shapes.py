@@ -17,6 +17,7 @@ from include.cases.retention.nights import Night
 from include.cases.rooms import Desk
 from include.model.catalogue import Catalogue
 from include.model.errors import Refused
+from include.model.screening import kind_of_identifier
 from include.model.words import DatasetKind, Role, StoreKind
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.shape import Change, changes
@@ -89,13 +90,19 @@ def changed(desk: Desk) -> list[Changed]:
 
 def accept(desk: Desk, place: str, document: str, *, actor: str) -> list[Changed]:
     """A person's word, by a document, that every value of a column means what it meant: nights judge by it as it is now. Raises
-    Refused if it is as they knew it, or without a document."""
+    Refused if it is as they knew it, or without a document that names nobody."""
     book.checked_actor(actor)
     if not document.strip():
         raise Refused(
             "it needs a document that says who changed the column, and how its values were carried over", about=place,
             next_step="give the number of one",
         )  # fmt: skip
+    if kind := kind_of_identifier(document, account_ids=True):
+        raise Refused(
+            f"its document holds {kind}",
+            about=place,
+            next_step="give the number of a paper, and nobody's data",
+        )
     mine = [x for x in changed(desk) if x.change.place == place]
     if not mine:
         raise Refused(

@@ -151,6 +151,8 @@ def test_a_person_accepts_it_by_a_document_and_the_next_night_takes_what_is_due(
     after(house, "ALTER TABLE u.visit ALTER COLUMN at TYPE timestamp", "u.visit: its shape changed")
     with pytest.raises(Refused, match="document"):
         shapes.accept(house.desk, "u.visit.at", " ", actor="ops/li")
+    with pytest.raises(Refused, match="holds a mobile number"):
+        shapes.accept(house.desk, "u.visit.at", "by 13912345678", actor="ops/li")
     with pytest.raises(Refused, match="as nights know it"):
         shapes.accept(house.desk, "u.visit.path", "CHG-7", actor="ops/li")
     (done,) = shapes.accept(house.desk, "u.visit.at", "CHG-7", actor="ops/li")
