@@ -5,14 +5,14 @@
 
 Beside ``verify.py``, whose checks of signatures, log and proofs it uses; nothing else is needed, and no network. It checks that
 the certificate is signed, that the log recorded these very facts, that nothing was collected since T0 and whatever nobody could
-see of that is named, with the document by which somebody answers for it, that the books balance and are those of the log, that
-every bag was signed for without a difference before its source began to go, that what went is what the named cases took, that
-every recipient's track and backup set ended, that the whole estate was looked through afterwards and holds what stays and no
-more, that the media of each store, backup set and key were sanitised by a record, or both approvers say what becomes of them,
-that whatever could not be looked for in it is named, with the document by which both approvers answer for it, and that each
-item which stays has a law, a custodian and an end. What else the log says of the order, such as anything newer, the custodian's
-verifier sees (``verify_ledger.py``), which has all of it. Exit code 0: all of it holds. 1: something does not, and is named. 2:
-the call itself was wrong.
+see of that is named, with the document by which somebody answers for it, that the books balance, are those of the log, and passed
+a suite of expectations, that every bag was signed for without a difference before its source began to go, that what went is what
+the named cases took, that every recipient's track and backup set ended, that the whole estate was looked through afterwards and
+holds what stays and no more, that the media of each store, backup set and key were sanitised by a record, or both approvers say
+what becomes of them, that whatever could not be looked for in it is named, with the document by which both approvers answer for
+it, and that each item which stays has a law, a custodian and an end. What else the log says of the order, such as anything
+newer, the custodian's verifier sees (``verify_ledger.py``), which has all of it. Exit code 0: all of it holds. 1: something does
+not, and is named. 2: the call itself was wrong.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ else:  # run as a file, as a custodian does: the one beside it, whatever is inst
 
 PAYLOAD_TYPE = "application/vnd.quietus.service-certificate+json"
 FORMAT, FORMER = "quietus-service-certificate/2", "quietus-service-certificate/1"
-"""The former one does not say what became of the media of each store, backup set and key."""
+"""The former one does not say what became of the media of each store, backup set and key, and need not say that a suite of
+expectations judged the books."""
 NOT_FACTS = ("entries", "entry", "checkpoint", "successions")
 """What it says beside its facts: they are hashed together into the log."""
 _PAYLOAD = (
@@ -122,9 +123,8 @@ def shape(p: Any) -> None:
                 verify.bad(f"line {n} of its {name} has a negative number")
             for wait in line.get("waits", ()) if name == "others" else ():
                 verify.has_shape(wait, _WAITS, f"what line {n} of its others waits for")
-    suite = " conservation:int" * (
-        "conservation" in verify.need(p["proofs"], dict, "its proofs")
-    )  # since it binds the end
+    verify.need(p["proofs"], dict, "its proofs")
+    suite = " conservation:int" * (p["format"] != FORMER or "conservation" in p["proofs"])
     suite += " approved:list" * ("approved" in p["proofs"])
     verify.has_shape(p["proofs"], _PROOFS + suite, "its proofs")
     verify.check_shape_of_recipients(p)
@@ -271,6 +271,8 @@ def check_books(p: Said, entries: Entries) -> Iterator[str]:
 def _judged(p: Said, entries: Entries) -> Iterator[str]:
     """A suite of expectations held these books against all that was told of them, and nothing in it failed or was not seen."""
     if (index := p["proofs"].get("conservation")) is None:
+        if p["format"] != FORMER:
+            yield "nothing says that a suite judged the books"
         return
     if event(p, entries, index, CONSERVED).get("verdict") != "passed":
         yield "the suite that judges the books did not pass"

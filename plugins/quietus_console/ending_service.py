@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import task_group
-from quietus_console import shutting_down
+from quietus_console import asking_media, shutting_down
 from quietus_console.waits import Waits
 from quietus_console.work import desk, now, step
 
@@ -18,8 +18,8 @@ from include.model.words import UnitState
 
 def the_end(number: Any) -> Any:
     """Everybody who has our data says what became of it, the last backup with what the order took expires, and the certificate
-    says all of it. Whether people were told who took over is asked once more: it may have been named, or another after it, since
-    that was asked before T0."""
+    says all of it. What becomes of the media both approvers say meanwhile. Whether people were told who took over is asked once
+    more: it may have been named, or another after it, since that was asked before T0."""
 
     @task_group(group_id="end")
     def end() -> None:
@@ -36,6 +36,7 @@ def the_end(number: Any) -> Any:
         certified = certify(number)
         told >> answers >> backups >> certified
         told >> shutting_down.gate(number, Gate.SUCCESSOR_TOLD) >> certified
+        told >> asking_media.what_becomes_of_them(number) >> certified
 
     return end()
 
@@ -51,7 +52,8 @@ def tell_recipients(number: str) -> str:
 @step(pool="proofs")
 def certify(number: str) -> str:
     """The whole estate is looked through once more, then the service is certified and the order ends. Red while anything is open,
-    with each thing that is; clear it once that is done."""
+    with each thing that is; clear it once that is done. A word about media whose day is over meanwhile counts no more: clear
+    `end.media.open`, which asks anew."""
     made = service_certificate.certificate(desk(), number, **now())
     return f"certificate {made.serial}, issued on {made.issued_on}; the order is ended"
 

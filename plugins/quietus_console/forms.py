@@ -14,6 +14,7 @@ from airflow.sdk import Param
 from quietus_console.words import CHANNELS, GROUNDS, METHODS, REFUSALS, REQUESTERS, Code, Pair, choices
 
 from include.cases.decisions import Method, askable
+from include.cases.yearly.unsanitised import carriers
 from include.catalogue import load
 from include.model.errors import Refused
 from include.model.words import Channel, Ground, Requester
@@ -162,6 +163,33 @@ def gate() -> Fields:
         "done_on": Param(
             None, type=MAYBE_TEXT, pattern="^20[0-9]{2}-[01][0-9]-[0-3][0-9]$", title="办理日期 Done on",
             description="年-月-日;留空为今天。 Year-month-day; empty: today.",
+        ),
+    }  # fmt: skip
+
+
+EVERYTHING = "everything"
+
+
+def media() -> Fields:
+    """What becomes of media, by one document. The names are the catalogue's, and the question lists those that are open."""
+    shown = {
+        EVERYTHING: "上列全部 everything listed above",
+        **{c.name: f"{c.name} {c.title}" for c in carriers(load())},
+    }
+
+    def some(title: str) -> Param:
+        return Param(
+            [], type="array", title=title, items={"type": "string", "enum": list(shown)},
+            examples=list(shown), values_display=shown,
+        )  # fmt: skip
+
+    return {
+        **paper(),
+        "stays": some("继续使用,由保管方(或本机构)留存 Stays in service, with the custodian or the company"),
+        "later": some("日后清除 Sanitised later"),
+        "until": Param(
+            None, type=MAYBE_TEXT, pattern="^20[0-9]{2}-[01][0-9]-[0-3][0-9]$", title="清除期限 Sanitised by",
+            description="年-月-日 year-month-day",
         ),
     }  # fmt: skip
 

@@ -78,10 +78,14 @@ def test_one_order_goes_from_its_gates_to_the_books(house: House) -> None:
         "t0.ask_unseen": ("I answer for it 同意继续", signed(7)),
         "handover.ask": ("Done 已办理", {**signed(8), "digest": key}), "source.ask": ("Done 已办理", signed(9)),
         "rest.ask_first": ("Done 已办理", {}), "rest.ask_second": ("Done 已办理", {}),
+        "end.media.ask_first": ("Done 已办理", {**signed(10), "stays": ["everything"]}),
+        "end.media.ask_second": ("I say the same 同意", signed(10)),
     }  # fmt: skip
     who = {
         "rest.ask_first": "reviewer",
         "rest.ask_second": "admin",
+        "end.media.ask_first": "admin",
+        "end.media.ask_second": "reviewer",
     }  # the order's approvers, each as themselves
     admin = house.user("admin")
     admin.unpause(DAG)
@@ -93,7 +97,9 @@ def test_one_order_goes_from_its_gates_to_the_books(house: House) -> None:
         states = {t.task_id: t.state for t in admin.tasks(DAG, run_id)}
         # From there on it waits for recipients, for days, and holds no slot.
         waits = (
-            states["end.answers"] == "up_for_reschedule" and states["end.successor_told.record"] == "success"
+            states["end.answers"] == "up_for_reschedule"
+            and states["end.successor_told.record"] == "success"
+            and states["end.media.settled"] == "success"
         )
         if admin.run_state(DAG, run_id) in ENDED or waits:
             break
@@ -141,7 +147,11 @@ def test_one_order_goes_from_its_gates_to_the_books(house: House) -> None:
     )
     assert whats.index("source deletion approved") < whats.index("source deletion begun")
     assert [e["detail"]["document"] for e in history if e["what"] == "consigned"] == ["BR-8"]
-    assert whats[-1] == "recipients told"
+    media = [e for e in history if e["what"] == "media answered for"]
+    assert [(e["detail"]["document"], e["detail"]["becomes"]) for e in media] == [("BR-10", "stays")] * 2
+    assert [e["actor"] for e in media] == ["legal/admin", "legal/reviewer"], "two people, each as themselves"
+    assert "store:company" in media[0]["detail"]["media"]
+    assert "recipients told" in whats[-3:]
     sent = sum(b.statement.items for b in bags if b.statement.dataset == "cert.issuance_log")
     with (
         house.company() as ours,

@@ -82,7 +82,7 @@ def anonymous(p: dict[str, Any], _: dict[int, Any]) -> None:
 
 def begun_early(p: dict[str, Any], entries: dict[int, Any]) -> None:
     """As if our copy had begun to go before the successor signed for it."""
-    index = min(b["first"] for b in p["bags"]) - 1
+    index = max({*range(min(b["first"] for b in p["bags"]))} - entries.keys())
     entries[index] = entries[p["cases"][0]["begun"]]
     p["cases"][0]["begun"] = index
 
@@ -155,6 +155,19 @@ def test_a_proof_that_is_left_out_or_came_too_early_is_named(
     assert verify_service.content_problems(p, entries) == []
     forge(p, entries)
     assert any(problem in x for x in verify_service.content_problems(p, entries))
+
+
+def test_that_a_suite_judged_the_books_is_said_by_every_certificate_but_a_former_one() -> None:
+    said = "nothing says that a suite judged the books"
+    for name, wanted in (("service-v1", []), ("service-v2", [said])):
+        p, entries = content(name)
+        assert p["format"] in (verify_service.FORMAT, verify_service.FORMER)
+        p["proofs"].pop("conservation", None)
+        found = verify_service.content_problems(p, entries, recorded=False)
+        assert found == wanted, name
+    pem = (VECTORS / "service-v2" / "pub.pem").read_bytes()
+    (problem,) = verify_service.check_payload(verify.canonical(p), verify.load_key(pem)).problems
+    assert problem.startswith("its proofs does not have exactly the fields") and "conservation" in problem
 
 
 def test_a_receipt_under_the_root_that_a_notice_left_is_as_good_as_one_under_the_first() -> None:

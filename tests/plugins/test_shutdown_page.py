@@ -245,8 +245,11 @@ def test_what_becomes_of_media_is_told(browser: Browser, w: World, database: str
             "digest": "9" * 64}  # fmt: skip
     for approver in (1, 2):
         happened(w, number, "media answered for", {**word, "approver": approver})
+    alone = {**word, "media": ["store:objects"], "document": "BR-91", "approver": 1}
+    happened(w, number, "media answered for", alone)
     english = " ".join(unescape(re.sub(r"<[^>]*>", " ", browser(f"/shutdown/{number}").text)).split())
     for told in (
+        "one approver said: stays in service with: Archive Co (BR-91); waits for board/qian",
         "What carries the data",
         "6 open",
         "stays in service with: Archive Co BR-90",

@@ -76,7 +76,7 @@ def test_nothing_is_asked_but_in_its_order_and_closing_waits_for_the_book_not_fo
     assert before["notified.ask"] == {"tell_people"} and before["tell_people"] == {"preview"}
     assert before["preview"] == {"approval_1.record", "approval_2.record"}
     asks = [t for i, t in found.items() if ".ask" in i]
-    assert len(asks) == 14 and all(t.defaults is None and t.response_timeout is None for t in asks)
+    assert len(asks) == 16 and all(t.defaults is None and t.response_timeout is None for t in asks)
     assert dag.params.get_param("order").schema["pattern"] == r"^SO-\d{6,}$" and len(dag.params) == 1
 
 
@@ -111,13 +111,24 @@ def test_nothing_is_handed_over_before_t0_is_proved_and_nothing_deleted_before_i
     assert before["end.tell_recipients"] == {"balance"} and before["end.certify"] == {
         "end.backups",
         "end.successor_told.record",
+        "end.media.settled",
     }
+    media = ["balance", "end.tell_recipients", "end.media.open", "end.media.ask_first", "end.media.say", "end.media.said",
+             "end.media.ask_second", "end.media.agree", "end.media.settled"]  # fmt: skip
+    assert before["end.media.say"] == {"end.media.ask_first", "end.media.open"}
+    assert before["end.media.agree"] == {"end.media.ask_second", "end.media.said"}
+    for earlier, later in pairwise(media):
+        assert earlier in before[later], later
+    for question, told in (("ask_first", "open"), ("ask_second", "said")):
+        assert f"task_ids='end.media.{told}'" in dag.get_task(f"end.media.{question}").body, (
+            "the question shows it"
+        )
     assert before["end.successor_told.ask"] == {"end.tell_recipients"}, (
         "a successor that was named since is told of"
     )
     assert before["end.answers"] == {"end.tell_recipients"} and before["end.backups"] == {"end.answers"}
     assert all(before[f"rest.ask_{n}"] == {"source.delete_source"} for n in ("first", "second"))
-    for task in ("handover.receipts", "end.answers", "end.backups"):
+    for task in ("handover.receipts", "end.answers", "end.backups", "end.media.settled"):
         waits = dag.get_task(task)
         assert waits.mode == "reschedule" and waits.reschedule, f"{task} waits without a slot"
     assert all(t.trigger_rule == "all_success" for t in dag.tasks)

@@ -45,7 +45,7 @@ def say(
             next_step="have each of them do it, under a log-in of their own (`quietus shutdown show` names their roles)",
         )  # fmt: skip
     detail = {**about, "document": paper.number, "digest": paper.digest}
-    said = {e["detail"]["approver"] for e in _those(conn, of.number, what) if _same(e["detail"], detail)}
+    said = {e["detail"]["approver"] for e in words_of(conn, of.number, what) if _same(e["detail"], detail)}
     if mine not in said:
         orders.say(desk, conn, of.number, what, as_of, actor, {**detail, "approver": mine})
     left = set(range(1, len(of.approvers) + 1)) - said - {mine}
@@ -55,7 +55,7 @@ def say(
 def answer(conn: Conn, of: Order, what: str, covers: Callable[[Detail], bool]) -> Both | None:
     """The newest answer that ``covers`` says is about this; None: not both have said so."""
     found: dict[tuple[str, str], dict[int, Any]] = {}
-    for e in _those(conn, of.number, what):
+    for e in words_of(conn, of.number, what):
         if covers(e["detail"]):
             found.setdefault((e["detail"]["document"], e["detail"]["digest"]), {}).setdefault(
                 e["detail"]["approver"], e
@@ -68,7 +68,8 @@ def answer(conn: Conn, of: Order, what: str, covers: Callable[[Detail], bool]) -
     return Both(*paper, max(e["as_of"] for e in words.values()), ids)
 
 
-def _those(conn: Conn, number: str, what: str) -> Iterable[Mapping[str, Any]]:
+def words_of(conn: Conn, number: str, what: str) -> Iterable[Mapping[str, Any]]:
+    """Each word of one of them, oldest first: ``event_id``, ``as_of``, ``detail``."""
     return conn.execute(
         "SELECT event_id, as_of, detail FROM casebook.shutdown_event WHERE number = %s AND what = %s ORDER BY event_id",
         (number, what),

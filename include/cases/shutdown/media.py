@@ -10,10 +10,11 @@ there was data on that medium since.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 from include.cases.book import Conn
 from include.cases.rooms import Desk
@@ -30,6 +31,7 @@ from include.model.errors import Refused
 from include.model.media import Becomes
 from include.model.times import prc_date
 
+_Given = TypeVar("_Given")
 SPOKEN_FOR, BOOKS = "media answered for", "books"
 """Of the events."""
 
@@ -130,28 +132,55 @@ def say(
 ) -> tuple[str, ...]:  # fmt: skip
     """One approver of the order says what becomes of these; the roles of those whose word is waited for. Raises Refused for
     anybody else, before collection is closed, for what carries nothing of the order's, and for a word that cannot be."""
+    return say_each(
+        desk, number, {becomes: names}, paper=paper, as_of=as_of, actor=actor, provider=provider, until=until
+    )  # fmt: skip
+
+
+def say_each(
+    desk: Desk, number: str, each: Mapping[Becomes, Collection[str]], *, paper: Paper, as_of: date, actor: str,
+    provider: str | None = None, until: date | None = None,
+) -> tuple[str, ...]:  # fmt: skip
+    """The same of several at once, by one document: all of it is said, or nothing. ``provider`` is of those that are rented,
+    ``until`` of those that are sanitised later."""
     checked_paper(paper, number)
+    left: tuple[str, ...] = ()
     with orders.deed(desk, number) as (conn, of):
         if of.closed_on is None:
             raise Refused(
                 "collection is not closed, so nobody knows yet what will be on it", about=number,
                 next_step="say it after `quietus shutdown close-collection`",
             )  # fmt: skip
-        there = {s.carrier.name: s for s in standing(desk.catalogue, conn, of, as_of)}
-        if not names or (unknown := sorted({*names} - there.keys())):
+        there = {s.carrier.name for s in standing(desk.catalogue, conn, of, as_of)}
+        named = Counter(name for names in each.values() for name in {*names})
+        if not all(each.values()) or (unknown := sorted(named.keys() - there)):
             raise Refused(
-                f"nothing of the order's is on {', '.join(unknown) if names else 'nothing'}", about=number,
+                f"nothing of the order's is on {', '.join(unknown) if all(each.values()) else 'nothing'}", about=number,
                 next_step=f"name some of: {', '.join(sorted(there))}",
             )  # fmt: skip
-        who = _who(of, becomes, provider)
-        _day(becomes, until, as_of, number)
-        about = {
-            "media": sorted({*names}),
-            "becomes": becomes.value,
-            "who": who,
-            "until": until.isoformat() if until else None,
-        }
-        return both.say(desk, conn, of, SPOKEN_FOR, paper, about, as_of=as_of, actor=actor)
+        if twice := sorted(name for name, times in named.items() if times > 1):
+            raise Refused(
+                f"two things are said of {', '.join(twice)}", about=number, next_step="say one of each medium"
+            )
+        for becomes, names in each.items():
+            who = _who(of, becomes, _of(Becomes.RENTED, becomes, each, provider))
+            day = _of(Becomes.LATER, becomes, each, until)
+            _day(becomes, day, as_of, number)
+            about = {
+                "media": sorted({*names}),
+                "becomes": becomes.value,
+                "who": who,
+                "until": day.isoformat() if day else None,
+            }
+            left = both.say(desk, conn, of, SPOKEN_FOR, paper, about, as_of=as_of, actor=actor)
+    return left
+
+
+def _of(
+    whose: Becomes, becomes: Becomes, each: Mapping[Becomes, Collection[str]], given: _Given | None
+) -> _Given | None:
+    """What is given of one kind alone. Where nothing of that kind is said, the others refuse it."""
+    return given if becomes is whose or whose not in each else None
 
 
 def _who(of: Order, becomes: Becomes, provider: str | None) -> str | None:
@@ -193,11 +222,12 @@ def _word(conn: Conn, of: Order, name: str, said: Collection[Mapping[str, Any]],
             day = date.fromisoformat(about["until"]) if about["until"] else None
             found.append(Word(about["becomes"], about["who"], day, by))
     newest = max(found, key=lambda w: max(w.by.events), default=None)
-    if newest is None or (newest.until is not None and newest.until < as_of):
-        return None
-    if newest.becomes == Becomes.STAYS and newest.who != of.custodian:
-        return None
-    return newest
+    return newest if newest and counts(of, newest.becomes, newest.who, newest.until, as_of) else None
+
+
+def counts(of: Order, becomes: str, who: str | None, until: date | None, as_of: date) -> bool:
+    """Whether such a word says something still: its day is not over, and it stays with who is the custodian now."""
+    return (until is None or until >= as_of) and (becomes != Becomes.STAYS or who == of.custodian)
 
 
 def _about(detail: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -59,8 +59,11 @@ def test_the_end_waits_for_answers_and_backups_and_is_certified(
     assert not tasks["answers"]()
     with pytest.raises(AirflowFailException, match="its answer is waited for"):
         tasks["certify"]()
-    ended.tell_everybody()
+    ended.tell_everybody(media=False)
     assert tasks["answers"]()
+    with pytest.raises(AirflowFailException, match="media store:company"):
+        tasks["certify"]()
+    ended.answer_for_media()
     assert not tasks["backups"](), "a copy holds what the order took"
     with pytest.raises(AirflowFailException, match="backups nightly"):
         tasks["certify"]()

@@ -120,6 +120,7 @@ FORGERIES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda p: line(p, "books", "u.click").update(retained=19), "the books do not balance for u.click"),
     (moved, "the books of u.click are not those that the ledger recorded"),
     (lambda p: p["books"].pop(), "the books name"),
+    (lambda p: p["proofs"].pop("conservation"), "its proofs does not have exactly the fields"),
     (lambda p: line(p, "books", "u.visit").update(located=61, transferred=61), "60 items were located after T0, and 61 are told"),
     (lambda p: p["bags"].pop(), "other numbers are told as transferred and in bags"),
     (lambda p: p["bags"][0].update(root="0" * 64), "the receipt that the ledger has is another"),
