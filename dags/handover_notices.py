@@ -3,12 +3,13 @@
 **Purpose 目的** (policy 5.6; PIPL 22, 47): while a shutdown hands over, a person may still cancel, object, or reach a date. What
 became of items after their bag was packed is told to the successor by signed notices, and its answers are believed like receipts:
 nothing of a bag is in neither place, or in both, for longer than a day. Who asks once our copy went is heard, too: what the successor
-alone has by then is asked of it, until the ledger is with the custodian. So it is for every order, ended ones too, each in tasks of its own.
+alone has by then is asked of it, until the ledger is with the custodian, or its last day is over. So it is for every order, ended ones too, each in tasks of its own.
 
 **Who may run it 谁可运行**: it runs by itself, every morning at 05:10, after the nights; legal or ops may trigger it at any time. Without an order
 that has handed something over it does nothing.
 
-**What it destroys 销毁什么**: nothing of ours. The successor deletes or restricts what a notice names.
+**What it destroys 销毁什么**: keyed tokens of whose the items were and who asked, of an ended order that is past its last day (RS-24, from
+its end) with its ledger here still; nothing else of ours. The successor deletes or restricts what a notice names.
 
 **How to stop it 如何停止**: pause it; then bags differ, and what differs keeps the books of the shutdown from balancing. Killed at any
 instant it goes on where it was, and tells nothing, and asks for nothing, twice.
@@ -16,7 +17,7 @@ instant it goes on where it was, and tells nothing, and asks for nothing, twice.
 **Evidence 证据**: every notice and answer is an event of the order and an entry of the ledger, by digest. The run is **red** while
 something differs that no receipt of ours explains, or while an answer is forged or names a difference (`quietus handover notices list`).
 Bags of which our own copy goes, or went, are counted, told to nobody, and no fault. `hear_requests` is red while an answer to a request
-is late, forged or names a difference (`quietus handover requests list`).
+is late, forged or names a difference (`quietus handover requests list`); `end_passing_on` while something is open on the last day.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def handover_notices() -> None:
     late = following_up.burying()
     following_up.hear_tombstones.expand(number=late)
     following_up.bury.expand(number=late)
+    following_up.end_passing_on.expand(number=following_up.past_their_day())
 
 
 handover_notices()

@@ -117,15 +117,19 @@ def list_(as_json: AsJson = False) -> None:
 @app.command()
 def show(number: Number, as_json: AsJson = False) -> None:
     """An order with its gates and history. Exit status 1 if a gate is overdue."""
-    from include.cases.shutdown import orders
+    from include.cases.shutdown import orders, who_asked
+    from include.catalogue import load
+    from include.handover import passing_ends
 
     today = common.today()
     with common.reader() as conn:
         of = orders.order(conn, number)
+        tokens = who_asked.held(conn, number)
         days = orders.days(conn, of)
         done = {g["gate"]: g for g in orders.gates(conn, number)}
         history = orders.history(conn, number)
         alarms = orders.alarms(conn, today) if of.in_force else ()
+    until = passing_ends.last_day_of(load(), of)
     gates = [
         {"gate": g.value, "due": days.due(g), "done": done.get(g, {}).get("done_on"),
          "document": done.get(g, {}).get("document"), "law": LAW[g]}
@@ -135,7 +139,7 @@ def show(number: Number, as_json: AsJson = False) -> None:
         told = {"order": of.number, "state": of.state, "path": of.path, "services": of.services, "t0": of.t0,
                 "t0_announced": of.t0_announced, "earliest": days.earliest(today), "successor": of.successor,
                 "contact": of.successor_contact, "custodian": of.custodian, "alarms": list(alarms),
-                "gates": gates, "history": history}  # fmt: skip
+                "gates": gates, "history": history, "tokens": tokens, "tokens_until": until}  # fmt: skip
         common.table([told], (), True)
     else:
         common.say(
@@ -148,6 +152,11 @@ def show(number: Number, as_json: AsJson = False) -> None:
             common.say(f"by what is filed: {days.why(today)}")
         for event in history:
             common.say(f"{event['as_of']}  {event['what']}  {event['actor']}")
+        if tokens:
+            day = f", at the latest after {until}" if until else ""
+            common.say(
+                f"{tokens:,} keyed tokens of people are kept to pass on their requests; they go with the ledger{day}"
+            )
         for alarm in alarms:
             common.say(f"ALARM {alarm}")
     if alarms:

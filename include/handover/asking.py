@@ -21,7 +21,7 @@ from include.cases.retention.held import HeldPeople
 from include.cases.rooms import Desk
 from include.cases.shutdown import begun, orders, way
 from include.cases.shutdown.orders import Order
-from include.cases.shutdown.whereabouts import HANDED
+from include.cases.shutdown.whereabouts import OVER
 from include.handover import whose
 from include.handover.register import Bag
 from include.model import ranges
@@ -48,15 +48,16 @@ class Asks:
 
 
 def may_be_passed_on(conn: Conn, of: Order) -> bool:
-    """Whether requests still are: until the order is withdrawn, or its ledger was handed to the custodian."""
-    return of.withdrawn_on is None and not any(e["what"] == HANDED for e in orders.history(conn, of.number))
+    """Whether requests still are: until the order is withdrawn, its ledger is with the custodian, or its last day is over."""
+    return of.withdrawn_on is None and not any(e["what"] in OVER for e in orders.history(conn, of.number))
 
 
 def still_here(conn: Conn, of: Order) -> None:
     """Raises Refused unless they are."""
     if not may_be_passed_on(conn, of):
         raise Refused(
-            "its ledger is with the custodian, or it was withdrawn: nothing is passed on any more", about=of.number,
+            "its ledger is with the custodian, its last day is over, or it was withdrawn: nothing is passed on any more",
+            about=of.number,
             next_step=f"the person turns to {of.successor or 'whoever has taken over'} itself",
         )  # fmt: skip
 

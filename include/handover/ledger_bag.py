@@ -25,15 +25,14 @@ from include.cases.shutdown import orders, who_asked
 from include.cases.shutdown.whereabouts import HANDED
 from include.handover import late, unpassed
 from include.handover.bag import BagWriter
+from include.handover.passing_ends import RULE
 from include.handover.service_certificate import Service, kept
 from include.handover.service_page import page
 from include.ledger import attest, log, verify_ledger
 from include.ledger.sequencer import publish, sequence
-from include.model.catalogue import Catalogue
 from include.model.errors import NotProved, Refused
 from include.model.flow import CaseNo
 
-RULE = "RS-24"
 VERIFIERS = ("verify.py", "verify_service.py", "verify_receipts.py", "verify_ledger.py")
 README = """\
 The ledger of a service that stopped by {order}, kept by {custodian} until {until} ({law}).
@@ -86,7 +85,7 @@ def hand_over(
         raise Refused("the directory is there already", about=str(out), next_step="name another")
     pem, _ = keeping.public_key(desk.connections)
     rule = desk.catalogue.rule(RULE)
-    until = last_day(of.ended_on, _years(desk.catalogue))
+    until = last_day(of.ended_on, rule.periods[0].duration)
     law = "; ".join(b.cite for p in rule.periods[:1] for b in p.basis)
     unfinished = out.with_name(f"{out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -188,7 +187,3 @@ def _receipts(conn: Conn, number: str) -> set[bytes]:
         {"n": number},
     ).fetchall()
     return {bytes(r["envelope"]) for r in rows}
-
-
-def _years(catalogue: Catalogue) -> str:
-    return catalogue.rule(RULE).periods[0].duration

@@ -59,7 +59,7 @@ def unpassed(desk: Desk, conn: Conn, number: str) -> Unpassed:
     """What is open now, whoever answers for it. Raises NotReachable."""
     found = Unpassed({r.name: len(r.said.asked) for r in requests.of_order(conn, number) if not r.answered})
     if not asking.may_be_passed_on(conn, orders.order(conn, number)):
-        return found  # the ledger went before: by then all else was answered for, and nobody knows any more whose it is
+        return found  # by then all else was answered for, and nobody knows any more whose it is
     for name, (items, why) in buried.open_(conn, number).items():
         found.bags[name], found.whys[name] = items, why
     left: dict[str, str] = {}

@@ -10,7 +10,7 @@ from quietus_console.work import desk, now, step
 
 from include.cases.book import Conn
 from include.cases.shutdown import orders
-from include.handover import asking, buried, register, requests
+from include.handover import asking, buried, passing_ends, register, requests
 from include.handover.stages import Handover
 from include.model.errors import NotProved, Refused
 
@@ -100,6 +100,23 @@ def bury(number: str) -> str:
     made, sent = Handover.of(desk(), number).bury()
     _all_well(made.left, number, STATUS)
     return f"{number}: {len(made.made)} bags of tombstones made, {len(sent)} bags sent now"
+
+
+@step
+def past_their_day() -> list[str]:
+    """Every ended order whose last day is over, and whose ledger is here still."""
+    it = desk()
+    with it.book() as conn:
+        found = passing_ends.due(it.catalogue, conn, now()["as_of"])
+    if not found:
+        raise AirflowSkipException("no ended order is past its last day with its ledger here")
+    return found
+
+
+@step
+def end_passing_on(number: str) -> str:
+    """Nothing of it is passed on any more, and its tokens of people go. Red while something is open that nobody answers for."""
+    return f"{number}: passing on has ended; {passing_ends.end(desk(), number, **now())} tokens of people are gone"
 
 
 def _followed(has: Callable[[Conn, str], bool], none: str) -> list[str]:

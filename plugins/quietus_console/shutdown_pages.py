@@ -20,13 +20,13 @@ from quietus_console.rendering import page
 from quietus_console.roles import audits
 
 from include.cases import book
-from include.cases.shutdown import begun, half_said, objecting, orders, tellings
+from include.cases.shutdown import begun, half_said, objecting, orders, tellings, who_asked
 from include.cases.shutdown import media as of_media
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.accepting import ACCEPTED
 from include.cases.shutdown.dates import LAW
 from include.catalogue import load
-from include.handover import heard, register, requests
+from include.handover import heard, passing_ends, register, requests
 from include.handover.heard import Answer
 from include.handover.register import Bag
 from include.model.handover import BagState
@@ -72,6 +72,7 @@ def one_order(number: Number, user: GetUserDep, lang: Lang = "zh") -> HTMLRespon
         objections = objecting.count(conn, number)
         asked = requests.stand(conn, number, today)
         carried = of_media.standing(load(), conn, of, today) if of.closed_on else ()
+        tokens = who_asked.held(conn, number)
         halves = half_said.halves(conn, of, carried, today)
         kept_there = begun.elsewhere(conn, number, of.successor_certificate)
     auditor = audits(user)
@@ -82,6 +83,7 @@ def one_order(number: Number, user: GetUserDep, lang: Lang = "zh") -> HTMLRespon
         gates=[(g.value, days.due(g), done.get(g.value), LAW[g]) for g in days.gates], overdue=days.overdue(today),
         why=days.why(today), earliest=days.earliest(today), counted=counted, told=told, objections=objections,
         asked=asked, elsewhere=kept_there, carried=carried,
+        tokens=tokens, tokens_until=passing_ends.last_day_of(load(), of),
         halves={name: half for half in halves for name in half.media},
         looked=_last(history, LOOKED), way=handed_over(bags, answers, auditor=auditor),
         books=_without_holds(_last(history, BOOKS), auditor), proved=_last(history, PROVED),

@@ -338,6 +338,7 @@ SHUTDOWNS: Mapping[str, Pair] = {
     "dragnet": ("全库核查", "the whole estate was looked through"),
     "certified": ("出具证明", "the service was certified"),
     "ledger handed over": ("移交账本", "the ledger was handed to the custodian"),
+    "passing on ended": ("停止转告个人请求", "requests of people are passed on no more"),
     "recipients told": ("通知接收方", "recipients were told"),
     "books": ("核对账目", "the books were held against both sides"),
     "collection looked at": ("核查停止收集", "collection looked at"),

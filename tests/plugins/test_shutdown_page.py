@@ -263,6 +263,24 @@ def test_what_becomes_of_media_is_told(browser: Browser, w: World, database: str
     assert "存储介质" in chinese and "继续在用" in chinese and "批准人载明介质去向" in chinese
 
 
+def test_tokens_of_people_are_counted_with_their_last_day(browser: Browser, w: World, database: str) -> None:
+    number = filled(w, database)
+    assert "Keyed tokens" not in browser(f"/shutdown/{number}").text
+    with psycopg.connect(database) as conn:
+        conn.execute("UPDATE casebook.shutdown_order SET ended_on = '2026-02-28'")
+        for token in (b"", b"one", b"two"):  # the first notes that they were kept, and is nobody's
+            conn.execute(
+                "INSERT INTO casebook.handover_owner (order_no, bag, token, leaves) SELECT order_no, bag, %s, ''"
+                " FROM casebook.handover_bag ORDER BY bag LIMIT 1",
+                (token,),
+            )
+    english = " ".join(unescape(re.sub(r"<[^>]*>", " ", browser(f"/shutdown/{number}").text)).split())
+    assert (
+        "kept to pass on their requests: 2 · they go with the ledger, at the latest after 2029-02-28"
+        in english
+    )
+
+
 def test_every_reason_that_the_books_may_name_is_said_in_chinese() -> None:
     said: list[str] = []
     for node in ast.walk(ast.parse(Path(conservation.__file__).read_text("utf-8"))):

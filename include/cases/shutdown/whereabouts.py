@@ -15,6 +15,9 @@ FORMER = (
 TURN_TO = "如有请求，请向其提出。"
 HANDED = "ledger handed over"
 """Of the event with which we can sign nothing any more, so that no request is passed on (``include.handover.asking``)."""
+LAST_DAY = "passing on ended"
+"""Of the event with which it ends though the ledger is here still: its last day is over (``include.handover.passing_ends``)."""
+OVER = (HANDED, LAST_DAY)
 
 
 def sentence(conn: Conn) -> str:
@@ -34,7 +37,7 @@ def sentence(conn: Conn) -> str:
     there = bool(row and row["bags"] and row["bags"] == row["there"])
     if not there:
         return ON_ITS_WAY.format(who=of.successor, contact=of.successor_contact) + former
-    over = any(e["what"] == HANDED for e in orders.history(conn, of.number))
+    over = any(e["what"] in OVER for e in orders.history(conn, of.number))
     return (THERE + (TURN_TO if over else PASSED_ON)).format(
         who=of.successor, contact=of.successor_contact
     ) + former

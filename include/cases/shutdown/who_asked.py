@@ -1,23 +1,24 @@
 """Whose the items of an order's bags are, and who asked for them: keyed tokens, kept until nothing of it is passed on any more.
 
-Then its ledger is with the custodian, or it was withdrawn, and nobody here needs to know: they go in that very deed. The yearly
+Then its ledger is with the custodian, it was withdrawn, or its last day is over (:mod:`include.handover.passing_ends`), and
+nobody here needs to know: they go in that very deed. The yearly
 run (:mod:`include.cases.yearly.ledger_keys`) drops what is there still, of orders that were over before this was so.
 """
 
 from __future__ import annotations
 
 from include.cases.book import Conn
-from include.cases.shutdown.whereabouts import HANDED
+from include.cases.shutdown.whereabouts import OVER
 
 _OVER = (
     "SELECT o.number FROM casebook.shutdown_order AS o WHERE o.withdrawn_on IS NOT NULL"
-    " OR EXISTS (SELECT FROM casebook.shutdown_event AS e WHERE e.number = o.number AND e.what = %s) ORDER BY 1"
+    " OR EXISTS (SELECT FROM casebook.shutdown_event AS e WHERE e.number = o.number AND e.what = ANY(%s)) ORDER BY 1"
 )
 
 
 def forget(conn: Conn, number: str) -> int:
     """The tokens of an order go, bag by bag and request by request; how many. In the caller's deed, once its history says that
-    the ledger was handed over, or the order that it was withdrawn: before, the book refuses it while somebody asks."""
+    nothing is passed on any more, or the order that it was withdrawn: before, the book refuses it while somebody asks."""
     gone = conn.execute(
         "WITH o AS (DELETE FROM casebook.handover_owner WHERE order_no = %(n)s RETURNING token),"
         " r AS (DELETE FROM casebook.shutdown_request_token WHERE number = %(n)s RETURNING token)"
@@ -29,13 +30,13 @@ def forget(conn: Conn, number: str) -> int:
 
 def forget_over(conn: Conn) -> int:
     """Those of every order of which nothing is passed on any more; how many."""
-    rows = conn.execute(_OVER, (HANDED,)).fetchall()
+    rows = conn.execute(_OVER, ([*OVER],)).fetchall()
     return sum(forget(conn, str(r["number"])) for r in rows)
 
 
 def left(conn: Conn) -> list[str]:
     """What is there and should be gone, by order."""
-    over = [str(r["number"]) for r in conn.execute(_OVER, (HANDED,)).fetchall()]
+    over = [str(r["number"]) for r in conn.execute(_OVER, ([*OVER],)).fetchall()]
     rows = conn.execute(
         "SELECT number, count(*) AS n FROM (SELECT order_no AS number, token FROM casebook.handover_owner UNION ALL"
         " SELECT number, token FROM casebook.shutdown_request_token) AS t WHERE number = ANY(%s) AND token <> ''"
@@ -46,3 +47,13 @@ def left(conn: Conn) -> list[str]:
         f"{r['number']}: {r['n']} tokens of people are there, and nothing of it is passed on any more"
         for r in rows
     ]
+
+
+def held(conn: Conn, number: str) -> int:
+    """How many tokens of people an order still has. What notes that a bag's owners were kept is nobody's."""
+    row = conn.execute(
+        "SELECT (SELECT count(*) - count(DISTINCT bag) FROM casebook.handover_owner WHERE order_no = %(n)s)"
+        " + (SELECT count(*) FROM casebook.shutdown_request_token WHERE number = %(n)s) AS n",
+        {"n": number},
+    ).fetchone()
+    return int(row["n"]) if row else 0
