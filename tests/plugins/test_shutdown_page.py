@@ -268,11 +268,12 @@ def test_tokens_of_people_are_counted_with_their_last_day(browser: Browser, w: W
     assert "Keyed tokens" not in browser(f"/shutdown/{number}").text
     with psycopg.connect(database) as conn:
         conn.execute("UPDATE casebook.shutdown_order SET ended_on = '2026-02-28'")
-        for token in (b"", b"one", b"two"):  # the first notes that they were kept, and is nobody's
+        for token in (b"one", b"two"):
             conn.execute(
-                "INSERT INTO casebook.handover_owner (order_no, bag, token, leaves) SELECT order_no, bag, %s, ''"
-                " FROM casebook.handover_bag ORDER BY bag LIMIT 1",
-                (token,),
+                "WITH r AS (INSERT INTO casebook.shutdown_request (number, asked_on, channel, method, fields, recorded_by)"
+                " VALUES (%(n)s, '2026-02-28', 'letter', 'x', '{PI-001}', 'support/li') RETURNING request) INSERT INTO"
+                " casebook.shutdown_request_token (number, token, request) SELECT %(n)s, %(t)s, request FROM r",
+                {"n": number, "t": token},
             )
     english = " ".join(unescape(re.sub(r"<[^>]*>", " ", browser(f"/shutdown/{number}").text)).split())
     assert (
