@@ -4,6 +4,7 @@ databases, ledger and signer, and a backup set whose copies reach back. Without 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +15,8 @@ from quietus_console import ending_service, work
 from quietus_console.waits import Waits
 
 from include.cases import backups
-from include.cases.shutdown import orders
-from include.handover import service_certificate
+from include.cases.shutdown import orders, whereabouts
+from include.handover import passing_ends, service_certificate
 from include.handover.ledger_bag import hand_over
 from include.ledger import verify_ledger, verify_service
 from tests.cases.shutdown.ended import Ended
@@ -81,3 +82,19 @@ def test_the_end_waits_for_answers_and_backups_and_is_certified(
     assert verify_service.verify_file(made.envelope.encode(), ended.pem).problems == []
     hand_over(ended.desk, ended.number, tmp_path / "ledger", as_of=T0, actor="ops/wu")
     assert verify_ledger.verify_directory(tmp_path / "ledger", ended.pem).ok
+
+
+def test_after_its_last_day_the_ledger_may_still_be_handed_over_and_verifies(
+    ended: Ended, tmp_path: Path
+) -> None:
+    after = T0.replace(year=T0.year + 3) + timedelta(days=1)
+    ended.everything()
+    ended.certificate()
+    assert passing_ends.end(ended.desk, ended.number, as_of=after, actor="system/airflow") == 0, (
+        "none were kept here"
+    )
+    hand_over(ended.desk, ended.number, tmp_path / "late", as_of=after, actor="ops/wu")
+    assert verify_ledger.verify_directory(tmp_path / "late", ended.pem).ok
+    with ended.desk.book() as conn:
+        whats = [e["what"] for e in orders.history(conn, ended.number)]
+    assert whats[-2:] == [whereabouts.LAST_DAY, whereabouts.HANDED]
