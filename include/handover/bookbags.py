@@ -6,11 +6,13 @@ finished bag. The keys are few, and one bag.
 
 from __future__ import annotations
 
+import psycopg
+
 from include.cases.book import Conn
 from include.handover import addressed, book, buried, register, tombstone_keys
 from include.handover.room import Outcome, Room
 from include.handover.shards import Packed, Shard
-from include.model.errors import QuietusError
+from include.model.errors import NotReachable, QuietusError
 from include.model.handover import BagKind, Consignment
 
 
@@ -98,10 +100,17 @@ def _shard(room: Room, conn: Conn, consignment: Consignment, part: str, number: 
 
 
 def finish(room: Room, consignment: Consignment, packed: Packed, outcome: Outcome) -> None:
-    """From here on the bag is finished."""
+    """From here on the bag is finished. Its file gets its name behind its row, of which there can be one, and before that is
+    committed: so the file of this name is the one that the row is about, or there is no row. Raises NotReachable."""
     room.at("handover.sealed")
     with room.book() as conn, conn.transaction():
         addressed.standing(conn, consignment, ended=True)
-        register.packed(conn, consignment, packed)
+        try:
+            register.packed(conn, consignment, packed)
+        except psycopg.errors.UniqueViolation:
+            raise NotReachable(
+                "another run packed it meanwhile", about=packed.statement.bag, next_step="run it again: finished bags are kept"
+            ) from None  # fmt: skip
+        packed.named()
     outcome.made.append(packed.statement.bag)
     room.at("handover.packed")

@@ -1,7 +1,8 @@
 """From a consignment to sealed and signed bags on our disk: dataset by dataset, shard by shard, each finished once for ever.
 
 A shard is finished when its row is in the case book, committed after its sealed file has its name; what was begun beyond is begun
-anew. The statement is in the row before it is signed, so a bag has one statement whatever is killed when. Rows are read under one
+anew. One run at a time packs for an order, and a file gets its name only once its row is written, which no second one can be. The
+statement is in the row before it is signed, so a bag has one statement whatever is killed when. Rows are read under one
 repeatable-read snapshot per store and run. A later run goes on after the last finished range, and first counts what lies in the
 ranges that are finished: a table that grew or shrank since (after T0 none should) is named, and packed no further.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from include.cases import turns
 from include.cases.retention.due import answering, look_at
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import binds, question
@@ -32,11 +35,11 @@ from include.handover.register import Bag
 from include.handover.room import Outcome, Room
 from include.handover.rows import Consigning, Shape, clocks_of, consigning, copied, reading, unescaped
 from include.handover.sealed import recipient
-from include.handover.shards import Packed, Shard, roomy
+from include.handover.shards import Packed, Shard, roomy, swept
 from include.handover.whose import Whose
 from include.ledger import attest
 from include.model.abreast import abreast
-from include.model.errors import Drifted, LedgerError, NoRoom, QuietusError, Refused
+from include.model.errors import Drifted, LedgerError, NoRoom, NotReachable, QuietusError, Refused
 from include.model.handover import BagKind, Consigned, Consignment, Restricted
 from include.model.keks import Keks
 from include.model.template import Template
@@ -58,12 +61,19 @@ AHEAD = 1 << 20  # bytes of one key's versions that are read before their turn
 def pack(room: Room, consignment: Consignment) -> Outcome:
     """Pack what is not packed yet, and sign what is not signed. What one dataset cannot be does not stop the others.
 
-    Raises Refused for another consignment of the same order, NoRoom, NotReachable if book or signer do not answer.
+    Raises Refused for another consignment of the same order, NoRoom, NotReachable if book or signer do not answer, or another
+    run packs for this order.
     """
     recipient(consignment.successor.certificate, compared=True)
     with room.book() as conn:
         addressed.standing(conn, consignment)
     outcome = Outcome()
+    with _turn(room, consignment.order):
+        _pack(room, consignment, outcome)
+    return outcome
+
+
+def _pack(room: Room, consignment: Consignment, outcome: Outcome) -> None:
     sign(room, consignment)
     by_store: dict[str, list[Consigned]] = {}
     for of in consignment.datasets:
@@ -78,7 +88,6 @@ def pack(room: Room, consignment: Consignment) -> Outcome:
             _store(room, consignment, store, datasets, outcome)
         bookbags.pack(room, consignment, outcome)
     sign(room, consignment)
-    return outcome
 
 
 def later(room: Room, consignment: Consignment) -> Outcome:
@@ -88,11 +97,30 @@ def later(room: Room, consignment: Consignment) -> Outcome:
     with room.book() as conn:
         asking.still_here(conn, addressed.standing(conn, consignment, ended=True))
     outcome = Outcome()
-    sign(room, consignment)
-    with roomy(room.of(consignment.order)):
-        bookbags.later(room, consignment, outcome)
-    sign(room, consignment)
+    with _turn(room, consignment.order):
+        sign(room, consignment)
+        with roomy(room.of(consignment.order)):
+            bookbags.later(room, consignment, outcome)
+        sign(room, consignment)
     return outcome
+
+
+@contextmanager
+def _turn(room: Room, order: str) -> Iterator[None]:
+    """One run at a time packs for an order: two would number their bags alike. Raises NotReachable."""
+    with room.book() as alone:
+        if not turns.waited(alone, f"casebook.shutdown bags {order}"):
+            raise NotReachable(
+                "its bags are being packed by another run", about=order, next_step="wait for that run"
+            )
+        swept(room.of(order))
+        try:
+            yield
+        except FileNotFoundError:
+            raise NotReachable(
+                "a later run took away what this one had begun", about=order,
+                next_step="let that one come to its end, then run it again: finished bags are kept",
+            ) from None  # fmt: skip
 
 
 def sign(room: Room, consignment: Consignment) -> None:

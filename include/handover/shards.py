@@ -50,10 +50,19 @@ class Packed:
     upto: tuple[str, ...] | None
     last: bool
     stays: dict[str, int]
-    path: Path
+    part: Path  # whole and synced, under a name that nobody else writes
     leaves: bytes = field(repr=False, default=b"")  # the items' digests, one after the other
     owners: Mapping[bytes, bytes] = field(repr=False, default_factory=dict)  # token -> digests of its items
     read_at: datetime | None = None
+
+    @property
+    def path(self) -> Path:
+        return self.part.with_name(f"{self.statement.bag}.cms")
+
+    def named(self) -> None:
+        """Give the sealed file its name: only where the book is about to say that it is this one."""
+        self.part.replace(self.path)
+        sync_directory(self.path.parent)
 
 
 def directory(home: Path) -> Path:
@@ -84,6 +93,17 @@ def roomy(home: Path) -> Iterator[None]:
         ) from None  # fmt: skip
 
 
+def unfinished(home: Path) -> Path:
+    return home / "unfinished"
+
+
+def swept(home: Path) -> None:
+    """Take away what runs left that did not come to their end. To be asked by whose turn it is."""
+    shutil.rmtree(unfinished(home), ignore_errors=True)
+    for part in home.glob("*.part"):
+        part.unlink(missing_ok=True)
+
+
 class Shard:
     """A bag of one dataset. ``add`` its items in order; then ``seal``."""
 
@@ -94,8 +114,9 @@ class Shard:
         self.read_at = read_at
         self.name, self.number, self.kind, self.dataset = f"{dataset}-{number:05d}", number, kind, dataset
         self._home, self._consignment = home, consignment
-        self._under = home / "unfinished" / self.name
-        shutil.rmtree(self._under, ignore_errors=True)
+        # Below a name by chance, so that a run whose turn is over writes into nothing of the one whose turn it is.
+        self._nonce = secrets.token_hex(8)
+        self._under = unfinished(home) / self._nonce / self.name
         self.writer = bags.BagWriter(self._under)
         self.salt = secrets.token_bytes(SALT)
         self._leaves, self._root = Leaves(self.salt), Growing()
@@ -156,12 +177,12 @@ class Shard:
     def discard(self) -> None:
         self._files.close()
         self.writer.discard()
-        shutil.rmtree(self._under, ignore_errors=True)
+        shutil.rmtree(self._under.parent, ignore_errors=True)
 
     def seal(
         self, catalogue: str, described: dict[str, Any], *, upto: tuple[str, ...] | None, last: bool
     ) -> Packed:
-        """Finish the bag, write its sealed file, whole and under its name, and take the open one away."""
+        """Finish the bag, write its sealed file, whole and not yet under its name, and take the open one away."""
         self._files.close()
         root, to = self._root.root(), recipient(self._consignment.successor.certificate, compared=True)
         said = {
@@ -181,17 +202,14 @@ class Shard:
                 "Bagging-Date": now.date().isoformat(),
             }
         )
-        path = self._home / f"{self.name}.cms"
-        part = path.with_suffix(".part")
+        part = self._home / f"{self.name}.{self._nonce}.part"
         with part.open("wb") as out:
             sealing = Sealing(out, to, bags.tar_size(self._under))
             bags.tar(self._under, sealing)
             digest = sealing.finish()
             out.flush()
             os.fsync(out.fileno())
-        part.replace(path)
-        sync_directory(self._home)
-        shutil.rmtree(self._under)
+        shutil.rmtree(self._under.parent)
         statement = BagStatement(
             order=self._consignment.order, bag=self.name, kind=self.kind, dataset=self.dataset,
             sender=self._consignment.sender, successor=self._consignment.successor.name, recipient=digest_of(to),
@@ -205,7 +223,7 @@ class Shard:
             upto,
             last,
             dict(self.stays),
-            path,
+            part,
             bytes(self._listed),
             {token: bytes(leaves) for token, leaves in self._owners.items()},
             self.read_at,

@@ -212,14 +212,17 @@ class Both:
         with self.book() as conn:
             ordered(conn, said)
 
-    def pack(self) -> Outcome:
-        self.consigned()
-        room = Room(
+    @property
+    def room(self) -> Room:
+        return Room(
             catalogue=CATALOGUE, connections=self.ours, book=self.book, attest=self.our_signer, home=self.home / "out",  # type: ignore[arg-type]
             held=self.held, bounds=self.bounds, record=lambda *said: self.ledger.append(said), at=self.watch,
             keys=self.ours.keys,
         )  # fmt: skip
-        return packing.pack(room, self.consignment)
+
+    def pack(self) -> Outcome:
+        self.consigned()
+        return packing.pack(self.room, self.consignment)
 
     def send(self, part: int = 5 << 20, again: str | None = None) -> list[str]:
         way = Way(
