@@ -12,13 +12,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
-from botocore.exceptions import ClientError
 from psycopg import sql
 from pydantic import ValidationError
 
-from include.handover import fetching, notices, storing
+from include.handover import fetching, notices, storing, taking
 from include.handover.custody import Custody, Known, known
 from include.handover.fetching import Inbox
 from include.handover.items import Leaves
@@ -31,11 +29,9 @@ from include.ledger import attest as attesting
 from include.model.errors import LedgerError, NoRoom, NotReachable, QuietusError, Refused
 from include.model.handover import BagKind, BagNotice, BagStatement, Kept, NoticeReceipt
 from include.model.times import observed_now
-from include.stores.postgres.server import Connection, joined, name
-from include.stores.s3.server import code_of
+from include.stores.postgres.server import Connection, name
 
 FORM = "quietus-bag-notice/1"
-LOCKED = ("AccessDenied", "ObjectLocked", "InvalidRequest")
 
 
 @dataclass
@@ -57,6 +53,7 @@ class Item:
     leaf: bytes
     body: str | None
     version: str | None
+    going: bool = False  # it was to go, at a word that has not been followed to its end
 
 
 @dataclass(frozen=True)
@@ -197,7 +194,7 @@ def _apply(
     custody: Custody, connection: Connection, of: BagStatement, said: BagNotice, payload: bytes, brought: Brought | None,
     as_of: date,
 ) -> None:  # fmt: skip
-    """In one transaction. Objects are no transaction: a version is deleted before its note says so, and again is no error."""
+    """In one transaction. Objects are none (:mod:`taking`): what went before it was undone stays gone, and is known to."""
     with connection.transaction():
         connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('quietus_handover ' || %s || '/' || %s, 0))",
@@ -214,23 +211,18 @@ def _apply(
         add = _added(connection, bag, brought) if brought is not None else []
         replaced = {key for key, *_ in add}
         connection.execute("SET LOCAL session_replication_role = replica")
-        kept, deleted = [], 0
-        remove = remover(custody, connection, bag, add)
+        _replaced(connection, bag, [it for it in items if it.key and it.key in replaced], add)
         staying = Staying.of(custody, connection, bag, as_of)
-        stay = staying([it for it in items if it.key not in replaced])
+        asked = [it for it in items if it.key and it.key not in replaced]
+        stay = taking.take(custody, connection, bag, asked, staying)
+        kept, deleted = [], 0
         for it in items:
-            if not it.key:  # it is gone by its own clock, and nothing but its digest is noted
-                deleted += 1
-                _note(connection, bag, said, it, "deleted")
-                continue
-            if it.key in replaced:
-                remove(it, True)
+            # Without a key it is gone by its own clock, and nothing but its digest is noted.
+            if it.key and it.key in replaced:
                 _note(connection, bag, said, it, "replaced")
-                continue
-            stays = stay.get(it.no) or remove(it, False)
-            if stays is not None:
-                kept.append(stays)
-                _note(connection, bag, said, it, "kept", stays)
+            elif it.no in stay:
+                kept.append(stay[it.no])
+                _note(connection, bag, said, it, "kept", stay[it.no])
             else:
                 deleted += 1
                 _note(connection, bag, said, it, "deleted")
@@ -276,11 +268,11 @@ def _items(connection: Connection, bag: Known, said: BagNotice) -> list[Item]:
     """The items that it names. Raises Refused if one is none of this bag's: then it is about another."""
     wanted = [bytes.fromhex(x) for x in said.removed]
     rows = connection.execute(
-        "SELECT no, key, clock, holds, leaf, body, version FROM quietus_handover.item"
+        "SELECT no, key, clock, holds, leaf, body, version, coalesce(why = %s, false) FROM quietus_handover.item"
         " WHERE order_no = %s AND bag = %s AND leaf = ANY(%s) AND notice IS NULL ORDER BY no",
-        [bag.order, said.bag, wanted],
+        [taking.GOING, bag.order, said.bag, wanted],
     ).fetchall()
-    found = [Item(r[0], tuple(r[1]), r[2], r[3], bytes(r[4]), r[5], r[6]) for r in rows]
+    found = [Item(r[0], tuple(r[1]), r[2], r[3], bytes(r[4]), *r[5:]) for r in rows]
     if sorted(i.leaf for i in found) != sorted(wanted):
         raise Refused(
             "it names items that this bag does not have", about=said.bag, next_step="ask the sender; nothing was changed"
@@ -309,53 +301,18 @@ def _note(
 
 
 Added = tuple[tuple[str, ...], bytes, int, str]  # key, line, clock, holds
-Remove = Callable[[Item, bool], "Kept | None"]
 
 
-def remover(custody: Custody, connection: Connection, bag: Known, add: Sequence[Added] = ()) -> Remove:
-    """What takes an item of a bag away, or says what keeps it. ``add``: what comes in the place of items."""
-    return _rows(connection, bag) if bag.kind is BagKind.ROWS else _objects(custody, bag, add)
-
-
-def _rows(connection: Connection, bag: Known) -> Remove:
-    shape = Shape.read(connection, bag.described["address"], tuple(bag.described["key"]))
-    types = dict(shape.columns)
-    same = joined(
-        " AND ",
-        [sql.SQL("{} = %s::{}").format(sql.Identifier(k), sql.SQL(types[k])) for k in shape.key],
-    )
-    statement = sql.SQL("DELETE FROM {} WHERE {}").format(name(shape.address), same)
-
-    def remove(it: Item, _: bool) -> None:
-        connection.execute(statement, list(it.key))
-
-    return remove
-
-
-def _objects(custody: Custody, bag: Known, add: Sequence[Added]) -> Remove:
-    client, bucket = custody.client(bag.dataset), str(bag.described["bucket"])
-    bodies = {it[1] for it in add}
-
-    def remove(it: Item, replaced: bool) -> Kept | None:
-        if replaced:
-            if (it.body or "").encode() not in bodies:
-                raise Refused(
-                    "it changes an object, which nobody can", about=bag.bag, next_step="ask the sender"
-                )
-            return None  # the same version, under other clocks
-        which: dict[str, Any] = {"Bucket": bucket, "Key": it.key[0]}
-        if it.version and it.version != "null":
-            which["VersionId"] = it.version
-        with delivering(f"bag {bag.bag}"):
-            try:
-                client.delete_object(**which)
-            except ClientError as error:
-                if code_of(error) not in LOCKED:
-                    raise
-                return Kept(item=it.leaf.hex(), why="a lock keeps it")
-        return None
-
-    return remove
+def _replaced(connection: Connection, bag: Known, items: Sequence[Item], add: Sequence[Added]) -> None:
+    """What makes room for what comes in its place. Raises Refused if that is another object."""
+    if bag.kind is BagKind.ROWS:
+        taking.rows(connection, bag, items)
+        return
+    bodies = {line for _, line, _, _ in add}
+    if any(
+        (it.body or "").encode() not in bodies for it in items
+    ):  # else the same version, under other clocks
+        raise Refused("it changes an object, which nobody can", about=bag.bag, next_step="ask the sender")
 
 
 def _added(connection: Connection, bag: Known, brought: Brought) -> list[Added]:

@@ -14,10 +14,10 @@ from datetime import date
 
 from pydantic import ValidationError
 
-from include.handover import fetching
+from include.handover import fetching, taking
 from include.handover.custody import Custody, Known, known
 from include.handover.fetching import Inbox
-from include.handover.following import Item, remover
+from include.handover.following import Item
 from include.handover.recounting import count_again
 from include.handover.sending import delivering, request_key, request_receipt_key
 from include.handover.staying import Staying
@@ -122,7 +122,7 @@ def _statement(inbox: Inbox, order: str, called: str) -> tuple[BagRequest, bytes
 def _apply(
     custody: Custody, connection: Connection, order: str, said: BagRequest, payload: bytes, as_of: date
 ) -> tuple[int, tuple[Kept, ...]]:
-    """In one transaction. Objects are no transaction: a version is deleted before its note says so, and again is no error."""
+    """In one transaction. Objects are none (:mod:`taking`): what went before it was undone stays gone, and is known to."""
     with connection.transaction():
         connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('quietus_handover ' || %s || '/' || %s, 0))",
@@ -137,13 +137,11 @@ def _apply(
             return before
         connection.execute("SET LOCAL session_replication_role = replica")
         deleted, kept = 0, list[Kept]()
-        remove = remover(custody, connection, bag)
         items = _items(connection, bag, said)
         staying = Staying.of(custody, connection, bag, as_of)
-        stay = staying([it for it, gone in items if not gone])
-        for it, gone in items:
-            stays = None if gone else stay.get(it.no) or remove(it, False)
-            if stays is not None:
+        stay = taking.take(custody, connection, bag, [it for it, gone in items if not gone], staying)
+        for it, _ in items:
+            if (stays := stay.get(it.no)) is not None:
                 kept.append(stays)
             else:
                 deleted += 1
@@ -181,12 +179,13 @@ def _items(connection: Connection, bag: Known, said: BagRequest) -> list[tuple[I
     none of this bag's: then it is about another."""
     wanted = [bytes.fromhex(x) for x in said.asked]
     rows = connection.execute(
-        "SELECT no, key, clock, holds, leaf, body, version, coalesce(fate, '') FROM quietus_handover.item"
+        "SELECT no, key, clock, holds, leaf, body, version, coalesce(why = %s, false), coalesce(fate, '')"
+        " FROM quietus_handover.item"
         " WHERE order_no = %s AND bag = %s AND leaf = ANY(%s) ORDER BY no",
-        [bag.order, said.bag, wanted],
+        [taking.GOING, bag.order, said.bag, wanted],
     ).fetchall()
     found = [
-        (Item(r[0], tuple(r[1]), r[2], r[3], bytes(r[4]), r[5], r[6]), r[7] not in ("", "kept")) for r in rows
+        (Item(r[0], tuple(r[1]), r[2], r[3], bytes(r[4]), *r[5:8]), r[8] not in ("", "kept")) for r in rows
     ]
     if sorted(i.leaf for i, _ in found) != sorted(wanted):
         raise Refused(

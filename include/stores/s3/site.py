@@ -73,19 +73,21 @@ class Site:
         """Of each version: until when it is locked (None: it is not, by the wall clock) and whether a
         legal hold is on it. A lock is an observation, so ``as_of`` has no say in it."""
         with ThreadPoolExecutor(WORKERS) as pool:
-            return list(pool.map(lambda item: self._lock(bucket, item), items))
+            return list(pool.map(lambda item: lock_of(self.client, bucket, item), items))
 
-    def _lock(self, bucket: str, item: Item) -> tuple[datetime | None, bool]:
-        with reaching(bucket):
-            try:
-                head = self.client.head_object(Bucket=bucket, Key=item.key, VersionId=item.version)
-            except ClientError as error:
-                if code_of(error) in ("404", "NoSuchVersion", "NoSuchKey"):
-                    return None, False  # gone since; the re-survey before disposing will say so
-                raise
-        end = head.get("ObjectLockRetainUntilDate")
-        locked = end is not None and end > observed_now()
-        return (end if locked else None), head.get("ObjectLockLegalHoldStatus") == "ON"
+
+def lock_of(client: S3Client, bucket: str, item: Item) -> tuple[datetime | None, bool]:
+    """Of one version, as :meth:`Site.locks`."""
+    with reaching(bucket):
+        try:
+            head = client.head_object(Bucket=bucket, Key=item.key, VersionId=item.version)
+        except ClientError as error:
+            if code_of(error) in ("404", "NoSuchVersion", "NoSuchKey"):
+                return None, False  # gone since; the re-survey before disposing will say so
+            raise
+    end = head.get("ObjectLockRetainUntilDate")
+    locked = end is not None and end > observed_now()
+    return (end if locked else None), head.get("ObjectLockLegalHoldStatus") == "ON"
 
 
 def weigh_lock(item: Item, end: datetime | None, legal_hold: bool) -> None:
