@@ -47,10 +47,10 @@ def take_up() -> str:
 def preview(number: str) -> str:
     """What would move, go and stay, counted without changing anything; the page of the order shows it whole."""
     found = previews.preview(desk(), number, as_of=today())
-    totals = previews.without_holds(found.body())["totals"]  # whoever may read the run reads this
-    parts = [f"{n} {word}" for word, n in totals.items()]
+    said = previews.without_holds(found.body())  # whoever may read the run reads this
+    parts = [f"{n} {word}" for word, n in said["totals"].items()]
     return (
-        f"located {found.located} = {' + '.join(parts)}; {len(found.findings)} to decide;"
+        f"located {found.located} = {' + '.join(parts)}; {len(said['findings'])} to decide;"
         f" {len(found.unverified)} datasets UNVERIFIED"
     )
 

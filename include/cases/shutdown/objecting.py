@@ -18,7 +18,7 @@ from include.cases.book import Conn, checked_actor
 from include.cases.keys import Purpose
 from include.cases.retention.held import account_pages
 from include.cases.rooms import Desk
-from include.cases.shutdown import orders
+from include.cases.shutdown import begun, orders
 from include.model.errors import Refused
 from include.model.words import Channel
 
@@ -33,8 +33,8 @@ def object_to(
     """Record an objection; its number. The same person again has the same. ``method`` and ``fields``: how it was checked who
     asks, and which categories were compared.
 
-    Raises Refused, with nothing stored, for what is no account, an unexplained check, or an order that is not in force;
-    NotReachable.
+    Raises Refused, with nothing stored, for what is no account, an unexplained check, an order that is not in force, or once our
+    copy of all that goes of hers went: nothing here could be restricted any more; NotReachable.
     """
     id_ = subjects.screened(account_id)
     how = decisions.method_named(method, number)
@@ -49,13 +49,18 @@ def object_to(
         raise Refused("there is no such account", about="account id", next_step="check the id with support")
     ref = sealing.current(desk.keys, Purpose.SUBJECT_TOKEN)
     tokens = sealing.digests(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, id_)
-    with orders.deed(desk, number) as (conn, _):
+    with orders.deed(desk, number) as (conn, of):
         there = conn.execute(
             "SELECT objection FROM casebook.shutdown_objection WHERE number = %s AND token = ANY(%s)",
             (number, list(tokens.values())),
         ).fetchone()
         if there is not None:
             return int(there["objection"])
+        if _went(conn, number, list(tokens.values())):
+            raise Refused(
+                f"our copy of what goes of theirs went: {of.successor} alone has it", about=number,
+                next_step=f"tell them to object there ({of.successor_contact}); a deletion that they ask us for is passed on",
+            )  # fmt: skip
         try:
             row = conn.execute(
                 "INSERT INTO casebook.shutdown_objection (number, token, token_version, objected_on, channel, method, fields,"
@@ -72,6 +77,20 @@ def object_to(
             desk, conn, number, OBJECTED, as_of, actor, {"objection": objection, "channel": channel.value}
         )
     return objection
+
+
+def _went(conn: Conn, number: str, tokens: Sequence[bytes]) -> bool:
+    """Whether all that goes of somebody is packed, and our copy of it goes or went: no notice tells of that any more."""
+    rows = conn.execute(
+        "SELECT bag FROM casebook.handover_owner WHERE order_no = %s AND token = ANY(%s)", (number, tokens)
+    ).fetchall()
+    open_ = conn.execute(
+        "SELECT dataset FROM casebook.handover_bag WHERE order_no = %s GROUP BY dataset HAVING NOT bool_or(last) LIMIT 1",
+        (number,),
+    ).fetchone()
+    return (
+        bool(rows) and open_ is None and {str(r["bag"]) for r in rows} <= begun.going_by(conn, number).keys()
+    )
 
 
 def count(conn: Conn, number: str) -> int:

@@ -33,6 +33,8 @@ from include.model.words import Disposition
 
 NOBODY = "nobody is named yet"
 MOVES, GOES, STAYS = "moves", "goes", "stays"
+HELD = "held_here"
+"""The finding that is told to whoever may hear of holds, and to nobody else."""
 _PART: Mapping[Disposition, str] = {
     Disposition.TRANSFER: MOVES,
     Disposition.RETAIN: STAYS,
@@ -157,7 +159,8 @@ def without_holds(counted: Mapping[str, Any]) -> dict[str, Any]:
     totals = dict(counted["totals"])
     if hidden := totals.pop(Disposition.HOLD.past, 0):
         totals[Disposition.RETAIN.past] = totals.get(Disposition.RETAIN.past, 0) + hidden
-    return {**counted, "lines": lines, "totals": totals}
+    findings = [f for f in counted["findings"] if f["code"] != HELD]
+    return {**counted, "lines": lines, "totals": totals, "findings": findings}
 
 
 def made(
@@ -228,6 +231,13 @@ def _findings(order: Order, fates: Iterable[tuple[Judged, Fate]], lines: Sequenc
                 code="no_custodian", dataset="", place=order.number, items=items, what=what,
                 next_step="name somebody (`quietus shutdown successor`, `custodian`)",
             )  # fmt: skip
+
+    if held := sum(line.held for line in lines if line.part == MOVES):
+        yield Finding(
+            code=HELD, dataset="", place=order.number, items=held,
+            what="go to the successor under a hold that goes along, and stay here, too, for as long as it is open here",
+            next_step="have whoever ordered it order it of the successor, and release it here by that document",
+        )  # fmt: skip
 
 
 def _told(line: Line) -> dict[str, Any]:

@@ -8,7 +8,9 @@ import pytest
 from include.cases import verbs
 from include.cases.retention.held import HeldPeople
 from include.cases.scopes import HoldBasis, HoldOrder, Scope
-from include.handover import passing_on
+from include.cases.shutdown import preview as previews
+from include.handover import clearing, passing_on
+from include.handover.conservation import Place
 from include.handover.custody import Known
 from include.handover.following import Item
 from include.handover.heeding import children_first, heed
@@ -18,7 +20,7 @@ from tests.cases.shutdown.conftest import SHOP
 from tests.cases.shutdown.handing import Handing
 from tests.cases.shutdown.test_books import stopped
 from tests.cases.shutdown.test_closing import T0, gatekeeper
-from tests.cases.shutdown.test_notices_follow import LI, OVER, handing, leave
+from tests.cases.shutdown.test_notices_follow import LI, OVER, handing, leave, places, visits
 from tests.cases.shutdown.test_requests_after import WANG, gone, hers
 
 pytestmark = pytest.mark.postgres
@@ -131,3 +133,29 @@ def test_nothing_is_asked_for_that_an_open_hold_of_ours_covers(gone: Handing) ->
     assert gone.ask(OVER).made == [] and len(hers(gone)) == 7
     verbs.release_hold(desk, number, document="8", as_of=OVER, actor="legal/zhao")
     assert gone.ask(OVER).made and len(hers(gone)) == 3
+
+
+def test_our_copy_stays_under_our_hold_until_it_is_ordered_of_the_successor(handing: Handing) -> None:
+    """Law.md E, 18: nothing is transferred under an open hold. Whoever ordered it orders it there, and releases it here."""
+    desk = handing.stopped.house.desk
+    number = verbs.open_hold(
+        desk, basis="court", document_no="7", issuing_body="court", law="law", as_of=T0, actor="legal/zhao",
+        account_ids=frozenset({LI}), datasets=frozenset({"u.visit"}),
+    )  # fmt: skip
+    found = previews.preview(desk, handing.number, as_of=T0)
+    assert [f.items for f in found.findings if f.code == previews.HELD] == [7]
+    assert "hold" not in str(previews.without_holds(found.body())), "who is told of none reads of none"
+    handing.pack()
+    handing.hand_over()
+    stopped = {w for b, why in handing.stopped.look().bags if b.held for w in why}
+    assert stopped and all(w.startswith("a hold names ") for w in stopped)
+    handing.their_holds = lambda: hold(LI)
+    verbs.release_hold(desk, number, document="8", as_of=T0, actor="legal/zhao")
+    assert handing.tell().made and places(handing) == {Place.WHOLE}
+    clearing.run(desk, handing.number, as_of=T0, actor="ops/wu")
+    assert visits(handing) == 0
+    leave(handing, OVER)
+    handing.ask(OVER)
+    assert len(hers(handing)) == 7 and whys(handing).count(HOLD) == 4, (
+        "it keeps what ours kept, which no law does by then"
+    )
