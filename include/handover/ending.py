@@ -16,7 +16,7 @@ from typing import Any
 
 from include.cases import book, certifying, closing
 from include.cases.rooms import Desk
-from include.cases.shutdown import lost_key, media, needles, orders, short, told_recipients
+from include.cases.shutdown import lost_key, media, needles, orders, people, short, told_recipients
 from include.cases.shutdown import residual as residuals
 from include.cases.shutdown.both import Both
 from include.cases.shutdown.consigning import consigned
@@ -78,6 +78,8 @@ def look(desk: Desk, number: str, *, as_of: date, actor: str) -> Ending:
             found.open += [
                 f"{x}; both approvers answer for it (`quietus shutdown answer-short`)" for x in late
             ]
+        if (untold := people.untold(desk, conn, of)) is not None:
+            found.open.append(f"people: {untold[0]}")
         if register.bags(conn, number) and not register.reconciled(
             conn, number, [d.dataset for d in consigned(desk.catalogue, of)]
         ):

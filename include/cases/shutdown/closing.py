@@ -128,7 +128,7 @@ def close(
                 "UPDATE casebook.shutdown_order SET closed_on = %s WHERE number = %s", (as_of, number)
             )
             detail = {"document": paper.number, "digest": paper.digest, "rights_taken": rights}
-            orders.say(desk, conn, number, "collection closed", as_of, actor, detail)
+            orders.say(desk, conn, number, orders.COLLECTION_CLOSED, as_of, actor, detail)
         return orders.order(conn, number)
 
 

@@ -40,6 +40,8 @@ KIND = "shutdown"
 """Of the ledger's entries."""
 WITHDRAWING = "withdrawal begun"
 """Of the event before anything is given back."""
+COLLECTION_CLOSED = "collection closed"
+"""Of the event."""
 SEE = "see `quietus shutdown show`"
 COMPANY, SERVICE = "company", "service"
 _NUMBER = re.compile(r"SO-\d{6,}")

@@ -150,10 +150,12 @@ def notify(
             with book.deed(conn, number):
                 tellings.whole(conn, telling, as_of)
         now = next(t for t in tellings.tellings(conn, number) if t.telling == telling)
-    if now.states != before or (now.whole_on == as_of and sent):
-        with orders.deed(desk, number) as (conn, _):
+    with orders.deed(desk, number) as (conn, of):
+        # That a run came to its end once collection was closed is said also if it found nobody new.
+        first = not stopped and of.closed_on is not None and not _since_closed(conn, of)
+        if now.states != before or (now.whole_on == as_of and sent) or first:
             detail = {"letter": digest, "successor": of.successor, "whole": now.whole_on is not None,
-                      "states": dict(sorted(now.states.items()))}  # fmt: skip
+                      "ended": not stopped, "states": dict(sorted(now.states.items()))}  # fmt: skip
             orders.say(desk, conn, number, PEOPLE, as_of, actor, detail)
     return Run(now, sent, stopped)
 
@@ -177,29 +179,61 @@ def unreached(desk: Desk, number: str) -> Iterator[str]:
 
 def waits_for_letters(desk: Desk, of: Order) -> bool:
     """Whether nothing is handed over before everybody has the letter: a revoked licence waits for none."""
-    return of.scope == COMPANY and of.path is Path.VOLUNTARY and orders.reached(desk.catalogue)
+    return of.path is Path.VOLUNTARY and orders.reached(desk.catalogue)
 
 
 def all_know(desk: Desk, conn: book.Conn, of: Order) -> None:
-    """That everybody was told who takes over, also whoever came after the letter (PIPL 22): collection is closed, so nobody more
-    comes. While another service goes on, people still come, and are none of this one's. Raises Refused, NotReachable."""
+    """That everybody was told who takes over, also whoever came after the letter (PIPL 22). Raises Refused, NotReachable."""
+    if (why := untold(desk, conn, of)) is not None:
+        what, next_step = why
+        raise Refused(f"{what} (PIPL 22)", about=of.number, next_step=f"{next_step}; then this again")
+
+
+def untold(desk: Desk, conn: book.Conn, of: Order) -> tuple[str, str] | None:
+    """Why not everybody knows who takes over, and what to do; None: all do, or it waits for no letter. When the whole company
+    stops nobody comes any more once collection is closed, and each account is looked for. While other services go on people
+    still come, and are none of this one's: then it is asked whether a run that began with that came to its end. Raises
+    NotReachable."""
     if not waits_for_letters(desk, of):
-        return
+        return None
     last = next(iter(tellings.heard(conn, of.number, of.successor)), None)
     if last is None or last.whole_on is None:
-        raise Refused(
-            f"not everybody was told that {of.successor or 'somebody'} takes over (PIPL 22)", about=of.number,
-            next_step="run `quietus shutdown notify-people` to its end; then this again",
-        )  # fmt: skip
+        return (
+            f"not everybody was told that {of.successor or 'somebody'} takes over",
+            "run `quietus shutdown notify-people` to its end",
+        )
+    if of.scope != COMPANY:
+        if of.closed_on is None or _since_closed(conn, of):
+            return None
+        return (
+            "who came after the letter was not told who takes over: nobody was looked for since collection was closed",
+            "run `quietus shutdown notify-people` to its end, which tells nobody twice",
+        )
     ref, late = _ref(desk, conn, last.telling), 0
     for holders in _pages(desk, ref, PAGE):
         known = tellings.states_of(conn, last.telling, [h.token for h in holders])
         late += sum(h.token not in known for h in holders)
-    if late:
-        raise Refused(
-            f"{late:,} people came after the letter, and were not told who takes over (PIPL 22)", about=of.number,
-            next_step="run `quietus shutdown notify-people`, which tells nobody twice; then this again",
-        )  # fmt: skip
+    if not late:
+        return None
+    return (
+        f"{late:,} people came after the letter, and were not told who takes over",
+        "run `quietus shutdown notify-people`, which tells nobody twice",
+    )
+
+
+def _since_closed(conn: book.Conn, of: Order) -> bool:
+    """Whether a run came to its end since collection was closed, with this successor's name."""
+    closed = False
+    for e in orders.history(conn, of.number):
+        closed = closed or e["what"] == orders.COLLECTION_CLOSED
+        if (
+            closed
+            and e["what"] == PEOPLE
+            and e["detail"].get("ended")
+            and e["detail"]["successor"] == of.successor
+        ):
+            return True
+    return False
 
 
 # --- of what it is made -----------------------------------------------------------------------------------

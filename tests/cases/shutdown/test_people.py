@@ -29,7 +29,7 @@ from include.model.words import Channel
 from tests.cases.restoring import killed_at
 from tests.cases.retention.house import DAY as NOW
 from tests.cases.retention.house import House
-from tests.cases.shutdown.test_closing import PAPER, T0, company, gatekeeper, opened
+from tests.cases.shutdown.test_closing import PAPER, T0, close, company, gatekeeper, opened
 from tests.cases.shutdown.test_command import today
 from tests.cases.shutdown.test_orders import TOLD
 from tests.recipients.letterbox import Letterbox, receiving
@@ -214,6 +214,53 @@ def test_whoever_came_after_the_letter_is_told_before_anything_is_handed_over(ma
     mailing.keys.make(Purpose.SUBJECT_TOKEN.value, "case book", Purpose.SUBJECT_TOKEN)
     all_know()
     assert tell(mailing, number).sent == 0, "a newer key makes nobody a stranger"
+
+
+def closed_service(mailing: Mailing) -> str:
+    """An order about one service, with everybody told, and collection closed."""
+    number = opened(mailing, replace(TOLD, t0=T0, services=("cert",)))
+    tell(mailing, number)
+    for which in FILED:
+        gate(mailing, number, which)
+    close(mailing, number)
+    return number
+
+
+def tell_on_t0(mailing: Mailing, number: str) -> people.Run:
+    return people.notify(mailing.desk, number, reach=REACH, as_of=T0, actor="legal/zhao", page=3)
+
+
+def test_of_a_service_whoever_came_after_the_letter_is_looked_for_once_collection_is_closed(
+    mailing: Mailing,
+) -> None:
+    """Others go on, and people still come to them: so it is asked whether anybody looked, not whether nobody is new."""
+    number = closed_service(mailing)
+
+    def untold() -> str:
+        with orders.deed(mailing.desk, number) as (conn, of):
+            return (people.untold(mailing.desk, conn, of) or ("",))[0]
+
+    company(mailing, "INSERT INTO a.account (id, name) VALUES ('acct_000000000098', 'p98@people.example')")
+    assert "nobody was looked for since collection was closed" in untold()
+    with (
+        orders.deed(mailing.desk, number) as (conn, of),
+        pytest.raises(Refused, match="who came after the letter was not told"),
+    ):
+        people.all_know(mailing.desk, conn, of)
+    assert tell_on_t0(mailing, number).sent == 1 and untold() == ""
+    company(mailing, "INSERT INTO a.account (id, name) VALUES ('acct_000000000099', 'p99@people.example')")
+    assert untold() == "", "who comes now is none of this service's"
+
+
+def test_of_a_service_a_run_that_finds_nobody_new_is_known_to_have_ended(mailing: Mailing) -> None:
+    number = closed_service(mailing)
+    assert tell_on_t0(mailing, number).sent == 0
+    with orders.deed(mailing.desk, number) as (conn, of):
+        assert people.untold(mailing.desk, conn, of) is None
+        ran = [e for e in orders.history(conn, number) if e["what"] == people.PEOPLE]
+    tell_on_t0(mailing, number)
+    with orders.deed(mailing.desk, number) as (conn, of):
+        assert [e for e in orders.history(conn, number) if e["what"] == people.PEOPLE] == ran, "and said once"
 
 
 @pytest.mark.parametrize("point", ["people.sending", "people.sent"])
