@@ -30,7 +30,7 @@ after (`docs/shutdown.md`, `docs/handover.md`).
 
 from __future__ import annotations
 
-from airflow.sdk import dag
+from airflow.sdk import cross_downstream, dag
 from quietus_console import disposing_rest, ending_service, forms, handing_over, shutting_down
 from quietus_console.work import DEFAULTS
 
@@ -57,15 +57,16 @@ def service_shutdown() -> None:
         shutting_down.gate(order, Gate.REPORTED_E_GOVERNMENT),
     ]
     others = [*reported, shutting_down.gate(order, Gate.ANNOUNCED)]
-    shutting_down.approvals(order) >> preview >> told >> notified
-    preview >> others
+    approved = shutting_down.approvals(order)
+    preview >> approved >> told >> notified
+    cross_downstream(approved, others)
     (
         [notified, *others]
         >> shutting_down.gate(order, Gate.SUCCESSOR_TOLD)
         >> shutting_down.tell_of_the_last_day(order)
     )
     (
-        preview
+        approved
         >> shutting_down.close(order)
         >> shutting_down.tell_who_came_since(order)
         >> handing_over.to_the_successor(order)

@@ -150,19 +150,23 @@ def _fetched(inbox: Inbox, said: BagStatement, to: Path) -> Path:
     """The sealed file on our disk, with the digest that was signed. One that is there already is not fetched again."""
     if to.exists() and to.stat().st_size == said.bytes and _sha256(to) == said.sha256:
         return to
-    part, digest = to.with_suffix(".part"), hashlib.sha256()
-    with delivering(f"bag {said.bag}"), part.open("wb") as out:
-        body = inbox.client.get_object(Bucket=inbox.bucket, Key=sealed_key(said.order, said.bag))["Body"]
-        while data := body.read(CHUNK):
-            digest.update(data)
-            out.write(data)
-    if digest.hexdigest() != said.sha256:
-        part.unlink()
-        raise LedgerError(
-            "the sealed file is not the one that was signed: it was tampered with, or cut off on its way",
-            about=said.bag, next_step="do not open it; have it sent again",
-        )  # fmt: skip
-    part.replace(to)
+    part, digest, left = to.with_suffix(".part"), hashlib.sha256(), said.bytes
+    try:
+        with delivering(f"bag {said.bag}"), part.open("wb") as out:
+            body = inbox.client.get_object(Bucket=inbox.bucket, Key=sealed_key(said.order, said.bag))["Body"]
+            # No further than what was signed, and a byte: a longer one is another, and could fill our disk.
+            while left >= 0 and (data := body.read(min(CHUNK, left + 1))):
+                left -= len(data)
+                digest.update(data)
+                out.write(data)
+        if left or digest.hexdigest() != said.sha256:
+            raise LedgerError(
+                "the sealed file is not the one that was signed: it was tampered with, or cut off on its way",
+                about=said.bag, next_step="do not open it; have it sent again",
+            )  # fmt: skip
+        part.replace(to)
+    finally:
+        part.unlink(missing_ok=True)
     return to
 
 

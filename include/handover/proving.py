@@ -14,7 +14,7 @@ from include.handover.books import Books
 from include.handover.conservation import Kind
 from include.handover.custody import Custody, stored
 from include.handover.fetching import Inbox
-from include.handover.recounting import count_again
+from include.handover.recounting import count_again, kept_again
 from include.ledger import attest, verify_service
 from include.model.errors import NoRoom, NotProved, NotReachable, QuietusError, Refused
 from include.model.flow import Check
@@ -138,6 +138,7 @@ def _kept(
 
     try:
         seen, _ = count_again(custody, said, payload)
+        due, here = kept_again(custody, said, payload)
     except Refused:
         return Kept(said.dataset, *signed, None)  # it was not stored
     except (NotReachable, NoRoom):
@@ -152,6 +153,8 @@ def _kept(
         seen.items,
         seen.root,
         len(d.missing) + len(d.changed) + len(d.extra),
+        due,
+        here,
     )
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, LiteralString
 
 from botocore.exceptions import ClientError
 from psycopg import sql
@@ -21,6 +21,7 @@ from include.handover.custody import Custody, Known, known
 from include.handover.items import Growing, Leaves
 from include.handover.keyed import KeyedRows
 from include.handover.rows import Shape, copied
+from include.handover.staying import UNDATED
 from include.ledger import attest
 from include.model.errors import Refused
 from include.model.estate import Keys
@@ -34,6 +35,7 @@ from include.stores.s3.server import ABSENT, code_of, reaching
 
 NOTHING = b"null"  # the clocks of what nobody sent
 PAGE = 2_000  # notes of items that are read at once
+_ITS_OWN, _KEPT = "i.notice IS NULL", "i.notice IS NOT NULL AND i.fate = 'kept'"
 GONE = "coalesce(CASE WHEN i.request IS NOT NULL THEN i.fate END, '')"  # what its owner's request made of it
 
 
@@ -115,6 +117,53 @@ def count_again(custody: Custody, statement: BagStatement, payload: bytes) -> tu
     return receipt, count.ended
 
 
+def kept_again(custody: Custody, statement: BagStatement, payload: bytes) -> tuple[int, int]:
+    """Of what a notice could only keep of a stored bag: how much is to be there still, and how much of it is, with its digest.
+    What may have gone since, by its day, its released hold, or whatever needed it, is only asked for if it is there. Raises
+    Refused if the bag was not stored."""
+    today, released = custody.today(), frozenset(custody.released())
+    due = here = 0
+    with custody.connect(statement.kind, statement.dataset) as connection:
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        bag = known(connection, statement.held_as, statement.bag)
+        if bag is None or not bag.stored or bag.statement != attest.digest(payload):
+            raise Refused("the bag is not stored", about=statement.bag, next_step="quietus handover receive")
+        rows = connection.execute(
+            "SELECT leaf, until, coalesce(why, '') FROM quietus_handover.item"
+            " WHERE order_no = %s AND bag = %s AND notice IS NOT NULL AND fate = 'kept'",
+            [bag.order, bag.bag],
+        ).fetchall()
+        because = {bytes(leaf): (until, why) for leaf, until, why in rows}
+        leaves = Leaves(bag.salt)
+        for expected, stored, clocks, holds in _kept(custody, connection, bag) if because else ():
+            there = stored is not None and leaves.of(stored, clocks, holds) == expected
+            until, why = because[expected]
+            if until is not None or why in UNDATED:
+                over = until is None or until < today
+            else:
+                over = _is_over(statement.held_as, clocks, holds, today, released)
+            due += there or not over
+            here += there
+        connection.execute("ROLLBACK")
+    return due, here
+
+
+def _kept(
+    custody: Custody, connection: Connection, bag: Known
+) -> Iterator[tuple[bytes, bytes | None, bytes, bytes]]:
+    """Each item that a notice could only keep: its digest, itself as it is stored, its clocks and holds."""
+    if bag.kind is BagKind.ROWS:
+        for leaf, stored, clock, holds, _ in _stored_rows(custody, connection, bag, _KEPT):
+            yield leaf, stored, _clocks(bag, clock), holds
+    elif bag.kind is BagKind.OBJECTS:
+        client, bucket = custody.client(bag.dataset), str(bag.described["bucket"])
+        for leaf, clock, holds, text, version, _ in _noted(connection, bag, _KEPT):
+            body = json.loads(text or "{}")
+            item = Item(body["kind"], body["key"], version or "null", current=False)
+            stored = _as_stored(client, bucket, item, body, f"bag {bag.bag}")
+            yield leaf, stored, _clocks(bag, clock), holds
+
+
 def _is_over(order: str, clocks: bytes, holds: bytes, today: date, released: Collection[str]) -> bool:
     """Whether an item was due by today, and no hold that it came under holds it still."""
     free = all(f"{order}/{h}" in released for h in holds.decode().split(",") if h)
@@ -165,7 +214,11 @@ def _clocks(bag: Known, number: int) -> bytes:
     return bag.clocks[number].encode() if 0 <= number < len(bag.clocks) else b""
 
 
-def _rows(custody: Custody, connection: Connection, bag: Known, count: _Count) -> None:
+def _stored_rows(
+    custody: Custody, connection: Connection, bag: Known, which: LiteralString
+) -> Iterator[tuple[bytes, bytes | None, int, bytes, str]]:
+    """Items of a bag in its order: digest, the row as it is stored (None: it is not), clock, holds, and what its owner's request
+    made of it."""
     shape = Shape.read(connection, bag.described["address"], tuple(bag.described["key"]))
     keyed = _keyed(custody, bag, shape)
     types = dict(shape.columns)
@@ -176,8 +229,8 @@ def _rows(custody: Custody, connection: Connection, bag: Known, count: _Count) -
             for n, k in enumerate(shape.key, 1)
         ),
     )
-    of = sql.SQL("i.order_no = {} AND i.bag = {} AND i.notice IS NULL").format(
-        sql.Literal(bag.order), sql.Literal(bag.bag)
+    of = sql.SQL("i.order_no = {} AND i.bag = {} AND {}").format(
+        sql.Literal(bag.order), sql.Literal(bag.bag), sql.SQL(which)
     )
     columns = joined(", ", (name("t", c) for c in shape.names))
     # Each row by its key, whatever the planner thinks of a table that was filled a moment ago.
@@ -191,8 +244,21 @@ def _rows(custody: Custody, connection: Connection, bag: Known, count: _Count) -
         leaf, there, gone, clock, holds, stored = line.split(b"\t", 5)
         if keyed is not None and there == b"t":
             stored = keyed.row(stored).line
-        expected, found = bytes.fromhex(leaf.decode()), stored if there == b"t" else None
-        count.seen(expected, found, _clocks(bag, int(clock)), holds, gone.decode())
+        yield (
+            bytes.fromhex(leaf.decode()),
+            stored if there == b"t" else None,
+            int(clock),
+            holds,
+            gone.decode(),
+        )
+
+
+def _rows(custody: Custody, connection: Connection, bag: Known, count: _Count) -> None:
+    for expected, stored, clock, holds, gone in _stored_rows(custody, connection, bag, _ITS_OWN):
+        count.seen(expected, stored, _clocks(bag, clock), holds, gone)
+    shape = Shape.read(connection, bag.described["address"], tuple(bag.described["key"]))
+    keyed = _keyed(custody, bag, shape)
+    columns = joined(", ", (name("t", c) for c in shape.names))
     text = joined(", ", (sql.SQL("t.{}::text").format(sql.Identifier(k)) for k in shape.key))
     others = sql.SQL(
         "COPY (SELECT {columns} FROM {table} AS t WHERE {within} AND NOT EXISTS (SELECT FROM quietus_handover.item AS i"
@@ -232,14 +298,14 @@ def _within(bag: Known, shape: Shape) -> sql.Composable:
 
 
 def _noted(
-    connection: Connection, bag: Known
+    connection: Connection, bag: Known, which: LiteralString = _ITS_OWN
 ) -> Iterator[tuple[bytes, int, bytes, str | None, str | None, str]]:
     """As they come, however many there are: by a cursor of the server."""
     with connection.cursor("noted") as cursor:
         cursor.itersize = PAGE
         cursor.execute(
             f"SELECT leaf, clock, holds, body, version, {GONE} FROM quietus_handover.item AS i"  # noqa: S608
-            " WHERE order_no = %s AND bag = %s AND notice IS NULL ORDER BY no",
+            f" WHERE order_no = %s AND bag = %s AND {which} ORDER BY no",
             [bag.order, bag.bag],
         )
         for leaf, clock, holds, body, version, gone in cursor:

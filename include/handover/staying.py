@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 HOLD = "a hold keeps it"
 NEEDED = "a row that is kept needs it"
+LOCK = "a lock keeps it"
+HIDES = "it hides a version that a lock keeps"
+UNDATED = (NEEDED, LOCK, HIDES)
+"""Without a day it may go as soon as that is so no more."""
 
 
 @dataclass(frozen=True)

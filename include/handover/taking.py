@@ -16,7 +16,7 @@ from psycopg import sql
 from include.handover.custody import Custody, Known
 from include.handover.recounting import there_still
 from include.handover.rows import Shape
-from include.handover.staying import Staying
+from include.handover.staying import HIDES, LOCK, Staying
 from include.model.errors import Refused
 from include.model.handover import BagKind, Kept
 from include.model.times import prc_date
@@ -32,8 +32,6 @@ BATCH = 200
 """So many objects go at most between two looks at our holds."""
 GOING = "it is being deleted"
 """Why of an item that has no fate yet: it was to go when this was noted, by the holds of then."""
-LOCK = "a lock keeps it"
-HIDES = "it hides a version that a lock keeps"
 
 
 def take(

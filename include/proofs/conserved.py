@@ -131,7 +131,8 @@ def _parts(order: sql.Literal) -> tuple[Part, ...]:
 
 @dataclass(frozen=True)
 class Kept:
-    """One bag at the successor: what was signed of it, and what is counted now. ``stored`` None: it was never stored."""
+    """One bag at the successor: what was signed of it, and what is counted now. ``stored`` None: it was never stored. ``due``: of
+    what a notice could only keep, so much is to be there still; ``here``: so much is."""
 
     dataset: str
     signed: int
@@ -139,6 +140,8 @@ class Kept:
     stored: int | None
     stored_root: str = ""
     differences: int = 0
+    due: int = 0
+    here: int = 0
 
 
 def theirs(store: str, bags: Sequence[Kept], unasked: Mapping[str, str]) -> tuple[Check, ...]:
@@ -155,6 +158,8 @@ def theirs(store: str, bags: Sequence[Kept], unasked: Mapping[str, str]) -> tupl
             ("same", len(mine), sum(b.stored is not None and b.stored_root == b.root for b in mine),
              "the root of what is stored is not the one that the sender signed"),
             ("differences", 0, sum(b.differences for b in mine), "items are missing, changed, or too many"),
+            ("kept", sum(b.due for b in mine), sum(b.here for b in mine),
+             "what a notice could only keep is missing or changed, though it is to be kept still"),
         )  # fmt: skip
         for what, expected, observed, otherwise in asked:
             q = Question(f"{what}.{dataset}", dataset, Rung.R0, expected, sql.SQL(""), otherwise)

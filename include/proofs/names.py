@@ -141,6 +141,7 @@ NAMES = (
     Name("custody", "stored", (POSTGRES,), "the successor has stored as many items as were signed"),
     Name("custody", "same", (POSTGRES,), "the root of what it has stored is the one that was signed"),
     Name("custody", "differences", (POSTGRES,), "and no item is missing, changed or too many"),
+    Name("custody", "kept", (POSTGRES,), "what a notice could only keep is there for as long as it is to be"),
     Name(
         "estate", "holds", (POSTGRES, S3), "a declared dataset holds what stays after a shutdown, and no more"
     ),

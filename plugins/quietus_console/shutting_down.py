@@ -294,7 +294,10 @@ def _ask_approver(n: int) -> Ask:
         case_of="take_up",
         answered=lambda number: _approved(number, n),
         subject=f"{ORDER}: 请批准停止运营令（第{n + 1}位批准人） · approve the shutdown (approver {n + 1})",
-        body=f"须由命令所列的批准人本人登录后批准。 Only that approver, logged in: {PAGE.format(n=ORDER)}",
+        body=(
+            "须由命令所列的批准人本人登录后批准。 Only that approver, logged in.\n\n"
+            f"预览 What it would do: {{{{ ti.xcom_pull(task_ids='preview') }}}}. {PAGE.format(n=ORDER)}"
+        ),
         options=[APPROVE],
     )
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from include.handover import proving
+from include.handover.custody import Custody
+from include.handover.following import follow
+from include.handover.items import Growing
 from include.handover.sending import notice_key
-from include.model.words import Verdict
+from include.ledger import attest
+from include.model.handover import BagNotice
+from include.model.times import observed_now
+from include.model.words import Role, Verdict
 from tests.handover.both import INBOX, ORDER, TABLES, Both
 from tests.proofs.controls import control
+from tests.stores.postgres.dated import AS_OF
 
 SIGNATURES = "sign.signature"
 
@@ -52,6 +61,61 @@ def test_what_is_lost_or_added_at_the_successor_is_seen(stored: Both) -> None:
     assert failed(prove(stored)) == {f"{w}.{SIGNATURES}" for w in ("stored", "same", "differences")}
     with pytest.raises(Exception, match=rf"differences\.{SIGNATURES}"):
         proving.proved(prove(stored))
+
+
+@pytest.fixture
+def keeping(stored: Both) -> tuple[Both, date, date]:
+    """The sender deleted two signatures, and the successor could only keep them, until this day."""
+    bag = stored.bags(SIGNATURES)[0]
+    leaves = stored.sql(
+        stored.theirs,
+        f"SELECT i.leaf FROM quietus_handover.item AS i JOIN quietus_handover.running AS r USING (order_no, bag, no)"
+        f" WHERE i.bag = '{bag.name}' ORDER BY r.earliest NULLS LAST, i.no LIMIT 2",
+    )
+    gone, root = {bytes(x) for (x,) in leaves}, Growing()
+    for leaf in stored.sql(
+        stored.theirs, f"SELECT leaf FROM quietus_handover.item WHERE bag = '{bag.name}' ORDER BY no"
+    ):
+        if bytes(leaf[0]) not in gone:
+            root.add(bytes(leaf[0]))
+    said = BagNotice(
+        order=ORDER, bag=bag.name, notice=1, statement=attest.digest(bag.payload), removed=tuple(x.hex() for x in gone), added=0,
+        items=bag.items - 2, root=root.root(), as_of=AS_OF, made_at=observed_now(),
+    )  # fmt: skip
+    stored.theirs.s3("inbox", Role.COURIER).put_object(
+        Bucket=INBOX, Key=notice_key(ORDER, f"{bag.name}-0001"), Body=stored.our_signer(said.canonical())
+    )
+    done = follow(stored.inbox, stored.custody, stored.their_signer, ORDER, as_of=AS_OF)
+    (answer,) = done.receipts
+    days = [k.until for k in answer.kept if k.until is not None]
+    assert len(days) == 2
+    return stored, min(days), max(days)
+
+
+@control("custody", "kept", "postgres")
+def test_what_a_notice_could_only_keep_is_missed_until_its_day(
+    keeping: tuple[Both, date, date],
+) -> None:
+    both, first, last = keeping
+    before = replace(both.custody, today=lambda: first)
+    over = replace(both.custody, today=lambda: last + timedelta(days=1))
+
+    def proof(custody: Custody) -> proving.Proof:
+        return proving.theirs(both.inbox, custody, lambda *_: None, ORDER)
+
+    assert proof(before).verdict is Verdict.PASSED
+    key = "key[1] FROM quietus_handover.item WHERE fate = 'kept' ORDER BY no"
+    both.sql(
+        both.theirs,
+        "SET session_replication_role = replica; UPDATE sign.signature SET signed_at = signed_at + interval '1 s'"
+        f" WHERE signature_id::text = (SELECT {key} LIMIT 1)",
+    )
+    assert failed(proof(before)) == {f"kept.{SIGNATURES}"}
+    both.sql(
+        both.theirs, f"DELETE FROM sign.signature WHERE signature_id::text IN (SELECT {key})",
+    )  # fmt: skip
+    assert failed(proof(before)) == {f"kept.{SIGNATURES}"}
+    assert proof(over).verdict is Verdict.PASSED, "a night took them"
 
 
 def test_one_that_is_changed_is_seen_though_as_many_are_there(stored: Both) -> None:

@@ -18,7 +18,7 @@ from include.handover.following import Followed, follow
 from include.handover.heeding import Heeded, heed
 from include.handover.items import Growing
 from include.handover.sending import notice_key, request_key
-from include.handover.staying import HOLD
+from include.handover.staying import HIDES, HOLD, LOCK
 from include.ledger import attest
 from include.model.handover import BagNotice, BagRequest
 from include.model.times import observed_now, prc_date
@@ -195,7 +195,7 @@ def test_a_lock_says_until_when(photos: Both, how: str) -> None:
     )
     client.put_object_legal_hold(Bucket=BUCKET, Key=second, VersionId=v2, LegalHold={"Status": "ON"})
     (answer,) = obey(photos, how).receipts
-    assert {(k.why, k.until) for k in answer.kept} == {(taking.LOCK, prc_date(until)), (taking.LOCK, None)}
+    assert {(k.why, k.until) for k in answer.kept} == {(LOCK, prc_date(until)), (LOCK, None)}
     assert answer.deleted == 4 and sorted(there(photos)) == sorted([(first, v1), (second, v2)])
 
 
@@ -247,7 +247,7 @@ def test_a_marker_stays_over_what_a_lock_keeps(photos: Both, how: str = "notice"
     done = obey(photos, how)
     kept = [k for r in done.receipts for k in r.kept]
     assert {(k.why, k.until) for k in kept} == {
-        (taking.LOCK, prc_date(until)),
-        (taking.HIDES, prc_date(until)),
+        (LOCK, prc_date(until)),
+        (HIDES, prc_date(until)),
     }
     assert "Contents" not in client.list_objects_v2(Bucket=BUCKET), "nothing came to light again"

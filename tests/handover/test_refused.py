@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -171,6 +172,43 @@ def swapped_statement(both: Both) -> None:
     both.theirs.s3("inbox", Role.COURIER).put_object(
         Bucket=INBOX, Key=statement_key(ORDER, NAME), Body=other or b""
     )
+
+
+class Endless:
+    """The inbox's client, of which one file never ends."""
+
+    def __init__(self, client: Any) -> None:
+        self._client, self.read = client, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def get_object(self, **which: Any) -> Any:
+        if which["Key"] == sealed_key(ORDER, NAME):
+            return {"Body": self.Body(self)}
+        return self._client.get_object(**which)
+
+    class Body:
+        def __init__(self, of: Any) -> None:
+            self.of = of
+
+        def read(self, octets: int) -> bytes:
+            self.of.read += octets
+            if self.of.read > 32 << 20:
+                raise OSError(errno.ENOSPC, "the disk would be full")
+            return b"x" * octets
+
+
+def test_a_sealed_file_that_never_ends_is_read_no_further_than_was_signed_and_stops_alone(sent: Both) -> None:
+    endless = Endless(sent.theirs.s3("inbox", Role.COURIER))
+    sent.theirs.stands_in["inbox"] = endless
+    got = sent.receive()
+    assert list(got.refused) == [NAME] and "tampered with" in got.refused[NAME] and len(got.receipts) == 4
+    assert endless.read == sent.statements()[NAME].bytes + 1
+    assert not list(sent.home.glob("in/**/*.part"))
+    sent.theirs.stands_in.clear()
+    sent.theirs.stands_in["inbox"] = endless._client
+    assert not sent.receive().refused
 
 
 def test_a_bag_that_was_tampered_with_is_not_stored_and_stops_alone(sent: Both) -> None:

@@ -63,18 +63,22 @@ def test_nothing_is_asked_but_in_its_order_and_closing_waits_for_the_book_not_fo
     dag = importlib.import_module("dags.service_shutdown").service_shutdown()
     found = {t.task_id: t for t in dag.tasks}
     before = {i: t.upstream_task_ids - {"take_up"} for i, t in found.items()}
+    approved = {"approval_1.record", "approval_2.record"}
     filed = {f"{g}.record" for g in ("notified", "reported", "reported_e_government", "announced")}
     assert before["t0.close"] == {"t0.ask"} and before["t0.prove"] == {"t0.close"}
     assert before["t0.unseen"] == {"t0.prove"} and before["t0.ask_unseen"] == {"t0.unseen"}
     assert before["t0.go_on"] == {"t0.ask_unseen", "t0.unseen"}
-    assert before["t0.ask"] == {"t0.filed"} and before["t0.filed"] == {"preview"}
+    assert before["t0.ask"] == {"t0.filed"} and before["t0.filed"] == approved
     assert found["t0.filed"].mode == "reschedule" and found["t0.filed"].reschedule, "it waits without a slot"
     assert before["successor_told.ask"] == filed and before["tell_of_the_last_day"] == {
         "successor_told.record"
     }
-    assert all(before[f"{g}.ask"] == {"preview"} for g in ("reported", "reported_e_government", "announced"))
-    assert before["notified.ask"] == {"tell_people"} and before["tell_people"] == {"preview"}
-    assert before["preview"] == {"approval_1.record", "approval_2.record"}
+    assert all(before[f"{g}.ask"] == approved for g in ("reported", "reported_e_government", "announced"))
+    assert before["notified.ask"] == {"tell_people"} and before["tell_people"] == approved
+    assert not before["preview"] and all(before[f"approval_{n}.ask"] == {"preview"} for n in (1, 2)), (
+        "who approves has read what it would do"
+    )
+    assert all("task_ids='preview'" in found[f"approval_{n}.ask"].body for n in (1, 2))
     asks = [t for i, t in found.items() if ".ask" in i]
     assert len(asks) == 16 and all(t.defaults is None and t.response_timeout is None for t in asks)
     assert dag.params.get_param("order").schema["pattern"] == r"^SO-\d{6,}$" and len(dag.params) == 1

@@ -258,6 +258,7 @@ def test_of_a_service_a_run_that_finds_nobody_new_is_known_to_have_ended(mailing
     with orders.deed(mailing.desk, number) as (conn, of):
         assert people.untold(mailing.desk, conn, of) is None
         ran = [e for e in orders.history(conn, number) if e["what"] == people.PEOPLE]
+    assert len(ran) == 2 and ran[-1]["detail"]["ended"]
     tell_on_t0(mailing, number)
     with orders.deed(mailing.desk, number) as (conn, of):
         assert [e for e in orders.history(conn, number) if e["what"] == people.PEOPLE] == ran, "and said once"
