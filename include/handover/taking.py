@@ -67,8 +67,9 @@ class _Objects:
         self.about, self.patience = f"bag {bag.bag}", Patience()
 
     def take(self, items: Sequence[Item], stay: dict[int, Kept]) -> dict[int, Kept]:
-        stay = {no: why for no, why in stay.items() if no not in self._went(items, stay)}
-        going = [it for it in items if it.no not in stay]
+        went = self._went(items, stay)
+        stay = {no: why for no, why in stay.items() if no not in went}
+        going = [it for it in items if it.no not in stay and it.no not in went]
         self._go([it for it in going if not _is_marker(it)], stay)
         hidden = {it.key[0]: stay[it.no] for it in going if it.no in stay}
         for it in going:  # without its marker what a lock keeps would come to light again
