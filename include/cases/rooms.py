@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -36,6 +37,7 @@ Append = Callable[[Evidence, str], Sequence[str]]
 Record = Callable[[str, str | None, dict[str, Any], str], None]  # kind, case number, body, key
 
 
+@cache  # it is read from a file, and cases ask for it at every step
 def code_version() -> str:
     """The version of Quietus that plans are pinned to."""
     try:
