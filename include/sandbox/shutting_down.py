@@ -45,6 +45,7 @@ from include.handover import books, proving
 from include.handover.books import Books
 from include.handover.stages import CERTIFICATE, RECEIPT_KEY, Handover
 from include.model.errors import NotProved, Refused
+from include.model.sessions import kept
 from include.model.times import observed_now, prc_date
 from include.model.words import Verdict
 from include.sandbox import story
@@ -64,6 +65,7 @@ APPROVERS = ("legal/reviewer", "board/admin")
 Say = Callable[[str], None]
 
 
+@kept()
 def run(people: int, *, stack: Stack | None = None) -> str:
     """Stop the company, step by step, and show where its data is; the order's number. One that is under way is gone on with.
     Raises Refused if the sandbox or its successor does not run; NotProved if a step did not go well."""

@@ -17,6 +17,7 @@ from include.cases.handing_out import hand_out
 from include.cases.shelf import Shelf
 from include.catalogue import load
 from include.model.errors import Refused
+from include.model.sessions import kept
 from include.model.times import observed_now, prc_date
 from include.model.words import Role
 from include.sandbox import story
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+@kept()
 def run(case_no: str, days: int, *, until_closed: bool = False, stack: Stack | None = None) -> None:
     """Play the days of a case, drill, verify, and show where it stands. Raises Refused if the sandbox does not run, or the case
     does not wait; NotProved if the drill finds somebody, or the certificate does not verify."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -107,7 +108,14 @@ class Cluster:
             Spec(
                 name=f"postgres-{self.name}",
                 argv=(str(self.binaries / "postgres"), "-D", str(self.data)),
-                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": str(self.home)},
+                # Symbols are looked up once, in the postmaster, and not in each process that it forks for a session.
+                env={
+                    "PATH": "/usr/bin:/bin",
+                    "LC_ALL": "C",
+                    "TZ": "UTC",
+                    "HOME": str(self.home),
+                    "LD_BIND_NOW": "1",
+                },
                 cwd=self.home,
                 as_nobody=True,
                 # "Fast" shutdown, then "immediate", pg_ctl's words for SIGINT and SIGQUIT.
@@ -238,6 +246,12 @@ class Cluster:
     def superuser_conninfo(self, dbname: str = "postgres") -> str:
         return self.conninfo(ADMIN, dbname)
 
+    def verifier(self, conn: psycopg.Connection[Any], role: str) -> str:
+        """What a server keeps of the secret of a role."""
+        return conn.pgconn.encrypt_password(
+            self.password(role).encode(), role.encode(), b"scram-sha-256"
+        ).decode()
+
     def ensure_role(self, role: str, *, options: str = "", settings: Mapping[str, str] | None = None) -> None:
         """A log-in role with its own secret. ``options``: SQL keywords such as ``BYPASSRLS``.
 
@@ -246,9 +260,7 @@ class Cluster:
         if not re.fullmatch(r"[A-Z ]*", options):
             raise ValueError("role options are keywords")
         with psycopg.connect(self.superuser_conninfo(), autocommit=True) as conn:
-            verifier = conn.pgconn.encrypt_password(
-                self.password(role).encode(), role.encode(), b"scram-sha-256"
-            ).decode()
+            verifier = self.verifier(conn, role)
             exists = conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
             conn.execute(
                 sql.SQL("{} ROLE {} LOGIN {} PASSWORD {}").format(
