@@ -9,6 +9,9 @@ skips its tests, except where ``CI=true``: there it fails them, for a skipped te
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import itertools
 import os
 import shutil
@@ -28,6 +31,7 @@ from _pytest.nodeid import coerce_node_id
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 
+from include.model.sessions import kept, session
 from include.sandbox.stack import objects, ports
 from include.sandbox.stack.places import Places
 from include.sandbox.stack.ports import free_port, is_free
@@ -135,7 +139,32 @@ def missing(what: str) -> NoReturn:
     pytest.skip(what)
 
 
+@pytest.fixture(autouse=True)
+def _one_piece_of_work(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test is one piece of work: it keeps its sessions with databases until it ends. Of some hundred for each test of a case or
+    an order nearly all of their servers' time would go into beginning and ending them. ``sessions_end``: unless what the server
+    counts is looked at, which a session says when it ends, or after a while."""
+    if request.node.get_closest_marker("sessions_end"):
+        yield
+        return
+    with kept():
+        yield
+
+
 # --- PostgreSQL -------------------------------------------------------------------------------
+
+
+class QuickCluster(Cluster):
+    """Its roles log in after one round of SCRAM. Of 4,096, each of tens of thousands of connections is two thirds of its client's
+    time, and before PostgreSQL 16 no setting of the server says how many a driver is to make."""
+
+    def verifier(self, conn: psycopg.Connection[Any], role: str) -> str:
+        salt = os.urandom(16)
+        salted = hashlib.pbkdf2_hmac("sha256", self.password(role).encode(), salt, 1)
+        stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+        server = hmac.digest(salted, b"Server Key", "sha256")
+        salt64, stored64, server64 = (base64.b64encode(part).decode() for part in (salt, stored, server))
+        return f"SCRAM-SHA-256$1:{salt64}${stored64}:{server64}"
 
 
 @dataclass
@@ -146,6 +175,7 @@ class PgServer:
     cluster: Cluster
     _templates: dict[str, str] = field(default_factory=dict)
     _lasting: set[tuple[str, str]] = field(default_factory=set)
+    _roles: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def lent(self) -> dict[str, Any]:
@@ -165,12 +195,22 @@ class PgServer:
         """``user``: the superuser, ``eraser``, ``prover``, or one made with ``add_role``."""
         return self.cluster.conninfo(user, dbname)
 
+    @contextmanager
+    def admin(self) -> Iterator[psycopg.Connection[Any]]:
+        """The superuser's session with the server."""
+        conninfo = self.superuser_conninfo
+        with session(conninfo, "tests", lambda: psycopg.connect(conninfo, autocommit=True)) as conn:
+            yield conn
+
     def add_role(self, role: str, options: str = "") -> None:
-        self.cluster.ensure_role(role, options=options)
+        """Make it, unless it was made so before: nearly every test asks for the same few."""
+        if (role, options) not in self._roles:
+            self.cluster.ensure_role(role, options=options)
+            self._roles.add((role, options))
 
     def memberships(self) -> set[tuple[str, str]]:
         """Which role has which member, in the whole server."""
-        with psycopg.connect(self.superuser_conninfo) as conn:
+        with self.admin() as conn:
             return {
                 (str(role), str(member))
                 for role, member in conn.execute(
@@ -185,7 +225,7 @@ class PgServer:
         need lasts as long as they do."""
         before = self.memberships()
         yield
-        with psycopg.connect(self.superuser_conninfo, autocommit=True) as conn:
+        with self.admin() as conn:
             for role, member in self.memberships() - before - self._lasting:
                 conn.execute(
                     sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(role), sql.Identifier(member))
@@ -206,11 +246,15 @@ class PgServer:
         return self._create(of_process(os.getpid(), f"test_{next(_numbers)}"), source)
 
     def drop_database(self, name: str) -> None:
-        with psycopg.connect(self.superuser_conninfo, autocommit=True) as conn:
+        with self.admin() as conn:
             conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _create(self, name: str, source: str) -> str:
-        with psycopg.connect(self.superuser_conninfo, autocommit=True) as conn:
+        with self.admin() as conn:
+            # What is copied may have no session, not even one that is kept.
+            conn.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (source,)
+            )
             conn.execute(
                 # Files are copied in half the time that their pages take through the log.
                 sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
@@ -249,12 +293,10 @@ def _postgres(
         "max_connections": "60",
         "track_counts": "on",
         "max_prepared_transactions": "5",
-        # Of 4,096 rounds, each of tens of thousands of connections is two thirds of its client's time.
-        **({"scram_iterations": "1"} if version >= 16 else {}),
         **(more or {}),
     }
     vault = Vault(places.home / f"secrets-{name}.json")
-    cluster = Cluster(name, binaries, places, vault, free_port(), settings)
+    cluster = QuickCluster(name, binaries, places, vault, free_port(), settings)
     try:
         cluster.create()
         cluster.start()
@@ -272,7 +314,7 @@ def _lent_postgres(name: str) -> list[PgServer]:
         return []
     places = Places.of(Path(lent["home"]))
     vault = Vault(places.home / f"secrets-{name}.json")
-    cluster = Cluster(name, Path(lent["binaries"]), places, vault, lent["port"])
+    cluster = QuickCluster(name, Path(lent["binaries"]), places, vault, lent["port"])
     return [PgServer(lent["version"], cluster)]
 
 

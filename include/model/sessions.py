@@ -6,11 +6,12 @@ to open a session costs the server more than most of its questions: a process, w
 settings, locks, cursors and temporary tables of the one before are gone. What a role may do the server asks at each statement, as
 ever. One that an error left is ended, and so is one that no longer answers.
 
-Threads that are begun within it open their own: a context is one thread's.
+Threads that are begun within it open their own: a context is one thread's. So does a process that is forked within it.
 """
 
 from __future__ import annotations
 
+import os
 import select
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -43,15 +44,29 @@ def kept() -> Iterator[None]:
     if _SHELF.get() is not None:
         yield
         return
-    shelf: Shelf = {}
-    token = _SHELF.set(shelf)
+    token = _SHELF.set({})
     try:
         yield
     finally:
+        shelf = _SHELF.get() or {}  # in a process forked meanwhile, its own
         _SHELF.reset(token)
         for sessions in shelf.values():
             for one in sessions:
                 one.close()
+
+
+_INHERITED: list[Shelf] = []
+
+
+def _forked() -> None:
+    """Two processes on one session would take each other's answers. What was inherited is not ended either: that would be said
+    to the server in the parent's name."""
+    if (shelf := _SHELF.get()) is not None:
+        _INHERITED.append(shelf)
+        _SHELF.set({})
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from include.ledger import attest
 from include.ledger.signer import Signer, initialise
 from include.model.handover import BagStatement, Consigned, Consignment, Successor, held_as
 from include.model.keks import CONNECTION, Keks
+from include.model.sessions import session
 from include.model.words import Role
 from tests.conftest import PgServer, S3Server
 from tests.stores.postgres.dated import AS_OF, CATALOGUE
@@ -266,7 +267,8 @@ class Both:
     # --- looking in ---------------------------------------------------------------------------
 
     def sql(self, side: Side, text: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(side.server.conninfo(side.database), autocommit=True) as conn:
+        conninfo = side.server.conninfo(side.database)
+        with session(conninfo, "tests", lambda: psycopg.connect(conninfo, autocommit=True)) as conn:
             cursor = conn.execute(text.encode())
             return cursor.fetchall() if cursor.description else []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -12,6 +13,8 @@ import pytest
 
 from include.model.sessions import kept, session
 from tests.conftest import PgServer
+
+pytestmark = pytest.mark.sessions_end  # here a test says itself what it keeps
 
 Session = psycopg.Connection[Any]
 LOCK = 77_301
@@ -129,3 +132,19 @@ def test_a_thread_has_its_own(conninfo: str) -> None:
         thread.start()
         thread.join()
     assert found != [first]
+
+
+def test_a_process_that_is_forked_has_its_own(conninfo: str) -> None:
+    out, into = os.pipe()
+    with kept():
+        first = pid(conninfo)
+        if (child := os.fork()) == 0:
+            with kept():
+                os.write(into, str(pid(conninfo)).encode())
+            os._exit(0)
+        os.close(into)
+        os.waitpid(child, 0)
+        found = os.read(out, 20)
+        os.close(out)
+        assert found and int(found) != first
+        assert pid(conninfo) == first, "and its end is not that of its parent's"

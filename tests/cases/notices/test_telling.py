@@ -197,6 +197,7 @@ def test_answers_are_append_only_and_shut_to_the_reader(
                 conn.execute(f"SELECT {sealed}")
 
 
+@pytest.mark.sessions_end
 def test_a_pass_looks_at_nothing_of_what_only_waits(writer: str, keys: FileKeyStore, database: str) -> None:
     at = desk(writer, keys, [Body(), Body("vetting")])
     case_no = noticed(at)

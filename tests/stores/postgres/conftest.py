@@ -35,7 +35,7 @@ def new_company(pg_server: PgServer) -> Iterator[Callable[..., Company]]:
         if not template:
             build(pg_server.conninfo(name))
         # A database's own privileges are not copied from its template.
-        with psycopg.connect(pg_server.conninfo(name), autocommit=True) as connection:
+        with pg_server.admin() as connection:
             connection.execute(f"GRANT CREATE ON DATABASE {name} TO eraser")
         return Company(lambda role: pg_server.conninfo(name, role), catalogue, ADMIN, dict(options))
 

@@ -13,6 +13,7 @@ import psycopg
 from include.model.catalogue import Catalogue
 from include.model.estate import Bound, Cut, Dataset, Effect, Link, Measure, Start, StoreDeclared
 from include.model.flow import Floor, Held, Line, Plan, Provision, Receipt, Step, Survey
+from include.model.sessions import session
 from include.model.times import Counting
 from include.model.words import DatasetKind, Disposition, Ownership, Role, StoreKind
 from include.stores.postgres import Patience, PostgresStore, install
@@ -268,7 +269,8 @@ class Company:
         install(self.conninfo(self.admin), self.catalogue, "company")
 
     def sql(self, statement: str, *parameters: Any, user: str = "") -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.conninfo(user or self.admin), autocommit=True) as connection:
+        conninfo = self.conninfo(user or self.admin)
+        with session(conninfo, "tests", lambda: psycopg.connect(conninfo, autocommit=True)) as connection:
             cursor = connection.execute(statement, parameters or None)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
 

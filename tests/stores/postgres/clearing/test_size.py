@@ -19,7 +19,7 @@ from include.model.catalogue import Catalogue
 from include.sandbox.stack.postgres import Cluster, ensure_our_roles
 from include.stores.postgres.clearing import Clearing
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.sessions_end]
 
 ROWS, DUE = 1_000_000, 50_000
 T = TypeVar("T")

@@ -247,6 +247,7 @@ def test_a_disk_that_is_too_full_is_seen_before(
     assert names(done, Fate.REWRITTEN) <= {"sign.page"} and "free some" in left(done)["account.session"]
 
 
+@pytest.mark.sessions_end  # the one whose server is limited goes with its limit
 def test_a_disk_that_is_full_in_the_middle_leaves_the_table_as_it_was(
     kept: Company, pg_server: PgServer
 ) -> None:
