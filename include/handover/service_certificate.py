@@ -18,7 +18,8 @@ from typing import Any
 from include.cases import book, certificates, certifying
 from include.cases.book import Conn
 from include.cases.rooms import Desk
-from include.cases.shutdown import both, leaving, needles, orders, permitting, told_recipients
+from include.cases.shutdown import both, leaving, needles, orders, permitting, short, told_recipients
+from include.cases.shutdown.dates import Gate
 from include.cases.shutdown.located import LOCATED
 from include.cases.shutdown.orders import Order
 from include.cases.yearly import retesting, sanitising
@@ -189,9 +190,32 @@ def facts(desk: Desk, conn: Conn, ledger: issue.Desk, found: Ending, as_of: date
         "others": [disposers.other(conn, no, what) for no, what in took.items() if no not in begun],
         "recipients": [t.model_dump(mode="json") for t in told.told],
         "copies": [c.model_dump(mode="json") for c in _copies(conn, ledger, list(begun))],
-        "carriers": _carriers(ledger, found), "open_cases": _open_cases(conn),
+        "gates": _gates(conn, ledger, of), "carriers": _carriers(ledger, found), "open_cases": _open_cases(conn),
         "unseen": _unseen(ledger, found), "proofs": _proofs(conn, ledger, of), **_unsought(ledger, found),
     }  # fmt: skip
+
+
+def _gates(conn: Conn, ledger: issue.Desk, of: Order) -> list[dict[str, Any]]:
+    """What was filed, when, by which document; and who answers for it, if that was later than the law lets it."""
+    events = [e for e in events_of(conn, of.number) if e["what"] == "gate"]
+    late = short.found(conn, of)
+    by = short.answered(conn, of, late) if late else None
+    answer = None if by is None else {
+        "document": by.document, "digest": by.digest, "answered_on": by.answered_on.isoformat(),
+        "entries": _indexes(ledger, [f"{orders.KIND}:{event}" for event in by.events]),
+    }  # fmt: skip
+    found = []
+    for g in orders.gates(conn, of.number):
+        if g["gate"] == Gate.CLOSED:
+            continue
+        line = {
+            "gate": str(g["gate"]), "done_on": g["done_on"].isoformat(), "document": g["document"], "digest": g["digest"]
+        }  # fmt: skip
+        event = next(e for e in reversed(events) if all(e["detail"][k] == v for k, v in line.items()))
+        (entry,) = _indexes(ledger, [event["key"]])
+        is_late = any(s.gate == g["gate"] for s in late)
+        found.append({**line, "entry": entry, "short": answer if is_late else None})
+    return found
 
 
 def _book(line: dict[str, Any]) -> dict[str, Any]:
@@ -394,6 +418,7 @@ def _relied(said: dict[str, Any]) -> set[int]:
     left = [b["left"] for b in said["bags"] if "left" in b]
     found |= {i for x in left for i in (x["withdrew"], x["settled"], *x["entries"])}
     found |= {i for x in said.get("carriers", ()) for i in (x["entry"], *x["entries"])} - {None}
+    found |= {i for x in said["gates"] for i in (x["entry"], *(x["short"] or {}).get("entries", ()))}
     return found | {c["begun"] for c in said["cases"]} | {i for c in said["copies"] for i in c["evidence"]}
 
 

@@ -38,6 +38,14 @@ BECOMES = {
 """What both approvers say of media that are not sanitised yet."""
 
 
+GATES = {
+    "notified": "通知有关各方 parties notified", "reported": "向主管部门报告 reported to the ministry",
+    "reported_e_government": "向电子政务认证主管机构报告 reported to the regulator of e-government certificates",
+    "announced": "公告 announced", "successor_told": "告知承接方 told of the successor",
+}  # fmt: skip
+"""What is filed before a service stops."""
+
+
 def becomes(line: dict[str, Any]) -> str:
     """In Chinese and English."""
     zh, en = BECOMES[line["becomes"]]
@@ -54,5 +62,13 @@ def page(of: Service) -> str:
     totals = {w: sum(x[w] for x in said["books"]) for w in ("located", *(w for w, _, _ in ENDS))}
     books = [x for x in said["books"] if x["located"]]
     return made.from_string(text).render(
-        of=of, p=said, totals=totals, books=books, becomes=becomes, ENDS=ENDS, OUTCOMES=OUTCOMES, WHY=WHY
+        of=of,
+        p=said,
+        totals=totals,
+        books=books,
+        becomes=becomes,
+        GATES=GATES,
+        ENDS=ENDS,
+        OUTCOMES=OUTCOMES,
+        WHY=WHY,
     )

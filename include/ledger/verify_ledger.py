@@ -122,7 +122,16 @@ def of_the_whole_log(p: Said, log: Entries) -> Iterator[str]:
     yield from _before_its_receipt(p, events)
     yield from _before_it_was_approved(events)
     yield from _as_it_stood(p, events)
+    yield from _newer_gates(p, events)
     yield from _newer_of_media(p, events, {i: e["body"] for i, e in log.items() if e["kind"] == "sanitised"})
+
+
+def _newer_gates(p: Said, events: Entries) -> Iterator[str]:
+    """No gate was done again after what is told of it, and before the certificate."""
+    since = {x["gate"]: x["entry"] for x in p.get("gates", ())}
+    for index, said in sorted(events.items()):
+        if said["what"] == "gate" and since.get(said["gate"], index) < index < p["entry"]:
+            yield f"gate {said['gate']}: ledger entry {index} says it was done on {said['done_on']}, after what is told of it"
 
 
 def _newer_of_media(p: Said, events: Entries, records: Entries) -> Iterator[str]:

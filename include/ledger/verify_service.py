@@ -48,6 +48,13 @@ _PAYLOAD = (
 _BOOK = "dataset:str located:int transferred:int deleted:int anonymised:int retained:int custodian:str?"
 _KEPT = "dataset:str categories:list disposition:str rule:str law:str items:int first:str? last:str? waits:int custodian:str?"
 _BAG = "bag:str dataset:str items:int root:str statement:str receipt:str entry:int first:int notices:list"
+_GATE = "gate:str done_on:str document:str digest:str entry:int short:dict?"
+_SHORT = "document:str digest:str answered_on:str entries:list"
+"""Of a gate that was done later than the law lets it, under ``short``: who answers for that by what."""
+LEADS = {"notified": 90, "reported": 60, "announced": 30}
+"""Days before collection was closed (Electronic Signature Law 23; E-commerce Law 16), of who stops of its own will."""
+E_GOVERNMENT, E_GOVERNMENT_DAYS = "reported_e_government", 90
+VOLUNTARY = "voluntary"
 _NOTICED = "notice:int digest:str items:int root:str entry:int"
 """Of a bag about which the successor followed notices, under ``noticed``: the last of them, and how it left the bag."""
 _LEFT = "custodian:str items:int document:str digest:str withdrew:int entries:list settled:int"
@@ -76,6 +83,7 @@ LOOKED, ACCEPTED, BOOKS, CONSERVED = (
     "conservation proved",
 )
 GATHERED, LOST = "identifiers gathered", "key of identifiers declared lost"
+SHORT = "shorter notice answered for"
 SPOKEN_FOR = "media answered for"
 STAYS, RENTED, LATER = "stays", "rented", "later"
 """What becomes of media that are not sanitised yet."""
@@ -95,6 +103,7 @@ def shape(p: Any) -> None:
     """Every field is there and of its kind."""
     more = " unsought:list" * ("unsought" in verify.need(p, dict, "the certificate"))
     more += " carriers:list" * (p.get("format") != FORMER)
+    more += " gates:list" * (p.get("format") != FORMER)
     more += " media:list" * (p.get("format") == FORMER or "media" in p)  # as the first of the others did, too
     verify.has_shape(p, _PAYLOAD + more, "the certificate")
     if p["format"] not in (FORMAT, FORMER):
@@ -109,12 +118,15 @@ def shape(p: Any) -> None:
         ("unseen", _UNSEEN),
         ("unsought", _UNSOUGHT),
         ("carriers", _CARRIER),
+        ("gates", _GATE),
     ):
         for n, line in enumerate(p.get(name, ())):
             noticed = name == "bags" and isinstance(line, dict) and "noticed" in line
             left = name == "bags" and isinstance(line, dict) and "left" in line
             more = " noticed:dict" * noticed + " left:dict" * left
             verify.has_shape(line, form + more, f"line {n} of its {name}")
+            if name == "gates" and line["short"] is not None:
+                verify.has_shape(line["short"], _SHORT, f"the answer of line {n} of its gates")
             if left:
                 verify.has_shape(line["left"], _LEFT, f"what is left of line {n} of its bags")
             if noticed:
@@ -170,6 +182,44 @@ def check_order(p: Said, entries: Entries) -> Iterator[str]:
     closed = event(p, entries, p["proofs"]["closed"], "collection closed")
     if closed.get("as_of") != p["closed_on"]:
         yield "collection was closed on another day"
+
+
+def check_gates(p: Said, entries: Entries) -> Iterator[str]:
+    """Each gate was passed by a document, as many days before collection was closed as the law wants; or both approvers of the
+    order answer for fewer. A licence that was revoked has no days."""
+    if p["format"] == FORMER:
+        return
+    opened = event(p, entries, p["proofs"]["opened"], "opened")
+    days = {**LEADS, **({E_GOVERNMENT: E_GOVERNMENT_DAYS} if opened.get("e_government") else {})}
+    told = Counter(x["gate"] for x in p["gates"])
+    for gate in sorted(days):
+        if told[gate] != 1:
+            yield f"gate {gate} is told {told[gate]} times"
+    closed = verify.day(p["closed_on"], "closed_on")
+    for x in p["gates"]:
+        said = event(p, entries, x["entry"], "gate")
+        if any(said.get(k) != x[k] for k in ("gate", "done_on", "document", "digest")):
+            yield f"gate {x['gate']}: the ledger has another day or document"
+        wanted = days.get(x["gate"], 0) if opened.get("path") == VOLUNTARY else 0
+        kept = (closed - verify.day(x["done_on"], "the day of a gate")).days
+        if wanted > kept and x["short"] is None:
+            yield f"gate {x['gate']}: was done {kept} days before collection was closed, and the law wants {wanted}"
+        elif x["short"] is not None:
+            yield from _short_answered(p, x, entries)
+
+
+def _short_answered(p: Said, x: Said, entries: Entries) -> Iterator[str]:
+    by = x["short"]
+    words = [event(p, entries, index, SHORT) for index in by["entries"]]
+    if Counter(w.get("approver") for w in words) != Counter(APPROVERS):
+        yield f"gate {x['gate']}: was done later than the law lets it, and not both approvers of the order answer for it"
+        return
+    same = {"document": by["document"], "digest": by["digest"]}
+    if any(
+        w.get("gates", {}).get(x["gate"]) != x["done_on"] or any(w.get(k) != v for k, v in same.items())
+        for w in words
+    ) or by["answered_on"] != max(w["as_of"] for w in words):
+        yield f"gate {x['gate']}: the answer that the ledger has is another"
 
 
 def check_collection(p: Said, entries: Entries) -> Iterator[str]:
@@ -736,6 +786,7 @@ def content_problems(p: Said, entries: Entries, *, recorded: bool = True) -> lis
     found: list[str] = [*check_recorded(p, entries)] if recorded else []
     for check in (
         check_order,
+        check_gates,
         check_collection,
         check_books,
         check_bags,
@@ -778,6 +829,12 @@ def _not_over(p: Said) -> dict[str, str]:
     said = {}
     if "conservation" not in p["proofs"]:
         said["conservation"] = "not said that a suite judged the books"
+    if late := [x for x in p.get("gates", ()) if x["short"] is not None]:
+        said["shorter notice than the law wants"] = "; ".join(
+            f"{x['gate']} on {x['done_on']} (answered for by {x['short']['document']}, ledger entries"
+            f" {', '.join(map(str, x['short']['entries']))})"
+            for x in late
+        )
     if p["unseen"]:
         said["not seen"] = "; ".join(
             f"{x['place']}: {x['why']} (answered for by {x['document']}, ledger entry {x['entry']})"

@@ -35,6 +35,16 @@ def known() -> tuple[Said, dict[int, Said]]:
     return p, {2 * i: e for i, e in entries.items() if e["kind"] in verify_ledger.ASKED}
 
 
+def test_a_gate_that_was_done_again_is_another_than_is_told() -> None:
+    p, log = known()
+    p["gates"] = [{"gate": "reported", "entry": 3}]
+    log[p["entry"] + 1] = says(p, what="gate", gate="reported", done_on="2026-11-24")
+    assert list(verify_ledger.of_the_whole_log(p, log)) == [], "it came after the certificate"
+    log[before(p)] = says(p, what="gate", gate="reported", done_on="2026-11-24")
+    (problem,) = verify_ledger.of_the_whole_log(p, log)
+    assert problem.startswith(f"gate reported: ledger entry {before(p)} says it was done on 2026-11-24")
+
+
 def says(p: Said, kind: str = "shutdown", **body: Any) -> Said:
     return {"kind": kind, "case_no": None, "body": {"order": p["order"], **body}}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -12,10 +14,12 @@ from include.cases.shutdown.dates import Gate
 from include.cases.shutdown.told import Paper
 from include.commands import _common as common
 from include.commands import shutdown as command
+from include.handover import service_page
+from include.ledger import verify_service
 from include.model.errors import NotProved, Refused
 from tests.cases.shutdown.ended import Ended
 from tests.cases.shutdown.test_closing import PAPER, T0, gatekeeper
-from tests.cases.shutdown.test_ending import case_book, ended, house
+from tests.cases.shutdown.test_ending import case_book, ended, forged, handed, house
 from tests.cases.shutdown.test_orders import TOLD
 from tests.stores.postgres.conftest import new_company
 
@@ -23,6 +27,30 @@ pytestmark = pytest.mark.postgres
 __all__ = ["case_book", "ended", "gatekeeper", "house", "new_company"]  # fixtures
 WORD = Paper("D-8", "8" * 64)
 SAID = "gate reported: was done on {}, {} days before collection was closed, and the law wants 60 (ESL 23; MIIT Measures 24)"
+
+
+def of_it(p: dict[str, Any], **more: Any) -> None:
+    next(x for x in p["gates"] if x["gate"] == "reported").update(more)
+
+
+def of_answer(p: dict[str, Any], **more: Any) -> None:
+    next(x for x in p["gates"] if x["gate"] == "reported")["short"].update(more)
+
+
+FORGERIES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
+    (lambda p: p.pop("gates"), "gates"),
+    (lambda p: p["gates"].clear(), "gate announced is told 0 times"),
+    (lambda p: p["gates"].append(p["gates"][0]), "is told 2 times"),
+    (lambda p: of_it(p, short=None), "gate reported: was done 40 days before collection was closed, and the law wants 60"),
+    (lambda p: of_it(p, done_on="2020-01-01", short=None), "gate reported: the ledger has another day or document"),
+    (lambda p: of_it(p, document="D-6"), "gate reported: the ledger has another day or document"),
+    (lambda p: of_it(p, entry=p["proofs"]["closed"]), "does not say 'gate'"),
+    (lambda p: of_it(p, short={}), "the answer of line"),
+    (lambda p: of_answer(p, document="D-6"), "gate reported: the answer that the ledger has is another"),
+    (lambda p: of_answer(p, answered_on="2026-01-01"), "gate reported: the answer that the ledger has is another"),
+    (lambda p: of_answer(p, entries=[]), "not both approvers of the order answer for it"),
+    (lambda p: of_answer(p, entries=[p["proofs"]["closed"]] * 2), "does not say 'shorter notice answered for'"),
+]  # fmt: skip
 
 
 def corrected(ended: Ended, days: int) -> None:
@@ -67,7 +95,21 @@ def test_a_report_that_came_too_late_is_answered_for_by_both(ended: Ended) -> No
         ended.certificate()
     for who in TOLD.approvers:
         answer(ended, who)
-    assert ended.certificate().payload["order"] == ended.number
+    made = ended.certificate()
+    told = {x["gate"]: x for x in made.payload["gates"]}
+    assert told.keys() == {"notified", "reported", "announced"} and told["notified"]["short"] is None
+    assert (told["reported"]["short"]["document"], told["reported"]["short"]["answered_on"]) == (
+        "D-8",
+        T0.isoformat(),
+    )
+    report = verify_service.verify_file(made.envelope.encode(), ended.pem)
+    assert report.problems == []
+    assert report.said["shorter notice than the law wants"].startswith(
+        f"reported on {T0 - timedelta(days=40)} (answered for by D-8"
+    )
+    assert "法定期限不足 · A shorter notice than the law wants" in service_page.page(made)
+    forged(ended, made.payload, FORGERIES)
+    handed(ended)
 
 
 def test_the_command_shows_what_is_short_and_takes_the_word(
