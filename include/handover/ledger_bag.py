@@ -33,7 +33,10 @@ from include.ledger.sequencer import publish, sequence
 from include.model.errors import NotProved, Refused
 from include.model.flow import CaseNo
 
-VERIFIERS = ("verify.py", "verify_service.py", "verify_receipts.py", "verify_ledger.py")
+VERIFIERS = (
+    "verify.py", "verify_service.py", "verify_service_said.py", "verify_service_books.py", "verify_service_end.py",
+    "verify_receipts.py", "verify_ledger.py",
+)  # fmt: skip
 README = """\
 The ledger of a service that stopped by {order}, kept by {custodian} until {until} ({law}).
 

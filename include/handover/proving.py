@@ -15,7 +15,7 @@ from include.handover.conservation import Kind
 from include.handover.custody import Custody, stored
 from include.handover.fetching import Inbox
 from include.handover.recounting import count_again, kept_again
-from include.ledger import attest, verify_service
+from include.ledger import attest, verify_service_said
 from include.model.errors import NoRoom, NotProved, NotReachable, QuietusError, Refused
 from include.model.flow import Check
 from include.model.handover import BagStatement
@@ -25,7 +25,7 @@ from include.model.words import Verdict
 if TYPE_CHECKING:
     from include.proofs.conserved import Kept
 
-PROVED = verify_service.CONSERVED
+PROVED = verify_service_said.CONSERVED
 """Of the event."""
 KIND = "handover.proof"
 """Of the successor's entry."""

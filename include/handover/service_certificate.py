@@ -29,7 +29,7 @@ from include.handover.estate import DRAGNET
 from include.handover.said import begun as cases_of
 from include.handover.said import events as events_of
 from include.handover.transferring import transfer
-from include.ledger import issue, log, verify, verify_ledger, verify_service
+from include.ledger import issue, log, verify, verify_ledger, verify_service, verify_service_said
 from include.ledger.certificate import Copy
 from include.ledger.sequencer import publish, sequence
 from include.ledger.verify_service import FORMAT
@@ -111,7 +111,7 @@ def _issue(desk: Desk, found: Ending, as_of: date, actor: str, at: At) -> Servic
             _would_verify(mine, ledger, said)
             detail = {
                 "serial": said["serial"], "facts": verify_service.facts(said),
-                **{name: said[name] for name in verify_service.STANDS},
+                **{name: said[name] for name in verify_service_said.STANDS},
             }  # fmt: skip
             orders.say(desk, mine, number, CERTIFIED, as_of, actor, detail)
         at("service.recorded")
@@ -152,7 +152,7 @@ def _would_verify(conn: Conn, ledger: issue.Desk, said: dict[str, Any]) -> None:
     given = {hashlib.sha256(e.encode()).hexdigest(): verify.said_in(e) for e in editions}
     problems: list[str] = []
     try:
-        verify_service.shape(p)
+        verify_service_said.shape(p)
         entries = {
             e.index: json.loads(e.leaf) for e in log.entries(ledger.reader, sorted(_relied(p) - {last}))
         }
@@ -386,9 +386,9 @@ def _proofs(conn: Conn, ledger: issue.Desk, of: Order) -> dict[str, Any]:
         )
     return {
         "opened": at("opened")[-1], "closed": at("collection closed")[-1],
-        "located": _located(ledger, of), "books": at(verify_service.BOOKS)[-1],
-        "conservation": at(verify_service.CONSERVED)[-1],
-        "collection": at(verify_service.LOOKED)[-1], "recipients": told[-1] if told else None,
+        "located": _located(ledger, of), "books": at(verify_service_said.BOOKS)[-1],
+        "conservation": at(verify_service_said.CONSERVED)[-1],
+        "collection": at(verify_service_said.LOOKED)[-1], "recipients": told[-1] if told else None,
         "dragnet": _indexes(ledger, [e["key"] for e in parts if e["detail"]["observed_at"] == moment]), "retest": retest,
         **({"approved": approved} if approved else {}),
     }  # fmt: skip

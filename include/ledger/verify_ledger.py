@@ -32,11 +32,19 @@ sys.dont_write_bytecode = (
 )  # nothing is added to what is checked
 
 if __package__:
-    from include.ledger import verify, verify_receipts, verify_service
+    from include.ledger import (
+        verify,
+        verify_receipts,
+        verify_service,
+        verify_service_books,
+        verify_service_said,
+    )
 else:  # run as a file, as a custodian does: those beside it, whatever is installed
     import verify  # type: ignore[import-not-found, no-redef]
     import verify_receipts  # type: ignore[import-not-found, no-redef]
     import verify_service  # type: ignore[import-not-found, no-redef]
+    import verify_service_books  # type: ignore[import-not-found, no-redef]
+    import verify_service_said  # type: ignore[import-not-found, no-redef]
 
 ASKED = ("shutdown", "handover.notice", "sanitised", *verify_receipts.KINDS)
 """Kinds of entries of which the whole log is asked."""
@@ -109,8 +117,8 @@ def of_the_whole_log(p: Said, log: Entries) -> Iterator[str]:
     mine = {i: e["body"] for i, e in sorted(log.items()) if e["body"].get("order") == p["order"]}
     events = {i: b for i, b in mine.items() if log[i]["kind"] == "shutdown"}
     receipts = {i: b for i, b in mine.items() if log[i]["kind"] == "handover.receipt"}
-    looks = {i: b for i, b in events.items() if b["what"] == verify_service.LOOKED}
-    yield from verify_service.seen_again(p, looks)
+    looks = {i: b for i, b in events.items() if b["what"] == verify_service_said.LOOKED}
+    yield from verify_service_books.seen_again(p, looks)
     yield from _newer(p, events)
     yield from _newer_receipts(p, receipts, _packed_anew(events))
     for index, what, how in late(p, log):
@@ -142,7 +150,7 @@ def _newer_of_media(p: Said, events: Entries, records: Entries) -> Iterator[str]
                 yield f"{x['medium']}: ledger entry {index} took the place of record {x['record']}"
         words: dict[str, set[int]] = {}
         for index, said in sorted(events.items()):
-            if said["what"] != verify_service.SPOKEN_FOR or x["medium"] not in said["media"]:
+            if said["what"] != verify_service_said.SPOKEN_FOR or x["medium"] not in said["media"]:
                 continue
             about = json.dumps([said[k] for k in ("media", "becomes", "who", "until", "document", "digest")])
             words.setdefault(about, set()).add(said["approver"])
@@ -155,9 +163,9 @@ def _newer(p: Said, events: Entries) -> Iterator[str]:
     """It rests on the last look and the last books before it, and on every count. What came afterwards, from a run that was
     killed or beside it, may not have failed."""
     for proof, what in (
-        ("collection", verify_service.LOOKED),
-        ("books", verify_service.BOOKS),
-        ("conservation", verify_service.CONSERVED),
+        ("collection", verify_service_said.LOOKED),
+        ("books", verify_service_said.BOOKS),
+        ("conservation", verify_service_said.CONSERVED),
     ):
         since = p["proofs"].get(proof, p["entry"])  # of a former certificate, which names no suite
         for index in (i for i, b in events.items() if b["what"] == what and i > since):
@@ -174,8 +182,8 @@ def _packed_anew(events: Entries) -> dict[str, int]:
     """Bags of a company that withdrew, of which nothing is left with it: they count no more, from that entry on."""
     return {
         bag: index
-        for index, said in events.items() if said["what"] == verify_service.SETTLED
-        for bag in verify_service.every(said.get("counts_no_more", ()))
+        for index, said in events.items() if said["what"] == verify_service_said.SETTLED
+        for bag in verify_service_said.every(said.get("counts_no_more", ()))
     }  # fmt: skip
 
 
@@ -230,7 +238,7 @@ def _as_certified(p: Said, bag: Said, said: Said, log: Entries) -> bool:
         for e in log.values()
         if e["kind"] == "handover.notice" and e["body"].get("order") == p["order"]
     ]
-    counted = [(x["items"], x["root"]) for x in (bag, verify_service.as_left(bag))]
+    counted = [(x["items"], x["root"]) for x in (bag, verify_service_books.as_left(bag))]
     counted += [(x.get("items"), x.get("root")) for x in told if x.get("bag") == bag["bag"]]
     return (
         all(said.get(k) == 0 for k in ("missing", "changed", "extra"))
@@ -271,8 +279,8 @@ def _newer_answers(p: Said, answers: Entries) -> Iterator[str]:
 def _before_its_receipt(p: Said, events: Entries) -> Iterator[str]:
     first = {b["bag"]: b["first"] for b in p["bags"]}
     for index, said in events.items():
-        if said["what"] in verify_service.BEGUN:
-            for bag in verify_service.every(said.get("bags", ())):
+        if said["what"] in verify_service_said.BEGUN:
+            for bag in verify_service_said.every(said.get("bags", ())):
                 if index < first.get(bag, 0):
                     yield f"ledger entry {index} says that the source of bag {bag} began to go, before its receipt"
 
@@ -281,15 +289,18 @@ def _before_it_was_approved(events: Entries) -> Iterator[str]:
     """By the whole log, as the service's own verifier asks of the cases that it names."""
     approved = set()
     for index, said in sorted(events.items()):
-        if said["what"] == verify_service.PERMITTED:
+        if said["what"] == verify_service_said.PERMITTED:
             approved.add(said.get("consignment"))
-        if said["what"] == verify_service.BEGUN[0] and said.get("consignment", None) not in {None, *approved}:
+        if said["what"] == verify_service_said.BEGUN[0] and said.get("consignment", None) not in {
+            None,
+            *approved,
+        }:
             yield f"ledger entry {index} says that our copy began to go, before anybody approved that by a document"
 
 
 def _as_it_stood(p: Said, events: Entries) -> Iterator[str]:
     """T0, successor and custodian, by everything that was said of them until it was certified."""
-    stands: Said = dict.fromkeys(verify_service.STANDS)
+    stands: Said = dict.fromkeys(verify_service_said.STANDS)
     for index, said in events.items():
         if index >= p["entry"]:
             break

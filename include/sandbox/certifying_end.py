@@ -21,7 +21,7 @@ from include.handover.ledger_bag import hand_over
 from include.handover.service_certificate import Service
 from include.handover.service_page import page
 from include.ledger import verify_service
-from include.ledger.verify_service import ENDS
+from include.ledger.verify_service_said import ENDS
 from include.model.errors import NotProved
 from include.model.media import Becomes
 from include.sandbox.days import calendar as calendars

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from include.ledger import verify_ledger, verify_service
+from include.ledger import verify_ledger, verify_service_books, verify_service_said
 
 ORDER, BAG = "SO-000001", "u.visit-00001"
 PACKED, LEFT = "a" * 64, "b" * 64
@@ -41,7 +41,7 @@ NOTICE = entry("notice", notice=1, items=2, root=LEFT)
 
 def problems(at: int, of: dict[str, Any]) -> list[str]:
     entries = {5: receipt(PACKED), 6: NOTICE, 7: ANSWER, at: of}
-    return list(verify_service.check_bags(told(entry=at, first=min(at, 5)), entries))
+    return list(verify_service_books.check_bags(told(entry=at, first=min(at, 5)), entries))
 
 
 BEFORE, AFTER = {"stored_at": "2027-03-04T09:59:59+00:00"}, {"stored_at": "2027-03-04T18:00:00.5+08:00"}
@@ -83,10 +83,12 @@ def test_no_later_answer_says_otherwise(index: int, changes: dict[str, Any], fin
 
 def test_nothing_goes_before_somebody_let_it_of_that_consignment() -> None:
     """By the certificate, and by the whole log; an entry of before anybody was asked names no consignment."""
-    let, other = ({"order": "SO-000001", "what": verify_service.PERMITTED, "consignment": c} for c in "ab")
+    let, other = (
+        {"order": "SO-000001", "what": verify_service_said.PERMITTED, "consignment": c} for c in "ab"
+    )
     begun = {
         "order": "SO-000001",
-        "what": verify_service.BEGUN[0],
+        "what": verify_service_said.BEGUN[0],
         "case": "CASE-000001",
         "bags": [],
         "consignment": "a",
@@ -104,7 +106,7 @@ def test_nothing_goes_before_somebody_let_it_of_that_consignment() -> None:
             "books": [],
         }
         entries = {i: {"kind": "shutdown", "case_no": None, "body": body} for i, body in told.items()}
-        found = [x for x in verify_service.check_cases(p, entries) if "before anybody approved" in x]
+        found = [x for x in verify_service_books.check_cases(p, entries) if "before anybody approved" in x]
         assert bool(found) == bool([*verify_ledger._before_it_was_approved(told)])
         return bool(found)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.ledger.screen import screened
-from include.ledger.verify_service import every
+from include.ledger.verify_service_said import every
 from include.model.ranges import grouped, long, short
 
 STEMS = st.sampled_from(["ra.image-", "u.visit-", "a-b-", "plain", "x..y-", "-"])

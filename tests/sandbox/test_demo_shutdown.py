@@ -19,7 +19,7 @@ import pytest
 from psycopg import sql
 
 from include.ledger import verify_service
-from include.ledger.verify_service import ENDS
+from include.ledger.verify_service_said import ENDS
 from include.sandbox.stack.places import CHECKOUT
 from include.sandbox.stack.stack import COMPANY, RECORDS, Stack
 from tests.room import ROOM

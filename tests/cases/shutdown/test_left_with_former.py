@@ -22,7 +22,7 @@ from include.handover import former, proving, workers
 from include.handover.conservation import Place
 from include.handover.former import Settled
 from include.handover.ledger_bag import hand_over
-from include.ledger import verify, verify_ledger, verify_service
+from include.ledger import verify, verify_ledger, verify_service, verify_service_books
 from include.model.errors import NotProved, Refused
 from include.stores.postgres.clearing import Clearing as Tables
 from tests.cases.restoring import killed_at
@@ -274,7 +274,7 @@ def test_the_certificate_names_who_keeps_what_and_is_checked_by_anybody(ended: E
         forged["bags"][some]["left"].update(more)
         found = {e["index"]: e for e in forged["entries"]}
         log = {i: json.loads(base64.b64decode(e["leaf"])) for i, e in found.items()}
-        return list(verify_service.check_bags(forged, log))
+        return list(verify_service_books.check_bags(forged, log))
 
     assert changed() == []
     assert any("the ledger says otherwise how much" in x for x in changed(items=1))

@@ -18,7 +18,7 @@ from include.cases.yearly.unsanitised import carriers
 from include.commands import _common as common
 from include.commands import shutdown as command
 from include.handover import clearing, service_certificate, service_page
-from include.ledger import verify, verify_ledger, verify_service
+from include.ledger import verify, verify_ledger, verify_service, verify_service_end, verify_service_said
 from include.model.errors import Refused
 from include.model.estate import BackupSet, Keys
 from include.model.media import Becomes
@@ -97,7 +97,7 @@ SPOKEN: list[tuple[Forge, str]] = [
     (lambda p: carrier(p, until="2030-01-01"), "nothing says what becomes of it"),
     (lambda p: carrier(p, record=1, entry=p["proofs"]["closed"]), "record 1, which says that it was sanitised, is not among"),
     (lambda p: p.pop("carriers"), "does not have exactly the fields"),
-    (lambda p: p.update(format=verify_service.FORMER), "does not have exactly the fields"),
+    (lambda p: p.update(format=verify_service_said.FORMER), "does not have exactly the fields"),
 ]  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def test_a_former_certificate_is_not_signed_any_more(ended: Ended, monkeypatch: 
 
     def former(*of: Any) -> dict[str, Any]:
         said = {k: v for k, v in facts(*of).items() if k != "carriers"}
-        return said | {"format": verify_service.FORMER, "media": []}
+        return said | {"format": verify_service_said.FORMER, "media": []}
 
     monkeypatch.setattr(service_certificate, "facts", former)
     with pytest.raises(Refused, match="is signed as quietus-service-certificate/2"):
@@ -188,9 +188,9 @@ def test_a_record_is_of_one_medium_and_what_stays_on_others_is_said_beside_it(en
     forged(ended, made.payload, SANITISED)
     p = made.payload
     entries = verify.check_log(p, verify.load_key(ended.pem), [])
-    assert [*verify_service.check_carriers(p, entries)] == []
+    assert [*verify_service_end.check_carriers(p, entries)] == []
     entries[told["entry"]]["body"]["sanitised_on"] = (later - timedelta(days=1)).isoformat()
-    assert [*verify_service.check_carriers(p, entries)] == [
+    assert [*verify_service_end.check_carriers(p, entries)] == [
         f"{STORE}: record {number} is of before the last case that took from it, and it had data on it since"
     ]
 
