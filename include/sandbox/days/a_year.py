@@ -28,9 +28,12 @@ GONE = {
 COLUMNS = ("month", "nights", "cases", "located", *GONE.values(), "passed over", "held", "left", "overdue")
 
 
-def run(people: int, days: int, until: date | None = None, *, stack: Stack | None = None) -> list[str]:
-    """Go through so many nights from the day after the calendar's last one, or up to ``until``; what is not as it must be at the
-    end, in words. Raises Refused if the sandbox does not run."""
+def run(
+    people: int, days: int, until: date | None = None, every: int = 1, *, stack: Stack | None = None
+) -> list[str]:  # fmt: skip
+    """Go through the nights of so many days from the calendar's last one on, or up to ``until``; only ``every`` so manieth, the
+    others are missed, and made up for by the next. What is not as it must be at the end, in words. Raises Refused if the sandbox
+    does not run."""
     console, begun = Console(highlight=False), time.monotonic()
     if not console.is_terminal:
         console.width = story.WIDTH
@@ -43,11 +46,12 @@ def run(people: int, days: int, until: date | None = None, *, stack: Stack | Non
         last = until or calendar.day + days * DAY
         year = Year(company.desk, _ending_locks(stack, company.shorten))
         console.print(
-            f"nights from {calendar.day + DAY} to {last}; interrupted: quietus sandbox year --until {last}",
+            f"nights from {min(calendar.day + every * DAY, last)} to {last}; interrupted: quietus sandbox year --until {last}"
+            + (f" --every {every}" if every > 1 else ""),
             soft_wrap=True,
         )
         with kept():
-            for month in year.play(_kept(calendar, last)):
+            for month in year.play(_kept(calendar, last, every)):
                 show(console, month)
         whole = total(year.months)
         faults = year.ended()
@@ -82,10 +86,10 @@ def total(months: list[Month]) -> Month:
     return found
 
 
-def _kept(calendar: Calendar, last: date) -> Iterator[date]:
+def _kept(calendar: Calendar, last: date, every: int) -> Iterator[date]:
     """The days, each kept by the calendar once its night was gone through."""
     while calendar.day < last:
-        calendar.now = calendar.day + DAY
+        calendar.now = min(calendar.day + every * DAY, last)
         yield calendar.now
         calendar.day = calendar.now
         calendar.keep()
