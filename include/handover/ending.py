@@ -78,8 +78,9 @@ def look(desk: Desk, number: str, *, as_of: date, actor: str) -> Ending:
             found.open += [
                 f"{x}; both approvers answer for it (`quietus shutdown answer-short`)" for x in late
             ]
-        if (untold := people.untold(desk, conn, of)) is not None:
-            found.open.append(f"people: {untold[0]}")
+        # Who is told of nobody is told nothing (PIPL 22): without a successor no letter is waited for.
+        if of.successor is not None and (untold := people.untold(desk, conn, of)) is not None:
+            found.open.append(f"people: {untold[0]} ({untold[1]})")
         if register.bags(conn, number) and not register.reconciled(
             conn, number, [d.dataset for d in consigned(desk.catalogue, of)]
         ):

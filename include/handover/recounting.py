@@ -21,7 +21,7 @@ from include.handover.custody import Custody, Known, known
 from include.handover.items import Growing, Leaves
 from include.handover.keyed import KeyedRows
 from include.handover.rows import Shape, copied
-from include.handover.staying import UNDATED
+from include.handover.staying import HOLD, UNDATED
 from include.ledger import attest
 from include.model.errors import Refused
 from include.model.estate import Keys
@@ -140,6 +140,8 @@ def kept_again(custody: Custody, statement: BagStatement, payload: bytes) -> tup
             until, why = because[expected]
             if until is not None or why in UNDATED:
                 over = until is None or until < today
+            elif why == HOLD:  # it was to go: with the hold it is due, whatever its own clocks say
+                over = _is_free(statement.held_as, holds, released) and _no_floor(clocks, today)
             else:
                 over = _is_over(statement.held_as, clocks, holds, today, released)
             due += there or not over
@@ -166,8 +168,19 @@ def _kept(
 
 def _is_over(order: str, clocks: bytes, holds: bytes, today: date, released: Collection[str]) -> bool:
     """Whether an item was due by today, and no hold that it came under holds it still."""
-    free = all(f"{order}/{h}" in released for h in holds.decode().split(",") if h)
-    return free and lawful(clocks, today)
+    return _is_free(order, holds, released) and lawful(clocks, today)
+
+
+def _is_free(order: str, holds: bytes, released: Collection[str]) -> bool:
+    return all(f"{order}/{h}" in released for h in holds.decode().split(",") if h)
+
+
+def _no_floor(clocks: bytes, today: date) -> bool:
+    """Whether no floor forbids by today that what has these clocks goes."""
+    said: Any = json.loads(clocks) if clocks else {"running": []}
+    if any(r["floor"] and r["ends"] is None for r in said["running"]):
+        return False
+    return not said.get("earliest") or date.fromisoformat(said["earliest"]) <= today
 
 
 def lawful(clocks: bytes, today: date) -> bool:

@@ -35,14 +35,16 @@ def check_order(p: Said, entries: Entries) -> Iterator[str]:
 
 
 def check_gates(p: Said, entries: Entries) -> Iterator[str]:
-    """Each gate was passed by a document, as many days before collection was closed as the law wants; or both approvers of the
-    order answer for fewer. A licence that was revoked has no days."""
+    """Each gate was passed by a document; of who stops of its own will as many days before collection was closed as the law
+    wants, or both approvers of the order answer for fewer. That people were told of a late successor has no day, and nothing has
+    where a licence was revoked."""
     if p["format"] == terms.FORMER:
         return
     opened = terms.event(p, entries, p["proofs"]["opened"], "opened")
-    days = {**LEADS, **({E_GOVERNMENT: E_GOVERNMENT_DAYS} if opened.get("e_government") else {})}
+    needed = {**LEADS, **({E_GOVERNMENT: E_GOVERNMENT_DAYS} if opened.get("e_government") else {})}
+    days = needed if opened.get("path") == VOLUNTARY else {}
     told = Counter(x["gate"] for x in p["gates"])
-    for gate in sorted(days):
+    for gate in sorted(needed):
         if told[gate] != 1:
             yield f"gate {gate} is told {told[gate]} times"
     closed = verify.day(p["closed_on"], "closed_on")
@@ -50,9 +52,9 @@ def check_gates(p: Said, entries: Entries) -> Iterator[str]:
         said = terms.event(p, entries, x["entry"], "gate")
         if any(said.get(k) != x[k] for k in ("gate", "done_on", "document", "digest")):
             yield f"gate {x['gate']}: the ledger has another day or document"
-        wanted = days.get(x["gate"], 0) if opened.get("path") == VOLUNTARY else 0
         kept = (closed - verify.day(x["done_on"], "the day of a gate")).days
-        if wanted > kept and x["short"] is None:
+        wanted = days.get(x["gate"], kept)
+        if (kept < wanted) != (x["short"] is not None):
             yield f"gate {x['gate']}: was done {kept} days before collection was closed, and the law wants {wanted}"
         elif x["short"] is not None:
             yield from _short_answered(p, x, entries)
@@ -65,11 +67,14 @@ def _short_answered(p: Said, x: Said, entries: Entries) -> Iterator[str]:
         yield f"gate {x['gate']}: was done later than the law lets it, and not both approvers of the order answer for it"
         return
     same = {"document": by["document"], "digest": by["digest"]}
+    about = {"done_on": x["done_on"], "document": x["document"], "digest": x["digest"]}
     if any(
-        w.get("gates", {}).get(x["gate"]) != x["done_on"] or any(w.get(k) != v for k, v in same.items())
+        w.get("gates", {}).get(x["gate"]) != about or any(w.get(k) != v for k, v in same.items())
         for w in words
     ) or by["answered_on"] != max(w["as_of"] for w in words):
         yield f"gate {x['gate']}: the answer that the ledger has is another"
+    if min(by["entries"]) < x["entry"]:
+        yield f"gate {x['gate']}: it was answered for before it was recorded"
 
 
 def check_collection(p: Said, entries: Entries) -> Iterator[str]:

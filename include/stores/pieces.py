@@ -1,7 +1,7 @@
 """How many items are disposed of at a time: learned from what the last ones cost, not fixed.
 
 A piece that is cheap makes the next one larger and one that is dear makes it smaller, twofold at most either way; a piece that
-was not full shows nothing of larger ones. A server that says it is busy, a lock and a time-out halve it.
+was not half full shows nothing of larger ones. A server that says it is busy, a lock and a time-out halve it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Size:
     def took(self, seconds: float, items: int) -> None:
         """So many items took so long."""
         factor = min(2.0, max(0.5, self.quick / max(seconds, FASTEST)))
-        if factor < 1.0 or items >= self.items:
+        if factor < 1.0 or 2 * items > self.items:  # of packs, a piece is seldom quite full
             self.items = int(min(self.most, max(self.least, self.items * factor)))
 
     def halve(self) -> bool:

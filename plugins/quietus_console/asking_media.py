@@ -81,7 +81,12 @@ def say(number: str, answer: dict[str, Any], shown: Mapping[str, Any]) -> str:
 def said(number: str) -> dict[str, Any]:
     """What one of the two said alone, as the other is shown it. The second answer is for this, and for nothing after."""
     halves = _halves(number)
-    return {"events": [h.event for h in halves], "told": "\n".join(map(_word, halves))}
+    asked = half_said.together(halves)
+    rest = sorted({m for h in halves if h not in asked for m in h.media})
+    more = [
+        f"Of {', '.join(rest)} by `quietus shutdown media`: by another document, or the other is waited for."
+    ]
+    return {"events": [h.event for h in asked], "told": "\n".join([*map(_word, asked), *more * bool(rest)])}
 
 
 @step

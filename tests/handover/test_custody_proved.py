@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
-from include.handover import proving
+from include.handover import proving, recounting
 from include.handover.custody import Custody
 from include.handover.following import follow
 from include.handover.items import Growing
@@ -155,3 +156,23 @@ def test_what_is_no_notice_makes_its_bag_unverified_and_no_other(stored: Both) -
     found = prove(stored)
     assert {c.dataset for c in found.checks if c.verdict is Verdict.UNVERIFIED} == {SIGNATURES}
     assert any(c.verdict is Verdict.PASSED for c in found.checks)
+
+
+@pytest.mark.parametrize(
+    ("clocks", "may_go", "is_due"),
+    [
+        (None, True, False),
+        ({"running": [], "earliest": None, "due": "2031-01-01"}, True, False),
+        ({"running": [], "earliest": "2026-11-24", "due": "2031-01-01"}, True, True),
+        ({"running": [], "earliest": "2026-11-25", "due": "2031-01-01"}, False, False),
+        ({"running": [{"floor": True, "ends": None}], "earliest": None, "due": None}, False, False),
+        ({"running": [{"floor": False, "ends": None}], "earliest": None, "due": None}, True, False),
+    ],
+)
+def test_what_only_a_hold_kept_goes_with_the_hold_unless_a_floor_forbids_it(
+    clocks: dict[str, object] | None, may_go: bool, is_due: bool
+) -> None:
+    """It was to be deleted: that its own clock has not run out keeps it no longer, as a night judges it, too."""
+    said = b"" if clocks is None else json.dumps(clocks).encode()
+    assert recounting._no_floor(said, date(2026, 11, 24)) is may_go
+    assert recounting.lawful(said, date(2026, 11, 24)) is is_due

@@ -34,7 +34,7 @@ def test_it_stays_within_its_bounds_and_moves_by_half_or_double_at_most(
         assert 100 <= size.items <= 5_000 and before // 2 <= size.items <= before * 2
 
 
-def test_a_piece_that_was_not_full_shows_nothing_of_larger_ones() -> None:
+def test_a_piece_that_was_not_half_full_shows_nothing_of_larger_ones() -> None:
     size = Size(1_000)
     size.took(0.001, 3)
     assert size.items == 1_000
@@ -45,3 +45,15 @@ def test_a_piece_that_was_not_full_shows_nothing_of_larger_ones() -> None:
 def test_it_is_halved_down_to_the_least() -> None:
     size = Size(300, 100)
     assert [size.halve() for _ in range(3)] == [True, True, False] and size.items == 100
+
+
+@given(st.lists(st.integers(1, 1_000), min_size=1, max_size=7))
+def test_pieces_of_whole_packs_grow_too(packs: list[int]) -> None:
+    """As a table is gone through whose days do not fill their last packs."""
+    size = Size(2_000, 100, 50_000, 1.0)
+    for _ in range(80):
+        piece, n = 0, 0
+        while piece + packs[n % len(packs)] <= size.items:
+            piece, n = piece + packs[n % len(packs)], n + 1
+        size.took(0.01, piece)
+    assert size.items == 50_000

@@ -111,15 +111,20 @@ def _nights(conn: Conn, schedule: str, as_of: date) -> int:
 
 
 def _before(conn: Conn, schedule: str) -> list[Items]:
+    """What the last nights let go, each by as many nights as it made up for itself."""
     rows = conn.execute(
-        "SELECT n.night_id, n.staged, l.dataset, sum(l.gone)::bigint AS gone FROM casebook.night_line l JOIN"
-        " (SELECT night_id, staged FROM casebook.night WHERE schedule = %s AND gone > 0 AND approved_by IS NULL"
+        "SELECT n.night_id, n.staged, n.nights, l.dataset, sum(l.gone)::bigint AS gone FROM casebook.night_line l JOIN"
+        " (SELECT night_id, staged, nights FROM (SELECT night_id, staged, gone, approved_by,"
+        "    greatest(1, as_of - lag(as_of, 1, as_of) OVER (ORDER BY night_id)) AS nights"
+        "    FROM casebook.night WHERE schedule = %s AND ended_at IS NOT NULL) AS x WHERE gone > 0 AND approved_by IS NULL"
         "   ORDER BY night_id DESC LIMIT %s) n USING (night_id)"
-        " WHERE l.gone > 0 GROUP BY 1, 2, 3 ORDER BY 1 DESC",
+        " WHERE l.gone > 0 GROUP BY 1, 2, 3, 4 ORDER BY 1 DESC",
         (schedule, USUAL),
     ).fetchall()
     found: dict[int, dict[str, int]] = {}
     for row in rows:
         by_plan = (row["staged"] or {}).get(row["dataset"], 0)
-        found.setdefault(row["night_id"], {})[row["dataset"]] = max(0, row["gone"] - by_plan)
+        found.setdefault(row["night_id"], {})[row["dataset"]] = -(
+            -max(0, row["gone"] - by_plan) // row["nights"]
+        )
     return list(found.values())

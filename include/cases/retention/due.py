@@ -47,6 +47,7 @@ NEVER = (
     " belonged to left long ago. They are never due. Next: put the right date into the column that starts their period, or bind"
     " the dataset to the end of the account, too; `quietus retention starts` tells the columns"
 )
+UNCOUNTED = "how many of its clocks have not begun could not be counted ({}); the next night counts again"
 OWNERLESS = (
     "{} rows of several owners are nobody's any more, so no clock of theirs can begin: the row of each party went before them. "
     "Bind them to a date of their own (`start`), by which they go"
@@ -150,14 +151,21 @@ def see(
         seen.judged += (replace(x, unfinished=isinstance(it, Paths) and it.unfinished) for x in judged)
         if it.dataset.kind is not DatasetKind.TABLE:
             return None
-        found = begun(server, connection, it, rows) if starts else ()
-        seen.starts += found
+        why, found = [], None
+        if starts:
+            try:
+                found = begun(server, connection, it, rows)
+                seen.starts += found
+            except NotReachable as error:  # it was judged all the same
+                why.append(UNCOUNTED.format(error.what))
         many = {
             OWNERLESS: ownerless(server, connection, it, rows),
-            UNREADABLE: sum(x.odd for x in found) if starts else unreadable(server, connection, it, rows),
-            NEVER: sum(x.never for x in found),
+            UNREADABLE: unreadable(server, connection, it, rows)
+            if found is None
+            else sum(x.odd for x in found),
+            NEVER: sum(x.never for x in found or ()),
         }
-        why = [said.format(n) for said, n in many.items() if n]
+        why += [said.format(n) for said, n in many.items() if n]
         return objects.Partly("; ".join(why)) if why else None
 
     def questions(dataset: Dataset) -> Question | None:

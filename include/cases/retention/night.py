@@ -96,6 +96,8 @@ def _begin(desk: Desk, schedule: nights.Schedule, as_of: date, at: datetime | No
         due_now[line.dataset] += line.due
     kept = Locked(desk.catalogue.in_parts, desk.connections, about).all_of(+due_now)
     with desk.book() as conn, book.deed(conn, "night"):
+        if (there := nights.under_way(conn, schedule)) is not None:  # our turn was lost with its session
+            return there
         ours = worked_on(desk, about)
         stages = backlog.in_force(conn, as_of) if schedule == "days" else None
         something = any(r.due for r in seen.rows if r.dataset in ours) and not kept

@@ -20,7 +20,7 @@ from include.model.errors import Refused
 from include.model.screening import kind_of_identifier
 from include.model.words import DatasetKind, Role, StoreKind
 from include.stores.postgres.live import Live
-from include.stores.postgres.retention.shape import Change, changes
+from include.stores.postgres.retention.shape import NOT_UNIQUE, UNIQUE, Change, changes
 from include.stores.postgres.server import Server
 
 KIND = "shape"
@@ -49,13 +49,14 @@ def known(conn: Conn) -> dict[str, dict[str, str]]:
 
 
 def remember(conn: Conn, night: Night, seen: Shapes) -> None:
-    """Write down what no night saw before. What one knew it does not take back: that is a person's to accept."""
+    """Write down what no night saw before. What one knew it does not take back: that is a person's to accept. But a key that is
+    one again counts as one again."""
     before = known(conn)
     new = [
         (night.night_id, store, place, kind)
         for store, of in seen.items()
         for place, kind in of.items()
-        if place not in before.get(store, {})
+        if before.get(store, {}).get(place) in ((None,) if kind != UNIQUE else (None, NOT_UNIQUE))
     ]
     with conn.cursor() as cursor:
         cursor.executemany(
@@ -109,19 +110,20 @@ def accept(desk: Desk, place: str, document: str, *, actor: str) -> list[Changed
             "it is as nights know it, or no night judges by it", about=place,
             next_step="see `quietus retention shape show`",
         )  # fmt: skip
-    with desk.book() as conn, book.deed(conn, "nights"):
-        ids = [
-            conn.execute(
-                "INSERT INTO casebook.shape (store, place, type, actor, document) VALUES (%s, %s, %s, %s, %s) RETURNING shape_id",
-                (x.store, place, x.change.now, actor, document),
-            ).fetchone()
-            for x in mine
-        ]  # fmt: skip
-    for row, x in zip(ids, mine, strict=True):
-        assert row is not None  # noqa: S101  RETURNING gives the row that was inserted
+    for x in mine:
         body = {
             "store": x.store, "place": place, "was": x.change.was, "now": x.change.now, "actor": actor, "document": document,
             "datasets": list(x.datasets),
         }  # fmt: skip
-        desk.record(KIND, None, body, f"{KIND}:{row['shape_id']}")
+        with desk.book() as conn:
+            row = conn.execute(
+                "SELECT coalesce(max(shape_id), 0) AS last FROM casebook.shape WHERE store = %s AND place = %s", (x.store, place)
+            ).fetchone()  # fmt: skip
+        # The ledger first, under a key that stays until the book has it: killed in between, the word is given again.
+        desk.record(KIND, None, body, f"{KIND}:{x.store}:{place}:{row['last'] if row else 0}")
+        with desk.book() as conn, book.deed(conn, "nights"):
+            conn.execute(
+                "INSERT INTO casebook.shape (store, place, type, actor, document) VALUES (%s, %s, %s, %s, %s)",
+                (x.store, place, x.change.now, actor, document),
+            )
     return mine

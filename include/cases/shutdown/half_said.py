@@ -53,23 +53,41 @@ def halves(conn: Conn, of: Order, standing: Collection[media.Standing], as_of: d
         key = f"{half.about()} {half.document} {half.digest}"
         said.setdefault(key, set()).add(d["approver"])
         words.setdefault(key, []).append(half)
+    agreed: dict[
+        str, int
+    ] = {}  # since when both said the same of a medium: an older word of one is superseded
+    for key, who in said.items():
+        for half in words[key] if len(who) > 1 else ():
+            agreed.update({name: max(half.event, agreed.get(name, 0)) for name in half.media})
     alone = [
         words[key][0] for key, who in said.items()
         if len(who) == 1 and media.counts(of, words[key][0].becomes, words[key][0].who, words[key][0].until, as_of)
     ]  # fmt: skip
     open_ = {s.carrier.name for s in standing if s.open}
-    newest = {name: max((h.event for h in alone if name in h.media), default=0) for name in open_}
+    newest = {
+        name: max((h.event for h in alone if name in h.media and h.event > agreed.get(name, 0)), default=0)
+        for name in open_
+    }
     return tuple(sorted((h for h in alone if h.event in newest.values()), key=lambda h: h.event))
+
+
+def together(found: tuple[Half, ...]) -> tuple[Half, ...]:
+    """Those that one person can agree to by one document: of the oldest's. The others are said on the command line."""
+    return tuple(
+        h for h in found
+        if (h.document, h.digest, h.waits_for) == (found[0].document, found[0].digest, found[0].waits_for)
+    )  # fmt: skip
 
 
 def agree(
     desk: Desk, number: str, events: Collection[int], *, paper: Paper, as_of: date, actor: str
 ) -> tuple[Half, ...]:  # fmt: skip
-    """The other approver says the same of these words, and of no others: what was agreed to. ``events``: those that were shown.
+    """The other approver says the same of these words (:func:`together`), and of no others: what was agreed to. ``events``: those
+    that were shown.
     Raises Refused if they are not what is said now, by another document, and for whoever said them or is no approver."""
     checked_paper(paper, number)
     with orders.deed(desk, number) as (conn, of):
-        found = halves(conn, of, media.standing(desk.catalogue, conn, of, as_of), as_of)
+        found = together(halves(conn, of, media.standing(desk.catalogue, conn, of, as_of), as_of))
         if {h.event for h in found} != {*events}:
             raise Refused(
                 "what was said of the media is not any more what was shown", about=number,

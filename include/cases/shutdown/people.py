@@ -116,7 +116,7 @@ def notify(
     from include.recipients.smtp import Post
 
     with orders.deed(desk, number) as (_, of):
-        pass
+        closed = of.closed_on is not None  # when this run began: whoever came before that, it comes to
     if not orders.reached(desk.catalogue):
         raise Refused(
             "the catalogue does not say where holders of accounts are reached", about=home(desk.catalogue).id,
@@ -151,11 +151,11 @@ def notify(
                 tellings.whole(conn, telling, as_of)
         now = next(t for t in tellings.tellings(conn, number) if t.telling == telling)
     with orders.deed(desk, number) as (conn, of):
-        # That a run came to its end once collection was closed is said also if it found nobody new.
-        first = not stopped and of.closed_on is not None and not _since_closed(conn, of)
+        # That a run that began with collection closed came to its end is said also if it found nobody new.
+        first = not stopped and closed and not _since_closed(conn, of)
         if now.states != before or (now.whole_on == as_of and sent) or first:
             detail = {"letter": digest, "successor": of.successor, "whole": now.whole_on is not None,
-                      "ended": not stopped, "states": dict(sorted(now.states.items()))}  # fmt: skip
+                      "ended": not stopped and closed, "states": dict(sorted(now.states.items()))}  # fmt: skip
             orders.say(desk, conn, number, PEOPLE, as_of, actor, detail)
     return Run(now, sent, stopped)
 

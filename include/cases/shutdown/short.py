@@ -3,7 +3,7 @@
 Until collection is closed whatever is filed late moves T0 (:mod:`include.cases.shutdown.dates`). A day that is recorded, or
 corrected, after that moves nothing: it may show that a notice was shorter than the law wants (Electronic Signature Law 23: 90 and
 60 days; E-commerce Law 16: 30). The truth is recorded all the same. The service is certified once both approvers answer for it by
-one document. A day that is corrected again is answered for again. No law names days where a licence was revoked.
+one document. A day or document that is corrected again is answered for again. No law names days where a licence was revoked.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class Short:
     done_on: date
     days: int
     kept: int
+    document: str
+    digest: str
 
     def __str__(self) -> str:
         kept = f"{self.kept} days before" if self.kept >= 0 else f"{-self.kept} days after"
@@ -43,13 +45,15 @@ class Short:
 
 def found(conn: Conn, of: Order) -> tuple[Short, ...]:
     """Each such gate of an order whose collection is closed."""
-    days = orders.days(conn, of)
-    if of.closed_on is None or days.path is not Path.VOLUNTARY:
+    leads = orders.days(conn, of).leads
+    if of.closed_on is None or of.path is not Path.VOLUNTARY:
         return ()
-    kept = {g: (of.closed_on - days.done[g]).days for g in days.leads if g in days.done}
-    return tuple(
-        Short(g, days.done[g], n, kept[g]) for g, n in days.leads.items() if g in kept and kept[g] < n
-    )
+    every = [
+        Short(gate, g["done_on"], leads[gate], (of.closed_on - g["done_on"]).days, g["document"], g["digest"])
+        for g in orders.gates(conn, of.number)
+        if (gate := Gate(g["gate"])) in leads
+    ]
+    return tuple(x for x in every if x.kept < x.days)
 
 
 def answered(conn: Conn, of: Order, short: tuple[Short, ...]) -> Both | None:
@@ -72,5 +76,8 @@ def answer(desk: Desk, number: str, *, paper: Paper, as_of: date, actor: str) ->
         return both.say(desk, conn, of, SHORT, paper, about, as_of=as_of, actor=actor)
 
 
-def _told(short: tuple[Short, ...]) -> dict[str, str]:
-    return {s.gate.value: s.done_on.isoformat() for s in short}
+def _told(short: tuple[Short, ...]) -> dict[str, dict[str, str]]:
+    return {
+        s.gate.value: {"done_on": s.done_on.isoformat(), "document": s.document, "digest": s.digest}
+        for s in short
+    }

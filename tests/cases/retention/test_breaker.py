@@ -88,6 +88,10 @@ def test_a_week_that_was_missed_is_held_against_a_weeks_nights(house: House) -> 
     assert [n.needs_word for n in there] == [None] * 3
     late = house.begin(DAY + timedelta(days=9))
     assert late.expected is None and late.needs_word is None, "seven nights, 120 each"
+    house.night(DAY + timedelta(days=9))
+    # What went that night is a week's: another week of as much is usual, and seven times that is not.
+    visits(house, 4_000, at="2025-12-10", first=100_000)
+    assert house.begin(DAY + timedelta(days=17)).needs_word is not None
 
 
 def test_what_a_person_let_go_is_not_what_is_usual(house: House) -> None:

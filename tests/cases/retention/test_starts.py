@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from include.cases.retention import starts
+from include.cases.retention import due, starts
 from include.cases.retention.due import NEVER
 from include.cases.retention.starts import Start
 from include.commands import _common as common
 from include.commands import build
+from include.model.errors import NotReachable
 from include.model.estate import Bound
 from include.model.estate import Start as By
+from include.stores.postgres.retention import begun
 from tests.cases.retention.house import DAY, GONE, House
 
 NEXT = DAY + timedelta(days=1)
@@ -85,9 +88,28 @@ def test_where_the_account_s_end_ends_it_too_only_a_row_of_nobody_can_never_begi
     )  # fmt: skip
     house.company.sql("UPDATE a.account SET ended = '2026-06-01' WHERE id = %s", TENTH)
     tickets(house, TENTH, None, 101)
-    house.company.sql("INSERT INTO s.ticket VALUES (102, NULL, NULL, 'b')")
+    house.company.sql("ALTER TABLE s.ticket DROP CONSTRAINT IF EXISTS ticket_account_id_fkey")
+    house.company.sql(
+        "INSERT INTO s.ticket VALUES (102, 'acct_that_is_none', NULL, 'b'), (103, NULL, NULL, 'b')"
+    )
     house.night()
-    assert told(house)["s.ticket"] == Start("s.ticket", "closed", ("RS-12/main",), 2, 0, 1)
+    assert told(house)["s.ticket"] == Start("s.ticket", "closed", ("RS-12/main",), 3, 0, 1), (
+        "a guest's may be open"
+    )
+
+
+def test_what_could_not_be_counted_is_said_and_the_rest_is_judged(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(server: Any, connection: Any, it: Any, rows: int) -> Any:
+        if it.dataset.id == "s.ticket":
+            raise NotReachable("the statement took too long", about="s.ticket")
+        return begun.begun(server, connection, it, rows)
+
+    monkeypatch.setattr(due, "begun", slow)
+    night = house.night()
+    assert house.counts(night)["s.ticket"]["erased"] > 0
+    assert any("could not be counted (the statement took too long)" in x for x in house.left(night))
 
 
 def test_a_start_ahead_is_counted_and_one_of_a_far_year_is_named(house: House) -> None:

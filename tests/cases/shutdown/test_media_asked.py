@@ -14,8 +14,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from quietus_console import asking_media, work
 from quietus_console.waits import Waits
 
-from include.cases.shutdown import half_said, orders
-from include.cases.shutdown.told import Custodian
+from include.cases.shutdown import half_said, media, orders
+from include.cases.shutdown.told import Custodian, Paper
 from include.model.errors import Refused
 from include.model.estate import BackupSet
 from include.model.media import Becomes
@@ -195,3 +195,34 @@ def test_a_word_that_would_count_no_more_is_not_shown_to_the_other(run: Run) -> 
         half_said.agree(
             ended.desk, ended.number, [], paper=replace(WORD, number=" "), as_of=T0, actor=TOLD.approvers[1]
         )
+
+
+def test_what_was_said_by_another_paper_or_waits_for_the_other_is_another_question(run: Run) -> None:
+    """One store is rented by a contract of its own: nobody can agree to both by one document."""
+    ended, other = run.ended, Paper("BR-91", "1" * 64)
+    say(ended, TOLD.approvers[0], names=[STORE])
+    say(ended, TOLD.approvers[0], Becomes.LATER, names=[NIGHTLY], until=T0 + timedelta(days=3), paper=other)
+    shown = asking_media.said.function(ended.number)
+    assert len(shown["events"]) == 1 and shown["told"].endswith(
+        f"Of {NIGHTLY} by `quietus shutdown media`: by another document, or the other is waited for."
+    )
+    assert run(None, same(TWO)).endswith(f"both approvers say what becomes of {STORE}")
+    assert not run.settled()
+    again = asking_media.said.function(ended.number)
+    assert "BR-91" in again["told"] and again["events"] != shown["events"]
+    say(ended, TOLD.approvers[1], Becomes.LATER, names=[NIGHTLY], until=T0 + timedelta(days=3), paper=other)
+    assert run.settled()
+
+
+def test_a_word_of_one_that_both_have_said_something_newer_than_is_none(run: Run) -> None:
+    """Once that ends, nobody is asked to agree to what was given up."""
+    ended, day = run.ended, T0 + timedelta(days=3)
+    say(ended, TOLD.approvers[0], names=[STORE])
+    for who in TOLD.approvers:
+        say(ended, who, Becomes.LATER, names=[STORE], until=day)
+    with ended.desk.book() as conn:
+        of = orders.order(conn, ended.number)
+        later = day + timedelta(days=1)
+        standing = media.standing(ended.desk.catalogue, conn, of, later)
+        assert any(s.open and s.carrier.name == STORE for s in standing), "it was not wiped by its day"
+        assert half_said.halves(conn, of, standing, later) == ()

@@ -15,7 +15,7 @@ from include.cases.shutdown.told import Paper
 from include.commands import _common as common
 from include.commands import shutdown as command
 from include.handover import service_page
-from include.ledger import verify_service
+from include.ledger import verify_service, verify_service_books
 from include.model.errors import NotProved, Refused
 from tests.cases.shutdown.ended import Ended
 from tests.cases.shutdown.test_closing import PAPER, T0, gatekeeper
@@ -46,6 +46,7 @@ FORGERIES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda p: of_it(p, document="D-6"), "gate reported: the ledger has another day or document"),
     (lambda p: of_it(p, entry=p["proofs"]["closed"]), "does not say 'gate'"),
     (lambda p: of_it(p, short={}), "the answer of line"),
+    (lambda p: p["gates"][0].update(short=next(x["short"] for x in p["gates"] if x["short"])), "gate notified: was done"),
     (lambda p: of_answer(p, document="D-6"), "gate reported: the answer that the ledger has is another"),
     (lambda p: of_answer(p, answered_on="2026-01-01"), "gate reported: the answer that the ledger has is another"),
     (lambda p: of_answer(p, entries=[]), "not both approvers of the order answer for it"),
@@ -95,6 +96,15 @@ def test_a_report_that_came_too_late_is_answered_for_by_both(ended: Ended) -> No
         ended.certificate()
     for who in TOLD.approvers:
         answer(ended, who)
+    # By another paper it is another filing, though of the same day.
+    orders.pass_gate(
+        ended.desk, ended.number, Gate.REPORTED, on=T0 - timedelta(days=40), paper=Paper("R-2", "2" * 64), as_of=T0,
+        actor="legal/zhao",
+    )  # fmt: skip
+    with pytest.raises(NotProved, match="40 days before collection was closed"):
+        ended.certificate()
+    for who in TOLD.approvers:
+        answer(ended, who)
     made = ended.certificate()
     told = {x["gate"]: x for x in made.payload["gates"]}
     assert told.keys() == {"notified", "reported", "announced"} and told["notified"]["short"] is None
@@ -135,3 +145,42 @@ def test_the_command_shows_what_is_short_and_takes_the_word(
         assert run("--document", "D-8", "--file", str(file))[0] == expected
     code, said = run()
     assert code == 0 and "both approvers answered for it" in said.replace("\n", " ")
+
+
+def opened(path: str) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
+    """What a certificate says of an order of this path, whose collection was closed on T0, and of gates that were done ten days
+    later."""
+    late = (T0 + timedelta(days=10)).isoformat()
+    gates = ["notified", "reported", "announced", "successor_told"]
+    lines = [
+        {"gate": g, "done_on": late, "document": "D-1", "digest": "1" * 64, "entry": n, "short": None}
+        for n, g in enumerate(gates, 1)
+    ]
+    bodies = [{"what": "opened", "path": path}, *({"what": "gate", **line} for line in lines)]
+    p = {
+        "format": verify_service.FORMAT,
+        "order": "SO-1",
+        "closed_on": T0.isoformat(),
+        "gates": lines,
+        "proofs": {"opened": 0},
+    }
+    return p, {n: {"kind": "shutdown", "body": {"order": "SO-1", **b}} for n, b in enumerate(bodies)}
+
+
+def test_a_revoked_licence_and_a_late_successor_have_no_days() -> None:
+    """Collection is closed at once, whatever else is done; and people are told of a successor that is named after T0."""
+    assert list(verify_service_books.check_gates(*opened("licence_revoked"))) == []
+    said = list(verify_service_books.check_gates(*opened("voluntary")))
+    assert [x.partition(":")[0] for x in said] == ["gate notified", "gate reported", "gate announced"]
+    p, entries = opened("licence_revoked")
+    p["gates"][0]["short"] = {
+        "document": "D-8",
+        "digest": "8" * 64,
+        "answered_on": "2027-01-01",
+        "entries": [],
+    }
+    (problem,) = verify_service_books.check_gates(p, entries)
+    assert problem.startswith("gate notified: was done -10 days before")
+    p, entries = opened("licence_revoked")
+    del p["gates"][1]
+    assert list(verify_service_books.check_gates(p, entries)) == ["gate reported is told 0 times"]

@@ -94,7 +94,10 @@ def _never(it: Look) -> sql.Composable:
     if it.came is not None:
         return sql.SQL("false")
     owners = Owners(it.catalogue, it.live)
-    unknown = sql.SQL("NOT ({})").format(owners.known(it.dataset, "t", owning=True))
+    # A row that names nobody (a guest's ticket) may be open, and somebody works on it: nothing says since when.
+    unknown = sql.SQL("({} AND NOT ({}))").format(
+        owners.named(it.dataset, "t"), owners.known(it.dataset, "t", owning=True)
+    )
     left = sql.SQL("({} OR coalesce({} <= {}::date, false))").format(
         unknown, owners.ended(it.dataset, "t"), sql.Literal(it.question.as_of - LONG_AGO)
     )

@@ -201,6 +201,17 @@ class Owners:
             ways.append(sql.SQL("EXISTS (SELECT FROM {} AS k WHERE {})").format(name(parent.address), match))
         return joined(" OR ", ways) if ways else sql.SQL("false")
 
+    def named(self, dataset: Dataset, alias: str) -> sql.Composable:
+        """Whether the row names an owner at all, whether there is one or not."""
+        ways = (
+            joined(" AND ", (sql.SQL("{} IS NOT NULL").format(name(alias, c)) for c in columns))
+            for columns in (
+                [link.column] if link.column is not None else list(link.on) for link in _owning(dataset)
+            )
+        )
+        every = [sql.SQL("({})").format(way) for way in ways]
+        return sql.SQL("({})").format(joined(" OR ", every)) if every else sql.SQL("false")
+
     @property
     def home(self) -> Dataset:
         found = next((d for d in self.catalogue.datasets if d.accounts is not None), None)

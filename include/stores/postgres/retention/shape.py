@@ -70,11 +70,13 @@ def changes(catalogue: Catalogue, live: Live, dataset: Dataset, known: Mapping[s
         yield Change(key, UNIQUE, NOT_UNIQUE)
     named = {f"{a}.{c}" for a, c in _named(catalogue, live, dataset)}
     declared = {f"{dataset.address}.{c}" for c in dataset.columns}
+    # That a query's text has its name says nothing of what a column is: it may be any word.
+    declared |= {f"{a}.{c}" for a, c in _named(catalogue, live, dataset, read=False)}
     came = known.get(f"{dataset.address}.{EVERY}") is not None
     for place, now in sorted(shape(catalogue, live, dataset).items()):
         if place in named and known.get(place, now) != now:
             yield Change(place, known[place], now)
-        elif came and place not in known and place not in named | declared | {key}:
+        elif came and place not in known and place not in declared | {key}:
             yield Change(place, None, now)
 
 
@@ -98,14 +100,17 @@ def _key(live: Live, dataset: Dataset) -> tuple[str, bool] | None:
     return f"{dataset.address} ({', '.join(dataset.key)})", table.unique_within(dataset.key)
 
 
-def _named(catalogue: Catalogue, live: Live, dataset: Dataset) -> Iterator[tuple[str, str]]:
-    """The columns by which it is found, judged, and known to be somebody's; on every way to its owners' accounts."""
+def _named(
+    catalogue: Catalogue, live: Live, dataset: Dataset, *, read: bool = True
+) -> Iterator[tuple[str, str]]:
+    """The columns by which it is found, judged, and known to be somebody's; on every way to its owners' accounts. ``read``: also
+    those that its starting points may read."""
     yield from ((dataset.address, c) for c in (*dataset.key, *(dataset.cut.set if dataset.cut else ())))
     for bound in dataset.all_binds:
         if bound.start is None:
             continue
         yield from ((dataset.address, c) for c in (bound.start.column, *bound.start.on) if c is not None)
-        if bound.start.query is not None:
+        if bound.start.query is not None and read:
             yield from _read(live, catalogue.starting_points.get(bound.start.query, ""))
     yield from _owned(catalogue, dataset)
     for home in catalogue.datasets:
