@@ -46,6 +46,7 @@ from tests.handover.test_first_policy_goes import CLOSED
 from tests.handover.test_whole_way import _emptied
 from tests.stores.postgres.conftest import new_company
 from tests.stores.postgres.making import Company, own
+from tests.stores.sizes import Pieces
 
 pytestmark = pytest.mark.postgres
 __all__ = ["new_company"]  # a fixture
@@ -338,7 +339,7 @@ def test_what_stops_a_bag_of_objects_in_the_midst_of_it_stops_that_bag_with_the_
     make: Make, moto: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     """In chunks of two items; visits start the clocks of photos, so none of them goes while a photo stays."""
-    monkeypatch.setattr(workers, "Objects", partial(Objects, size=2))
+    monkeypatch.setattr(workers, "Objects", partial(Objects, size=Pieces(2)))
     it = make(moto)
     bags = [b for b in it.pack() if b.statement.items]
     there = it.things()

@@ -23,6 +23,7 @@ from tests.conftest import PgServer, S3Server
 from tests.handover.both import Attesting
 from tests.handover.test_objects_go import NOBODYS
 from tests.stores.postgres.making import Company
+from tests.stores.sizes import Pieces
 
 pytestmark = pytest.mark.postgres
 
@@ -139,7 +140,7 @@ def test_each_item_ends_in_exactly_one_place(
     with pytest.MonkeyPatch.context() as patch, two(new_company, pg18, moto, empty_moto, home) as both:
         patch.setattr(stages, "SignerClient", lambda _: signer)
         # Several chunks, and notes in the midst of a bag.
-        patch.setattr(workers, "Objects", partial(Clearing, size=3))
+        patch.setattr(workers, "Objects", partial(Clearing, size=Pieces(3)))
         patch.setattr(storing, "BATCH", 2)
         for verb, point, time in schedule:
             if point is None:
