@@ -418,7 +418,7 @@ def _relied(said: dict[str, Any]) -> set[int]:
     left = [b["left"] for b in said["bags"] if "left" in b]
     found |= {i for x in left for i in (x["withdrew"], x["settled"], *x["entries"])}
     found |= {i for x in said.get("carriers", ()) for i in (x["entry"], *x["entries"])} - {None}
-    found |= {i for x in said["gates"] for i in (x["entry"], *(x["short"] or {}).get("entries", ()))}
+    found |= {i for x in said.get("gates", ()) for i in (x["entry"], *(x["short"] or {}).get("entries", ()))}
     return found | {c["begun"] for c in said["cases"]} | {i for c in said["copies"] for i in c["evidence"]}
 
 

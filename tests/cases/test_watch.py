@@ -197,6 +197,7 @@ def test_an_answer_recorded_late_starts_the_clocks_on_the_day_it_was_given(w: Wo
     assert case.verified_at is not None and case.verified_at <= datetime.now(UTC), "no moment still to come"
 
 
+@pytest.mark.sessions_end
 def test_looking_takes_as_many_connections_for_many_cases_as_for_one(w: World, monkeypatch) -> None:
     counts: list[int] = []
     real = book.connect

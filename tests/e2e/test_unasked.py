@@ -57,7 +57,8 @@ def run(house: House, dag: str, answer: tuple[str, dict[str, int | None]] | None
         house.user("ops").answer(dag, run_id, "ask", *answer)
     wait(lambda: s if (s := admin.run_state(dag, run_id)) in ENDED else None, PATIENCE, dag)
     said = {t.task_id: " ".join(admin.log(dag, run_id, t.task_id, t.tries))
-            for t in admin.tasks(dag, run_id) if t.state != "success"}  # fmt: skip
+            for t in admin.tasks(dag, run_id)
+            if t.state != "success" and (t.task_id, t.state) != ("todays_night", "skipped")}  # fmt: skip
     assert set(said) <= {"nothing_is_left"}, [text[-900:] for text in said.values()]
     return said.get("nothing_is_left", "")
 

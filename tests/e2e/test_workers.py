@@ -92,7 +92,8 @@ def finish(house: House, run_id: str) -> None:
             answered = True
         time.sleep(0.5)
     said = {t.task_id: " ".join(admin.log(DAG, run_id, t.task_id, t.tries))
-            for t in admin.tasks(DAG, run_id) if t.state != "success"}  # fmt: skip
+            for t in admin.tasks(DAG, run_id)
+            if t.state != "success" and (t.task_id, t.state) != ("todays_night", "skipped")}  # fmt: skip
     # Red for what is locked, or not read by age, in any house.
     assert set(said) <= {"nothing_is_left"}, [text[-900:] for text in said.values()]
 

@@ -142,7 +142,7 @@ def test_a_former_certificate_is_not_signed_any_more(ended: Ended, monkeypatch: 
     facts = service_certificate.facts
 
     def former(*of: Any) -> dict[str, Any]:
-        said = {k: v for k, v in facts(*of).items() if k != "carriers"}
+        said = {k: v for k, v in facts(*of).items() if k not in ("carriers", "gates")}
         return said | {"format": verify_service_said.FORMER, "media": []}
 
     monkeypatch.setattr(service_certificate, "facts", former)
