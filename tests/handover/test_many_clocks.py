@@ -20,7 +20,7 @@ from include.sandbox.stack.postgres import Cluster, ensure_our_roles
 from tests.handover.both import TABLES, Both
 from tests.stores.postgres.dated import CATALOGUE
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.sessions_end]  # pages are counted where sessions end
 
 # The views of a database that was prepared before: each parsed the text of its bag's clocks for every item.
 BEFORE = """
