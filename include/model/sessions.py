@@ -35,7 +35,11 @@ Shelf = dict[Hashable, list[Any]]
 
 _SHELF: ContextVar[Shelf | None] = ContextVar("sessions that are kept", default=None)
 # All that DISCARD ALL does, but for plans: of statements that it prepared the driver keeps the names.
-_AS_NEW = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD TEMP; SELECT pg_advisory_unlock_all()"
+# What it counted is told to the server at once: else what it wrote a moment ago would count as written by whoever has it next.
+_AS_NEW = (
+    "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD TEMP; SELECT pg_advisory_unlock_all();"
+    " SELECT pg_stat_force_next_flush()"
+)
 
 
 @contextmanager
