@@ -44,10 +44,12 @@ class Usual:
         return expected, [sum(b.values()) * self.nights for b in self.before]
 
 
-def needs_word(due: int, expected: int | None, before: Sequence[int], few: int = FEW) -> str | None:
+def needs_word(
+    due: int, expected: int | None, before: Sequence[int], few: int | None = None
+) -> str | None:  # fmt: skip
     """Why so many items wait for a person's word; None if they do not. ``before``: what nights before let go; ``few``: so many
-    go without asking."""
-    if due <= few:
+    go without asking, ``FEW`` if nothing is said."""
+    if due <= (FEW if few is None else few):
         return None
     if expected is None and not before:
         return f"{due} items are due and no night was before this one: it is a backlog"
@@ -74,7 +76,7 @@ def out_of_line(found: Items, usual: Usual) -> str | None:
 
 def _of_one(due: int, expected: int | None, before: Sequence[int]) -> str | None:
     unforeseen = expected == 0 and not any(before)
-    return needs_word(due, expected, before, UNFORESEEN if unforeseen else FEW)
+    return needs_word(due, expected, before, UNFORESEEN if unforeseen else None)
 
 
 def more_than(shown: Items, found: Items) -> bool:
