@@ -16,7 +16,6 @@ from include.cases.book import Conn
 USUAL = 14  # nights that a night is compared with
 SHARE = 3  # times what was forecast, or what is usual, that go without asking
 FEW = 200  # items that go without asking, whatever was expected
-UNFORESEEN = 50  # the same of a dataset of which none was forecast, and none went of late
 SHOWN = 5  # datasets that are named
 
 Items = Mapping[str, int]
@@ -44,12 +43,9 @@ class Usual:
         return expected, [sum(b.values()) * self.nights for b in self.before]
 
 
-def needs_word(
-    due: int, expected: int | None, before: Sequence[int], few: int | None = None
-) -> str | None:  # fmt: skip
-    """Why so many items wait for a person's word; None if they do not. ``before``: what nights before let go; ``few``: so many
-    go without asking, ``FEW`` if nothing is said."""
-    if due <= (FEW if few is None else few):
+def needs_word(due: int, expected: int | None, before: Sequence[int]) -> str | None:
+    """Why so many items wait for a person's word; None if they do not. ``before``: what nights before let go."""
+    if due <= FEW:
         return None
     if expected is None and not before:
         return f"{due} items are due and no night was before this one: it is a backlog"
@@ -69,14 +65,9 @@ def out_of_line(found: Items, usual: Usual) -> str | None:
     largest = sorted(found.items(), key=lambda of: (-of[1], of[0]))
     if forecast is None and not before:
         return whole and f"{whole}; of {', '.join(f'{d} {n}' for d, n in largest[:SHOWN] if n)}"
-    said = [f"{dataset}: {why}" for dataset, n in largest if (why := _of_one(n, *usual.of(dataset)))]
+    said = [f"{dataset}: {why}" for dataset, n in largest if (why := needs_word(n, *usual.of(dataset)))]
     more = [f"and {len(said) - SHOWN} more datasets"] if len(said) > SHOWN else []
     return "; ".join([*([whole] if whole else []), *said[:SHOWN], *more]) or None
-
-
-def _of_one(due: int, expected: int | None, before: Sequence[int]) -> str | None:
-    unforeseen = expected == 0 and not any(before)
-    return needs_word(due, expected, before, UNFORESEEN if unforeseen else None)
 
 
 def more_than(shown: Items, found: Items) -> bool:

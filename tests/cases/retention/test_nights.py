@@ -40,11 +40,7 @@ LARGE = {"u.visit": 9000, "s.ticket": 10}
         (LARGE | {"s.ticket": FEW + 1}, Usual(LARGE, ()), ["s.ticket"]),  # in line as a whole
         (LARGE | {"s.ticket": FEW + 1}, Usual(LARGE, [{"s.ticket": FEW}]), []),  # it is usual
         (LARGE | {"s.note": FEW + 1}, Usual(LARGE, [LARGE]), ["s.note"]),  # nobody heard of it before
-        ({f"d.t{n}": 50 for n in range(9)}, Usual({}, ()), ["450 items"]),  # few of each, and many
-        (LARGE | {"s.note": 51}, Usual(LARGE, [LARGE]), ["s.note"]),  # none was forecast, and none ever went
-        (LARGE | {"s.note": 51}, Usual(LARGE, [{"s.note": 1}]), []),
-        (LARGE | {"s.note": 51}, Usual(LARGE | {"s.note": 1}, [LARGE]), []),
-        (LARGE | {"s.note": 51}, Usual(None, [LARGE]), []),  # nobody made a forecast
+        ({f"d.t{n}": FEW for n in range(9)}, Usual({}, ()), [f"{9 * FEW} items"]),  # few of each, and many
         ({"u.visit": 700}, Usual(None, [{"u.visit": 100}] * 14), ["700 items"]),
         ({"u.visit": 700}, Usual(None, [{"u.visit": 100}] * 14, nights=7), []),  # a week that was missed
         ({"u.visit": 2101}, Usual(None, [{"u.visit": 100}] * 14, nights=7), ["2101 items"]),
