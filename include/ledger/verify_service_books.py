@@ -63,7 +63,7 @@ def check_gates(p: Said, entries: Entries) -> Iterator[str]:
 def _short_answered(p: Said, x: Said, entries: Entries) -> Iterator[str]:
     by = x["short"]
     words = [terms.event(p, entries, index, terms.SHORT) for index in by["entries"]]
-    if Counter(w.get("approver") for w in words) != Counter(terms.APPROVERS):
+    if not terms.by_both(words):
         yield f"gate {x['gate']}: was done later than the law lets it, and not both approvers of the order answer for it"
         return
     same = {"document": by["document"], "digest": by["digest"]}

@@ -153,7 +153,7 @@ def _sanitised(x: Said, entries: Entries, since: str) -> Iterator[str]:
 def _spoken_for(p: Said, x: Said, entries: Entries) -> Iterator[str]:
     medium = x["medium"]
     words = [terms.event(p, entries, index, terms.SPOKEN_FOR) for index in x["entries"]]
-    if Counter(w.get("approver") for w in words) != Counter(terms.APPROVERS):
+    if not terms.by_both(words):
         yield f"{medium}: no record says that it was sanitised, and not both approvers of the order say what becomes of it"
         return
     said = {k: x[k] for k in ("becomes", "who", "until", "document", "digest")}
@@ -200,7 +200,7 @@ def _answered_for(p: Said, x: Said, entries: Entries) -> Iterator[str]:
     if terms.event(p, entries, x["gathered"], terms.GATHERED).get("identifiers") != x["identifiers"]:
         yield f"{about}: by the ledger another number of them was gathered"
     words = [terms.event(p, entries, index, terms.LOST) for index in x["entries"]]
-    if Counter(w.get("approver") for w in words) != Counter(terms.APPROVERS):
+    if not terms.by_both(words):
         yield f"{about}: not both approvers of the order answer for it"
         return
     said = {k: x[k] for k in ("document", "digest", "identifiers")}

@@ -5,6 +5,7 @@ log. For ``verify_service.py`` and the files beside it.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -132,6 +133,11 @@ def event(p: Said, entries: Entries, index: Any, what: str) -> Said:
     if entry["body"].get("what") != what:
         verify.bad(f"ledger entry {index} does not say {what!r}")
     return dict(entry["body"])
+
+
+def by_both(words: list[Said]) -> bool:
+    """Whether these are words of both approvers of the order, one of each."""
+    return Counter(w.get("approver") for w in words) == Counter(APPROVERS)
 
 
 def every(names: Any) -> Iterator[str]:
