@@ -12,8 +12,11 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from include.stores.postgres.server import Connection, one
+from psycopg import sql
+
+from include.stores.postgres.server import Connection, joined, name, one
 
 LAG = 64 << 20  # bytes that a standby may be behind before we wait for it
 SHARE = 0.25  # of the sessions that the server allows: how many may be at work beside ours before we wait
@@ -74,27 +77,28 @@ class Breath:
 
     def _too_far_behind(self, connection: Connection) -> str | None:
         """Where the last of the standbys is, if that is too far behind and it moved since it was given up."""
-        (known,) = one(connection.execute("SELECT to_regproc('quietus.furthest_behind') IS NOT NULL"))
-        if not known:  # an older version of us is installed there
-            self._unseen(STANDBYS, 1)
-            return None
-        behind, at, hidden = one(
-            connection.execute("SELECT bytes, replayed::text, hidden FROM quietus.furthest_behind()")
-        )
-        self._unseen(STANDBYS, hidden)
+        behind, at = self._said(connection, STANDBYS, "furthest_behind", "bytes", "replayed") or (None, None)
         return str(at) if behind is not None and behind >= self.lag and str(at) != self._stands else None
 
     def _busy(self, connection: Connection) -> str | None:
         """How many others are at work, if they are too many."""
-        (known,) = one(connection.execute("SELECT to_regproc('quietus.at_work') IS NOT NULL"))
-        if not known:
-            self._unseen(OTHERS, 1)
-            return None
-        others, allowed, hidden = one(
-            connection.execute("SELECT others, allowed, hidden FROM quietus.at_work()")
-        )
-        self._unseen(OTHERS, hidden)
+        others, allowed = self._said(connection, OTHERS, "at_work", "others", "allowed") or (0, 1)
         return str(others) if others > self.share * allowed else None
+
+    def _said(
+        self, connection: Connection, whom: str, function: str, *columns: str
+    ) -> tuple[Any, ...] | None:
+        """What a function of ours says of them; None: an older version of us is installed there."""
+        (known,) = one(connection.execute("SELECT to_regproc(%s) IS NOT NULL", [f"quietus.{function}"]))
+        if not known:
+            self._unseen(whom, 1)
+            return None
+        query = sql.SQL("SELECT {}, hidden FROM {}()").format(
+            joined(", ", map(sql.Identifier, columns)), name(f"quietus.{function}")
+        )
+        *said, hidden = one(connection.execute(query))
+        self._unseen(whom, hidden)
+        return tuple(said)
 
     def _unseen(self, whom: str, n: int) -> None:
         if n:
