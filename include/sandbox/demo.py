@@ -21,7 +21,8 @@ from include.model.times import observed_now
 from include.model.words import Role
 from include.sandbox import seed as seeding
 from include.sandbox import story
-from include.sandbox.api import ENDED, SETTLED, AirflowUser, wait
+from include.sandbox.answering import Answer, Answering
+from include.sandbox.api import ENDED, AirflowUser, wait
 from include.sandbox.company import SEED, environment, make_ready
 from include.sandbox.recipients.truth import truth
 from include.sandbox.recipients.world import World
@@ -111,23 +112,22 @@ def cancel(stack: Stack, account: str, say: Any) -> Done:
     run_id, case_no = str(triggered["dag_run_id"]), str(triggered["conf"]["case"])
     say(f"Airflow knows it as [bold]{case_no}[/bold] and nothing more")
     seen: dict[str, str | None] = {}
-    parked: dict[str, float] = {}
+    asked = Answering(
+        DAG,
+        run_id,
+        {task: Answer(users[who], chosen, given) for task, (who, chosen, given) in ANSWERS.items()},
+    )
     waited = 0.0
     while time.monotonic() - began < PATIENCE:
-        for task in users["admin"].tasks(DAG, run_id):
+        tasks = users["admin"].tasks(DAG, run_id)
+        for task in tasks:
             if task.state != seen.get(task.task_id):
                 seen[task.task_id] = task.state
                 if task.state in ("success", "failed", "awaiting_input", "up_for_retry"):
                     say(f"{task.task_id:26} {task.state.replace('_', ' ')}")
-            if task.state != "awaiting_input":
-                continue
-            since = parked.setdefault(task.task_id, time.monotonic())
-            if time.monotonic() - since >= SETTLED:
-                who, chosen, given = ANSWERS[task.task_id]
-                users[who].answer(DAG, run_id, task.task_id, chosen, given)
-                waited += time.monotonic() - since
-                parked[task.task_id] = float("inf")
-                say(f"{task.task_id:26} {who} answers: {chosen}")
+        for task_id, seconds in asked.look(tasks).items():
+            waited += seconds
+            say(f"{task_id:26} {asked.answers[task_id].who.user} answers: {asked.answers[task_id].chosen}")
         state = users["admin"].run_state(DAG, run_id)
         if state in ENDED:
             return Done(case_no, run_id, state, waited, time.monotonic() - began)

@@ -30,7 +30,8 @@ from include.model.times import observed_now, prc_date
 from include.model.words import Role
 from include.sandbox import demo
 from include.sandbox import seed as seeding
-from include.sandbox.api import ENDED, SETTLED, AirflowUser, wait
+from include.sandbox.answering import Answer, Answering
+from include.sandbox.api import ENDED, AirflowUser, wait
 from include.sandbox.backups import take
 from include.sandbox.company import environment, make_ready
 from include.sandbox.stack import objects
@@ -132,6 +133,18 @@ class House:
         )
         return Run(self, said["dag_run_id"], said["conf"]["case"])
 
+    def through(self, dag: str, run_id: str, answers: Mapping[str, Answer]) -> set[str]:
+        """A run to its end, each of these questions answered if it is asked; which were."""
+        admin, asked = self.user("admin"), Answering(dag, run_id, answers)
+        answered: set[str] = set()
+        deadline = time.monotonic() + PATIENCE
+        while admin.run_state(dag, run_id) not in ENDED:
+            tasks = admin.tasks(dag, run_id)
+            assert time.monotonic() < deadline, f"{dag} {run_id}: still {tasks}"
+            answered |= asked.look(tasks).keys()
+            time.sleep(0.5)
+        return answered
+
     def one_pass(self, dag: str) -> dict[str, str | None]:
         """A DAG that runs by itself, once more and now: how each of its tasks ended."""
         admin = self.user("admin")
@@ -185,7 +198,11 @@ class Run:
     house: House
     run_id: str
     case_no: str
-    answered: dict[str, tuple[int, str, str, Mapping[str, Any] | None]] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
+
+    @cached_property
+    def asked(self) -> Answering:
+        return Answering(DAG, self.run_id, self.answers)
 
     def tasks(self) -> dict[str, str | None]:
         return {t.task_id: t.state for t in self.house.user("admin").tasks(DAG, self.run_id)}
@@ -196,11 +213,10 @@ class Run:
         """Wait until the tasks are in a state that the test waits for."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            tasks = self.tasks()
-            if done(tasks):
-                return tasks
-            if any(tasks.get(asked) == "awaiting_input" for asked in self.answered):
-                self._answer_again()
+            tasks = self.house.user("admin").tasks(DAG, self.run_id)
+            self.asked.look(tasks)
+            if done(states := {t.task_id: t.state for t in tasks}):
+                return states
             time.sleep(0.5)
         raise AssertionError(f"{self.case_no}: still {self.tasks()}")
 
@@ -208,14 +224,12 @@ class Run:
         return self.house.user("admin").run_state(DAG, self.run_id)
 
     def answer(self, task: str, who: str, chosen: str, given: Mapping[str, Any] | None = None) -> None:
-        self.until(lambda t: t[task] == "awaiting_input")
-        tries = {t.task_id: t.tries for t in self.house.user("admin").tasks(DAG, self.run_id)}[task]
-        self._answer(task, tries, who, chosen, given)
-
-    def _answer(self, task: str, tries: int, who: str, chosen: str, given: Mapping[str, Any] | None) -> None:
-        time.sleep(SETTLED)
-        self.answered[task] = (tries, who, chosen, given)
-        self.house.user(who).answer(DAG, self.run_id, task, chosen, given)
+        """Once it is asked; and again whenever it is asked again while a test waits for this run."""
+        self.answers[task] = Answer(self.house.user(who), chosen, given)
+        deadline = time.monotonic() + PATIENCE
+        while task not in self.asked.look(self.house.user("admin").tasks(DAG, self.run_id)):
+            assert time.monotonic() < deadline, f"{self.case_no}: still {self.tasks()}"
+            time.sleep(0.5)
 
     def approved(self) -> Run:
         """Identity matched by one colleague, the plan approved by another."""
@@ -229,17 +243,9 @@ class Run:
         while time.monotonic() < deadline:
             if (state := self.state()) in ENDED:
                 return state
-            self._answer_again()
+            self.asked.look(self.house.user("admin").tasks(DAG, self.run_id))
             time.sleep(1.0)  # the API server has better things to do, and a run takes a minute
         raise AssertionError(f"{self.case_no}: still {self.tasks()}")
-
-    def _answer_again(self) -> None:
-        """A question that Airflow asks again by itself is answered as before: an answer that comes while a slow scheduler
-        still parks the question fails the task, and its retry asks anew (Airflow 3.3.2)."""
-        for t in self.house.user("admin").tasks(DAG, self.run_id):
-            if t.state == "awaiting_input" and t.tries > self.answered.get(t.task_id, (t.tries,))[0]:
-                _, who, chosen, given = self.answered[t.task_id]
-                self._answer(t.task_id, t.tries, who, chosen, given)
 
     def said(self, task: str) -> str:
         """Everything that the last try of a task logged."""

@@ -5,7 +5,7 @@ A leading open-source peer answers "complete" to all five.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
@@ -65,20 +65,22 @@ def _as_far_as_it_goes(run: Run) -> Iterator[str]:
     from tests.e2e.conftest import APPROVE
 
     for task, (who, chosen, given) in APPROVE.items():
-        state = run.until(
-            lambda t, task=task: (
-                t[task] == "awaiting_input" or "failed" in t.values() or "up_for_retry" in t.values()
-            )
-        )
+        state = run.until(lambda t, task=task: t[task] == "awaiting_input" or bool(_stopped(run, t)))
         if state[task] != "awaiting_input":
             break
         run.answer(task, who, chosen, given)
-    state = run.until(
-        lambda t: bool({"failed", "up_for_retry"} & set(t.values())) or t["certify"] == "success"
-    )
-    for task, was in state.items():
-        if was in ("failed", "up_for_retry"):
-            yield run.said(task)
+    state = run.until(lambda t: bool(_stopped(run, t)) or t["certify"] == "success")
+    for task in _stopped(run, state):
+        yield run.said(task)
+
+
+def _stopped(run: Run, tasks: Mapping[str, str | None]) -> list[str]:
+    """A question that is asked again did not stop."""
+    return [
+        task
+        for task, state in tasks.items()
+        if state == "failed" or (state == "up_for_retry" and task not in run.answers)
+    ]
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from include.cases import book
 from include.cases.notices import outbox
 from include.model.errors import Refused
 from include.model.words import CaseState, Role
-from include.sandbox.api import SETTLED
+from include.sandbox.answering import Answer
 from include.sandbox.company import environment
 from tests.e2e.conftest import DAG, House, Run
 from tests.e2e.searching import Sought
@@ -172,12 +171,12 @@ class Lived:
 
 
 def answered(answers: Mapping[Run, tuple[str, str, str, Mapping[str, Any]]]) -> None:
-    """Several people's questions, answered when all of them have parked for long enough."""
-    for run, (task, *_) in answers.items():
-        run.until(lambda t, task=task: t[task] == "awaiting_input", seconds=300)
-    time.sleep(SETTLED)
+    """Several people's questions, all of them asked before the first is answered."""
     for run, (task, who, chosen, given) in answers.items():
-        run.house.user(who).answer(DAG, run.run_id, task, chosen, given)
+        run.answers[task] = Answer(run.house.user(who), chosen, given)
+        run.until(lambda t, task=task: t[task] == "awaiting_input", seconds=300)
+    for run, (task, who, chosen, given) in answers.items():
+        run.answer(task, who, chosen, given)
 
 
 @pytest.fixture(scope="module")

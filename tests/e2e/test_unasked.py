@@ -6,7 +6,6 @@ The last of these files by name: it takes what is due of everybody.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -20,8 +19,8 @@ from include.cases.shelf import Shelf
 from include.ledger.verify import verify
 from include.model.times import observed_now, prc_date
 from include.model.words import CaseState
-from include.sandbox.api import ENDED, SETTLED, wait
-from tests.e2e.conftest import PATIENCE, House, Run
+from include.sandbox.answering import Answer
+from tests.e2e.conftest import House, Run
 
 DAYS, HOURS, UNASKED = "retention_limits", "retention_hours", "unasked_deletion"
 PLACES = "location"  # the purpose on whose consent alone somebody's places rest
@@ -47,15 +46,8 @@ def run(house: House, dag: str, answer: tuple[str, dict[str, int | None]] | None
     may go on; None: it asks nobody."""
     admin = house.user("admin")
     run_id = admin.trigger(dag, {})["dag_run_id"]
-
-    def tasks() -> dict[str, str | None]:
-        return {t.task_id: t.state for t in admin.tasks(dag, run_id)}
-
-    if answer is not None:
-        wait(lambda: tasks().get("ask") == "awaiting_input" or None, PATIENCE, dag)
-        time.sleep(SETTLED)
-        house.user("ops").answer(dag, run_id, "ask", *answer)
-    wait(lambda: s if (s := admin.run_state(dag, run_id)) in ENDED else None, PATIENCE, dag)
+    asked = house.through(dag, run_id, {} if answer is None else {"ask": Answer(house.user("ops"), *answer)})
+    assert asked == ({"ask"} if answer is not None else set())
     said = {t.task_id: " ".join(admin.log(dag, run_id, t.task_id, t.tries))
             for t in admin.tasks(dag, run_id)
             if t.state != "success" and (t.task_id, t.state) != ("todays_night", "skipped")}  # fmt: skip

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +24,8 @@ from include.cases.shelf import Shelf
 from include.ledger.verify import verify
 from include.model.times import observed_now, prc_date
 from include.model.words import CaseState, Role
-from include.sandbox.api import ENDED, SETTLED, wait
+from include.sandbox.answering import Answer
+from include.sandbox.api import wait
 from include.sandbox.stack.process import marked
 from include.sandbox.stack.workers import WORKERS, Executor
 from tests.e2e.conftest import PATIENCE, House
@@ -82,15 +82,8 @@ def begin(house: House) -> str:
 
 def finish(house: House, run_id: str) -> None:
     """To the end of a run, its question answered if it asks one."""
-    admin, answered = house.user("admin"), False
-    deadline = time.monotonic() + PATIENCE
-    while admin.run_state(DAG, run_id) not in ENDED:
-        assert time.monotonic() < deadline, admin.tasks(DAG, run_id)
-        if not answered and states(house, run_id).get("ask") == "awaiting_input":
-            time.sleep(SETTLED)
-            house.user("ops").answer(DAG, run_id, "ask", "Go on 执行")
-            answered = True
-        time.sleep(0.5)
+    admin = house.user("admin")
+    house.through(DAG, run_id, {"ask": Answer(house.user("ops"), "Go on 执行")})
     said = {t.task_id: " ".join(admin.log(DAG, run_id, t.task_id, t.tries))
             for t in admin.tasks(DAG, run_id)
             if t.state != "success" and (t.task_id, t.state) != ("todays_night", "skipped")}  # fmt: skip

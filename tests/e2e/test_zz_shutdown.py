@@ -21,7 +21,8 @@ from include.model.errors import Unopened
 from include.model.handover import BagState
 from include.model.keks import Keks
 from include.model.times import observed_now, prc_date
-from include.sandbox.api import ENDED, SETTLED
+from include.sandbox.answering import PARKED, Answer, Answering
+from include.sandbox.api import ENDED
 from include.sandbox.days import locks, playing
 from include.sandbox.objects_seed import LOCKED_FOR
 from include.sandbox.shutting_down import Stopping
@@ -90,11 +91,15 @@ def test_one_order_goes_from_its_gates_to_the_books(house: House) -> None:
     admin = house.user("admin")
     admin.unpause(DAG)
     run_id = admin.trigger(DAG, {"order": number})["dag_run_id"]
-    parked: dict[str, float] = {}
+    asked = Answering(
+        DAG, run_id, {task: Answer(house.user(who.get(task, "ops")), *said) for task, said in answers.items()}
+    )
     received: list[str] = []
+    decided = False
     deadline = time.monotonic() + 1.5 * PATIENCE  # it is the longest run of all
     while True:
-        states = {t.task_id: t.state for t in admin.tasks(DAG, run_id)}
+        tasks = admin.tasks(DAG, run_id)
+        states = {t.task_id: t.state for t in tasks}
         # From there on it waits for recipients, for days, and holds no slot.
         waits = (
             states["end.answers"] == "up_for_reschedule"
@@ -104,24 +109,15 @@ def test_one_order_goes_from_its_gates_to_the_books(house: House) -> None:
         if admin.run_state(DAG, run_id) in ENDED or waits:
             break
         assert time.monotonic() < deadline, states
-        for t in admin.tasks(DAG, run_id):
-            # A question that Airflow asks again by itself is answered again.
-            since = (
-                parked.setdefault(f"{t.task_id}/{t.tries}", time.monotonic())
-                if t.state == "awaiting_input"
-                else None
-            )
-            if since is not None and time.monotonic() - since >= SETTLED:
-                if t.task_id == "t0.ask":
-                    # Before anything is packed disputes are decided, and the last day of every lock is over, as on a calendar
-                    # that is played: a lock or hold that ends later leaves a bag that is another than was packed.
-                    stopping.decided()
-                    locks.shorten(playing.eraser(stack), TODAY + LOCKED_FOR + timedelta(days=2))
-                chosen, given = answers[t.task_id]
-                house.user(who.get(t.task_id, "ops")).answer(DAG, run_id, t.task_id, chosen, given)
-                parked[f"{t.task_id}/{t.tries}"] = float("inf")
-            if t.task_id == "handover.receipts" and t.state == "up_for_reschedule" and not received:
-                received = stopping.receive(number)  # it waits, and holds no slot
+        if states["t0.ask"] == PARKED and not decided:
+            # Before anything is packed disputes are decided, and the last day of every lock is over, as on a calendar
+            # that is played: a lock or hold that ends later leaves a bag that is another than was packed.
+            stopping.decided()
+            locks.shorten(playing.eraser(stack), TODAY + LOCKED_FOR + timedelta(days=2))
+            decided = True
+        asked.look(tasks)
+        if states["handover.receipts"] == "up_for_reschedule" and not received:
+            received = stopping.receive(number)  # it waits, and holds no slot
         time.sleep(0.5)
     ended = {t.task_id: t for t in admin.tasks(DAG, run_id)}
     red = [i for i, t in ended.items() if t.state not in ("success", None) and i != "end.answers"]
