@@ -163,7 +163,7 @@ def open_hold(
     covered = [d.id for d in desk.catalogue.in_parts.datasets if scope.covers(d)]
     with desk.book() as conn, book.deed(conn, "hold"):
         for case_no in case_nos:
-            book.case(conn, case_no)
+            _names_somebody_still(conn, desk, book.case(conn, case_no))
         disposing = (
             holds.noticed_by_all(conn, covered) if scope.everybody else holds.noticed(conn, case_nos, every)
         )
@@ -186,6 +186,18 @@ def open_hold(
         preserving.hold_opened(desk, conn, order, reached, as_of=as_of, actor=actor)
     before_hold.tell(desk, number, at_work, covered, as_of=as_of, actor=actor)
     return number
+
+
+def _names_somebody_still(conn: Conn, desk: Desk, case: Case) -> None:
+    """A hold on a case of which nobody can say any more whom it was about would hold nobody, and every night after it would stand
+    still, since it cannot tell whom it spares."""
+    try:
+        subjects.ids(conn, desk.keys, case)
+    except Refused as lost:
+        raise Refused(
+            f"nobody can say any more whom this case was about, so a hold on it would hold nobody ({lost.what})",
+            about=case.case_no, next_step="name the accounts that the order is about (--account)",
+        ) from None  # fmt: skip
 
 
 def _known(desk: Desk, categories: frozenset[str], datasets: frozenset[str]) -> None:

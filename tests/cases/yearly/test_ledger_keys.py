@@ -13,6 +13,7 @@ import pytest
 from include.cases import book, subjects, tombstones, verbs
 from include.cases.keys import FileKeyStore, Purpose
 from include.cases.retention import stopping
+from include.cases.retention.held import held_people
 from include.cases.shutdown import orders, whereabouts, who_asked
 from include.cases.yearly import ledger_keys
 from include.cases.yearly.ended import RECORDS, Periods
@@ -135,6 +136,23 @@ def test_a_hold_on_the_case_or_its_person_keeps_it_and_its_release_lets_it_go(w:
         assert due(w, OVER).cases == 0 and leads(w, case_no) == EVERYTHING
         verbs.release_hold(w.desk, number, document="(2029) 9", **on(OVER))
     assert due(w, OVER).cases == 1 and leads(w, case_no) == NOTHING
+
+
+def test_a_hold_on_a_case_that_leads_to_nobody_is_refused_and_nights_go_on(w: World) -> None:
+    case_no = closed(w)
+    due(w, OVER)
+    with pytest.raises(Refused, match=f"{case_no}.*whom this case was about") as refusal:
+        verbs.open_hold(
+            w.desk,
+            basis="court",
+            document_no="1",
+            issuing_body="b",
+            law="l",
+            case_nos=frozenset({case_no}),
+            **on(OVER),
+        )
+    assert "name the accounts" in str(refusal.value)
+    assert held_people(w.desk).orders == (), "and so nothing that nights could not read"
 
 
 def test_another_case_of_the_same_person_keeps_it(w: World) -> None:
