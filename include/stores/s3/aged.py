@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 Fate = tuple[str, str]  # rule and law
 ANYBODY = frozenset[str]()
-FORM = "2"  # of readings: in the first, a record was as young as it said
+FORM = "3"  # of readings: in the first, a record was as young as it said; in the second, as its last rewriting at most
 _Row = tuple[int, Sequence[str | None]]
 AT_ONCE = 10_000  # rows whose owners are asked about
 
@@ -293,7 +293,8 @@ class Logs:
         reading = self._known(entry) if file is None else self._read(entry, file)
         assert reading is not None  # noqa: S101 (else it was fetched)
         self.odd += reading.odd > 0
-        started = self._youngest(entry, reading.groups)
+        written = file.written if file is not None else day_of(entry.modified)
+        started = self._youngest(written, reading.groups)
         groups: Counter[Own] = Counter()
         due: Counter[Fate] = Counter()
         left: dict[Own, tuple[int, int]] = {}
@@ -332,12 +333,11 @@ class Logs:
         return reading
 
     def _started(self, file: File) -> Clocks:
-        return self._youngest(file.entry, {(clocks, held) for _, clocks, held in self._each(file)})
+        return self._youngest(file.written, {(clocks, held) for _, clocks, held in self._each(file)})
 
-    def _youngest(self, entry: Item, own: Collection[Own]) -> Clocks:
+    def _youngest(self, written: date | None, own: Collection[Own]) -> Clocks:
         """Of each bind the day of the youngest record. One without a readable time is as young as the version it was written
         into."""
-        written = day_of(entry.modified)
         return tuple(
             max((day for clocks, _ in own if (day := clocks[n] or written) is not None), default=None)
             for n in range(len(self.aging.starts))
@@ -351,7 +351,7 @@ class Logs:
 
     def _each(self, file: File, odd: list[int] | None = None) -> Iterator[tuple[int, Clocks, bool]]:
         """Row, own clocks, and whether it is held. ``odd`` counts those without a time that can be."""
-        written = day_of(file.entry.modified)
+        written = file.written
         fields = tuple(dict.fromkeys(s.field for s in self.aging.starts))
         places = [fields.index(s.field) for s in self.aging.starts]
         each = self.files.format.each(file.body, (self.aging.link, *fields))

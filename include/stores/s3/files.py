@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -38,11 +41,36 @@ def format_of(name: str) -> RecordFormat:
     return {"jsonl.gz": JsonLines(), "parquet": Parquet()}[name]  # type: ignore[return-value]
 
 
+WRITTEN = "quietus-written"
+"""Among an object's metadata: the day by which its records were written, and SHA-256 of the content about which that is said."""
+
+
 @dataclass
 class File:
     entry: Item
     body: IO[bytes]
     headers: dict[str, Any]
+
+    @cached_property
+    def written(self) -> date | None:
+        """The day by which all of its records were written. A copy of ours is younger than they are, and says so; that counts for
+        as long as it is this very copy, and not for what somebody made of it."""
+        said, _, content = self.headers.get("Metadata", {}).get(WRITTEN, "").partition(" ")
+        day = day_of(said)
+        return day if day is not None and content == self.digest(self.body) else day_of(self.entry.modified)
+
+    @staticmethod
+    def digest(body: IO[bytes]) -> str:
+        """SHA-256 of a content, from its beginning to its end."""
+        body.seek(0)
+        return hashlib.file_digest(cast("Any", body), "sha256").hexdigest()
+
+    def headers_of(self, copy: str) -> dict[str, Any]:
+        """What a copy of that digest takes over: the object's own headers, and by when its records were written."""
+        if self.written is None:
+            return self.headers
+        said = f"{self.written.isoformat()} {copy}"
+        return {**self.headers, "Metadata": {**self.headers.get("Metadata", {}), WRITTEN: said}}
 
     def close(self) -> None:
         self.body.close()
@@ -108,7 +136,7 @@ class Files:
             entry.youngest = self.youngest(file)
         except QuietusError:
             entry.mixed = True
-            entry.youngest = dict.fromkeys(self.times, _written(entry))
+            entry.youngest = dict.fromkeys(self.times, _written(file))
 
     def mixed(self, file: File, rows: list[Item]) -> bool:
         """Whether the version holds any record but the cohort's own ones among these."""
@@ -122,7 +150,7 @@ class Files:
             days = set[str]()
             for value in self.format.times(file.body, name):
                 day = day_of(value)
-                days.add(day.isoformat() if day else _written(file.entry))
+                days.add(day.isoformat() if day else _written(file))
             if days:
                 found[name] = max(days)
         return found
@@ -154,7 +182,6 @@ class Files:
         return [(t["Key"], t["Value"]) for t in found["TagSet"]]
 
 
-def _written(entry: Item) -> str:
-    """The day on which the version was written; "" if the server does not say."""
-    day = day_of(entry.modified)
-    return day.isoformat() if day else ""
+def _written(file: File) -> str:
+    """The day by which a version's records were written; "" if nothing says."""
+    return file.written.isoformat() if file.written else ""

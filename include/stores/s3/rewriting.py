@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from typing import IO, Any, cast
+from typing import IO, cast
 from urllib.parse import quote, urlencode
 
 from include.model.errors import BooksDoNotBalance, Drifted
@@ -175,9 +174,12 @@ def replace(
         # Denied is only what holds nothing but records of restricted people.
         if not stay or files.format.others(file.body, stay | _dropped(changes)):
             tags = [tag for tag in tags if tag != (TAG, VALUE)]
-        copy.seek(0)
-        area.rewrote(files.bucket, now.key, hashlib.file_digest(cast("Any", copy), "sha256").hexdigest())
-        extra = {**file.headers, **({"Tagging": urlencode(tags, quote_via=quote)} if tags else {})}
+        content = File.digest(copy)
+        area.rewrote(files.bucket, now.key, content)
+        extra = {
+            **file.headers_of(content),
+            **({"Tagging": urlencode(tags, quote_via=quote)} if tags else {}),
+        }
         return put_over(
             files.client, files.bucket, now.key, copy, now.etag, about=files.dataset.id, extra=extra
         )
