@@ -19,6 +19,7 @@ from include.handover.custody import prepare
 from include.sandbox.loading import derive, make_partitions
 from include.sandbox.loading import load as load_rows
 from include.sandbox.people.everybody import makings, rows_of
+from include.sandbox.stack.lightly import lightly
 from tests.cases.conftest import case_book
 from tests.conftest import PgServer, S3Server
 from tests.handover.both import INBOX, Both, Side, certificate
@@ -52,6 +53,7 @@ def _successor(conninfo: str) -> None:
 @pytest.fixture(scope="session")
 def successors_s3() -> Iterator[S3Server]:
     """Another S3 server, with other buckets of the same names."""
+    lightly()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import resource
+from pathlib import Path
 
 import psycopg
 import pytest
 
-if TYPE_CHECKING:
-    from include.sandbox.stack.places import Places
-    from tests.conftest import PgServer, S3Server
+from include.sandbox.stack import objects
+from include.sandbox.stack.places import Places
+from include.sandbox.stack.ports import free_port
+from include.sandbox.stack.process import Process
+from tests.conftest import PgServer, S3Server
 
 
 def test_a_fresh_database_is_utf8_and_empty(pg_server: PgServer) -> None:
@@ -100,3 +103,40 @@ def test_the_log_of_the_embedded_server_names_no_object(moto: S3Server, session_
     bucket = moto.fresh_bucket()
     moto.client().put_object(Bucket=bucket, Key="canary-91be/photo", Body=b"x")
     assert "canary-91be" not in (session_places.logs / "objects.log").read_text("utf-8")
+
+
+def test_a_listing_by_versions_copies_no_content_and_every_version_reads_as_it_was(tmp_path: Path) -> None:
+    places = Places.of(tmp_path / "home")
+    places.make()
+    port = free_port()
+    server = objects.process(places, port)
+    server.start()
+    try:
+        server.wait(lambda: objects.answers(port), 60)
+        s3 = S3Server("moto", objects.endpoint(port), "tester", "tester-secret").client()
+        s3.create_bucket(Bucket="bucket")
+        s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
+        bodies = [bytes([n]) * (1 << 20) for n in range(16)]
+        for n, body in enumerate(bodies):
+            s3.put_object(Bucket="bucket", Key=f"k{n // 2}", Body=body)
+        s3.delete_object(Bucket="bucket", Key="k7")
+        before = _resident(server)
+        for _ in range(10):  # a copy of each object for each would be 160 MiB
+            said = s3.list_object_versions(Bucket="bucket")
+        assert _resident(server) - before < 32 << 20
+        latest = {(v["Key"], v["IsLatest"]) for v in said["Versions"]}
+        assert latest == {(f"k{n}", now) for n in range(7) for now in (True, False)} | {("k7", False)}
+        assert [m["IsLatest"] for m in said["DeleteMarkers"]] == [True]
+        found = [s3.get_object(Bucket="bucket", Key=v["Key"], VersionId=v["VersionId"])["Body"].read()
+                 for v in said["Versions"]]  # fmt: skip
+        assert sorted(found) == bodies
+    finally:
+        server.stop()
+        places.purge()
+
+
+def _resident(server: Process) -> int:
+    """Bytes of memory that a server has."""
+    assert server.identity is not None
+    pages = Path(f"/proc/{server.identity.pid}/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize()

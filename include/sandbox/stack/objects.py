@@ -84,6 +84,9 @@ def main(arguments: list[str]) -> None:
     port: int = parser.parse_args(arguments).port
     from moto.server import main as serve
 
+    from include.sandbox.stack.lightly import lightly
+
+    lightly()
     # Every request would be logged with its URL, and object keys name people.
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     serve(["--host", "127.0.0.1", "--port", str(port)])
