@@ -46,7 +46,7 @@ else:  # run as a file, as a custodian does: those beside it, whatever is instal
     import verify_service_books  # type: ignore[import-not-found, no-redef]
     import verify_service_said  # type: ignore[import-not-found, no-redef]
 
-ASKED = ("shutdown", "handover.notice", "sanitised", *verify_receipts.KINDS)
+ASKED = ("shutdown", "handover.notice", verify_receipts.REQUEST, "sanitised", *verify_receipts.KINDS)
 """Kinds of entries of which the whole log is asked."""
 LATE = "late difference accepted"
 """Of the events. An approver of the order answers for receipts that came after the certificate, by a document."""
@@ -240,11 +240,7 @@ def _as_certified(p: Said, bag: Said, said: Said, log: Entries) -> bool:
     ]
     counted = [(x["items"], x["root"]) for x in (bag, verify_service_books.as_left(bag))]
     counted += [(x.get("items"), x.get("root")) for x in told if x.get("bag") == bag["bag"]]
-    return (
-        all(said.get(k) == 0 for k in ("missing", "changed", "extra"))
-        and not said.get("not_asked", 0)  # deleted there, as it says by a request, and nobody asked for it
-        and (said.get("items"), said.get("root")) in counted
-    )
+    return verify_service_books.without_difference(said) and (said.get("items"), said.get("root")) in counted
 
 
 def _answered(said: Said, words: list[tuple[int, Said]]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,14 @@ KINDS = {
     "handover.request_receipt": ("quietus-bag-request-receipt/1", "application/vnd.quietus.bag-request-receipt+json"),
 }  # fmt: skip
 """Kind of entry -> format of what was signed, and its type in the envelope."""
-CONSIGNED = "consigned"
+CONSIGNED, NAMED = "consigned", ("opened", "successor named")
+"""Of the events: which key the successor signs by, and who that is."""
+REQUEST = "handover.request"
+"""Kind of the entry of a request to delete items of a bag."""
 SAME = ("order", "bag", "items", "root", "statement", "notice", "request", "digest", "deleted")
 """Members that file and entry both have, where either has one."""
+TIMES = ("stored_at", "done_at")
+"""When it was signed: by that it is judged what it had to name. An entry from before the log said it has none."""
 Said = dict[str, Any]
 
 
@@ -38,11 +44,17 @@ def signed(home: Path, order: str, log: dict[int, Said]) -> tuple[list[str], lis
     problems: list[str] = []
     keys: list[str] = []
     agreed: verify.Ed25519PublicKey | None = None
+    who: str | None = None
+    asked: Counter[str] = Counter()
     for index, entry in sorted(log.items()):
         said = entry["body"]
         if said.get("order") != order:
             continue
-        if entry["kind"] == "shutdown" and said.get("what") == CONSIGNED:
+        if entry["kind"] == "shutdown" and said.get("what") in NAMED:
+            who = said.get("successor")
+        elif entry["kind"] == REQUEST:
+            asked[str(said.get("bag"))] += verify.need(said.get("asked"), int, "what was asked for")
+        elif entry["kind"] == "shutdown" and said.get("what") == CONSIGNED:
             raw = bytes.fromhex(said.get("receipt_key", ""))
             agreed = verify.Ed25519PublicKey.from_public_bytes(raw) if raw else None
             fingerprint = hashlib.sha256(raw).hexdigest()
@@ -54,11 +66,16 @@ def signed(home: Path, order: str, log: dict[int, Said]) -> tuple[list[str], lis
                 )
                 continue
             about = f"ledger entry {index}: what the successor signed of bag {said.get('bag')}"
-            problems += (f"{about} {what}" for what in _wrong(home, entry["kind"], said, agreed))
+            problems += (f"{about} {what}" for what in _wrong(home, entry["kind"], said, agreed, who))
+            if said.get("asked", 0) - said.get("not_asked", 0) > asked[str(said.get("bag"))]:
+                problems.append(
+                    f"{about} says of more items that we asked it to delete them than the log does"
+                )
     return problems, keys
 
 
-def _wrong(home: Path, kind: str, said: Said, key: verify.Ed25519PublicKey) -> Iterator[str]:
+def _wrong(home: Path, kind: str, said: Said, key: verify.Ed25519PublicKey, who: str | None) -> Iterator[str]:
+    """``who``: the company that takes over, as the log named it last."""
     named = str(said.get("receipt"))
     file = home / "data" / "receipts" / f"{named}.json"
     if len(named) != 64 or not named.isalnum() or not file.is_file():
@@ -79,14 +96,22 @@ def _wrong(home: Path, kind: str, said: Said, key: verify.Ed25519PublicKey) -> I
         counts = {k: len(told["differences"][k]) for k in ("missing", "changed", "extra")}
         if kind == "handover.request_receipt":
             counts["kept"] = len(told["kept"])
+        if kind == "handover.receipt":
+            counts["asked"] = len(told.get("asked", ()))
+        times = {k: (verify.moment(told.get(k), k), verify.moment(said[k], k)) for k in TIMES if k in said}
     except verify.InvalidSignature:
         yield "is not signed by the key that was agreed"
         return
-    except (ValueError, KeyError, TypeError):
+    except (verify.Bad, ValueError, KeyError, TypeError):
         yield "cannot be read"
         return
     if envelope["payloadType"] != type_ or told.get("format") != form:
         yield "is something else"
     for name, value in ({k: told[k] for k in SAME if k in told} | counts).items():
-        if said.get(name) != value:
+        if said.get(name, 0 if name == "asked" else None) != value:
             yield f"has another {name} than the log says"
+    yield from (
+        f"has another {k} than the log says" for k, (file_s, log_s) in times.items() if file_s != log_s
+    )
+    if who is None or told.get("custodian") != who:
+        yield "is another company's than the one that the log names"

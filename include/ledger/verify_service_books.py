@@ -240,8 +240,13 @@ def _signed_for(p: Said, b: Said, entries: Entries) -> Iterator[str]:
             said.get("root"),
         ) not in _due(p, b, entries, index):
             yield f"bag {b['bag']}: the receipt that the ledger has is another"
-        if any(said.get(k) != 0 for k in ("missing", "changed", "extra")):
+        if not without_difference(said):
             yield f"bag {b['bag']}: its receipt names differences"
+
+
+def without_difference(said: Said) -> bool:
+    """Whether an entry of a receipt names none: nor that items were deleted at a request, for which nobody asked."""
+    return all(said.get(k) == 0 for k in ("missing", "changed", "extra")) and said.get("not_asked", 0) == 0
 
 
 def _due(p: Said, b: Said, entries: Entries, receipt: int) -> list[tuple[Any, Any]]:

@@ -36,9 +36,10 @@ def log_of(receipt: str, key: Ed25519PrivateKey | None = THEIRS, **more: Any) ->
     consigned: dict[str, Any] = {"order": ORDER, "what": "consigned"}
     if key is not None:
         consigned["receipt_key"] = key.public_key().public_bytes_raw().hex()
-    body = {k: RECEIPT[k] for k in ("order", "bag", "statement", "items", "root")}
+    body = {k: RECEIPT[k] for k in ("order", "bag", "statement", "items", "root", "stored_at")}
     counts = {"missing": 0, "changed": 0, "extra": 0}
     return {
+        1: {"kind": "shutdown", "body": {"order": ORDER, "what": "opened", "successor": "Next CA"}},
         4: {"kind": "shutdown", "body": consigned},
         9: {"kind": "handover.receipt", "body": body | counts | {"receipt": receipt} | more},
     }
@@ -55,6 +56,12 @@ def changed(home: Path) -> Log:
     return log_of(name)
 
 
+def renamed(home: Path) -> Log:
+    """Another company took over before it was signed."""
+    named = {"order": ORDER, "what": "successor named", "successor": "Third CA"}
+    return log_of(kept(home, envelope(THEIRS))) | {8: {"kind": "shutdown", "body": named}}
+
+
 @pytest.mark.parametrize(
     ("log", "problem"),
     [
@@ -65,6 +72,14 @@ def changed(home: Path) -> Log:
         (lambda home: log_of(kept(home, envelope(THEIRS)), items=4), "has another items than the log says"),
         (lambda home: log_of(kept(home, envelope(THEIRS, root="d" * 64))), "has another root than the log says"),
         (lambda home: log_of(kept(home, envelope(THEIRS)), missing=1), "has another missing than the log says"),
+        (lambda home: log_of(kept(home, envelope(THEIRS, asked=["e" * 64]))), "has another asked than the log says"),
+        (lambda home: log_of(kept(home, envelope(THEIRS)), asked=1, not_asked=1), "has another asked than the log says"),
+        (lambda home: log_of(kept(home, envelope(THEIRS, asked=["e" * 64])), asked=1), "than the log does"),
+        (lambda home: log_of(kept(home, envelope(THEIRS, stored_at="2020-01-01T00:00:00Z"))),
+         "has another stored_at than the log says"),
+        (lambda home: log_of(kept(home, envelope(THEIRS, stored_at=7))), "cannot be read"),
+        (lambda home: log_of(kept(home, envelope(THEIRS, custodian="Somebody Else"))), "is another company's"),
+        (renamed, "is another company's"),
         (lambda home: log_of(kept(home, b"{}")), "cannot be read"),
         (lambda home: log_of(kept(home, envelope(THEIRS)), None), "does not say by which key"),
     ],
@@ -72,6 +87,32 @@ def changed(home: Path) -> Log:
 def test_what_is_forged_is_named(tmp_path: Path, log: Callable[[Path], Log], problem: str) -> None:
     problems, _ = verify_receipts.signed(tmp_path, ORDER, log(tmp_path))
     assert len(problems) == 1 and problem in problems[0] and problems[0].startswith("ledger entry 9")
+
+
+def asked_for(at: int, n: int, **more: Any) -> Log:
+    said = {"order": ORDER, "bag": RECEIPT["bag"], "asked": n} | more
+    return {at: {"kind": verify_receipts.REQUEST, "body": said}}
+
+
+def test_what_went_at_a_request_was_asked_for_before(tmp_path: Path) -> None:
+    log = log_of(kept(tmp_path, envelope(THEIRS, asked=["e" * 64, "f" * 64])), asked=2)
+    for requests, fine in (
+        (asked_for(6, 2), True),
+        (asked_for(6, 1) | asked_for(7, 1), True),
+        (asked_for(6, 1), False),
+        (asked_for(10, 2), False),  # asked for once it was gone
+        (asked_for(6, 2, bag="u.visit-00002"), False),
+        (asked_for(6, 2, order="SO-000002"), False),
+    ):
+        assert bool(verify_receipts.signed(tmp_path, ORDER, log | requests)[0]) is not fine, requests
+
+
+def test_the_same_moment_of_another_zone_is_no_other_and_an_old_entry_has_none(tmp_path: Path) -> None:
+    log = log_of(kept(tmp_path, envelope(THEIRS, stored_at="2027-03-04T02:00:00Z")))
+    assert verify_receipts.signed(tmp_path, ORDER, log)[0] == []
+    log = log_of(kept(tmp_path, envelope(THEIRS)))
+    del log[9]["body"]["stored_at"]
+    assert verify_receipts.signed(tmp_path, ORDER, log)[0] == []
 
 
 def test_another_orders_entries_are_no_matter(tmp_path: Path) -> None:
@@ -86,7 +127,7 @@ def test_answers_to_requests_are_held_against_the_log_like_receipts(tmp_path: Pa
 
     def problems(by: Ed25519PrivateKey = THEIRS, **more: Any) -> list[str]:
         name = kept(tmp_path, attest.envelope(rfc8785.dumps(said), by.sign, by.public_key()))
-        body = {k: said[k] for k in ("order", "bag", "request", "digest", "deleted", "items", "root")} | {
+        body = {k: said[k] for k in ("order", "bag", "request", "digest", "deleted", "items", "root", "done_at")} | {
             "kept": 1, "missing": 0, "changed": 0, "extra": 0, "receipt": name,
         }  # fmt: skip
         log = log_of("c" * 64)
@@ -97,5 +138,6 @@ def test_answers_to_requests_are_held_against_the_log_like_receipts(tmp_path: Pa
     about = "ledger entry 9: what the successor signed of bag u.visit-00001"
     assert problems(OURS) == [f"{about} is not signed by the key that was agreed"]
     assert problems(kept=0) == [f"{about} has another kept than the log says"]
+    assert problems(done_at="2027-05-05T10:00:00+08:00") == [f"{about} has another done_at than the log says"]
     assert problems(request=2) == [f"{about} has another request than the log says"]
     assert problems(receipt="c" * 64) == [f"{about} is not here"]

@@ -66,6 +66,19 @@ def test_a_receipt_names_what_was_due(at: int, of: dict[str, Any], fine: bool) -
     assert found == [] if fine else "the receipt that the ledger has is another" in found[0]
 
 
+@pytest.mark.parametrize("at", ["entry", "first"])
+def test_what_nobody_asked_to_delete_is_a_difference(at: str) -> None:
+    """Of the receipt that stands, and of the one after which the source might go."""
+
+    def found(**more: Any) -> list[str]:
+        entries = {5: receipt(PACKED, **(more if at == "first" else {})), 6: NOTICE, 7: ANSWER}
+        entries[8] = receipt(LEFT, **AFTER, **(more if at == "entry" else {}))
+        return list(verify_service_books.check_bags(told(entry=8, first=5), entries))
+
+    assert found() == found(asked=3) == found(asked=3, not_asked=0) == []
+    assert found(asked=3, not_asked=3) == [f"bag {BAG}: its receipt names differences"]
+
+
 @pytest.mark.parametrize(
     ("index", "changes", "fine"),
     [(9, {}, True), (9, {"missing": 1}, False), (21, {"root": PACKED}, False), (4, {"missing": 1}, True)],
