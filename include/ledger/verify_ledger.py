@@ -10,6 +10,7 @@ is valid and was made from this very log. The whole log is asked for what the ce
 on the last look at collection, the last books and the last receipt of each bag, and names everything that was located; that
 nothing which failed came after it, nor a receipt that says otherwise, but that the successor signed anew or both approvers of
 the order answer for it, which is named; that no look saw what it tells as not seen once somebody had answered for it; that no
+gate on which it rests counted no more, and its format is none that was left before; that no
 bag's source began to go before its receipt; and that T0, successor and custodian are those of the order. What the successor
 signed is held against the log, too (``verify_receipts``). Exit code 0: all of it holds. 1: something does not, and is named.
 2: the call itself was wrong.
@@ -131,15 +132,25 @@ def of_the_whole_log(p: Said, log: Entries) -> Iterator[str]:
     yield from _before_it_was_approved(events)
     yield from _as_it_stood(p, events)
     yield from _newer_gates(p, events)
+    yield from _of_its_time(p, events)
     yield from _newer_of_media(p, events, {i: e["body"] for i, e in log.items() if e["kind"] == "sanitised"})
 
 
 def _newer_gates(p: Said, events: Entries) -> Iterator[str]:
-    """No gate was done again after what is told of it, and before the certificate."""
+    """No gate was done again after what is told of it, and before the certificate, nor did it count no more from then on."""
+    yield from verify_service_books.counts_no_more(p, events)
     since = {x["gate"]: x["entry"] for x in p.get("gates", ())}
     for index, said in sorted(events.items()):
         if said["what"] == "gate" and since.get(said["gate"], index) < index < p["entry"]:
             yield f"gate {said['gate']}: ledger entry {index} says it was done on {said['done_on']}, after what is told of it"
+
+
+def _of_its_time(p: Said, events: Entries) -> Iterator[str]:
+    """A certificate of the former format, which tells less, was made before the log said what only the present one tells of."""
+    if p["format"] == verify_service_said.FORMER:
+        for index, said in sorted(events.items()):
+            if said["what"] in verify_service_said.SINCE_FORMER and index < p["entry"]:
+                yield f"it is in a former format, which tells nothing of {said['what']!r}, and ledger entry {index} says that"
 
 
 def _newer_of_media(p: Said, events: Entries, records: Entries) -> Iterator[str]:
@@ -300,14 +311,14 @@ def _as_it_stood(p: Said, events: Entries) -> Iterator[str]:
     for index, said in events.items():
         if index >= p["entry"]:
             break
-        if said["what"] in ("opened", "T0 moved", "closing begun"):
+        if said["what"] in ("opened", verify_service_said.MOVED, "closing begun"):
             stands["t0"] = said.get("t0")
         if said["what"] in ("opened", "custodian named"):
             stands["custodian"] = said.get("custodian")
         if said["what"] in ("opened", "successor named"):
             who = {"name": said.get("successor"), "certificate": said.get("successor_certificate")}
             stands["successor"] = who if who["name"] else None
-        if said["what"] == "successor withdrew":
+        if said["what"] == verify_service_said.WITHDREW:
             stands["successor"] = None
     for name, value in stands.items():
         if p[name] != value:

@@ -104,6 +104,8 @@ def _not_over(p: Said) -> dict[str, str]:
     said = {}
     if "conservation" not in p["proofs"]:
         said["conservation"] = "not said that a suite judged the books"
+    if p["format"] == terms.FORMER:
+        said["gates"] = "not said when the parties, the ministry and the public were told"
     if late := [x for x in p.get("gates", ()) if x["short"] is not None]:
         said["shorter notice than the law wants"] = "; ".join(
             f"{x['gate']} on {x['done_on']} (answered for by {x['short']['document']}, ledger entries"

@@ -25,19 +25,21 @@ Said = dict[str, Any]
 
 
 def check_order(p: Said, entries: Entries) -> Iterator[str]:
-    """The order is the one that was opened, and its collection was closed on that day."""
+    """The order is the one that was opened, and its collection was closed on that day: on T0, or later, whatever its path."""
     opened = terms.event(p, entries, p["proofs"]["opened"], "opened")
     if (opened.get("scope"), opened.get("services")) != (p["scope"], p["services"]):
         yield "the order was about something else"
     closed = terms.event(p, entries, p["proofs"]["closed"], "collection closed")
     if closed.get("as_of") != p["closed_on"]:
         yield "collection was closed on another day"
+    if verify.day(p["closed_on"], "closed_on") < verify.day(p["t0"], "t0"):
+        yield f"collection was closed on {p['closed_on']}, before T0"
 
 
 def check_gates(p: Said, entries: Entries) -> Iterator[str]:
     """Each gate was passed by a document; of who stops of its own will as many days before collection was closed as the law
-    wants, or both approvers of the order answer for fewer. That people were told of a late successor has no day, and nothing has
-    where a licence was revoked."""
+    wants, or both approvers of the order answer for fewer, and none counts no more. That people were told of a late successor has
+    no day, and nothing has where a licence was revoked."""
     if p["format"] == terms.FORMER:
         return
     opened = terms.event(p, entries, p["proofs"]["opened"], "opened")
@@ -48,6 +50,12 @@ def check_gates(p: Said, entries: Entries) -> Iterator[str]:
         if told[gate] != 1:
             yield f"gate {gate} is told {told[gate]} times"
     closed = verify.day(p["closed_on"], "closed_on")
+    events = {
+        i: e["body"]
+        for i, e in entries.items()
+        if e["kind"] == "shutdown" and e["body"].get("order") == p["order"]
+    }
+    yield from counts_no_more(p, events)
     for x in p["gates"]:
         said = terms.event(p, entries, x["entry"], "gate")
         if any(said.get(k) != x[k] for k in ("gate", "done_on", "document", "digest")):
@@ -58,6 +66,16 @@ def check_gates(p: Said, entries: Entries) -> Iterator[str]:
             yield f"gate {x['gate']}: was done {kept} days before collection was closed, and the law wants {wanted}"
         elif x["short"] is not None:
             yield from _short_answered(p, x, entries)
+
+
+def counts_no_more(p: Said, events: Entries) -> Iterator[str]:
+    """Gates that are told by an entry after which they counted no more: the successor that people were told of withdrew, or T0
+    was moved to before the day that they were told. ``events``: of the order, by their entries."""
+    for x in p.get("gates", ()):
+        for index, said in sorted(events.items()):
+            void = said.get("what") in terms.VOIDING and x["gate"] in said.get("counts_no_more", ())
+            if void and x["entry"] < index < p["entry"]:
+                yield f"gate {x['gate']}: by ledger entry {index} what is told of it counts no more"
 
 
 def _short_answered(p: Said, x: Said, entries: Entries) -> Iterator[str]:

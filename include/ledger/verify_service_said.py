@@ -15,8 +15,8 @@ else:  # run as a file, as a custodian does: the one beside it, whatever is inst
     import verify  # type: ignore[import-not-found, no-redef]
 
 FORMAT, FORMER = "quietus-service-certificate/2", "quietus-service-certificate/1"
-"""The former one does not say what became of the media of each store, backup set and key, and need not say that a suite of
-expectations judged the books."""
+"""The former one says neither which gates were passed nor what became of the media of each store, backup set and key, and need
+not say that a suite of expectations judged the books."""
 NOT_FACTS = ("entries", "entry", "checkpoint", "successions")
 """What it says beside its facts: they are hashed together into the log."""
 _PAYLOAD = (
@@ -64,6 +64,11 @@ SPOKEN_FOR = "media answered for"
 STAYS, RENTED, LATER = "stays", "rented", "later"
 """What becomes of media that are not sanitised yet."""
 WITHDREW, LEFT, SETTLED = "successor withdrew", "left with who withdrew", "went on without who withdrew"
+MOVED = "T0 moved"
+VOIDING = (WITHDREW, MOVED)
+"""Of the events. Those by which what people were told counts no more: each names the gates under ``counts_no_more``."""
+SINCE_FORMER = (CONSERVED, SPOKEN_FOR, SHORT)
+"""Of the events. What a certificate of the former format does not tell of, and no log had before there was a newer one."""
 APPROVERS = (1, 2)
 BEGUN = ("source deletion begun", "disposal begun")
 """Of the events. Those that say by which case something of the order is disposed of, and of which bags."""

@@ -15,12 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.ledger import merkle, verify
-from include.ledger.checkpoint import open_checkpoint
-from include.ledger.signer import Signer, SignerClient, State, initialise
+from include.ledger import merkle, verify, verify_service
+from include.ledger.checkpoint import Checkpoint, open_checkpoint
+from include.ledger.signer import Signer, SignerClient, State, initialise, load_key
 from include.model.errors import LedgerError, NotReachable, Refused
 from tests.ledger.conftest import ORIGIN, ROOT, RunningSigner
 
+VECTORS = Path(__file__).parent / "vectors"
 HASHES = [merkle.leaf_hash(bytes([n])) for n in range(40)]
 READ = merkle.memory_reader(HASHES)
 
@@ -169,6 +170,27 @@ def test_a_succeeded_signer_retires_and_its_successor_goes_on(signer: RunningSig
     with pytest.raises(Refused, match="fewer"):
         extend(signer.client, 0, 3)
     extend(signer.client, 8, 9)
+
+
+@pytest.mark.parametrize("name", ["service-v1", "service-v2"])
+def test_a_service_is_certified_in_the_present_format_alone(tmp_path: Path, name: str) -> None:
+    """What was released in the former one verifies for ever, also under a head of this signer; it signs none anew."""
+    envelope = json.loads((VECTORS / name / "service.json").read_bytes())
+    said = json.loads(base64.b64decode(envelope["payload"]))
+    origin = verify.origin_of(said["checkpoint"])
+    size, root = said["checkpoint"].split("\n")[1:3]
+    files = (tmp_path / "key.pem", tmp_path / "state.json")
+    initialise(origin, *files, tmp_path / "pub.pem")
+    note = Checkpoint(origin, int(size), base64.b64decode(root)).sign(load_key(files[0]))
+    State(origin, note, ()).save(files[1])
+    payload = verify.canonical({**said, "checkpoint": note})
+    key = verify.load_key((tmp_path / "pub.pem").read_bytes())
+    assert verify_service.check_payload(payload, key).problems == []
+    if name == "service-v2":
+        assert Signer(*files).certify_service(payload)["envelope"]
+        return
+    with pytest.raises(Refused, match=f"is signed as {verify_service.FORMAT}, and it says it is another"):
+        Signer(*files).certify_service(payload)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from include.ledger import verify, verify_ledger
+from include.ledger import verify, verify_ledger, verify_service_said
 from include.ledger.verify_ledger import roots_at
 from tests.ledger.test_verify_service import content
 
@@ -43,6 +43,41 @@ def test_a_gate_that_was_done_again_is_another_than_is_told() -> None:
     log[before(p)] = says(p, what="gate", gate="reported", done_on="2026-11-24")
     (problem,) = verify_ledger.of_the_whole_log(p, log)
     assert problem.startswith(f"gate reported: ledger entry {before(p)} says it was done on 2026-11-24")
+
+
+@pytest.mark.parametrize("what", ["successor withdrew", "T0 moved"])
+def test_a_gate_that_counts_no_more_is_none_that_was_passed(what: str) -> None:
+    p, log = known()
+
+    def gates(at: int, gone: list[str], **more: Any) -> list[str]:
+        there = log | {at: says(p, what=what, counts_no_more=gone, **more)}
+        return [x for x in verify_ledger.of_the_whole_log(p, there) if x.startswith("gate ")]
+
+    p["gates"] = [{"gate": "notified", "entry": 3}, {"gate": "reported", "entry": 5}]
+    assert gates(4, ["notified"]) == ["gate notified: by ledger entry 4 what is told of it counts no more"]
+    assert gates(2, ["notified"]) == [], "people were told anew since"
+    assert gates(after(p), ["notified"]) == [], "it came after the certificate"
+    assert gates(4, ["successor_told"]) == [], "another gate"
+    assert gates(4, []) == [] == gates(4, ["notified"], order="SO-000002")
+
+
+@pytest.mark.parametrize("what", verify_service_said.SINCE_FORMER)
+def test_a_former_format_that_tells_less_is_none_for_a_log_that_says_more(what: str) -> None:
+    """An order whose log has what only the present format tells of, told in the former one."""
+    p, log = known()
+    assert p["format"] == verify_service_said.FORMER
+    more: Said = {"verdict": "passed", "media": [], "becomes": "stays", "who": None, "until": None, "document": "D-1",
+                  "digest": "d", "approver": 1}  # fmt: skip
+    log[after(p)] = says(p, what=what, **more)
+    assert list(verify_ledger.of_the_whole_log(p, log)) == [], "it came after the certificate"
+    log[opened(p)] = says(p, what=what, **more)
+    assert [
+        x
+        for x in verify_ledger.of_the_whole_log(p, log)
+        if "it is in a former format" in x and repr(what) in x
+    ]
+    p["format"] = verify_service_said.FORMAT
+    assert not [x for x in verify_ledger.of_the_whole_log(p, log) if "former" in x]
 
 
 def says(p: Said, kind: str = "shutdown", **body: Any) -> Said:

@@ -28,6 +28,9 @@ def test_a_released_certificate_verifies(name: str, capsys: pytest.CaptureFixtur
     }
     word, what = told[name]
     assert report.said[word].startswith(what)
+    assert ("gates" in report.said) == (name == "service-v1"), (
+        "of a former one it is printed that it says none"
+    )
     assert verify_service.main([str(home / "service.json"), "--key", str(home / "pub.pem")]) == 0
     assert capsys.readouterr().out.startswith("VALID")
     assert verify.verify((home / "service.json").read_bytes(), (home / "pub.pem").read_bytes()).problems == [
@@ -155,6 +158,28 @@ def test_a_proof_that_is_left_out_or_came_too_early_is_named(
     assert verify_service.content_problems(p, entries) == []
     forge(p, entries)
     assert any(problem in x for x in verify_service.content_problems(p, entries))
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_collection_is_closed_on_t0_or_later_whatever_the_path(name: str) -> None:
+    p, entries = content(name)
+    for path in ("voluntary", "licence_revoked"):
+        entries[p["proofs"]["opened"]]["body"]["path"] = path
+        for t0, fine in (("2027-03-04", True), ("2027-03-01", True), ("2027-03-05", False)):
+            p["t0"] = entries[p["entry"]]["body"]["t0"] = t0
+            found = verify_service.content_problems(p, entries)
+            assert ("collection was closed on 2027-03-04, before T0" in found) is not fine, (path, t0)
+
+
+def test_a_gate_that_counts_no_more_is_named_where_the_entry_is_there() -> None:
+    p, entries = content("service-v2")
+    withdrew = {"order": p["order"], "what": verify_service_said.WITHDREW, "counts_no_more": ["notified"]}
+    gate = next(x for x in p["gates"] if x["gate"] == "notified")
+    entries[5] = {"kind": "shutdown", "case_no": None, "body": withdrew}
+    problem = "gate notified: by ledger entry 5 what is told of it counts no more"
+    assert gate["entry"] < 5 and problem in verify_service.content_problems(p, entries)
+    entries[1] = entries.pop(5)
+    assert verify_service.content_problems(p, entries) == []
 
 
 def test_that_a_suite_judged_the_books_is_said_by_every_certificate_but_a_former_one() -> None:

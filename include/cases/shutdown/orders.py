@@ -296,8 +296,8 @@ def move(desk: Desk, number: str, t0: date, *, paper: Paper, as_of: date, actor:
             conn.execute(
                 "UPDATE casebook.shutdown_order SET renotify_from = %s WHERE number = %s", (then.renotify_from, number)
             )  # fmt: skip
-        if then.t0 != of.t0:
-            _move(desk, conn, number, of.t0, t0, "by a document", paper, as_of, actor)
+        if gone or then.t0 != of.t0:
+            _move(desk, conn, number, of.t0, t0, "by a document", paper, as_of, actor, gone)
         return order(conn, number)
 
 
@@ -477,12 +477,16 @@ def reached(catalogue: Catalogue) -> bool:
 
 
 def _move(
-    desk: Desk, conn: Conn, number: str, was: date, t0: date, why: str, paper: Paper | None, as_of: date, actor: str
+    desk: Desk, conn: Conn, number: str, was: date, t0: date, why: str, paper: Paper | None, as_of: date, actor: str,
+    gone: Sequence[Gate] = (),
 ) -> None:  # fmt: skip
+    """``gone``: gates that count no more by it."""
     conn.execute("UPDATE casebook.shutdown_order SET t0 = %s WHERE number = %s", (t0, number))
     detail: dict[str, Any] = {"was": was.isoformat(), "t0": t0.isoformat(), "why": why}
     if paper is not None:
         detail |= {"document": paper.number, "digest": paper.digest}
+    if gone:
+        detail["counts_no_more"] = sorted(g.value for g in gone)
     say(desk, conn, number, "T0 moved", as_of, actor, detail)
 
 

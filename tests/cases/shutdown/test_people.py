@@ -160,6 +160,8 @@ def test_another_t0_is_another_letter_to_all_and_nothing_is_closed_before_it(mai
         move(T0, NOW + timedelta(days=11))
     move(T0, NOW + timedelta(days=10))
     with orders.deed(mailing.desk, number) as (conn, of):
+        moved = [e["detail"] for e in orders.history(conn, number) if e["what"] == "T0 moved"]
+        assert [d.get("counts_no_more") for d in moved] == [None, ["notified"]]
         assert orders.days(conn, of).open == (Gate.NOTIFIED, Gate.CLOSED)
     with pytest.raises(Refused, match=f"told that it stops on {later}, and it stops on {T0}"):
         gate(mailing, number)
