@@ -267,11 +267,18 @@ def returned(conn: Conn, record: Record, number: str, file: bytes, *, as_of: dat
     files than were given, or comes before the deal's end, or while of a file nobody knows whether it was given. It is evidence of
     a word, and of nothing that we could see."""
     room = of(conn, number)
-    said = json.loads(attest.opened(file, FORMAT, attest.public_key(room.statement_key)))
+    payload = attest.opened(file, FORMAT, attest.public_key(room.statement_key))
+    said = json.loads(payload)
     try:
         about, how, on, files = said["room"], said["how"], date.fromisoformat(said["on"]), dict(said["bags"])
+        exact = statement(about, how, on, files) == payload
     except (KeyError, TypeError, ValueError):
-        raise LedgerError("the statement is malformed", about=number, next_step="ask for another") from None
+        exact = False
+    if not exact:  # the offline verifier would take no certificate that rests on it
+        raise LedgerError(
+            "the statement is malformed: it is not to the byte what `quietus dataroom sign` writes of the same", about=number,
+            next_step="nothing was taken; ask for another, the day as YYYY-MM-DD, the bags as an object of dataset to SHA-256",
+        )  # fmt: skip
     files_of = {b.dataset: b.sha256 for b in given(conn, number)}
     also = [b for b in maybe(conn, number) if files.get(b.dataset) == b.sha256]  # it had them, then
     files_of |= {b.dataset: b.sha256 for b in also}

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
-from pydantic import ValidationError
-
 from include.cases.book import Conn
-from include.handover import addressed, heard, notices, register
+from include.handover import addressed, exact, heard, notices, register
 from include.handover.notices import Notice
 from include.handover.room import Record, unrecorded
 from include.handover.sending import Way, delivering, lying, notice_key, notice_receipt_key, notice_sealed_key
 from include.handover.timely import timely
 from include.ledger import attest
-from include.model.errors import BooksDoNotBalance, LedgerError, Refused
+from include.model.errors import BooksDoNotBalance, Refused
 from include.model.handover import BagState, Consignment, NoticeReceipt
 
 SHOWN = "quietus-bag-notice-receipt/1"
@@ -68,10 +64,7 @@ def verify(
     """
     addressed.standing(conn, consignment, ended=True)
     payload = attest.opened(file, SHOWN, attest.public_key(consignment.successor.receipt_key))
-    try:
-        said = NoticeReceipt.model_validate(json.loads(payload))
-    except ValidationError:
-        raise LedgerError("the answer is malformed", about=name, next_step="ask for another") from None
+    said = exact.read(NoticeReceipt, payload, name)
     if said.order != consignment.order or notices.name(said.bag, said.notice) != name:
         raise Refused(
             "the answer is about another notice", about=f"{consignment.order}/{name}",

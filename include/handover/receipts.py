@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import json
-
-from pydantic import ValidationError
-
 from include.cases.book import Conn
-from include.handover import addressed, heard, register
+from include.handover import addressed, exact, heard, register
 from include.handover.register import Bag
 from include.handover.room import Record, unrecorded
 from include.handover.timely import timely
 from include.ledger import attest
-from include.model.errors import BooksDoNotBalance, LedgerError, Refused
+from include.model.errors import BooksDoNotBalance, Refused
 from include.model.handover import BagReceipt, BagState, Consignment
 
 SHOWN = "quietus-bag-receipt/1"
 
 
 def opened(file: bytes, consignment: Consignment) -> BagReceipt:
-    """The receipt, if the successor's key signed it. Raises LedgerError for a forged or damaged one."""
+    """The receipt, if the successor's key signed it, to the byte in the form that is signed. Raises LedgerError for a forged or
+    damaged one."""
     payload = attest.opened(file, SHOWN, attest.public_key(consignment.successor.receipt_key))
-    try:
-        return BagReceipt.model_validate(json.loads(payload))
-    except ValidationError:
-        raise LedgerError("the receipt is malformed", about="receipt", next_step="ask for another") from None
+    return exact.read(BagReceipt, payload, "receipt")
 
 
 def verify(

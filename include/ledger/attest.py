@@ -80,11 +80,11 @@ def opened(file: bytes, form: str, key: Ed25519PublicKey) -> bytes:
         if len(file) > MOST:
             raise ValueError
         said = json.loads(file)
-        payload = base64.b64decode(said["payload"], validate=True)
+        payload = verify.unbase64(said["payload"], "its payload")
         (signature,) = said["signatures"]
         if said["payloadType"] != TYPES[form]:
             raise LedgerError(f"it is no {form}", about="signed file", next_step="ask for the right file")
-        key.verify(base64.b64decode(signature["sig"], validate=True), pae(TYPES[form], payload))
+        key.verify(verify.unbase64(signature["sig"], "its signature"), pae(TYPES[form], payload))
         if parsed(payload)["format"] != form:
             raise ValueError
     except LedgerError:
@@ -94,7 +94,7 @@ def opened(file: bytes, form: str, key: Ed25519PublicKey) -> bytes:
             "its signature is not by the key that was agreed", about=form,
             next_step="nothing of it is believed; ask the other side what it signed, and with which key",
         ) from None  # fmt: skip
-    except (ValueError, KeyError, TypeError, RecursionError, Refused):
+    except (ValueError, KeyError, TypeError, RecursionError, Refused, verify.Bad):
         raise LedgerError(
             "it is damaged, or no signed file", about=form, next_step="fetch it again"
         ) from None

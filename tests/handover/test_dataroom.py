@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -25,7 +27,7 @@ from include.catalogue.loader import ITRUS, load
 from include.handover import bag as bags_of
 from include.handover import dataroom, dataroom_files, sealed
 from include.handover.dataroom_files import Rooms
-from include.ledger import attest
+from include.ledger import attest, verify
 from include.ledger.screen import screened
 from include.model.catalogue import Catalogue
 from include.model.errors import LedgerError, NotProved, NotReachable, Refused, Stopped
@@ -399,6 +401,45 @@ def test_a_statement_that_is_not_theirs_or_not_of_all_files_is_not_taken(deal: D
         deal.returned(number, file)
     with deal.house.desk.book() as conn:
         assert dataroom.of(conn, number).said is None
+
+
+@pytest.mark.parametrize("how", ["basic day", "pairs", "a word more", "sloppy base64"])
+def test_a_statement_that_no_verifier_would_read_is_not_taken(deal: Deal, how: str) -> None:
+    """It means what it should, and the agreed key signed it; but no certificate could ever rest on it."""
+    number = deal.open()
+    dataroom_files.export(deal.rooms, number)
+    deal.end(number)
+    good = deal.statement(number)
+    said = json.loads(base64.b64decode(json.loads(good)["payload"]))
+    more: dict[str, Any] = {
+        "basic day": {"on": said["on"].replace("-", "")},
+        "pairs": {"bags": [list(pair) for pair in said["bags"].items()]},
+        "a word more": {"note": "with regards"},
+        "sloppy base64": {},
+    }[how]
+    payload = verify.canonical(said | more)
+    file = attest.envelope(payload, deal.signs.sign, deal.signs.public_key())
+    if how == "sloppy base64":  # its last bits are of no account, and one text says one thing
+        file = file.replace(_mark(file), _other(_mark(file)))
+    before = len(deal.said)
+    with pytest.raises(LedgerError, match=r"malformed|damaged") as refused:
+        deal.returned(number, file)
+    assert "ask for another" in str(refused.value) or "fetch it again" in str(refused.value)
+    with deal.house.desk.book() as conn:
+        assert dataroom.of(conn, number).said is None and len(deal.said) == before
+    assert deal.returned(number, good).said == "destroyed"
+
+
+def _mark(file: bytes) -> bytes:
+    """The signature in an envelope, as it is written."""
+    return str(json.loads(file)["signatures"][0]["sig"]).encode()
+
+
+def _other(mark: bytes) -> bytes:
+    """The same signature in base64 whose last bits, which say nothing, are set."""
+    other = mark[:-3] + bytes([mark[-3] + 1]) + b"=="
+    assert mark.endswith(b"==") and base64.b64decode(other) == base64.b64decode(mark)
+    return other
 
 
 def test_while_something_is_left_in_the_bucket_nothing_is_called_gone(deal: Deal) -> None:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from include.handover import fetching, packing, receipts, register, sealed, shards
 from include.handover.sending import sealed_key, statement_key
-from include.ledger import attest
+from include.ledger import attest, verify
 from include.model.errors import BooksDoNotBalance, LedgerError, NoRoom, QuietusError, Refused
 from include.model.handover import BagReceipt, BagState, Consigned
 from include.model.words import Role
@@ -84,6 +84,24 @@ def test_a_receipt_that_is_forged_or_about_something_else(stored: Both) -> None:
     assert state(stored) is BagState.RECEIVED
     stored.verify(NAME)  # the same again says nothing new
     assert state(stored) is BagState.RECEIVED
+
+
+@pytest.mark.parametrize(
+    "loose", [{"items": "3"}, {"differences": {}}, {"stored_at": "2026-11-30 02:00:00Z"}, {"note": "x"}]
+)
+def test_a_receipt_that_a_custodian_could_not_read_is_not_believed(
+    stored: Both, loose: dict[str, object]
+) -> None:
+    """It is signed by the right key, and means what it should, but is not written so."""
+    payload = attest.opened(
+        stored.receipt(NAME), "quietus-bag-receipt/1", attest.public_key(stored.their_signer.pem)
+    )
+    file = stored.their_signer(verify.canonical(json.loads(payload) | loose))
+    with pytest.raises(LedgerError, match="malformed"):
+        stored.verify(NAME, file)
+    with stored.book() as conn:
+        assert conn.execute("SELECT FROM casebook.handover_receipt").fetchall() == []
+    assert state(stored) is BagState.SENT and stored.ledger == []
 
 
 def test_the_key_that_is_believed_is_the_one_by_which_bags_were_packed(stored: Both) -> None:

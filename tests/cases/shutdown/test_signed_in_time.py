@@ -15,8 +15,8 @@ from include.handover.clearing import Going, NoneMay
 from include.handover.receiving import receive
 from include.handover.sending import notice_receipt_key, receipt_key
 from include.handover.stages import CONSIGNMENT, Handover
-from include.ledger import attest
-from include.model.errors import BooksDoNotBalance, Refused
+from include.ledger import attest, verify
+from include.model.errors import BooksDoNotBalance, LedgerError, Refused
 from include.model.handover import BagState, Differences, NoticeReceipt
 from include.model.times import observed_now
 from tests.cases.retention.house import House
@@ -143,6 +143,10 @@ def test_an_answer_that_differs_after_a_good_one_stops_its_bag(told: tuple[Handi
         handing.verify_notice(name, again(handing, name, done_at=observed_now() + timedelta(days=1)))
     with pytest.raises(Refused, match="another company's"):
         handing.verify_notice(name, again(handing, name, custodian="Somebody Else Ltd"))
+    said = json.loads(attest.opened(good or b"", notifying.SHOWN, attest.public_key(shop.theirs.pem)))
+    for loose in ({"deleted": str(said["deleted"])}, {"differences": {}}, {"note": "x"}):
+        with pytest.raises(LedgerError, match="malformed"):
+            handing.verify_notice(name, shop.theirs(verify.canonical(said | loose)))
     put(handing, notice_receipt_key(handing.number, name), again(handing, name, differences=MISSING))
     assert rereading.doubts(shop.house.desk, shop.consignment, handing.way, actor="ops/wu") == {}, (
         "it is believed"
