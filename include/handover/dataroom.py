@@ -245,9 +245,32 @@ def end(
                 next_step="nothing is to be done",
             )
     room = of(conn, number)
-    record("dataroom", None, {"room": number, "what": how, "document": document, "due_on": str(room.due_on)},
-           f"dataroom:{number}:{how}")  # fmt: skip
+    say_ended(record, room)
     return room
+
+
+def say_ended(record: Record, room: DataRoom) -> None:
+    """Of the row; again if a call died before it. What is seen afterwards is said afterwards."""
+    body = {
+        "room": room.number,
+        "what": room.ended,
+        "document": room.ended_document,
+        "due_on": str(room.due_on),
+    }
+    record("dataroom", None, body, f"dataroom:{room.number}:{room.ended}")
+
+
+def say_gone(record: Record, room: DataRoom, *, files: int, maybe: int) -> None:
+    """That the prover saw no copy of ours any more. ``files``: how many were in the room, and of how many (``maybe``) that is not
+    known, so that no certificate can leave one out; a room that was cleared before that was said says nothing of it."""
+    body: dict[str, Any] = {
+        "room": room.number, "what": "our copies gone", "versions": 0, "as_of": str(room.ours_gone_on),
+    }  # fmt: skip
+    key = f"dataroom:{room.number}:gone"
+    try:
+        record("dataroom", None, body | {"files": files, "maybe": maybe}, key)
+    except KeyTaken:
+        record("dataroom", None, body, key)
 
 
 def statement(number: str, how: str, on: date, bags: Mapping[str, str]) -> bytes:

@@ -229,10 +229,9 @@ def clear(of: Rooms, number: str, *, as_of: date) -> DataRoom:
         )
     with of.book() as conn:
         found = dataroom.of(conn, number)
-    of.record(
-        "dataroom", None, {"room": number, "what": "our copies gone", "versions": 0, "as_of": str(found.ours_gone_on)},
-        f"dataroom:{number}:gone",
-    )  # fmt: skip
+        files, unsure = dataroom.given(conn, number), dataroom.maybe(conn, number)
+    dataroom.say_ended(of.record, found)
+    dataroom.say_gone(of.record, found, files=len(files), maybe=len(unsure))
     return found
 
 

@@ -144,12 +144,17 @@ def check_bags(p: Said, entries: Entries) -> Iterator[str]:
 
 
 def check_ours(p: Said, entries: Entries) -> Iterator[str]:
-    """Our copies were seen to be gone after the deal's end, and after the last of them was made."""
+    """Our copies were seen to be gone after the deal's end, and after the last of them was made; and they were as many."""
     said = _entry(p, entries, p["ours"]["entry"], "our copies gone")
     if (said.get("versions"), said.get("as_of")) != (0, p["ours"]["gone_on"]) or p["ours"]["versions"] != 0:
         yield "something of our copies was left, or they were seen to be gone on another day"
     if p["ours"]["entry"] < max((b["entry"] for b in p["bags"]), default=0):
         yield "a file was made after our copies were seen to be gone"
+    if p["ours"]["entry"] < p["ended"]["entry"]:
+        yield "our copies were seen to be gone before the deal had ended"
+    counted = {"files": len(p["bags"]), "maybe": len(p.get("maybe", ()))}
+    if "files" in said and any(said.get(k) != n for k, n in counted.items()):
+        yield f"by the log {said['files']} files were in the room and {said.get('maybe')} may have been, and others are told"
 
 
 def check_theirs(p: Said, entries: Entries) -> Iterator[str]:
@@ -202,6 +207,8 @@ def check_payload(data: bytes, key: Ed25519PublicKey) -> verify.Report:
         verify.check_successions(p, key)
         entries = verify.check_log(p, key, report.problems)
         report.said = said_of(p, in_log="statement_key" in _entry(p, entries, p["opened"], "opened"))
+        if "files" not in _entry(p, entries, p["ours"]["entry"], "our copies gone"):
+            report.said["was in it"] += "; the log does not say how many files that were"
         if verify.load_key(p["theirs"]["key"].encode()).public_bytes_raw() == key.public_bytes_raw():
             report.problems.append("the counterparty's statement is signed by the authority's own key")
         for check in (check_recorded, check_room, check_bags, check_ours, check_theirs, check_days):

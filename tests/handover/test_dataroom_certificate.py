@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,7 @@ def test_it_says_what_was_in_it_until_when_and_how_it_was_proved(
 FORGERIES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda p: p["bags"].pop(), "the ledger recorded other facts"),
     (lambda p: p["bags"].pop(), "is of another room or day, or of other files"),
+    (lambda p: p["bags"].pop(), "by the log 2 files were in the room and 0 may have been, and others are told"),
     (lambda p: p["bags"][0].update(items=19), "the file of u.click that the ledger has is another"),
     (lambda p: p["bags"][0].update(sha256="0" * 64), "the file of u.click that the ledger has is another"),
     (lambda p: p["bags"].append(p["bags"][0]), "the file of u.click is told 2 times"),
@@ -173,6 +175,15 @@ FORGERIES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda p: p.update(format="quietus-dataroom-certificate/2"), "it is something else"),
     (lambda p: p["entries"].pop(), "is not among the entries given"),
 ]  # fmt: skip
+
+
+def test_that_our_copies_are_gone_is_seen_after_the_deals_end(kept: Kept) -> None:
+    p = kept.certificate(kept.over()).payload
+    entries = {e["index"]: json.loads(base64.b64decode(e["leaf"])) for e in p["entries"]}
+    assert list(verify_dataroom.check_ours(p, entries)) == []
+    p["ended"]["entry"] = p["ours"]["entry"] + 1
+    (problem,) = verify_dataroom.check_ours(p, entries)
+    assert problem == "our copies were seen to be gone before the deal had ended"
 
 
 def signed(kept: Kept, p: dict[str, Any]) -> bytes:
@@ -310,7 +321,7 @@ def test_a_key_that_was_chosen_afterwards_is_found_by_the_log(kept: Kept) -> Non
 def test_of_a_room_that_was_opened_before_the_log_said_the_key_that_is_not_claimed(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    new = ("statement_key", "shown", "terms")
+    new = ("statement_key", "shown", "terms", "files", "maybe")
 
     def before(kind: str, case: str | None, body: dict[str, Any], key: str) -> None:
         kept.house.desk.record(kind, case, {k: v for k, v in body.items() if k not in new}, key)
@@ -322,10 +333,12 @@ def test_of_a_room_that_was_opened_before_the_log_said_the_key_that_is_not_claim
     assert kept.open(certificate=theirs) == number, "the same terms again are that room"
     dataroom_files.export(kept.rooms, number)
     kept.end(number)
+    dataroom_files.clear(replace(kept.rooms, record=before), number, as_of=DAY)
     dataroom_files.clear(kept.rooms, number, as_of=DAY)
     kept.returned(number, kept.statement(number))
     report = verify_dataroom.verify_file(kept.certificate(number).envelope.encode(), kept.pem)
     assert report.problems == []
+    assert report.said["was in it"].endswith("the log does not say how many files that were")
     assert report.said["their copies"].endswith(
         "signed by a key of which the log does not say that it was agreed; their word, and not seen"
     )
