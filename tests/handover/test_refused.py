@@ -86,22 +86,23 @@ def test_a_receipt_that_is_forged_or_about_something_else(stored: Both) -> None:
     assert state(stored) is BagState.RECEIVED
 
 
-@pytest.mark.parametrize(
-    "loose", [{"items": "3"}, {"differences": {}}, {"stored_at": "2026-11-30 02:00:00Z"}, {"note": "x"}]
-)
-def test_a_receipt_that_a_custodian_could_not_read_is_not_believed(
-    stored: Both, loose: dict[str, object]
-) -> None:
+def test_a_receipt_that_a_custodian_could_not_read_is_not_believed(stored: Both) -> None:
     """It is signed by the right key, and means what it should, but is not written so."""
     payload = attest.opened(
         stored.receipt(NAME), "quietus-bag-receipt/1", attest.public_key(stored.their_signer.pem)
     )
-    file = stored.their_signer(verify.canonical(json.loads(payload) | loose))
-    with pytest.raises(LedgerError, match="malformed"):
-        stored.verify(NAME, file)
-    with stored.book() as conn:
-        assert conn.execute("SELECT FROM casebook.handover_receipt").fetchall() == []
-    assert state(stored) is BagState.SENT and stored.ledger == []
+    said = json.loads(payload)
+    for loose in (
+        {"items": str(said["items"])},
+        {"differences": {}},
+        {"stored_at": said["stored_at"].replace("T", " ")},
+    ):
+        file = stored.their_signer(verify.canonical(said | loose))
+        with pytest.raises(LedgerError, match="malformed"):
+            stored.verify(NAME, file)
+        with stored.book() as conn:
+            assert conn.execute("SELECT FROM casebook.handover_receipt").fetchall() == []
+        assert state(stored) is BagState.SENT
 
 
 def test_the_key_that_is_believed_is_the_one_by_which_bags_were_packed(stored: Both) -> None:

@@ -1,4 +1,10 @@
-"""Whatever is killed when, in whatever order it is tried: each item ends in exactly one place, and both roots are equal."""
+"""Whatever is killed when, in whatever order it is tried: each item ends in exactly one place, and both roots are equal.
+
+Four schedules a run, and no more: each lays out a company, its books and a successor on two servers and goes from packing to the
+end, in which a process is killed time and again, so that four take as long as a file of other tests. Every run draws others, so
+that many runs try many; one that failed is tried first where Hypothesis kept it. What every single point does is no matter of
+luck: the tests of each verb, beside this file, kill it at each of its points in every run.
+"""
 
 from __future__ import annotations
 
