@@ -44,7 +44,7 @@ class Certificate:
 
 def certificate(desk: Desk, number: str, *, as_of: date, at: At = lambda _: None) -> Certificate:
     """The certificate of a room, issued once. Raises Refused while the room is not over, NotReachable without ledger or signer or
-    while somebody else is at it; NotProved if an entry is missing."""
+    while somebody else is at it; NotProved, with nothing recorded, if an entry is missing or says what no verifier would take."""
     with certifying.ledger_desk(desk) as ledger, desk.book() as conn, dataroom.held(conn, number) as room:
         if room.certificate_envelope is not None:
             return Certificate(number, room.certificate_envelope)
@@ -55,6 +55,7 @@ def certificate(desk: Desk, number: str, *, as_of: date, at: At = lambda _: None
             )  # fmt: skip
         sequence(ledger.sequencer)
         said = facts(desk, conn, ledger, room, as_of)
+        _would_verify(ledger, said)
         digest = verify_dataroom.facts(said)
         key = f"{KIND}:{number}:certified:{digest[:32]}"
         desk.record(
@@ -110,6 +111,25 @@ def facts(desk: Desk, conn: Conn, ledger: issue.Desk, room: DataRoom, as_of: dat
         "late": max(room.ours_gone_on, room.said_on) > room.due_on, "as_of": as_of.isoformat(),
         "observed_at": observed.isoformat(), "simulated": as_of != prc_date(observed), "opened": opened,
     }  # fmt: skip
+
+
+def _would_verify(ledger: issue.Desk, said: dict[str, Any]) -> None:
+    """Raises NotProved with what the verifier would find wrong, before the log is told that it was certified."""
+    last = log.size(ledger.reader)
+    p = json.loads(
+        verify.canonical(said | {"entry": last, "entries": [], "checkpoint": "", "successions": []})
+    )
+    entries = {e.index: json.loads(e.leaf) for e in log.entries(ledger.reader, sorted(_relied(p) - {last}))}
+    try:
+        verify_dataroom.shape(p)
+        problems = verify_dataroom.content_problems(p, entries, recorded=False)
+    except verify.Bad as bad:
+        problems = [str(bad)]
+    if problems:
+        raise NotProved(
+            f"the certificate would not verify: {'; '.join(problems)}", about=said["room"],
+            next_step="find out what the ledger says otherwise than the book; nothing was recorded",
+        )  # fmt: skip
 
 
 def _serial(ledger: issue.Desk, number: str) -> int:

@@ -197,6 +197,15 @@ def check_days(p: Said, entries: Entries) -> Iterator[str]:
         yield "the business date is after the day of observation, and the certificate is no simulation"
 
 
+def content_problems(p: Said, entries: Entries, *, recorded: bool = True) -> list[str]:
+    """What a certificate says, against itself and against the log. ``recorded``: it is in the log already; who is about to record
+    it asks about all else before, for an entry is never taken back."""
+    found = [*check_recorded(p, entries)] if recorded else []
+    for check in (check_room, check_bags, check_ours, check_theirs, check_days):
+        found += check(p, entries)
+    return found
+
+
 def check_payload(data: bytes, key: Ed25519PublicKey) -> verify.Report:
     """Everything but the envelope: also what the signer checks before it signs. ``key`` signed the head."""
     report = verify.Report()
@@ -211,8 +220,7 @@ def check_payload(data: bytes, key: Ed25519PublicKey) -> verify.Report:
             report.said["was in it"] += "; the log does not say how many files that were"
         if verify.load_key(p["theirs"]["key"].encode()).public_bytes_raw() == key.public_bytes_raw():
             report.problems.append("the counterparty's statement is signed by the authority's own key")
-        for check in (check_recorded, check_room, check_bags, check_ours, check_theirs, check_days):
-            report.problems += check(p, entries)
+        report.problems += content_problems(p, entries)
     except verify.Bad as e:
         report.problems.append(str(e))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):

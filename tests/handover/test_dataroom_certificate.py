@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from typer.testing import CliRunner
 
+from include.cases import certifying
 from include.cases.keys import FileKeyStore
 from include.commands import _common as common
 from include.commands import dataroom as command
@@ -28,9 +29,9 @@ from include.commands import verify as verify_command
 from include.handover import dataroom, dataroom_certificate, dataroom_files
 from include.handover.dataroom_certificate import Certificate
 from include.handover.dataroom_files import Rooms
-from include.ledger import attest, verify, verify_dataroom
+from include.ledger import attest, log, verify, verify_dataroom
 from include.ledger.signer import SignerClient
-from include.model.errors import Refused
+from include.model.errors import NotProved, Refused
 from tests.cases.restoring import killed_at
 from tests.cases.retention.house import DAY
 from tests.cases.shutdown.ended import Ledgered
@@ -175,6 +176,24 @@ FORGERIES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda p: p.update(format="quietus-dataroom-certificate/2"), "it is something else"),
     (lambda p: p["entries"].pop(), "is not among the entries given"),
 ]  # fmt: skip
+
+
+def test_what_would_not_verify_leaves_nothing_in_the_ledger(kept: Kept) -> None:
+    def another_day(kind: str, case: str | None, body: dict[str, Any], key: str) -> None:
+        gone = {"as_of": "2020-01-01"} if body.get("what") == "our copies gone" else {}
+        kept.record(kind, case, body | gone, key)
+
+    number = kept.open()
+    dataroom_files.export(kept.rooms, number)
+    kept.end(number)
+    dataroom_files.clear(replace(kept.rooms, record=another_day), number, as_of=DAY)
+    kept.returned(number, kept.statement(number))
+    for _ in range(2):
+        with pytest.raises(NotProved, match=r"would not verify: .*seen to be gone on another day"):
+            kept.certificate(number)
+    with certifying.ledger_desk(kept.house.desk) as ledger:
+        said = [e.body["what"] for e in log.entries_of_kind(ledger.reader, "dataroom")]
+    assert "our copies gone" in said and "certified" not in said
 
 
 def test_that_our_copies_are_gone_is_seen_after_the_deals_end(kept: Kept) -> None:
