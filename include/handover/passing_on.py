@@ -7,12 +7,9 @@ restricts the rest, and signs for it. A receipt that it signs later for the bag 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-
-from pydantic import ValidationError
 
 from include.cases import book
 from include.cases.book import Conn
@@ -20,7 +17,7 @@ from include.cases.retention.held import HeldPeople, held_people
 from include.cases.rooms import Desk
 from include.cases.shutdown import orders
 from include.cases.workdays import DEFAULT
-from include.handover import addressed, asking, heard, register, requests, whose
+from include.handover import addressed, asking, exact, heard, register, requests, whose
 from include.handover.register import Bag
 from include.handover.requests import Request
 from include.handover.room import Attest, Record, unrecorded
@@ -29,7 +26,7 @@ from include.handover.shards import At
 from include.handover.timely import timely
 from include.ledger import attest as attesting
 from include.model import ranges
-from include.model.errors import BooksDoNotBalance, LedgerError, Refused
+from include.model.errors import BooksDoNotBalance, Refused
 from include.model.handover import BagKind, BagRequest, Consignment, RequestReceipt
 from include.model.times import observed_now
 from include.stores.postgres.retention.owners import alone
@@ -190,10 +187,7 @@ def verify(
     """
     addressed.standing(conn, consignment, ended=True)
     payload = attesting.opened(file, SHOWN, attesting.public_key(consignment.successor.receipt_key))
-    try:
-        said = RequestReceipt.model_validate(json.loads(payload))
-    except ValidationError:
-        raise LedgerError("the answer is malformed", about=name, next_step="ask for another") from None
+    said = exact.read(RequestReceipt, payload, name)
     if said.order != consignment.order or requests.name(said.bag, said.request) != name:
         raise Refused(
             "the answer is about another request", about=f"{consignment.order}/{name}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from include.handover import asking, clearing, heard, passing_on, requests, stag
 from include.handover.heeding import heed
 from include.handover.recounting import count_again
 from include.handover.sending import request_key, request_receipt_key
+from include.ledger import verify
 from include.model.errors import BooksDoNotBalance, LedgerError, Refused
 from include.model.handover import BagReceipt
 from include.model.words import Channel
@@ -307,6 +309,9 @@ def test_forged_or_exchanged_requests_are_refused_and_nothing_changes(gone: Hand
     silent = said.model_copy(update={"deleted": said.deleted - 1 if said.deleted else 1})
     with pytest.raises(Refused, match="does not say of each item"):
         gone.verify_request(one, gone.stopped.theirs(silent.canonical()))
+    loose = json.loads(said.canonical()) | {"deleted": str(said.deleted)}
+    with pytest.raises(LedgerError, match="malformed"):
+        gone.verify_request(one, gone.stopped.theirs(verify.canonical(loose)))
     wrong = said.model_copy(update={"root": "0" * 64})
     with pytest.raises(BooksDoNotBalance, match="another root"):
         gone.verify_request(one, gone.stopped.theirs(wrong.canonical()))
