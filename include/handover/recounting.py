@@ -342,6 +342,7 @@ def _objects(custody: Custody, connection: Connection, bag: Known, count: _Count
         mine.add((body["key"], version or "null"))
         item = Item(body["kind"], body["key"], version or "null", current=False)
         count.seen(leaf, _as_stored(client, bucket, item, body, about), _clocks(bag, clock), holds, gone)
+    strange: list[Item] = []
     after, upto = (end[0] if end else None for end in (bag.described["after"], bag.described["upto"]))
     base = Template(custody.catalogue.dataset(bag.dataset).prefix).prefix(
         {}
@@ -349,9 +350,26 @@ def _objects(custody: Custody, connection: Connection, bag: Known, count: _Count
     for group in objects.groups(client, bucket, base, after, about):
         if upto is not None and group[0].key > upto:
             break
-        for item in group:
-            if (item.key, item.version) not in mine:
-                count.more(objects.marker(item.key, objects.origin_of(item)))
+        strange += (item for item in group if (item.key, item.version) not in mine)
+        if len(strange) >= PAGE:
+            _nobodys(connection, bag, strange, count)
+            strange = []
+    _nobodys(connection, bag, strange, count)
+
+
+def _nobodys(connection: Connection, bag: Known, strange: list[Item], count: _Count) -> None:
+    """Of what is none of a bag: what no other brought, by whatever order of its sender's or of another authority's, is too many.
+    Each is asked for by its key (an item's has its number in the bag behind it), however many others there are."""
+    rows = connection.execute(
+        "SELECT i.key[1], coalesce(i.version, 'null') FROM unnest(%s::text[]) AS k(key) JOIN quietus_handover.item AS i"
+        " ON i.dataset = %s AND i.key > ARRAY[k.key] AND i.key < ARRAY[k.key, 'a'] WHERE (i.order_no, i.bag) <> (%s, %s)"
+        " AND (i.fate IS NULL OR i.fate = 'kept')",
+        [sorted({item.key for item in strange}), bag.dataset, bag.order, bag.bag],
+    ).fetchall() if strange else []  # fmt: skip
+    others = {(str(key), str(version)) for key, version in rows}
+    for item in strange:
+        if (item.key, item.version) not in others:
+            count.more(objects.marker(item.key, objects.origin_of(item)))
 
 
 def _as_stored(client: Any, bucket: str, item: Item, body: dict[str, Any], about: str) -> bytes | None:

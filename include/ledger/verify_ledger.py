@@ -9,11 +9,11 @@ certificate is valid, that every case's certificate that it names is there and s
 is valid and was made from this very log. The whole log is asked for what the certificate cannot show by itself: that it rests
 on the last look at collection, the last books and the last receipt of each bag, and names everything that was located; that
 nothing which failed came after it, nor a receipt that says otherwise, but that the successor signed anew or both approvers of
-the order answer for it, which is named; that no look saw what it tells as not seen once somebody had answered for it; that no
-gate on which it rests counted no more, and its format is none that was left before; that no
-bag's source began to go before its receipt; and that T0, successor and custodian are those of the order. What the successor
-signed is held against the log, too (``verify_receipts``). Exit code 0: all of it holds. 1: something does not, and is named.
-2: the call itself was wrong.
+the order answer for it, which is named, as is one for tombstones that were packed since; that no look saw what it tells as not
+seen once somebody had answered for it; that no gate on which it rests counted no more, and its format is none that was left
+before; that no bag's source began to go before its receipt; and that T0, successor and custodian are those of the order. What the
+successor signed is held against the log, too (``verify_receipts``). Exit code 0: all of it holds. 1: something does not, and is
+named. 2: the call itself was wrong.
 """
 
 from __future__ import annotations
@@ -47,8 +47,12 @@ else:  # run as a file, as a custodian does: those beside it, whatever is instal
     import verify_service_books  # type: ignore[import-not-found, no-redef]
     import verify_service_said  # type: ignore[import-not-found, no-redef]
 
-ASKED = ("shutdown", "handover.notice", verify_receipts.REQUEST, "sanitised", *verify_receipts.KINDS)
+ASKED = (
+    "shutdown", "handover.bag", "handover.notice", verify_receipts.REQUEST, "sanitised", *verify_receipts.KINDS,
+)  # fmt: skip
 """Kinds of entries of which the whole log is asked."""
+TOMBSTONES = ("book.tombstone", "book.tombstone_key")
+"""Datasets of bags that are still made after the certificate: of whom a case deletes then the successor hears, too."""
 LATE = "late difference accepted"
 """Of the events. An approver of the order answers for receipts that came after the certificate, by a document."""
 APPROVERS = {1, 2}
@@ -202,7 +206,7 @@ def _newer_receipts(p: Said, receipts: Entries, anew: dict[str, int]) -> Iterato
     last = {b["bag"]: b["entry"] for b in p["bags"]}
     for index, said in receipts.items():
         bag = said.get("bag")
-        if bag not in last and index < anew.get(str(bag), 0):
+        if bag not in last and (index < anew.get(str(bag), 0) or _made_after(p, index, bag)):
             continue
         if bag not in last:
             yield f"ledger entry {index} is a receipt for bag {bag}, which the certificate does not name"
@@ -210,9 +214,15 @@ def _newer_receipts(p: Said, receipts: Entries, anew: dict[str, int]) -> Iterato
             yield f"ledger entry {index} is a newer receipt for bag {bag} than the certificate names"
 
 
+def _made_after(p: Said, index: int, bag: Any) -> bool:
+    """Whether a receipt is for tombstones that were packed once it was certified."""
+    return index > p["entry"] and str(bag).rpartition("-")[0] in TOMBSTONES
+
+
 def late(p: Said, log: Entries) -> Iterator[tuple[int, str, str]]:
-    """Receipts after the certificate that do not say what it says: entry, what it is, and how it was settled, or nothing: by a
-    newer one that says so again, or by both approvers of the order, who answer for it by one document."""
+    """Receipts after the certificate that do not say what it says, or are for tombstones that were packed since: entry, what it
+    is, and how it was settled, or nothing: it says what was packed, or a newer one says so again, or both approvers of the order
+    answer for it by one document."""
     mine = {
         i: e["body"]
         for i, e in sorted(log.items())
@@ -220,25 +230,40 @@ def late(p: Said, log: Entries) -> Iterator[tuple[int, str, str]]:
     }
     receipts = {i: b for i, b in mine.items() if log[i]["kind"] == "handover.receipt"}
     for index, said in receipts.items():
-        bag = next((b for b in p["bags"] if b["bag"] == said.get("bag")), None)
-        if bag is None or _as_certified(p, bag, said, log):
+        name = said.get("bag")
+        bag = next((b for b in p["bags"] if b["bag"] == name), None)
+        if bag is None and not _made_after(p, index, name):
             continue
-        again = [
-            i
-            for i, b in receipts.items()
-            if i > index and b.get("bag") == bag["bag"] and _as_certified(p, bag, b, log)
-        ]
+        if bag is None:
+            what, good = f"a receipt for bag {name}, of people who were deleted after it", "as it was packed"
+        else:
+            what, good = f"a receipt for bag {name} that names differences", ""
+
+        def holds(b: Said, bag: Said | None = bag) -> bool:
+            return _as_packed(p, b, log) if bag is None else _as_certified(p, bag, b, log)
+
+        if holds(said):
+            if good:
+                yield index, what, good
+            continue
+        again = [i for i, b in receipts.items() if i > index and b.get("bag") == name and holds(b)]
         words = [
             (i, b)
             for i, b in mine.items()
             if i > index and log[i]["kind"] == "shutdown" and b.get("what") == LATE
         ]
-        what = f"a receipt for bag {bag['bag']} that names differences"
-        yield (
-            index,
-            what,
-            f"signed anew without, ledger entry {again[0]}" if again else _answered(said, words),
-        )
+        anew = f"signed anew without, ledger entry {again[0]}" if again else ""
+        yield index, what, anew or _answered(said, words)
+
+
+def _as_packed(p: Said, said: Said, log: Entries) -> bool:
+    """Whether a receipt names no difference, and says what was signed as the bag was packed."""
+    same = ("order", "bag", "statement", "items", "root")
+    return verify_service_books.without_difference(said) and any(
+        all(e["body"].get(k) == said.get(k) for k in same)
+        for e in log.values()
+        if e["kind"] == "handover.bag" and e["body"].get("order") == p["order"]
+    )
 
 
 def _as_certified(p: Said, bag: Said, said: Said, log: Entries) -> bool:

@@ -175,6 +175,7 @@ class Both:
     ledger: list[tuple[Any, ...]] = field(default_factory=list)
     sender: str = SENDER
     bucket: str = INBOX
+    order: str = ORDER
 
     @property
     def our_signer(self) -> Attesting:
@@ -187,7 +188,7 @@ class Both:
     @property
     def consignment(self) -> Consignment:
         return Consignment(
-            order=ORDER, sender=self.sender, as_of=AS_OF, datasets=self.datasets,
+            order=self.order, sender=self.sender, as_of=AS_OF, datasets=self.datasets,
             successor=Successor(name="The successor", contact="handover@successor.example", certificate=pem(self.certificate),
                                 receipt_key=self.their_signer.pem),
         )  # fmt: skip
@@ -243,11 +244,11 @@ class Both:
         return Custody(CATALOGUE, self.theirs, self.watch, self.theirs.keys)  # type: ignore[arg-type]
 
     def receive(self) -> Received:
-        return receive(self.inbox, self.custody, self.their_signer, ORDER)
+        return receive(self.inbox, self.custody, self.their_signer, self.order)
 
     def receipt(self, name: str) -> bytes:
         client = self.ours.s3("inbox", Role.COURIER)
-        return bytes(client.get_object(Bucket=self.bucket, Key=receipt_key(ORDER, name))["Body"].read())
+        return bytes(client.get_object(Bucket=self.bucket, Key=receipt_key(self.order, name))["Body"].read())
 
     def verify(self, name: str, file: bytes | None = None) -> register.Bag:
         with self.book() as conn:
@@ -255,11 +256,11 @@ class Both:
 
     def bags(self, dataset: str | None = None) -> list[register.Bag]:
         with self.book() as conn:
-            return register.bags(conn, ORDER, dataset)
+            return register.bags(conn, self.order, dataset)
 
     def reconciled(self) -> bool:
         with self.book() as conn:
-            return register.reconciled(conn, ORDER, (d.dataset for d in self.datasets))
+            return register.reconciled(conn, self.order, (d.dataset for d in self.datasets))
 
     def statements(self) -> dict[str, BagStatement]:
         return {b.name: b.statement for b in self.bags()}
