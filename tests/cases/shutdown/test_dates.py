@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.cases.shutdown.dates import FILED, LEADS, Days, Gate, Path
+from include.cases.shutdown.dates import E_GOVERNMENT, FILED, LEADS, Days, Gate, Path
+from include.cases.workdays import DEFAULT
+from include.ledger import verify_service_books
 from include.model.errors import Refused
 
 FIRST = date(2026, 11, 1)
@@ -181,17 +183,29 @@ def test_people_are_told_of_a_successor_that_was_named_after_the_notice() -> Non
 
 def test_certificates_for_e_government_have_a_second_regulator_who_is_told_first() -> None:
     it = Days(Path.VOLUNTARY, date(2027, 1, 1), date(2027, 4, 15), e_government=True)
-    assert Gate.REPORTED_E_GOVERNMENT in it.gates and it.due(Gate.REPORTED_E_GOVERNMENT) == date(2027, 1, 15)
+    assert Gate.REPORTED_E_GOVERNMENT in it.gates and it.due(Gate.REPORTED_E_GOVERNMENT) == date(2027, 1, 5)
     for gate in FILED:
         it = it.passed(gate, date(2027, 1, 2), date(2027, 4, 15))
     with pytest.raises(Refused, match="not done yet: reported_e_government"):
         it.closable(date(2027, 4, 15))
     late = it.passed(Gate.REPORTED_E_GOVERNMENT, date(2027, 2, 1), date(2027, 4, 15))
-    assert late.t0 == date(2027, 2, 1) + 90 * DAY, "late, it moves T0 like any other"
-    assert "reported_e_government on 2027-02-01, 90 days" in late.why(date(2027, 4, 15))
+    assert late.t0 == date(2027, 2, 1) + 100 * DAY, "late, it moves T0 like any other"
+    assert "reported_e_government on 2027-02-01, 100 days" in late.why(date(2027, 4, 15))
     revoked = Days(Path.LICENCE_REVOKED, date(2027, 1, 1), date(2027, 1, 1), e_government=True)
     assert revoked.overdue(date(2027, 1, 2)) and revoked.due(Gate.REPORTED_E_GOVERNMENT) == date(2027, 1, 1)
     with pytest.raises(Refused, match="no certificates for e-government"):
         Days(Path.VOLUNTARY, date(2027, 1, 1), date(2027, 4, 15)).passed(
             Gate.REPORTED_E_GOVERNMENT, date(2027, 1, 2), date(2027, 1, 2)
         )
+
+
+def test_sixty_working_days_of_any_known_calendar_are_over_before_the_second_regulators_days() -> None:
+    """From every day since 2009 of which the calendar is known: the verifier counts as the gate does."""
+    known = [
+        due.day - day
+        for day in (date(2009, 1, 1) + n * DAY for n in range(6700))
+        if not (due := DEFAULT.after(day, 60)).provisional
+    ]
+    assert len(known) > 6000 and max(known) <= E_GOVERNMENT * DAY
+    assert DEFAULT.after(date(2026, 1, 30), 60).day == date(2026, 5, 6)
+    assert verify_service_books.E_GOVERNMENT_DAYS == E_GOVERNMENT

@@ -277,7 +277,7 @@ def test_an_entry_that_the_ledger_does_not_take_leaves_nothing_in_the_book(w: Wo
 
 def test_an_order_of_certificates_for_e_government_has_a_gate_more(w: World) -> None:
     with pytest.raises(Refused, match="it can stop on"):
-        opened(w, t0=TODAY + 89 * DAY, e_government=True)
+        opened(w, t0=TODAY + 99 * DAY, e_government=True)
     number = opened(w, e_government=True)
     with w.desk.book() as conn:
         assert Gate.REPORTED_E_GOVERNMENT in orders.days(conn, of(w, number)).gates
