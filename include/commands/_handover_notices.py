@@ -10,8 +10,6 @@ import typer
 from include.commands import _common as common
 from include.commands._handover import believe, custody, inbox, read_consignment
 from include.commands._options import AsJson
-from include.connections import SUCCESSOR_INBOX as INBOX
-from include.model.words import Role
 
 app = typer.Typer(help="Deletion notices to the successor, and as a successor.", no_args_is_help=True)
 LEFT = 3
@@ -50,15 +48,14 @@ def send(
     a kill, it goes on; nothing is told twice, and nothing of a bag of which our copy goes, or went. Exit status 3: something
     differs that no receipt of ours explains."""
     from include.cases.certifying import SIGNER
-    from include.handover import notifying
+    from include.handover import notifying, ways
     from include.handover.amending import amend
-    from include.handover.sending import Way
     from include.ledger.signer import SignerClient
 
     said, desk = read_consignment(consignment), common.desk()
     attest = SignerClient(desk.connections.text(SIGNER)).attest
     outcome = amend(desk, said, attest, as_of=common.today(), actor=common.me(role))
-    way = Way(desk.connections.s3(INBOX, Role.COURIER), bucket, Path(), desk.book)
+    way = ways.way(desk, said, bucket=bucket)
     sent = notifying.send(way, said)
     common.say(f"{said.order}: {len(outcome.made)} notices made, {len(sent)} sent now")
     if outcome.going:
@@ -75,11 +72,10 @@ def send(
 def verify(consignment: Consignment, bucket: Bucket) -> None:
     """Believe the successor's answers, also newer ones to what it has followed, or say why not. Exit status 3: one is missing, or
     differs."""
-    from include.handover import notices, notifying, rereading
-    from include.handover.sending import Way
+    from include.handover import notices, notifying, rereading, ways
 
     said, desk = read_consignment(consignment), common.desk()
-    way = Way(desk.connections.s3(INBOX, Role.COURIER), bucket, Path(), desk.book)
+    way = ways.way(desk, said, bucket=bucket)
     with desk.book() as conn:
         followed = {n.name for n in notices.of_order(conn, said.order) if n.followed}
         waiting = rereading.answers(conn, said.order)

@@ -11,8 +11,7 @@ from include.commands import _common as common
 from include.commands._handover import believe, custody, inbox, read_consignment
 from include.commands._handover_notices import LEFT, Bucket, Consignment, Order
 from include.commands._options import AsJson
-from include.connections import SUCCESSOR_INBOX as INBOX
-from include.model.words import Channel, Role
+from include.model.words import Channel
 
 app = typer.Typer(help="Requests of people to the successor, and as a successor.", no_args_is_help=True)
 
@@ -78,14 +77,13 @@ def send(
     """Make a signed request about every bag of which people ask for items that are with the successor alone, and send it. Again,
     or after a kill, it goes on; nothing is asked for twice. Exit status 3: of a bag nobody knows whose its items are."""
     from include.cases.certifying import SIGNER
-    from include.handover import passing_on
-    from include.handover.sending import Way
+    from include.handover import passing_on, ways
     from include.ledger.signer import SignerClient
 
     said, desk = read_consignment(consignment), common.desk()
     attest = SignerClient(desk.connections.text(SIGNER)).attest
     outcome = passing_on.ask(desk, said, attest, as_of=common.today(), actor=common.me(role))
-    way = Way(desk.connections.s3(INBOX, Role.COURIER), bucket, Path(), desk.book)
+    way = ways.way(desk, said, bucket=bucket)
     sent = passing_on.send(way, said)
     common.say(f"{said.order}: {len(outcome.made)} requests made, {len(sent)} sent now")
     for bag, why in sorted(outcome.left.items()):
@@ -97,11 +95,10 @@ def send(
 @app.command()
 def verify(consignment: Consignment, bucket: Bucket) -> None:
     """Believe the successor's answers, or say why not. Exit status 3: one is missing, or differs."""
-    from include.handover import passing_on
-    from include.handover.sending import Way
+    from include.handover import passing_on, ways
 
     said, desk = read_consignment(consignment), common.desk()
-    way = Way(desk.connections.s3(INBOX, Role.COURIER), bucket, Path(), desk.book)
+    way = ways.way(desk, said, bucket=bucket)
     with desk.book() as conn:
         waiting = passing_on.waiting(conn, said.order)
 

@@ -11,9 +11,7 @@ from include.commands import _common as common
 from include.commands._options import AsJson
 from include.commands._retention import UNVERIFIED, figures
 from include.commands._shutdown_papers import Document, Scan, paper_of
-from include.connections import SUCCESSOR_INBOX
 from include.model.errors import Refused
-from include.model.words import Role
 
 if TYPE_CHECKING:
     from include.handover.books import Books
@@ -94,9 +92,8 @@ def delete_source(
     read first, in its bucket. Killed or refused, run it again; what came in between is asked about each time."""
     from include.cases.shutdown import permitting
     from include.commands._handover import read_consignment
-    from include.handover import rereading
+    from include.handover import rereading, ways
     from include.handover.clearing import run
-    from include.handover.sending import Way
     from include.handover.stages import Handover
 
     desk, actor = common.desk(), common.me(role)
@@ -110,8 +107,8 @@ def delete_source(
             "a document has a number and a file", about=number, next_step="give --document and --file"
         )
     if consignment is not None and bucket is not None:
-        way = Way(desk.connections.s3(SUCCESSOR_INBOX, Role.COURIER), bucket, Path(), desk.book)
-        doubts = rereading.doubts(desk, read_consignment(consignment), way, actor=actor)
+        said = read_consignment(consignment)
+        doubts = rereading.doubts(desk, said, ways.way(desk, said, bucket=bucket), actor=actor)
     else:
         doubts = Handover.of(desk, number).doubts(actor=actor)
     going = run(desk, number, as_of=common.today(), actor=actor, doubts=doubts)

@@ -11,9 +11,7 @@ from include.commands import _common as common
 from include.commands import _handover_notices, _handover_requests
 from include.commands._handover import believe, custody, inbox, read, read_consignment
 from include.commands._options import AsJson
-from include.connections import SUCCESSOR_INBOX as INBOX
 from include.model.errors import Refused
-from include.model.words import Role
 
 if TYPE_CHECKING:
     pass
@@ -66,11 +64,10 @@ def send(
     ] = None,
 ) -> None:
     """Send what is packed and not sent, part by part; a run that was killed goes on at the part where it was."""
-    from include.handover import sending
+    from include.handover import sending, ways
 
     said, desk = read_consignment(consignment), common.desk()
-    client = desk.connections.s3(INBOX, Role.COURIER)
-    done = sending.send(sending.Way(client, bucket, home, desk.book), said, again)
+    done = sending.send(ways.way(desk, said, home, bucket), said, again)
     common.say(f"{said.order}: {len(done)} bags sent now")
 
 
@@ -78,13 +75,13 @@ def send(
 def tombstones(consignment: File, home: Home, bucket: Bucket) -> None:
     """Pack, sign and send the tombstones that were made since theirs were packed; again finds what is new. Also after the order's
     end, until its ledger is with the custodian. Exit status 3: a key of theirs is not at hand."""
-    from include.handover import packing, sending
+    from include.handover import packing, sending, ways
     from include.handover.shards import Bounds
     from include.handover.stages import room
 
     said, desk = read_consignment(consignment), common.desk()
     outcome = packing.later(room(desk, said.order, home, Bounds()), said)
-    done = sending.send(sending.Way(desk.connections.s3(INBOX, Role.COURIER), bucket, home, desk.book), said)
+    done = sending.send(ways.way(desk, said, home, bucket), said)
     common.say(f"{said.order}: {len(outcome.made)} bags packed now, {len(done)} sent now")
     for dataset, why in sorted(outcome.left.items()):
         common.say(f"left {dataset}: {why}")
@@ -105,8 +102,7 @@ def verify_receipt(
     bucket: Annotated[str | None, typer.Option(help="The successor's bucket for bags.")] = None,
 ) -> None:
     """Verify receipts of the successor. A bag is `received` only by one without any difference. Exit status 3: one is not."""
-    from include.handover import receipts, register, rereading
-    from include.handover.sending import Way
+    from include.handover import receipts, register, rereading, sending, ways
     from include.model.handover import BagState
 
     said, desk = read_consignment(consignment), common.desk()
@@ -119,8 +115,8 @@ def verify_receipt(
     with desk.book() as conn:
         names = rereading.bags(conn, said.order)
         there = {b.name for b in register.bags(conn, said.order) if b.state is BagState.RECEIVED}
-    if bag is None:
-        way = Way(desk.connections.s3(INBOX, Role.COURIER), str(bucket), Path(), desk.book)
+    way = ways.way(desk, said, bucket=bucket) if bucket is not None else None
+    if bag is None and way is not None:
         names = [
             n for n in names if n not in there or rereading.receipt_of(desk, way, said.order, n) is not None
         ]
@@ -129,9 +125,13 @@ def verify_receipt(
         with desk.book() as conn:
             receipts.verify(conn, said, name, content, actor=common.me("ops"), record=desk.record)
 
+    def lies(name: str) -> bytes | None:
+        if file is not None:
+            return read(file)
+        return sending.receipt_of(way.client, way.bucket, said.order, name) if way is not None else None
+
     wrong = believe(
-        [bag] if bag is not None else names,
-        lambda name: read(file) if file is not None else _receipt(said.order, name, str(bucket)),
+        [bag] if bag is not None else names, lies,
         verify, none="no receipt yet", good="received",
     )  # fmt: skip
     if wrong:
@@ -262,10 +262,3 @@ def forget(
 
     done = forgetting.forget(custody(), order, sender=sender)
     common.say(f"{order}: of {done} items that are gone nothing but a digest is noted now")
-
-
-def _receipt(order: str, bag: str, bucket: str) -> bytes | None:
-    from include.commands._connections import connections
-    from include.handover.sending import receipt_of
-
-    return receipt_of(connections().s3(INBOX, Role.COURIER), bucket, order, bag)

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from include.cases.book import Conn
-from include.handover import addressed, heard, register
+from include.handover import addressed, heard, inboxes, register
 from include.handover.heard import Answer
+from include.handover.inboxes import Inbox
 from include.handover.register import Bag
 from include.handover.shards import At
 from include.model.errors import NoRoom, Refused
@@ -120,6 +121,8 @@ def send(way: Way, consignment: Consignment, again: str | None = None) -> list[s
             waiting = [_sent_before(bag, heard.answers(conn, consignment.order).get(again))]
         else:
             waiting = [b for b in register.bags(conn, consignment.order) if b.state is BagState.PACKED]
+        if waiting:
+            inboxes.keep(conn, consignment, Inbox.at(way.client, way.bucket))
     done = []
     for bag in waiting:
         if bag.envelope is None:

@@ -23,12 +23,12 @@ from include.cases.rooms import Desk
 from include.cases.shutdown import disposing, orders, people
 from include.cases.shutdown.consigning import consign, consigned
 from include.cases.shutdown.objecting import objectors
-from include.connections import SUCCESSOR_INBOX as INBOX
 from include.handover import (
     addressed,
     amending,
     buried,
     clearing,
+    inboxes,
     notices,
     notifying,
     packing,
@@ -37,6 +37,7 @@ from include.handover import (
     register,
     rereading,
     sending,
+    ways,
 )
 from include.handover.clearing import Going, NoneMay
 from include.handover.room import Attest, Outcome, Room
@@ -45,7 +46,6 @@ from include.handover.shards import At, Bounds
 from include.ledger.signer import SignerClient
 from include.model.errors import NotReachable, QuietusError, Refused
 from include.model.handover import BagState, Consignment
-from include.model.words import Role
 from include.stores.shared import nowhere
 
 HOME, SENDER = (
@@ -78,11 +78,12 @@ class Handover:
 
     @classmethod
     def of(cls, desk: Desk, number: str) -> Handover:
-        """By the connections that are declared; an order that hands nothing over needs none. Raises Refused if one is missing."""
+        """By the connections that are declared, the order's own inbox before the one of all; an order that hands nothing over
+        needs none. Raises Refused if one is missing."""
         text = desk.connections.text
         if not (nothing := cls(desk, number, Path(), "", "")).to_go():
             return nothing
-        return cls(desk, number, Path(text(HOME)), text(f"{INBOX}_{Role.COURIER}"), text(SENDER))
+        return cls(desk, number, Path(text(HOME)), inboxes.bucket(desk.connections, number), text(SENDER))
 
     @property
     def papers(self) -> Path:
@@ -172,8 +173,7 @@ class Handover:
 
     @property
     def _way(self) -> Way:
-        client = self.desk.connections.s3(INBOX, Role.COURIER)
-        return Way(client, self.bucket, self.home, self.desk.book, at=self.at)
+        return ways.way(self.desk, self._known(), self.home, self.bucket, at=self.at)
 
     @property
     def _attest(self) -> Attest:
@@ -187,12 +187,12 @@ class Handover:
             bags = [b for b in register.bags(conn, self.number) if b.state is not BagState.RECEIVED]
         if not bags:
             return []
-        client = self.desk.connections.s3(INBOX, Role.COURIER)
+        way = self._way
         return [
             b.name
             for b in bags
             if b.state is BagState.PACKED
-            or sending.receipt_of(client, self.bucket, self.number, b.name) is None
+            or sending.receipt_of(way.client, way.bucket, self.number, b.name) is None
         ]
 
     def verify(self, *, actor: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from include.cases import book
 from include.commands import _common, _connections
 from include.commands.handover import app
-from include.handover import stages
+from include.handover import inboxes, stages
 from include.ledger import signer
 from include.model.errors import QuietusError, Refused
 from include.model.words import Role
@@ -29,6 +29,11 @@ class Named(Side):
 
     def text(self, name: str) -> str:
         return name
+
+    def s3(self, connection: str, role: Role) -> Any:
+        if connection == inboxes.own(ORDER) and connection not in self.stands_in:
+            raise Refused("the connection is not declared", about=connection)
+        return super().s3(connection, role)
 
 
 def run(*arguments: object) -> tuple[int, str]:

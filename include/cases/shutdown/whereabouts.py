@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from include.cases.book import Conn
 from include.cases.shutdown import leaving, orders
+from include.cases.shutdown.orders import Order
 
 WHAT = "依法须移交的认证信息（《电子签名法》第二十三条、第二十四条）"
 ON_ITS_WAY = WHAT + "正移交给{who}（联系方式：{contact}）；经其签收后由其按原有期限保存。"
@@ -21,10 +22,15 @@ OVER = (HANDED, LAST_DAY)
 
 
 def sentence(conn: Conn) -> str:
-    """What to add to a certificate while an order is in force whose collection is closed, or once it has ended; else nothing.
-    That all bags are signed for is what makes it *there*: of one person's items alone nobody keeps a list."""
-    of = next((o for o in orders.orders(conn) if o.withdrawn_on is None), None)
-    if of is None or of.closed_on is None or of.successor is None:
+    """What to add to a certificate of every order whose collection is closed, and that was not withdrawn, the oldest first, an
+    ended one too: a later one, to whomever, takes nothing back from its successor. What two of them say alike is said once. That
+    all bags are signed for is what makes it *there*: of one person's items alone nobody keeps a list."""
+    said = (_of(conn, o) for o in reversed(orders.orders(conn)) if o.withdrawn_on is None)
+    return "".join(dict.fromkeys(said))
+
+
+def _of(conn: Conn, of: Order) -> str:
+    if of.closed_on is None or of.successor is None:
         return ""
     row = conn.execute(
         "SELECT count(*) AS bags, count(*) FILTER (WHERE state = 'received') AS there FROM casebook.handover_bag"

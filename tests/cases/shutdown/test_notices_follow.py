@@ -18,6 +18,7 @@ from include.cases.accounts import CatalogueAccounts
 from include.cases.certifying import SIGNER
 from include.cases.retention.limits import binds
 from include.cases.shutdown import objecting, whereabouts
+from include.connections import SUCCESSOR_INBOX
 from include.handover import clearing, notifying, proving, stages
 from include.handover.clocks import Stays, clocks, stays
 from include.handover.conservation import BagSeen, Entry, Place, line
@@ -328,12 +329,14 @@ class Connected:
         return self.handing.stopped.house.postgres(connection, role)
 
     def s3(self, connection: str, role: Role) -> object:
-        assert (connection, role) == (stages.INBOX, Role.COURIER)
+        assert role is Role.COURIER
+        if connection != SUCCESSOR_INBOX:
+            raise Refused("the connection is not declared", about=connection)
         return self.handing.client
 
     def text(self, name: str) -> str:
         mine = {"handover_bags": str(self.handing.stopped.home / "out"), "handover_sender": "Sandbox CA"}
-        return {**mine, f"{stages.INBOX}_{Role.COURIER}": INBOX, SIGNER: "-"}[name]
+        return {**mine, f"{SUCCESSOR_INBOX}_{Role.COURIER}": INBOX, SIGNER: "-"}[name]
 
 
 def test_by_itself_it_is_told_every_morning_and_heard_the_next(

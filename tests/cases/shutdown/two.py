@@ -95,7 +95,9 @@ class Ours(Photos):
     def s3(self, connection: str, role: Role) -> Any:
         if connection == "photos":
             return self.clients.get(os.getpid()) or self.clients.setdefault(os.getpid(), self._watched())
-        assert (connection, role) == ("successor_inbox", Role.COURIER)
+        assert role is Role.COURIER
+        if connection != "successor_inbox":
+            raise Refused("the connection is not declared", about=connection)
         return client(self.inbox, os.getpid())
 
     def _watched(self) -> Any:
