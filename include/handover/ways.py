@@ -54,5 +54,5 @@ def _checked(conn: Conn, consignment: Consignment, way: Way) -> None:
         raise inboxes.another(number, f"none of its bags lies in {here}", f"the bucket of {who}")
     if other := inboxes.of_another(conn, consignment, here):
         raise inboxes.another(
-            number, f"{here} is that of {other[1]}, who takes over by {other[0]}", f"the bucket of {who}"
+            number, f"{here} is that of {other[1]}, which has bags of {other[0]}", f"the bucket of {who}"
         )
