@@ -24,11 +24,12 @@ def list_(order: Order, as_json: AsJson = False) -> None:
     with common.reader() as conn:
         found, stand = requests.of_order(conn, order), requests.stand(conn, order, common.today())
     rows = [
-        {"request": r.name, "items": len(r.said.asked), "people": r.said.people, "answer by": r.said.answer_by,
+        {"request": r.name, "for": "objection" if r.said.objects else "deletion", "items": len(r.said.asked),
+         "people": r.said.people, "answer by": r.said.answer_by,
          "state": "answered" if r.answered else "sent" if r.sent else "made"}
         for r in found
     ]  # fmt: skip
-    common.table(rows, ("request", "items", "people", "answer by", "state"), as_json)
+    common.table(rows, ("request", "for", "items", "people", "answer by", "state"), as_json)
     if not as_json:
         common.say(
             f"{stand.answered} of {stand.made} answered, {stand.late} late:"
@@ -53,7 +54,8 @@ def take(
     channel: Annotated[Channel, typer.Option(help="How the request came.")] = Channel.EMAIL,
     role: Annotated[str, typer.Option(help="Your role: support, legal, …")] = "support",
 ) -> None:
-    """Take the request of a person whose account is gone here. Of everybody else a case does it."""
+    """Take the request for deletion of a person whose account is gone here. Of everybody else a case does it. An objection to the
+    handover is taken by `quietus shutdown object`."""
     from include.handover import asking
 
     ids = account or [typer.prompt("account id", hide_input=True)]
@@ -74,8 +76,9 @@ def send(
     bucket: Bucket,
     role: Annotated[str, typer.Option(help="Your role: legal, ops, …")] = "ops",
 ) -> None:
-    """Make a signed request about every bag of which people ask for items that are with the successor alone, and send it. Again,
-    or after a kill, it goes on; nothing is asked for twice. Exit status 3: of a bag nobody knows whose its items are."""
+    """Make a signed request about every bag of which people ask for items that are with the successor alone, or whose owners
+    object since, and send it. Again, or after a kill, it goes on; nothing is asked for twice. Exit status 3: of a bag nobody
+    knows whose its items are."""
     from include.cases.certifying import SIGNER
     from include.handover import passing_on, ways
     from include.ledger.signer import SignerClient

@@ -96,7 +96,8 @@ def object_(
     channel: Annotated[Channel, typer.Option(help="How the objection came.")] = Channel.EMAIL,
     role: Role = "support",
 ) -> None:
-    """Record a person's objection to the handover. What the law hands on of theirs goes restricted, and nothing else goes."""
+    """Record a person's objection to the handover. What the law hands on of theirs goes restricted, and nothing else goes; what
+    the successor alone has by then, it is asked to restrict, and to delete what no law keeps."""
     from include.cases.shutdown.objecting import object_to
 
     id_ = account or typer.prompt("account id", hide_input=True)
@@ -105,7 +106,8 @@ def object_(
         actor=common.me(role),
     )  # fmt: skip
     common.say(
-        f"{number}: objection {objection} is recorded; if bags were packed, `quietus handover notices send` tells"
+        f"{number}: objection {objection} is recorded; if bags were packed, `quietus handover notices send` tells; of what the"
+        " successor alone has by now, `quietus handover requests send`"
     )
 
 

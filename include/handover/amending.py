@@ -20,12 +20,9 @@ from datetime import date, datetime
 from functools import partial
 
 from include.cases.book import Conn
-from include.cases.retention.held import held_people
 from include.cases.rooms import Desk
 from include.cases.shutdown import accepting, closing, located, orders, way
 from include.cases.shutdown.begun import going_by
-from include.cases.shutdown.consigning import consigned
-from include.cases.shutdown.objecting import objectors
 from include.cases.shutdown.orders import Order
 from include.handover import addressed, notices, register, whose
 from include.handover.items import Growing, Leaves
@@ -118,9 +115,7 @@ def amend(
     with desk.book() as conn:
         of = orders.order(conn, number)
         bags = [b for b in register.bags(conn, number) if b.statement.kind is not BagKind.BOOK]
-    found = (
-        each(_reading(desk, of, bags), partial(_differs, desk), lambda why: Differs(why=why)) if bags else {}
-    )
+    found = _read(desk, of, bags) if bags else {}
     outcome = Outcome()
     grew = {(x.store, place) for x in proof.looked for place in x.grew}
     with desk.book() as conn:
@@ -200,11 +195,9 @@ def sign(desk: Desk, number: str, attest: Attest, at: At = nowhere) -> None:
 # --- what is another ------------------------------------------------------------------------------------
 
 
-def _reading(desk: Desk, of: Order, bags: Sequence[Bag]) -> Reading:
-    return Reading(
-        desk.catalogue, desk.connections, desk.book, held_people(desk), of.number, bags[0].statement.as_of,
-        tuple(consigned(desk.catalogue, of)), objectors(desk, of.number), desk.keys,
-    )  # fmt: skip
+def _read(desk: Desk, of: Order, bags: Sequence[Bag]) -> dict[str, Differs]:
+    by = Reading.of(desk, of, bags[0].statement.as_of, whose=True)
+    return each(by, partial(_differs, desk), lambda why: Differs(why=why))
 
 
 def _differs(desk: Desk, again: Again, bag: Bag, salt: bytes, after: Key | None) -> Differs:

@@ -1,5 +1,5 @@
-"""Who asks for what the successor alone has by now: people of cases that were decided after our copy of a bag went, and people
-who turned to us once even their account was gone (policy 5.6; PIPL 47; law.md E, 15).
+"""Who asks for what the successor alone has by now: people of cases that were decided after our copy of a bag went, people who
+turned to us once even their account was gone, and whoever objected since (policy 5.6; PIPL 22, 47; law.md E, 15).
 
 A case finds nothing of theirs under the laws of a handover here any more, so no notice tells of it. Whose the items of a bag are
 is kept as keyed tokens until no request can be passed on any more; so the successor is asked by digests, and hears of nobody by
@@ -8,7 +8,7 @@ name. Taken until the ledger is handed to its custodian: from then on nobody is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -20,8 +20,7 @@ from include.cases.retention.due import named
 from include.cases.retention.held import HeldPeople
 from include.cases.rooms import Desk
 from include.cases.shutdown import begun, orders, way
-from include.cases.shutdown.orders import Order
-from include.cases.shutdown.whereabouts import OVER
+from include.cases.shutdown.who_asked import still_here
 from include.handover import whose
 from include.handover.register import Bag
 from include.model import ranges
@@ -37,29 +36,15 @@ TAKEN = "request taken"
 class Asks:
     """Who asks by one case or request. ``tokens``: every token under which something of hers may have been packed -> one that
     stands for the person; ``since``: until when her case looked here for what is hers, or when she asked; ``datasets``: what it
-    reaches; None: everything of hers."""
+    reaches; None: everything of hers; ``objects``: she objects to the handover, and asks for no deletion."""
 
     tokens: Mapping[bytes, bytes] = field(repr=False)
     since: datetime
     datasets: frozenset[str] | None = None
+    objects: bool = False
 
     def reaches(self, dataset: str) -> bool:
         return self.datasets is None or dataset in self.datasets
-
-
-def may_be_passed_on(conn: Conn, of: Order) -> bool:
-    """Whether requests still are: until the order is withdrawn, its ledger is with the custodian, or its last day is over."""
-    return of.withdrawn_on is None and not any(e["what"] in OVER for e in orders.history(conn, of.number))
-
-
-def still_here(conn: Conn, of: Order) -> None:
-    """Raises Refused unless they are."""
-    if not may_be_passed_on(conn, of):
-        raise Refused(
-            "its ledger is with the custodian, its last day is over, or it was withdrawn: nothing is passed on any more",
-            about=of.number,
-            next_step=f"the person turns to {of.successor or 'whoever has taken over'} itself",
-        )  # fmt: skip
 
 
 def take(
@@ -150,13 +135,20 @@ def went(conn: Conn, number: str) -> dict[str, datetime]:
 
 
 def who_asks(desk: Desk, conn: Conn, number: str) -> list[Asks]:
-    """Everybody: people of cases that were decided to be carried out, and those whose request was taken."""
+    """Everybody: people of cases that were decided to be carried out, those whose request was taken, and who objects."""
     rows = conn.execute(
         "SELECT r.recorded_at, array_agg(t.token ORDER BY t.token) AS tokens FROM casebook.shutdown_request AS r"
         " JOIN casebook.shutdown_request_token AS t USING (request) WHERE r.number = %s GROUP BY r.request ORDER BY r.request",
         (number,),
     ).fetchall()
     found = [Asks(_one_person(map(bytes, r["tokens"])), r["recorded_at"]) for r in rows]
+    rows = conn.execute(
+        "SELECT o.recorded_at, array_agg(t.token ORDER BY t.token) AS tokens FROM casebook.shutdown_objection AS o"
+        " JOIN casebook.shutdown_objection_token AS t USING (objection) WHERE o.number = %s GROUP BY o.objection"
+        " ORDER BY o.objection",
+        (number,),
+    ).fetchall()
+    found += [Asks(_one_person(map(bytes, r["tokens"])), r["recorded_at"], objects=True) for r in rows]
     first = min(went(conn, number).values(), default=None)
     if first is None:
         return found
@@ -206,14 +198,43 @@ def _one_person(tokens: Iterable[bytes]) -> dict[bytes, bytes]:
 def asked_for(
     conn: Conn, number: str, bag: str, dataset: Dataset, who: Sequence[Asks], since: datetime, *, alone: bool
 ) -> Mapping[bytes, set[bytes]]:
-    """Items of a bag that these people ask for: digest -> whose, a token for each person. ``since``: when our copy of it began to
-    go: what was decided before that is in the bag, or in a notice about it."""
-    asking: dict[bytes, bytes] = {}
-    for a in who:
-        if a.since >= since and a.reaches(dataset.id):
-            asking |= a.tokens
-    went = whose.goes_with(conn, number, bag, asking, alone=alone) if asking else {}
-    return {leaf: {asking[t] for t in of} for leaf, of in went.items()}
+    """Items of a bag that these people ask to be deleted: digest -> whose, a token for each person. ``since``: when our copy of
+    it began to go: what was decided before that is in the bag, or in a notice about it."""
+    late = [a for a in who if not a.objects and a.since >= since and a.reaches(dataset.id)]
+    return _theirs(conn, number, bag, late, alone=alone)
+
+
+def objected_to(
+    conn: Conn, number: str, bag: str, dataset: Dataset, who: Sequence[Asks], since: datetime, *, alone: bool
+) -> Mapping[bytes, set[bytes]]:
+    """Items of a bag of which an owner objects since then, and no owner is left who neither objects nor asks: a shared item is
+    restricted once it is so of all of them, as it would have been packed."""
+    late = {t for a in who if a.objects and a.since >= since for t in a.tokens}
+    every = [a for a in who if a.objects or (a.since >= since and a.reaches(dataset.id))]
+    return _theirs(conn, number, bag, every, alone=alone, one_of=late) if late else {}
+
+
+def _theirs(
+    conn: Conn, number: str, bag: str, who: Sequence[Asks], *, alone: bool, one_of: Collection[bytes] | None = None
+) -> dict[bytes, set[bytes]]:  # fmt: skip
+    """``one_of``: tokens, of which an owner has one at least."""
+    asking = {t: person for a in who for t, person in a.tokens.items()}
+    found = whose.goes_with(conn, number, bag, asking, alone=alone) if asking else {}
+    return {
+        leaf: {asking[t] for t in of}
+        for leaf, of in found.items()
+        if one_of is None or not of.isdisjoint(one_of)
+    }
+
+
+def objected_late(conn: Conn, number: str, since: Mapping[str, datetime]) -> dict[str, frozenset[str]]:
+    """Who objected once our copy of a bag began to go, and it went: bag -> who. What is left of it here, for whatever reason,
+    is as it was packed: requests pass them on, and no notice tells of them. ``since``: when, by account id, in memory only."""
+    found = {
+        bag: frozenset(id_ for id_, at in since.items() if at >= began)
+        for bag, began in (went(conn, number) if since else {}).items()
+    }
+    return {bag: who for bag, who in found.items() if who}
 
 
 def but_held(

@@ -12,15 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from include.cases.retention.held import held_people
 from include.cases.rooms import Desk
 from include.cases.shutdown import accepting, closing, located, orders
 from include.cases.shutdown.accepting import Answered, Where
 from include.cases.shutdown.begun import deleted_in
 from include.cases.shutdown.closing import Proof
-from include.cases.shutdown.consigning import consigned
 from include.cases.shutdown.located import Opening
-from include.cases.shutdown.objecting import objectors
 from include.cases.shutdown.orders import Order
 from include.cases.shutdown.pointed import pointed
 from include.handover import addressed, heard, register
@@ -167,11 +164,7 @@ def seen(desk: Desk, of: Order, by: Mapping[str, str] | None = None) -> list[Bag
         begun = deleted_in(conn, of.number) | dict(by or {})
     if not bags:
         return []
-    reading = Reading(
-        desk.catalogue, desk.connections, desk.book, held_people(desk), of.number, bags[0].statement.as_of,
-        tuple(consigned(desk.catalogue, of)), objectors(desk, of.number),
-    )  # fmt: skip
-    here = places(reading)
+    here = places(Reading.of(desk, of, bags[0].statement.as_of))
     found = [bag_seen(of, b, said.get(b.name), here[b.name]) for b in bags]
     return [replace(b, by=begun[b.bag]) if b.bag in begun else replace(b, rest=None) for b in found]
 

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from psycopg import sql
 from pydantic import ValidationError
@@ -54,6 +55,12 @@ class Item:
     body: str | None
     version: str | None
     going: bool = False  # it was to go, at a word that has not been followed to its end
+
+    @property
+    def is_marker(self) -> bool:
+        """Of an object: whether it is a delete marker."""
+        said: Any = json.loads(self.body or "{}")
+        return bool(said.get("kind") == "marker")
 
 
 @dataclass(frozen=True)

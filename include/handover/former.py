@@ -12,11 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from include.cases.book import Conn
-from include.cases.retention.held import held_people
 from include.cases.rooms import Desk
 from include.cases.shutdown import begun, leaving, orders, way
-from include.cases.shutdown.consigning import consigned
-from include.cases.shutdown.objecting import objectors
 from include.handover import register
 from include.handover.items import Leaves
 from include.handover.places import Again, Key, Reading, each
@@ -57,11 +54,7 @@ def settle(desk: Desk, number: str, *, as_of: date, actor: str, at: At = nowhere
         _none_under_way(conn, number)
         bags = [b for b in register.bags(conn, number) if b.statement.recipient == who.certificate]
         went, stood = begun.deleted_in(conn, number), _receipts(conn)
-        reading = Reading(
-            desk.catalogue, desk.connections, desk.book, held_people(desk), number, bags[0].statement.as_of,
-            tuple(consigned(desk.catalogue, of)), objectors(desk, number),
-        )  # fmt: skip
-    read = each(reading, _left_of, lambda why: _Read(why=why))
+    read = each(Reading.of(desk, of, bags[0].statement.as_of), _left_of, lambda why: _Read(why=why))
     at("former.read")
     ends = {}
     for bag in bags:

@@ -2,7 +2,8 @@
 deleted, and the rest restricted; the bag is counted again, and a signed receipt says so.
 
 Each request is one transaction, done once. An item that is gone so is one of the bag still, in its root and by its digest, which
-every later receipt names: it was received, and then its owner had it deleted.
+every later receipt names: it was received, and then its owner had it deleted. What a statute keeps of who *objects* to the
+handover is as if it had come so: restricted, and it goes by its clock; of who asks for its deletion it goes the day after.
 """
 
 from __future__ import annotations
@@ -14,21 +15,21 @@ from datetime import date
 
 from pydantic import ValidationError
 
-from include.handover import fetching, taking
+from include.handover import fetching, marking, taking
 from include.handover.custody import Custody, Known, known
 from include.handover.fetching import Inbox
 from include.handover.following import Item
 from include.handover.recounting import count_again
 from include.handover.sending import delivering, request_key, request_receipt_key
-from include.handover.staying import Staying
+from include.handover.staying import Staying, floor
 from include.ledger import attest as attesting
 from include.model.catalogue import Catalogue
 from include.model.errors import LedgerError, NoRoom, NotReachable, QuietusError, Refused
-from include.model.handover import BagRequest, Kept, RequestReceipt
+from include.model.handover import OBJECTION, REQUEST, BagRequest, Kept, RequestReceipt, Restricted
 from include.model.times import observed_now
 from include.stores.postgres.server import Connection
 
-FORM = "quietus-bag-request/1"
+FORMS = (REQUEST, OBJECTION)
 
 
 @dataclass
@@ -76,9 +77,11 @@ def _one(
         raise Refused(
             "it is about another bag than the one of this name", about=called, next_step="ask the sender"
         )
-    if (answer := _answered(inbox, order, called, payload)) is not None:
-        return answer
     with custody.connect(of.kind, of.dataset) as connection:
+        # An answer stands if we know that we followed: an estate that was restored since has to follow it again.
+        answer = _answered(inbox, order, called, payload)
+        if answer is not None and _is_followed(connection, of.held_as, said):
+            return answer
         deleted, kept = _apply(custody, connection, of.held_as, said, payload, as_of)
     inbox.at("requests.followed")
     counted, _ = count_again(custody, of, of_payload)  # what its own clock let go since counts as it was
@@ -107,7 +110,8 @@ def _statement(inbox: Inbox, order: str, called: str) -> tuple[BagRequest, bytes
     """What its sender signed. Raises LedgerError."""
     with delivering(f"request {called}"):
         file = inbox.client.get_object(Bucket=inbox.bucket, Key=request_key(order, called))["Body"].read()
-    payload = attesting.opened(file, FORM, inbox.sender_key)
+    form = attesting.form_of(file)
+    payload = attesting.opened(file, form if form in FORMS else REQUEST, inbox.sender_key)
     try:
         said = BagRequest.model_validate(json.loads(payload))
     except ValidationError:
@@ -139,13 +143,18 @@ def _apply(
         deleted, kept = 0, list[Kept]()
         items = _items(connection, bag, said)
         staying = Staying.of(custody, connection, bag, as_of)
-        stay = taking.take(custody, connection, bag, [it for it, gone in items if not gone], staying)
+        there = [it for it, gone in items if not gone]
+        stay = taking.take(custody, connection, bag, there, staying)
+        marking.mark(custody, bag, [it for it in there if it.no in stay])
         for it, _ in items:
             if (stays := stay.get(it.no)) is not None:
                 kept.append(stays)
             else:
                 deleted += 1
-            _note(connection, bag, said, it, stays)
+            if said.objects and stays is not None and floor(bag, it, as_of) is not None:
+                _restrict(connection, bag, it)
+            else:
+                _note(connection, bag, said, it, stays)
         connection.execute(
             "INSERT INTO quietus_handover.request (order_no, bag, request, digest, deleted, kept)"
             " VALUES (%s, %s, %s, %s, %s, %s::jsonb)",
@@ -155,6 +164,15 @@ def _apply(
         staying.holds_are_the_same()
         custody.at("requests.before_commit")
     return deleted, tuple(kept)
+
+
+def _is_followed(connection: Connection, order: str, said: BagRequest) -> bool:
+    return bool(
+        connection.execute(
+            "SELECT FROM quietus_handover.request WHERE order_no = %s AND bag = %s AND request = %s",
+            [order, said.bag, said.request],
+        ).rowcount
+    )
 
 
 def _done(
@@ -194,10 +212,19 @@ def _items(connection: Connection, bag: Known, said: BagRequest) -> list[tuple[I
     return found
 
 
+def _restrict(connection: Connection, bag: Known, it: Item) -> None:
+    """An item whose owner objects, and which a statute keeps: nothing else about it is another. What was to go stays so."""
+    connection.execute(
+        "UPDATE quietus_handover.item SET restricted = coalesce(restricted, %s)"
+        " WHERE order_no = %s AND bag = %s AND no = %s AND fate IS NULL",
+        [Restricted.OBJECTION.value, bag.order, bag.bag, it.no],
+    )
+
+
 def _note(connection: Connection, bag: Known, said: BagRequest, it: Item, kept: Kept | None) -> None:
     connection.execute(
         "UPDATE quietus_handover.item SET request = %s, fate = %s, until = %s, why = %s,"
-        " restricted = CASE WHEN %s THEN coalesce(restricted, 'request') ELSE restricted END"
+        " restricted = CASE WHEN %s THEN coalesce(restricted, %s) ELSE restricted END"
         " WHERE order_no = %s AND bag = %s AND no = %s AND (fate IS NULL OR fate = 'kept')",
         [
             said.request,
@@ -205,6 +232,7 @@ def _note(connection: Connection, bag: Known, said: BagRequest, it: Item, kept: 
             kept and kept.until,
             kept and kept.why,
             kept is not None,
+            Restricted.OBJECTION.value if said.objects else "request",
             bag.order,
             bag.bag,
             it.no,

@@ -23,8 +23,9 @@ from include.cases import turns
 from include.cases.retention.due import answering, look_at
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import binds, question
+from include.cases.shutdown import who_asked
 from include.cases.shutdown.consigning import ITS_OWN
-from include.handover import addressed, asking, bookbags, objects, register
+from include.handover import addressed, bookbags, objects, register
 from include.handover.bookbags import finish
 from include.handover.clocks import Stays, clocks, stays
 from include.handover.consignable import allowed, openable
@@ -95,7 +96,7 @@ def later(room: Room, consignment: Consignment) -> Outcome:
     the custodian. Raises Refused from then on, or for another consignment; NoRoom, NotReachable."""
     recipient(consignment.successor.certificate, compared=True)
     with room.book() as conn:
-        asking.still_here(conn, addressed.standing(conn, consignment, ended=True))
+        who_asked.still_here(conn, addressed.standing(conn, consignment, ended=True))
     outcome = Outcome()
     with _turn(room, consignment.order):
         sign(room, consignment)

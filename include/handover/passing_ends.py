@@ -16,7 +16,7 @@ from include.cases.rooms import Desk
 from include.cases.shutdown import orders, who_asked
 from include.cases.shutdown.orders import Order
 from include.cases.shutdown.whereabouts import LAST_DAY
-from include.handover import asking, register, unpassed
+from include.handover import register, unpassed
 from include.model.catalogue import Catalogue
 from include.model.doors import in_sandbox
 from include.model.errors import Refused
@@ -32,14 +32,15 @@ def last_day_of(catalogue: Catalogue, of: Order) -> date | None:
 
 
 def due(catalogue: Catalogue, conn: Conn, as_of: date) -> list[str]:
-    """Orders whose last day is over, of which something was handed over and is passed on still; the oldest first."""
+    """Orders whose last day is over, of which something was handed over, or tokens of people are here, and something is passed on
+    still; the oldest first."""
     return [
         o.number
         for o in reversed(orders.orders(conn))
         if (until := last_day_of(catalogue, o)) is not None
         and as_of > until
-        and asking.may_be_passed_on(conn, o)
-        and register.bags(conn, o.number)
+        and who_asked.may_be_passed_on(conn, o)
+        and (register.bags(conn, o.number) or who_asked.held(conn, o.number))
     ]
 
 
@@ -50,7 +51,7 @@ def end(desk: Desk, number: str, *, as_of: date, actor: str) -> int:
     desk.may_go_on()
     with desk.book() as conn, book.deed(conn, number):
         of = orders.order(conn, number, lock=True)
-        if not asking.may_be_passed_on(conn, of):
+        if not who_asked.may_be_passed_on(conn, of):
             return 0
         until = last_day_of(desk.catalogue, of)
         if until is None or as_of <= until:

@@ -1,8 +1,9 @@
-"""Requests of people passed on to the successor: made, signed and sent bag by bag, and what its answers are worth.
+"""Requests and objections of people passed on to the successor: made, signed and sent bag by bag, and what its answers are worth.
 
 Nothing of ours is changed by them: the items were transferred, and stay so in the books. What an open hold of ours covers is not
 asked for: it is evidence wherever it lies. The successor deletes what no statute, hold of its own or row that stays keeps,
-restricts the rest, and signs for it. A receipt that it signs later for the bag names what went so.
+restricts the rest, and signs for it. A receipt that it signs later for the bag names what went so. By an objection what a statute
+keeps goes on by its clock, restricted; who asks for its deletion later, asks for more, and that is passed on, too.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from include.cases import book
 from include.cases.book import Conn
 from include.cases.retention.held import HeldPeople, held_people
 from include.cases.rooms import Desk
-from include.cases.shutdown import orders
+from include.cases.shutdown import orders, who_asked
 from include.cases.workdays import DEFAULT
 from include.handover import addressed, asking, exact, heard, register, requests, whose
 from include.handover.register import Bag
@@ -27,7 +29,7 @@ from include.handover.timely import timely
 from include.ledger import attest as attesting
 from include.model import ranges
 from include.model.errors import BooksDoNotBalance, Refused
-from include.model.handover import BagKind, BagRequest, Consignment, RequestReceipt
+from include.model.handover import OBJECTION, REQUEST, BagKind, BagRequest, Consignment, RequestReceipt
 from include.model.times import observed_now
 from include.stores.postgres.retention.owners import alone
 from include.stores.shared import nowhere
@@ -36,7 +38,7 @@ MOST = 20_000
 """Items of a request."""
 ANSWER = 15
 """Working days that the successor has (law.md E, 16)."""
-LAW = "PIPL 47; ESL 24"
+LAW, OBJECTION_LAW = "PIPL 47; ESL 24", "PIPL 22, 44; ESL 24"
 ASKED = "requests passed on"
 """Of the event."""
 SHOWN = "quietus-bag-request-receipt/1"
@@ -60,15 +62,18 @@ def ask(
     sign(desk, number, attest, at)
     with desk.book() as conn, book.deed(conn, number):
         of = addressed.standing(conn, consignment, ended=True)
-        asking.still_here(conn, of)
-        people: set[bytes] = set()
+        who_asked.still_here(conn, of)
+        people, objections = set[bytes](), list[str]()
         for wanted in wanting(desk, conn, number, outcome.left):
             for request in _new(conn, wanted, as_of):
                 requests.made(conn, request)
                 outcome.made.append(requests.name(wanted.bag.name, request.request))
+                objections += outcome.made[-1:] if request.objects else []
             people |= wanted.people
         if outcome.made:
-            detail = {"requests": ranges.short(outcome.made), "people": len(people)}
+            detail: dict[str, Any] = {"requests": ranges.short(outcome.made), "people": len(people)}
+            if objections:
+                detail["objections"] = ranges.short(objections)
             orders.say(desk, conn, number, ASKED, as_of, actor, detail)
     at("requests.made")
     sign(desk, number, attest, at)
@@ -77,14 +82,19 @@ def ask(
 
 @dataclass(frozen=True)
 class Wanted:
-    """``fresh``: items of a bag that people ask for and no request names yet, in its order, each with whose they are; ``held``:
-    how many more an open hold of ours covers: they are asked for once it is released. ``people``: who asks for any of it, a
-    token for each of them."""
+    """``fresh``: items of a bag that people ask to be deleted and no request names yet, in its order, each with whose they are;
+    ``objected``: those of who objects, that are in neither; ``held``: how many more an open hold of ours covers: they are asked
+    for once it is released. ``people``: who asks for any of it, a token for each of them."""
 
     bag: Bag
     fresh: Mapping[bytes, set[bytes]]
     held: int
     people: frozenset[bytes] = field(repr=False)
+    objected: Mapping[bytes, set[bytes]] = field(default_factory=dict)
+
+    @property
+    def items(self) -> int:
+        return len(self.fresh) + len(self.objected)
 
 
 def wanting(desk: Desk, conn: Conn, number: str, left: dict[str, str]) -> Iterator[Wanted]:
@@ -100,33 +110,38 @@ def wanting(desk: Desk, conn: Conn, number: str, left: dict[str, str]) -> Iterat
                 "it was packed before it was kept whose its items are: ask the successor on paper"
             )
             continue
-        said = asking.asked_for(
-            conn, number, bag.name, dataset, who, went[bag.name], alone=alone(desk.catalogue, dataset)
-        )
+        its = conn, number, bag.name, dataset, who, went[bag.name]
+        gone = asking.asked_for(*its, alone=alone(desk.catalogue, dataset))
+        objected = asking.objected_to(*its, alone=alone(desk.catalogue, dataset))
+        said = {**objected, **gone}
         free = asking.but_held(desk, conn, bag, dataset, said, held)
-        before = requests.asked(conn, number, bag.name) if said else set()
-        fresh = {
-            x: said[x]
-            for x in (register.leaves(conn, bag) or [] if said else [])
-            if x in said and x.hex() not in before
-        }
-        going = {x: of for x, of in fresh.items() if x in free}
-        yield Wanted(bag, going, len(fresh) - len(going), frozenset(t for of in free.values() for t in of))
+        before = requests.named(conn, number, bag.name) if said else requests.Named()
+        fresh, restricted, covered = dict[bytes, set[bytes]](), dict[bytes, set[bytes]](), 0
+        for x in register.leaves(conn, bag) or [] if said else []:
+            if x not in said or not before.lacks(x.hex(), objected=x not in gone):
+                continue
+            if x not in free:
+                covered += 1
+            else:
+                (fresh if x in gone else restricted)[x] = said[x]
+        yield Wanted(bag, fresh, covered, frozenset(t for of in free.values() for t in of), restricted)
 
 
 def _new(conn: Conn, wanted: Wanted, as_of: date) -> Iterator[BagRequest]:
     """In requests of bounded size."""
-    bag, fresh = wanted.bag, list(wanted.fresh)
+    bag = wanted.bag
     order = bag.statement.order
-    number = sum((r.said.bag == bag.name) for r in requests.of_order(conn, order)) if fresh else 0
-    for first in range(0, len(fresh), MOST):
-        some = fresh[first : first + MOST]
-        number += 1
-        yield BagRequest(
-            order=order, bag=bag.name, request=number, statement=attesting.digest(bag.payload),
-            asked=tuple(x.hex() for x in some), people=len({t for x in some for t in wanted.fresh[x]}), law=LAW, as_of=as_of,
-            answer_by=DEFAULT.after(as_of, ANSWER).day, made_at=observed_now(),
-        )  # fmt: skip
+    number = sum((r.said.bag == bag.name) for r in requests.of_order(conn, order)) if wanted.items else 0
+    for form, law, of in ((REQUEST, LAW, wanted.fresh), (OBJECTION, OBJECTION_LAW, wanted.objected)):
+        items = list(of)
+        for first in range(0, len(items), MOST):
+            some = items[first : first + MOST]
+            number += 1
+            yield BagRequest(
+                format=form, order=order, bag=bag.name, request=number, statement=attesting.digest(bag.payload),
+                asked=tuple(x.hex() for x in some), people=len({t for x in some for t in of[x]}), law=law, as_of=as_of,
+                answer_by=DEFAULT.after(as_of, ANSWER).day, made_at=observed_now(),
+            )  # fmt: skip
 
 
 def sign(desk: Desk, number: str, attest: Attest, at: At = nowhere) -> None:
@@ -138,6 +153,7 @@ def sign(desk: Desk, number: str, attest: Attest, at: At = nowhere) -> None:
         body = {
             "order": number, "bag": r.said.bag, "request": r.said.request, "asked": len(r.said.asked),
             "answer_by": r.said.answer_by.isoformat(), "digest": attesting.digest(r.payload),
+            **({"objection": True} if r.said.objects else {}),
         }  # fmt: skip
         desk.record(
             "handover.request", None, body, f"handover.request:{number}:{r.said.bag}:{r.said.request}"

@@ -18,8 +18,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from include.cases.book import Conn
 from include.cases.keys import KeyStore
 from include.cases.retention.due import answering
-from include.cases.retention.held import HeldPeople
+from include.cases.retention.held import HeldPeople, held_people
+from include.cases.rooms import Desk
+from include.cases.shutdown.consigning import consigned
+from include.cases.shutdown.objecting import since
+from include.cases.shutdown.orders import Order
 from include.handover import objects, register
+from include.handover.asking import objected_late
 from include.handover.conservation import Place
 from include.handover.consignable import allowed
 from include.handover.items import Growing, Leaves
@@ -65,7 +70,8 @@ class Here:
 @dataclass(frozen=True)
 class Reading:
     """With what is read. ``consigned``: each dataset with the rule by which it went; ``as_of``: the day clocks were judged by;
-    ``keys``: of owners' tokens, if it is read for whose an item is, too."""
+    ``late``: of a bag, whose objection came once our copy of it went, and changed nothing here; ``keys``: of owners' tokens, if
+    it is read for whose an item is, too."""
 
     catalogue: Catalogue
     connections: Connections
@@ -75,7 +81,19 @@ class Reading:
     as_of: date
     consigned: Sequence[Consigned]
     objectors: frozenset[str] = field(default=frozenset(), repr=False)
+    late: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
     keys: KeyStore | None = None
+
+    @classmethod
+    def of(cls, desk: Desk, of: Order, as_of: date, *, whose: bool = False) -> Reading:
+        """As the bags of an order are read now, judged by that day. ``whose``: for owners' tokens, too. Raises NotReachable."""
+        objected = since(desk, of.number)
+        with desk.book() as conn:
+            late = objected_late(conn, of.number, objected)
+        return cls(
+            desk.catalogue, desk.connections, desk.book, held_people(desk), of.number, as_of,
+            tuple(consigned(desk.catalogue, of)), frozenset(objected), late, desk.keys if whose else None,
+        )  # fmt: skip
 
 
 Work: TypeAlias = "Callable[[Again, Bag, bytes, Key | None], T]"
@@ -129,8 +147,10 @@ def _store(
             its = of[consigned.dataset]
             try:
                 with server.reaching(f"{store} {consigned.dataset}"), connection.transaction():
-                    again = Again(by, consigned, server, connection, live)
-                    read = [(b.name, work(again, b, salts[b.name], after)) for b, after in _ranges(its)]
+                    again, read = Again(by, consigned, server, connection, live), list[tuple[str, T]]()
+                    for bag, after in _ranges(its):
+                        again.marked_as_of(bag)
+                        read.append((bag.name, work(again, bag, salts[bag.name], after)))
             except QuietusError as error:
                 read = [(b.name, unasked(str(error))) for b in its]
             yield from read
@@ -164,6 +184,11 @@ class Again(Packing):
         self._floors: dict[bytes, bool] = {}
         self._locked: list[date | None] = []  # of the bag that is read: until when each lock is
         self._uploads: list[str] | None = None  # keys of unfinished uploads under paths that go
+
+    def marked_as_of(self, bag: Bag) -> None:
+        """By whose objection the items of a bag are marked: of those that came in time."""
+        without = self._by.objectors - self._by.late.get(bag.name, frozenset())
+        self.marks = replace(self.marks, objectors=tuple(sorted(without)))
 
     def bag(self, bag: Bag, salt: bytes, after: Key | None) -> Here:
         """Read one bag's range again."""

@@ -1,7 +1,9 @@
-"""Requests about bags in the case book: what a successor is asked to delete once our copy went; made, signed, sent, answered."""
+"""Requests about bags in the case book: what a successor is asked to delete, or hears an objection to, once our copy went; made,
+signed, sent, answered."""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from typing import Any
 
 from include.cases.book import Conn
 from include.model.errors import Refused
-from include.model.handover import BagRequest
+from include.model.handover import OBJECTION, BagRequest, RequestReceipt
 
 _COLUMNS = "bag, request, payload, envelope, answer_by, sent_at IS NOT NULL AS sent, answered_at IS NOT NULL AS answered"
 
@@ -40,8 +42,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Stand:
-    """How far the requests of an order have come. ``late``: of those that are not answered, how many were due before a day;
-    ``deleted``, ``kept``: items, by the answers."""
+    """How far the requests of an order have come. ``objections``: how many of them are such; ``late``: of those that are not
+    answered, how many were due before a day; ``deleted``, ``kept``: items, by the answers."""
 
     made: int = 0
     asked: int = 0
@@ -49,6 +51,21 @@ class Stand:
     late: int = 0
     deleted: int = 0
     kept: int = 0
+    objections: int = 0
+
+
+@dataclass(frozen=True)
+class Named:
+    """Digests of the items of a bag that requests name already. ``asked``: to be deleted; ``objected``: of who objects; ``gone``:
+    of these, what the successor says that it deleted."""
+
+    asked: frozenset[str] = frozenset()
+    objected: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
+
+    def lacks(self, item: str, *, objected: bool) -> bool:
+        """Whether an item is to be named yet. Who asked for its deletion asked for more than who objects, not the other way."""
+        return item not in self.asked and item not in (self.objected if objected else self.gone)
 
 
 def name(bag: str, request: int) -> str:
@@ -80,12 +97,13 @@ def stand(conn: Conn, order: str, as_of: date) -> Stand:
     row = conn.execute(
         "SELECT count(*) AS made, coalesce(sum(asked), 0)::bigint AS asked, count(answered_at) AS answered,"
         " count(*) FILTER (WHERE answered_at IS NULL AND answer_by < %(on)s) AS late,"
+        " count(*) FILTER (WHERE convert_from(payload, 'UTF8')::jsonb ->> 'format' = %(objection)s) AS objections,"
         " coalesce(sum(r.deleted), 0)::bigint AS deleted, coalesce(sum(r.kept), 0)::bigint AS kept"
         " FROM casebook.handover_request AS q LEFT JOIN LATERAL ("
         "   SELECT deleted, kept FROM casebook.handover_request_receipt AS x WHERE q.answered_at IS NOT NULL"
         "    AND (x.order_no, x.bag, x.request) = (q.order_no, q.bag, q.request) ORDER BY receipt_no DESC LIMIT 1) AS r ON true"
         " WHERE order_no = %(order)s",
-        {"order": order, "on": as_of},
+        {"order": order, "on": as_of, "objection": OBJECTION},
     ).fetchone()
     return Stand(**row) if row is not None else Stand()
 
@@ -97,6 +115,32 @@ def asked(conn: Conn, order: str, bag: str, *, sent: bool = False) -> set[str]:
         (order, bag, sent),
     ).fetchall()
     return {leaf for r in rows for leaf in json.loads(bytes(r["payload"]))["asked"]}
+
+
+def named(conn: Conn, order: str, bag: str) -> Named:
+    """What is asked for of a bag already, sent or not."""
+    asked, objected, gone = set[str](), set[str](), set[str]()
+    for r in of_order(conn, order):
+        if r.said.bag != bag:
+            continue
+        if not r.said.objects:
+            asked.update(r.said.asked)
+            continue
+        objected.update(r.said.asked)
+        if r.answered:
+            gone |= set(r.said.asked) - {k.item for k in _answer(conn, r).kept}
+    return Named(frozenset(asked), frozenset(objected), frozenset(gone))
+
+
+def _answer(conn: Conn, of: Request) -> RequestReceipt:
+    """The answer that ended a request."""
+    row = conn.execute(
+        "SELECT envelope FROM casebook.handover_request_receipt WHERE order_no = %s AND bag = %s AND request = %s"
+        " ORDER BY receipt_no DESC LIMIT 1",
+        _key(of),
+    ).fetchone()
+    payload = json.loads(bytes(row["envelope"]))["payload"] if row is not None else ""
+    return RequestReceipt.model_validate(json.loads(base64.b64decode(payload)))
 
 
 def made(conn: Conn, said: BagRequest) -> None:

@@ -200,6 +200,11 @@ def keeps(bag: Known, it: Item, as_of: date, released: Collection[str]) -> Kept 
     holds, each with its order, that hold nothing any more."""
     if it.holds and not {f"{bag.order}/{h}" for h in it.holds.split(",")} <= set(released):
         return Kept(item=it.leaf.hex(), why=HOLD)
+    return floor(bag, it, as_of)
+
+
+def floor(bag: Known, it: Item, as_of: date) -> Kept | None:
+    """The floor that forbids it by the clocks that came, whether or not a hold does, too."""
     text = bag.clocks[it.clock]
     if text == "null":
         return None

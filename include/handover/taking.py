@@ -7,9 +7,8 @@ is said to be kept is there, or it is known that it went before.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psycopg import sql
 
@@ -70,12 +69,12 @@ class _Objects:
         went = self._went(items, stay)
         stay = {no: why for no, why in stay.items() if no not in went}
         going = [it for it in items if it.no not in stay and it.no not in went]
-        self._go([it for it in going if not _is_marker(it)], stay)
+        self._go([it for it in going if not it.is_marker], stay)
         hidden = {it.key[0]: stay[it.no] for it in going if it.no in stay}
         for it in going:  # without its marker what a lock keeps would come to light again
-            if _is_marker(it) and (kept := hidden.get(it.key[0])) is not None:
+            if it.is_marker and (kept := hidden.get(it.key[0])) is not None:
                 stay[it.no] = Kept(item=it.leaf.hex(), why=HIDES, until=kept.until)
-        self._go([it for it in going if it.no not in stay and _is_marker(it)], stay)
+        self._go([it for it in going if it.no not in stay and it.is_marker], stay)
         return stay
 
     def _went(self, items: Sequence[Item], stay: dict[int, Kept]) -> set[int]:
@@ -119,7 +118,7 @@ class _Objects:
         for (key, version), code in left.items():
             it = by[key, version]
             until, legal_hold = None, False
-            if not _is_marker(it):
+            if not it.is_marker:
                 until, legal_hold = lock_of(
                     self.client, self.bucket, Version("version", key, version, current=False)
                 )
@@ -131,8 +130,3 @@ class _Objects:
             stay[it.no] = Kept(
                 item=it.leaf.hex(), why=LOCK, until=None if legal_hold or until is None else prc_date(until)
             )
-
-
-def _is_marker(it: Item) -> bool:
-    said: Any = json.loads(it.body or "{}")
-    return bool(said.get("kind") == "marker")

@@ -16,9 +16,9 @@ from typing import Any
 from include.cases import book
 from include.cases.book import Conn
 from include.cases.rooms import Desk
-from include.cases.shutdown import both, orders
+from include.cases.shutdown import both, orders, who_asked
 from include.cases.shutdown.told import Paper, checked_paper
-from include.handover import asking, buried, passing_on, register, requests
+from include.handover import buried, passing_on, register, requests
 from include.model.errors import Refused
 
 LEFT = "requests left unanswered"
@@ -58,15 +58,15 @@ class Unpassed:
 def unpassed(desk: Desk, conn: Conn, number: str) -> Unpassed:
     """What is open now, whoever answers for it. Raises NotReachable."""
     found = Unpassed({r.name: len(r.said.asked) for r in requests.of_order(conn, number) if not r.answered})
-    if not asking.may_be_passed_on(conn, orders.order(conn, number)):
+    if not who_asked.may_be_passed_on(conn, orders.order(conn, number)):
         return found  # by then all else was answered for, and nobody knows any more whose it is
     for name, (items, why) in buried.open_(conn, number).items():
         found.bags[name], found.whys[name] = items, why
     left: dict[str, str] = {}
     for wanted in passing_on.wanting(desk, conn, number, left):
-        if wanted.fresh or wanted.held:
-            found.bags[wanted.bag.name] = len(wanted.fresh) + wanted.held
-            found.whys[wanted.bag.name] = "not asked for yet" if wanted.fresh else "which an open hold covers"
+        if wanted.items or wanted.held:
+            found.bags[wanted.bag.name] = wanted.items + wanted.held
+            found.whys[wanted.bag.name] = "not asked for yet" if wanted.items else "which an open hold covers"
     for bag in register.bags(conn, number) if left else ():
         if bag.name in left:
             found.bags[bag.name], found.whys[bag.name] = bag.items or 0, left[bag.name]

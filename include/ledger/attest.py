@@ -25,6 +25,7 @@ TYPES = {
     "quietus-bag-notice/1": "application/vnd.quietus.bag-notice+json",
     "quietus-bag-notice-receipt/1": "application/vnd.quietus.bag-notice-receipt+json",
     "quietus-bag-request/1": "application/vnd.quietus.bag-request+json",
+    "quietus-bag-objection/1": "application/vnd.quietus.bag-objection+json",
     "quietus-bag-request-receipt/1": "application/vnd.quietus.bag-request-receipt+json",
     "quietus-dataroom-statement/1": "application/vnd.quietus.dataroom-statement+json",
 }
@@ -72,6 +73,15 @@ def public_key(pem: str) -> Ed25519PublicKey:
             "it is no Ed25519 public key in PEM", about="key", next_step="ask for the key, and check it by phone"
         )  # fmt: skip
     return key
+
+
+def form_of(file: bytes) -> str | None:
+    """What a signed file says it is, by its type; nothing of it is believed by that. None: no kind that is known."""
+    try:
+        kind = json.loads(file)["payloadType"] if len(file) <= MOST else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return next((form for form, type_ in TYPES.items() if type_ == kind), None)
 
 
 def opened(file: bytes, form: str, key: Ed25519PublicKey) -> bytes:

@@ -39,6 +39,12 @@ from include.model.errors import LedgerError, NotReachable, QuietusError, Refuse
 
 MAX_LINE = 96 * 1024 * 1024  # a certificate at the verifier's limit, in base64
 TIMEOUT = 10.0  # seconds that either side waits for the other's next bytes
+NUMBERED = {
+    "quietus-bag-notice/1": "notice",
+    "quietus-bag-request/1": "request",
+    "quietus-bag-objection/1": "request",
+}
+"""What is said about a bag under numbers, each of which has one: a request and an objection are counted together."""
 
 
 # --- what is on disk --------------------------------------------------------------------------
@@ -326,8 +332,8 @@ class Signer:
             with self._turn:
                 if not self._said.remember(*place, attest.digest(payload)):
                     raise Refused(f"another statement about bag {said['bag']} of this order was signed")
-        for kind in ("notice", "request"):
-            if said["format"] != f"quietus-bag-{kind}/1":
+        for form, kind in NUMBERED.items():
+            if said["format"] != form:
                 continue
             place = (str(said["order"]), f"{kind} {said['bag']}", int(said[kind]))
             with self._turn:

@@ -39,6 +39,11 @@ KEY_MATERIAL: tuple[CategoryId, ...] = ("PI-044",)
 """The kinds of what a signatory signs with, private keys among them: shown in no data room (ESL 13)."""
 
 
+REQUEST: Literal["quietus-bag-request/1"] = "quietus-bag-request/1"
+OBJECTION: Literal["quietus-bag-objection/1"] = "quietus-bag-objection/1"
+"""The formats of what people ask a successor for, passed on by whoever handed over to it."""
+
+
 class BagKind(StrEnum):
     """What a bag has inside."""
 
@@ -262,9 +267,12 @@ class NoticeReceipt(Flow):
 class BagRequest(Flow):
     """Items of a bag that the successor is asked to delete, since their owners ask for it and our copy of them is gone: it has
     the only one (PIPL 47; ESL 24 binds it as it bound us). ``request``: 1, 2, … of the bag; ``statement``: SHA-256 of the bag's;
-    ``asked``: digests of items; ``people``: how many ask; ``answer_by``: the day on which an answer is due."""
+    ``asked``: digests of items; ``people``: how many ask; ``answer_by``: the day on which an answer is due.
 
-    format: Literal["quietus-bag-request/1"] = "quietus-bag-request/1"
+    ``format``: :data:`OBJECTION` if their owners object to the handover and ask for no deletion (PIPL 22): then what a statute
+    keeps goes on by its clock, restricted, as if it had come so. A format of its own, so that nobody takes one for the other."""
+
+    format: Literal["quietus-bag-request/1", "quietus-bag-objection/1"] = "quietus-bag-request/1"
     order: OrderNo
     bag: BagName
     request: Annotated[int, Field(ge=1)]
@@ -276,10 +284,16 @@ class BagRequest(Flow):
     answer_by: date
     made_at: datetime
 
+    @property
+    def objects(self) -> bool:
+        """Whether it is an objection."""
+        return self.format == OBJECTION
+
 
 class RequestReceipt(Flow):
-    """What the successor signs of a request: ``deleted`` items are gone there, ``kept`` are restricted, ``items`` and ``root``
-    are of what it reads back of the bag, as in a :class:`BagReceipt`. ``digest``: SHA-256 of the request."""
+    """What the successor signs of a request, an objection too: ``deleted`` items are gone there, ``kept`` are restricted,
+    ``items`` and ``root`` are of what it reads back of the bag, as in a :class:`BagReceipt`. ``digest``: SHA-256 of the
+    request."""
 
     format: Literal["quietus-bag-request-receipt/1"] = "quietus-bag-request-receipt/1"
     order: OrderNo

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from quietus_console.work import desk, now, step
 
 from include.cases.book import Conn
-from include.cases.shutdown import orders
+from include.cases.shutdown import orders, who_asked
 from include.handover import asking, buried, passing_ends, register, requests
 from include.handover.stages import Handover
 from include.model.errors import NotProved, Refused
@@ -126,7 +126,7 @@ def _followed(has: Callable[[Conn, str], bool], none: str) -> list[str]:
         numbers = [
             o.number
             for o in reversed(orders.orders(conn))
-            if not o.waits_for and asking.may_be_passed_on(conn, o) and has(conn, o.number)
+            if not o.waits_for and who_asked.may_be_passed_on(conn, o) and has(conn, o.number)
         ]
     if not (found := [n for n in numbers if _packed(n)]):
         raise AirflowSkipException(none)

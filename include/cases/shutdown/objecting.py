@@ -1,16 +1,15 @@
 """Who objects to the handover (PIPL 22, 44). It lifts no duty to keep and hand on (ESL 23, 24): what a statute hands over of an
-objector goes restricted, and nothing else of hers goes.
+objector goes restricted, and nothing else of hers goes. What the successor alone has by then it is told by a request
+(:mod:`include.handover.passing_on`): it restricts what a statute keeps, and deletes the rest.
 
 An objection is taken like any request: by a person's channel, with her identity checked by what registration has. She is kept as
-the keyed token of her account, and neither the ledger nor Airflow hears of it.
+keyed tokens of her account, and neither the ledger nor Airflow hears of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
-
-from psycopg import errors as pg
+from datetime import date, datetime
 
 from include.cases import decisions, sealing, subjects
 from include.cases.accounts import Standing
@@ -18,7 +17,8 @@ from include.cases.book import Conn, checked_actor
 from include.cases.keys import Purpose
 from include.cases.retention.held import account_pages
 from include.cases.rooms import Desk
-from include.cases.shutdown import begun, orders
+from include.cases.shutdown import leaving, orders, who_asked
+from include.cases.shutdown.orders import Order
 from include.model.errors import Refused
 from include.model.words import Channel
 
@@ -31,10 +31,11 @@ def object_to(
     actor: str,
 ) -> int:  # fmt: skip
     """Record an objection; its number. The same person again has the same. ``method`` and ``fields``: how it was checked who
-    asks, and which categories were compared.
+    asks, and which categories were compared. Also of somebody whose account is gone here, or after the order's end, if something
+    of hers went to the successor.
 
-    Raises Refused, with nothing stored, for what is no account, an unexplained check, an order that is not in force, or once our
-    copy of all that goes of hers went: nothing here could be restricted any more; NotReachable.
+    Raises Refused, with nothing stored, for what is no account, an unexplained check, an order that is not in force, if all that
+    went of hers is with a company that takes over no more, or once nothing is passed on any more; NotReachable.
     """
     id_ = subjects.screened(account_id)
     how = decisions.method_named(method, number)
@@ -45,52 +46,69 @@ def object_to(
             "nobody knows who objects: no field was compared, or one beyond what registration collected", about=number,
             next_step="compare fields collected at registration, and name them",
         )  # fmt: skip
-    if desk.accounts.standing(id_) is Standing.UNKNOWN:
-        raise Refused("there is no such account", about="account id", next_step="check the id with support")
-    ref = sealing.current(desk.keys, Purpose.SUBJECT_TOKEN)
-    tokens = sealing.digests(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, id_)
-    with orders.deed(desk, number) as (conn, of):
+    here = desk.accounts.standing(id_) is not Standing.UNKNOWN
+    tokens = sorted(sealing.digests(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, id_).values())
+    with orders.deed(desk, number, ended=True) as (conn, of):
+        who_asked.still_here(conn, of)
         there = conn.execute(
-            "SELECT objection FROM casebook.shutdown_objection WHERE number = %s AND token = ANY(%s)",
-            (number, list(tokens.values())),
+            "SELECT min(objection) AS objection FROM casebook.shutdown_objection_token WHERE number = %s AND token = ANY(%s)",
+            (number, tokens),
         ).fetchone()
-        if there is not None:
-            return int(there["objection"])
-        if _went(conn, number, list(tokens.values())):
-            raise Refused(
-                f"our copy of what goes of theirs went: {of.successor} alone has it", about=number,
-                next_step=f"tell them to object there ({of.successor_contact}); a deletion that they ask us for is passed on",
-            )  # fmt: skip
-        try:
+        objection = there["objection"] if there is not None else None
+        if objection is None:
+            _comes_to_something(conn, of, tokens, here=here)
             row = conn.execute(
-                "INSERT INTO casebook.shutdown_objection (number, token, token_version, objected_on, channel, method, fields,"
-                " recorded_by) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING objection",
-                (number, tokens[ref.version], ref.version, as_of, channel.value, how.value, list(fields),
-                 checked_actor(actor)),
-            ).fetchone()  # fmt: skip
-        except pg.UniqueViolation:
-            raise Refused(
-                "it is being recorded by somebody else", about=number, next_step="try again"
-            ) from None
-        objection = int(row["objection"]) if row else 0
-        orders.say(
-            desk, conn, number, OBJECTED, as_of, actor, {"objection": objection, "channel": channel.value}
+                "INSERT INTO casebook.shutdown_objection (number, objected_on, channel, method, fields, recorded_by)"
+                " VALUES (%s, %s, %s, %s, %s, %s) RETURNING objection",
+                (number, as_of, channel.value, how.value, list(fields), checked_actor(actor)),
+            ).fetchone()
+            objection = int(row["objection"]) if row else 0
+            orders.say(
+                desk, conn, number, OBJECTED, as_of, actor, {"objection": objection, "channel": channel.value}
+            )
+        conn.execute(
+            "INSERT INTO casebook.shutdown_objection_token (number, token, objection) SELECT %s, unnest(%s::bytea[]), %s"
+            " ON CONFLICT DO NOTHING",
+            (number, tokens, objection),
         )
-    return objection
+    return int(objection)
 
 
-def _went(conn: Conn, number: str, tokens: Sequence[bytes]) -> bool:
-    """Whether all that goes of somebody is packed, and our copy of it goes or went: no notice tells of that any more."""
+def _comes_to_something(conn: Conn, of: Order, tokens: Sequence[bytes], *, here: bool) -> None:
+    """Raises Refused for an objection that would change nothing anywhere. ``here``: her account is."""
     rows = conn.execute(
-        "SELECT bag FROM casebook.handover_owner WHERE order_no = %s AND token = ANY(%s)", (number, tokens)
+        "SELECT b.left_items IS NULL AS passed_on, convert_from(b.statement, 'UTF8')::jsonb ->> 'successor' AS company"
+        " FROM casebook.handover_owner AS o JOIN casebook.handover_bag AS b USING (order_no, bag)"
+        " WHERE o.order_no = %s AND o.token = ANY(%s) AND (b.left_items IS NULL OR b.left_items > 0)",
+        (of.number, tokens),
     ).fetchall()
-    open_ = conn.execute(
-        "SELECT dataset FROM casebook.handover_bag WHERE order_no = %s GROUP BY dataset HAVING NOT bool_or(last) LIMIT 1",
+    if any(r["passed_on"] for r in rows):
+        return
+    to_come = here and of.in_force
+    if rows and not (to_come and _packs(conn, of.number)):
+        companies = {str(r["company"]) for r in rows}
+        told = [
+            f"{who} ({contact})" for who, contact in leaving.custodians(conn, of.number) if who in companies
+        ]
+        raise Refused(
+            "what went of theirs is with a company that takes over no more, and no request of ours reaches it", about=of.number,
+            next_step=f"tell them to object there: {'; '.join(told)}",
+        )  # fmt: skip
+    if not to_come:
+        raise Refused(
+            "there is no such account, or nothing of it went to the successor", about="account id",
+            next_step="check the id with support",
+        )  # fmt: skip
+
+
+def _packs(conn: Conn, number: str) -> bool:
+    """Whether something is still to be packed, as far as the bags say."""
+    row = conn.execute(
+        "SELECT count(*) AS n FROM (SELECT FROM casebook.handover_bag WHERE order_no = %s GROUP BY dataset"
+        " HAVING NOT coalesce(bool_or(last) FILTER (WHERE left_items IS NULL), false)) AS open",
         (number,),
     ).fetchone()
-    return (
-        bool(rows) and open_ is None and {str(r["bag"]) for r in rows} <= begun.going_by(conn, number).keys()
-    )
+    return bool(row and row["n"])
 
 
 def count(conn: Conn, number: str) -> int:
@@ -101,17 +119,24 @@ def count(conn: Conn, number: str) -> int:
 
 
 def objectors(desk: Desk, number: str) -> frozenset[str]:
-    """Their account ids, in memory only: the ids of all accounts pass by until every token is found. Whose account is gone has
-    nothing that leads to it any more. Raises NotReachable."""
+    """Their account ids, in memory only. Raises NotReachable."""
+    return frozenset(since(desk, number))
+
+
+def since(desk: Desk, number: str) -> dict[str, datetime]:
+    """Their account ids, in memory only, each with when she objected: the ids of all accounts pass by until every token is found.
+    Whose account is gone has nothing here that leads to it any more. Raises NotReachable."""
     with desk.book() as conn:
         rows = conn.execute(
-            "SELECT token FROM casebook.shutdown_objection WHERE number = %s", (number,)
+            "SELECT t.token, o.recorded_at FROM casebook.shutdown_objection_token AS t"
+            " JOIN casebook.shutdown_objection AS o USING (objection) WHERE t.number = %s",
+            (number,),
         ).fetchall()
-    missing, found = {bytes(r["token"]) for r in rows}, set[str]()
+    missing, found = {bytes(r["token"]): r["recorded_at"] for r in rows}, dict[str, datetime]()
     for page in account_pages(desk) if missing else ():
         of = sealing.by_digest(desk.keys, Purpose.SUBJECT_TOKEN, subjects.KIND, page)
-        found |= {id_ for token, id_ in of.items() if token in missing}
-        missing -= of.keys()
+        found |= {id_: missing[token] for token, id_ in of.items() if token in missing}
+        missing = {token: at for token, at in missing.items() if token not in of}
         if not missing:
             break
-    return frozenset(found)
+    return found

@@ -403,12 +403,14 @@ def name_custodian(
 
 
 @contextmanager
-def deed(desk: Desk, number: str, *, approved: bool = True) -> Iterator[tuple[Conn, Order]]:
+def deed(
+    desk: Desk, number: str, *, approved: bool = True, ended: bool = False
+) -> Iterator[tuple[Conn, Order]]:
     """One transaction about an order that is in force, which is locked until its end. ``approved``: by both; and nobody withdraws
-    it. Raises Refused."""
+    it. ``ended``: also about one that has come to its end. Raises Refused."""
     with desk.book() as conn, book.deed(conn, number):
         of = order(conn, number, lock=True)
-        if not of.in_force:
+        if not (of.in_force or (ended and of.ended_on is not None)):
             raise Refused(f"the order is {of.state}", about=number, next_step=SEE)
         if approved and of.waits_for:
             roles = " and ".join(a.partition("/")[0] for a in of.waits_for)
