@@ -2,7 +2,7 @@
 
 **Purpose 目的** (policy 5.6; PIPL 22, 47): while a shutdown hands over, a person may still cancel, object, or reach a date. What
 became of items after their bag was packed is told to the successor by signed notices, and its answers are believed like receipts:
-nothing of a bag is in neither place, or in both, for longer than a day. Who asks once our copy went is heard, too: what the successor
+nothing of a bag is in neither place, or in both, for longer than a day. Who asks, or objects, once our copy went is heard, too: what the successor
 alone has by then is asked of it, until the ledger is with the custodian, or its last day is over. So it is for every order, ended ones too, each in tasks of its own.
 
 **Who may run it 谁可运行**: it runs by itself, every morning at 05:10, after the nights; legal or ops may trigger it at any time. Without an order

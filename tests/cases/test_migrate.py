@@ -263,3 +263,33 @@ def test_requests_that_were_taken_under_one_token_keep_it(pg18: PgServer) -> Non
         with pytest.raises(psycopg.Error, match="append-only"):
             conn.execute("UPDATE casebook.shutdown_request_token SET token = 'u'")
         assert conn.execute("DELETE FROM casebook.shutdown_request_token").rowcount == 1
+
+
+def test_an_objection_that_was_taken_under_one_token_keeps_it_until_nothing_is_passed_on(
+    pg18: PgServer,
+) -> None:
+    owner = pg18.conninfo(pg18.fresh_database())
+    migrate(owner, "0045")
+    with psycopg.connect(owner, autocommit=True) as conn:
+        conn.execute(
+            "INSERT INTO casebook.shutdown_order (number, scope, path, reason, decided_on, document, digest, approvers,"
+            " t0_announced, t0, opened_on, opened_by) VALUES ('SO-000001', 'company', 'voluntary', 'x', '2026-11-24', 'BR-1',"
+            " repeat('a', 64), '{legal/a,board/b}', '2026-11-24', '2026-11-24', '2026-11-24', 'legal/a')"
+        )
+        conn.execute(
+            "INSERT INTO casebook.shutdown_objection (number, token, token_version, objected_on, channel, method, fields,"
+            " recorded_by) VALUES ('SO-000001', 't', 1, '2026-11-24', 'letter', 'x', '{PI-001}', 'support/li')"
+        )
+        migrate(owner)
+        kept = conn.execute(
+            "SELECT o.number, t.token FROM casebook.shutdown_objection AS o JOIN casebook.shutdown_objection_token AS t"
+            " USING (objection)"
+        ).fetchall()
+        assert kept == [("SO-000001", b"t")]
+        with pytest.raises(psycopg.Error, match="append-only"):
+            conn.execute("DELETE FROM casebook.shutdown_objection_token")
+        conn.execute(
+            "UPDATE casebook.shutdown_order SET withdrawn_on = '2026-11-25', withdrawn_document = 'BR-2'"
+        )
+        assert conn.execute("DELETE FROM casebook.shutdown_objection_token").rowcount == 1
+        assert conn.execute("SELECT FROM casebook.shutdown_objection").rowcount == 1, "that one came stays"

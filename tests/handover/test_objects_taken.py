@@ -20,7 +20,7 @@ from include.handover.items import Growing
 from include.handover.sending import notice_key, request_key
 from include.handover.staying import HIDES, HOLD, LOCK
 from include.ledger import attest
-from include.model.handover import BagNotice, BagRequest
+from include.model.handover import OBJECTION, REQUEST, BagNotice, BagRequest
 from include.model.times import observed_now, prc_date
 from include.model.words import Role
 from tests.handover import both as sides
@@ -119,7 +119,10 @@ def told(both: Both, how: str) -> None:
     if how == "notice":
         said = BagNotice(notice=1, removed=every, added=0, items=0, root=Growing().root(), **same)
     else:
-        said = BagRequest(request=1, asked=every, people=3, law="PIPL 47", answer_by=AS_OF, **same)
+        form = OBJECTION if how == "objection" else REQUEST
+        said = BagRequest(
+            format=form, request=1, asked=every, people=3, law="PIPL 47", answer_by=AS_OF, **same
+        )
     key = notice_key(ORDER, name) if how == "notice" else request_key(ORDER, name)
     both.theirs.s3("inbox", Role.COURIER).put_object(
         Bucket=both.bucket, Key=key, Body=both.our_signer(said.canonical())
@@ -227,6 +230,34 @@ def test_a_right_that_is_missing_is_no_lock(photos: Both, how: str, whole: bool)
     photos.theirs.stands_in.clear()
     (answer,) = obey(photos, how).receipts
     assert (answer.deleted, answer.kept) == (6, ()) and there(photos) == []
+
+
+@pytest.mark.parametrize("how", ["request", "objection"])
+def test_what_a_statute_keeps_is_marked_as_if_it_had_come_restricted(photos: Both, how: str) -> None:
+    """By its tag, which is no part of what is counted; of who objects its clock runs on, and no fate is said of it."""
+    told(photos, how)
+    client = photos.theirs.s3(OBJECTS, Role.ERASER)
+    (full, version), *_ = there(photos)
+    ten = [{"Key": f"k{n}", "Value": "v"} for n in range(10)]
+    if how == "objection":
+        client.put_object_tagging(Bucket=BUCKET, Key=full, VersionId=version, Tagging={"TagSet": ten})
+    done = heed(photos.inbox, photos.custody, photos.their_signer, ORDER, as_of=AS_OF)
+    (answer,) = done.receipts
+    assert (answer.deleted, len(answer.kept), len(there(photos))) == (0, 6, 6)
+    tags = [
+        {t["Key"]: t["Value"] for t in client.get_object_tagging(Bucket=BUCKET, Key=k, VersionId=v)["TagSet"]}
+        for k, v in there(photos)
+    ]
+    assert [t.get("quietus") for t in tags].count("restricted") == (6 if how == "request" else 5)
+    noted = photos.sql(
+        photos.theirs,
+        "SELECT DISTINCT restricted, fate, request FROM quietus_handover.item WHERE path IS NOT NULL",
+    )
+    assert noted == ([("request", "kept", 1)] if how == "request" else [("objection", None, None)])
+    changed = len(answer.differences.changed)
+    assert changed == (0 if how == "request" else 1), (
+        "ten tags that somebody put are a difference, and ours is none"
+    )
 
 
 def test_a_marker_stays_over_what_a_lock_keeps(photos: Both, how: str = "notice") -> None:

@@ -14,12 +14,16 @@ from include.ledger import attest
 from include.ledger.signer import Signer, initialise
 from include.model.errors import LedgerError, Refused
 from include.model.handover import (
+    OBJECTION,
+    REQUEST,
     BagKind,
     BagNotice,
     BagReceipt,
+    BagRequest,
     BagStatement,
     Differences,
     NoticeReceipt,
+    RequestReceipt,
 )
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
@@ -54,6 +58,30 @@ def test_a_bag_has_one_statement_for_ever(signer: Signer, tmp_path: Path) -> Non
     assert asked(signer, STATEMENT.model_copy(update={"order": "SO-0002"}).canonical())["ok"]
     repaired = RECEIPT.model_copy(update={"differences": Differences(missing=("4" * 64,))})
     assert asked(signer, RECEIPT.canonical())["ok"] and asked(signer, repaired.canonical())["ok"]
+
+
+def test_a_number_is_a_request_or_an_objection_and_never_both(signer: Signer, tmp_path: Path) -> None:
+    request = BagRequest(
+        order="SO-0001", bag=STATEMENT.bag, request=1, statement="3" * 64, asked=("5" * 64,), people=1, law="PIPL 47",
+        as_of=date(2026, 11, 29), answer_by=date(2026, 12, 29), made_at=NOW,
+    )  # fmt: skip
+    objection = request.model_copy(update={"format": OBJECTION})
+    assert asked(signer, objection.canonical())["ok"]
+    assert "another request of this number" in asked(signer, request.canonical())["refused"]
+    assert asked(signer, request.model_copy(update={"request": 2}).canonical())["ok"]
+    key = attest.public_key((tmp_path / "p").read_text())
+    file = asked(signer, objection.canonical())["envelope"].encode()
+    assert attest.form_of(file) == OBJECTION and attest.form_of(b"{}") is None
+    assert attest.opened(file, OBJECTION, key) == objection.canonical()
+    with pytest.raises(
+        LedgerError, match="no quietus-bag-request/1"
+    ):  # as a successor with older software says it
+        attest.opened(file, REQUEST, key)
+    answer = RequestReceipt(
+        order="SO-0001", bag=STATEMENT.bag, request=1, digest=attest.digest(objection.canonical()), deleted=1, items=0,
+        root="1" * 64, differences=Differences(), custodian="b", done_at=NOW,
+    )  # fmt: skip
+    assert "by this very signer" in asked(signer, answer.canonical())["refused"]
 
 
 def test_nobody_signs_for_what_they_sent(signer: Signer, tmp_path: Path) -> None:

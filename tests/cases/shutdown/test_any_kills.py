@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, Phase, event, given, note, settings
 from hypothesis import strategies as st
 
 from include.cases.shutdown import located
-from include.handover import books, proving, register, stages, storing, workers
+from include.handover import books, proving, register, requests, stages, storing, workers
 from include.handover.recounting import count_again
 from include.model.words import Disposition, Verdict
 from include.stores.s3.clearing import Clearing
@@ -55,8 +56,8 @@ POINTS = {
 VERBS = tuple(POINTS)
 WAY = ("pack", "send", "receive", "verify", "delete", "dispose")
 """In the order in which each has something to do."""
-PEOPLE = ("leave", "hold", "release")
-"""What comes from outside, at any moment, and is not killed here: a person's case, a court's hold, and its end."""
+PEOPLE = ("leave", "hold", "release", "object")
+"""What comes from outside, at any moment, and is not killed here: a person's case, a court's hold, its end, an objection."""
 END = (
     "release",
     "pack",
@@ -117,6 +118,19 @@ SCHEDULE = ON_THE_WAY | DISTURBED | DISTURBED | DISTURBED | ANY
 is always tried: what is killed in it is the first of the points."""
 
 
+def _late(way: tuple[list[Try], ...], kills: list[Try], before: int, asks: list[Try]) -> list[Try]:
+    """Everything was handed over; then our copy goes, is killed at it, and somebody objects before that, amid it, or after it."""
+    handed = [t for verb, tries in zip(WAY, way, strict=False) for t in (*tries, (verb, None, 1))]
+    deletes = [*kills, ("delete", None, 1)]
+    return [*handed, *deletes[:before], ("object", None, 1), *deletes[before:], *asks]
+
+
+LATE = st.builds(
+    _late, st.tuples(*map(_tries, WAY[:4])), st.lists(_killed("delete"), min_size=1, max_size=2), st.sampled_from((3, 1, 2, 3)),
+    st.lists(_killed("ask"), min_size=1, max_size=2),
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def loaded() -> None:
     """Great Expectations, once, and not in every process that is killed."""
@@ -126,22 +140,42 @@ def loaded() -> None:
 
 
 # Shrinking would take as long as the search, a company each: a schedule that fails is short enough to read as it is.
-@pytest.mark.timeout(900)
-@settings(
+TRIED = settings(
     max_examples=4,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+
+
+@pytest.mark.timeout(900)
+@TRIED
 @given(SCHEDULE)
 def test_each_item_ends_in_exactly_one_place(
     new_company: Callable[..., Company], pg18: PgServer, moto: S3Server, empty_moto: S3Server,
     tmp_path_factory: pytest.TempPathFactory, loaded: None, schedule: list[Try],
 ) -> None:  # fmt: skip
+    _tried(new_company, pg18, moto, empty_moto, tmp_path_factory.mktemp("any"), schedule)
+
+
+@pytest.mark.timeout(900)
+@settings(TRIED, max_examples=3)
+@given(LATE)
+def test_whoever_objects_late_is_heard_wherever_it_is_killed(
+    new_company: Callable[..., Company], pg18: PgServer, moto: S3Server, empty_moto: S3Server,
+    tmp_path_factory: pytest.TempPathFactory, loaded: None, schedule: list[Try],
+) -> None:  # fmt: skip
+    both = _tried(new_company, pg18, moto, empty_moto, tmp_path_factory.mktemp("late"), schedule)
+    assert both.objected, "she did"
+
+
+def _tried(
+    new_company: Callable[..., Company], pg18: PgServer, moto: S3Server, empty_moto: S3Server, home: Path,
+    schedule: list[Try],
+) -> Two:  # fmt: skip
     for role in (*ROLES, "gatekeeper"):
         pg18.add_role(role)
     pg18.add_role("custodian", "BYPASSRLS")
     note(f"{schedule}")
-    home = tmp_path_factory.mktemp("any")
     signer = SimpleNamespace(attest=Attesting(home, "ours"))
     with pytest.MonkeyPatch.context() as patch, two(new_company, pg18, moto, empty_moto, home) as both:
         patch.setattr(stages, "SignerClient", lambda _: signer)
@@ -167,6 +201,18 @@ def test_each_item_ends_in_exactly_one_place(
             both.do(verb)
             both.nothing_is_lost()
         _ended(both)
+        if both.objected:
+            _only_stored(both)
+        return both
+
+
+def _only_stored(both: Two) -> None:
+    """Whenever she objected: what the successor has of hers it may only store, and what it has of others nobody objected to."""
+    assert both.only_stored() == {"objection"} and "objection" not in both.only_stored(others=True)
+    with both.ours.desk.book() as conn:
+        late = any(r.said.objects for r in requests.of_order(conn, both.number))
+    assert late is (both.objected == "once hers went") or both.objected == "while hers go"
+    event(f"somebody objected {both.objected}, told by {'requests' if late else 'bags and notices'}")
 
 
 def _photos(both: Two) -> str:

@@ -17,7 +17,7 @@ from include.cases import sealing, subjects
 from include.cases.accounts import CatalogueAccounts
 from include.cases.keys import Purpose
 from include.cases.rooms import Desk
-from include.cases.shutdown import objecting, orders, whereabouts, who_asked
+from include.cases.shutdown import orders, whereabouts, who_asked
 from include.commands import _common as common
 from include.commands import _handover_requests as command
 from include.handover import asking, clearing, heard, passing_on, requests, stages, whose
@@ -111,14 +111,6 @@ def test_a_case_after_our_copy_went_is_passed_on_and_followed(gone: Handing) -> 
     with gone.stopped.house.desk.book() as conn:
         named = [e for e in orders.history(conn, gone.number) if e["what"] == "requests passed on"]
     assert [e["detail"]["people"] for e in named] == [1]
-
-
-def test_who_objects_once_our_copy_went_is_told_whom_to_turn_to(gone: Handing) -> None:
-    """Nothing would come of it here; before, it was recorded, and no more."""
-    with pytest.raises(Refused, match="Example CA Co alone has it"):
-        objects(gone)
-    with gone.stopped.house.desk.book() as conn:
-        assert objecting.count(conn, gone.number) == 0
 
 
 def test_a_case_before_our_copy_went_is_told_by_notices_and_asked_for_by_nobody(handing: Handing) -> None:

@@ -21,10 +21,11 @@ import psycopg
 from cryptography import x509
 
 from include.cases import verbs, wiring
+from include.cases.accounts import CatalogueAccounts
 from include.cases.keys import FileKeyStore
 from include.cases.rooms import Desk
-from include.cases.shutdown import accepting, breaker, closing, located, needles, permitting
-from include.handover import register
+from include.cases.shutdown import accepting, begun, breaker, closing, located, needles, objecting, permitting
+from include.handover import asking, register, whose
 from include.handover.custody import Custody, prepare
 from include.handover.fetching import Inbox
 from include.handover.following import follow
@@ -36,7 +37,7 @@ from include.ledger import attest
 from include.model.catalogue import Catalogue
 from include.model.errors import NotProved, Refused
 from include.model.handover import BagState
-from include.model.words import Role
+from include.model.words import Channel, Role
 from include.stores.shared import nowhere
 from tests.cases.conftest import build
 from tests.cases.resting import begun_unasked
@@ -74,6 +75,14 @@ ASKED = "s3.asked"
 """The point after each request of ours that deletes in a bucket: between uploads, versions and markers."""
 WHO = "acct_000000000002"
 """Who leaves, and whose visits are held."""
+OBJECTOR = "acct_000000000003"
+"""Who objects: she has visits, a note, and a photo that a marker hides."""
+HERS = """
+SELECT DISTINCT dataset, coalesce(restricted, '')
+  FROM (SELECT i.*, CASE dataset WHEN 'u.visit' THEN key[1]::int % 9 + 1 = 3 WHEN 's.note' THEN key[1] = '3'
+                    ELSE path[1] = 'acct_000000000003' END AS hers
+          FROM quietus_handover.item AS i WHERE notice IS NULL AND dataset IN ('u.visit', 's.note', 'o.photo')) AS i
+ WHERE hers"""
 Version = tuple[str, str]  # its id, and the digest of what it holds
 
 
@@ -134,6 +143,7 @@ class Two:
     held: dict[str, list[bytes]]
     left: bool = False
     held_by: str = ""
+    objected: str = ""
 
     def way(self, at: Callable[[str], None] = nowhere) -> Handover:
         bounds = Bounds(bytes=900, rows=20, keys=3)
@@ -191,6 +201,8 @@ class Two:
                 self.hold()
             case "release":
                 self.release()
+            case "object":
+                self.object()
 
     def leave(self) -> None:
         """A person leaves in the midst of it, by a case of her own."""
@@ -211,6 +223,30 @@ class Two:
         if self.held_by:
             verbs.release_hold(self.ours.desk, self.held_by, document="8", as_of=T0, actor="legal/zhao")
             self.held_by = ""
+
+    def object(self) -> None:
+        """A person objects to the handover, and it is noted how far her bags had come."""
+        desk, at = self.ours.desk, "before anything of hers was packed"
+        tokens = [*asking.every(desk, OBJECTOR)]
+        with desk.book() as conn:
+            if hers := whose.bags_of(conn, self.number, tokens).keys():
+                going, gone = begun.going_by(conn, self.number), asking.went(conn, self.number)
+                at = "while hers are here"
+                if hers & going.keys():
+                    at = "while hers go" if hers - gone.keys() else "once hers went"
+        desk = replace(desk, accounts=CatalogueAccounts(desk.catalogue, self.ours))
+        objecting.object_to(
+            desk, self.number, OBJECTOR, channel=Channel.LETTER, method="signed_with_certificate", fields=("PI-001",),
+            as_of=T0, actor="support/li",
+        )  # fmt: skip
+        self.objected = self.objected or at
+
+    def only_stored(self, *, others: bool = False) -> set[str]:
+        """Why the objector's items may only be stored at the successor, or everybody else's; nothing: they may be used."""
+        with psycopg.connect(self.theirs.server.conninfo(self.theirs.database)) as conn:
+            rows = conn.execute((HERS + " IS FALSE" * others).encode()).fetchall()
+        assert {d for d, _ in rows} == {"u.visit", "s.note", PHOTOS}
+        return {str(word) for _, word in rows}
 
     @contextmanager
     def but_for_a_hold(self) -> Iterator[None]:
