@@ -20,7 +20,7 @@ from quietus_console.rendering import page
 from quietus_console.roles import audits
 
 from include.cases import book
-from include.cases.shutdown import begun, half_said, objecting, orders, tellings, who_asked
+from include.cases.shutdown import begun, half_said, objecting, orders, short, tellings, who_asked
 from include.cases.shutdown import media as of_media
 from include.cases.shutdown import preview as previews
 from include.cases.shutdown.accepting import ACCEPTED
@@ -74,6 +74,8 @@ def one_order(number: Number, user: GetUserDep, lang: Lang = "zh") -> HTMLRespon
         carried = of_media.standing(load(), conn, of, today) if of.closed_on else ()
         tokens = who_asked.held(conn, number)
         halves = half_said.halves(conn, of, carried, today)
+        shorts = short.found(conn, of) if of.in_force else ()
+        shorts = () if shorts and short.answered(conn, of, shorts) else shorts
         kept_there = begun.elsewhere(conn, number, of.successor_certificate)
     auditor = audits(user)
     if counted is not None and not auditor:
@@ -84,7 +86,9 @@ def one_order(number: Number, user: GetUserDep, lang: Lang = "zh") -> HTMLRespon
         why=days.why(today), earliest=days.earliest(today), counted=counted, told=told, objections=objections,
         asked=asked, elsewhere=kept_there, carried=carried,
         tokens=tokens, tokens_until=passing_ends.last_day_of(load(), of),
-        halves={name: half for half in halves for name in half.media},
+        halves={name: half for half in halves for name in half.media}, shorts=shorts,
+        # The run asks for what one document says; of another it is said by command.
+        by_command={name for half in halves if half not in half_said.together(halves) for name in half.media},
         looked=_last(history, LOOKED), way=handed_over(bags, answers, auditor=auditor),
         books=_without_holds(_last(history, BOOKS), auditor), proved=_last(history, PROVED),
         answered=[e for e in history if e["what"] == ACCEPTED],

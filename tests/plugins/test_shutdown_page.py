@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,6 +33,7 @@ from include.model.words import Role
 from include.stores.s3.collection import BLUNT, NOBODY, UNENFORCED
 from tests.cases.shutdown.test_orders import NEXT, PAPER, TODAY, TOLD
 from tests.cases.small import World, world
+from tests.ledger.test_attest import STATEMENT
 
 pytestmark = pytest.mark.postgres
 DAY = timedelta(days=1)
@@ -261,6 +263,73 @@ def test_what_becomes_of_media_is_told(browser: Browser, w: World, database: str
         assert told in english, told
     chinese = browser(f"/shutdown/{number}", lang="zh").text
     assert "存储介质" in chinese and "继续在用" in chinese and "批准人载明介质去向" in chinese
+
+
+def test_what_is_said_on_the_command_line_only_is_shown_as_it_is_typed(
+    browser: Browser, w: World, database: str
+) -> None:
+    """A notice that was shorter, and media of which the run does not ask, since another document says what becomes of them."""
+    number = filled(w, database)
+    assert "answer-short" not in browser(f"/shutdown/{number}").text
+    with psycopg.connect(database) as conn:
+        conn.execute(
+            "UPDATE casebook.shutdown_order SET closed_on = %s, custodian = 'Archive Co'", (TODAY + 16 * DAY,)
+        )
+    for document, media, becomes in (
+        ("BR-91", ["store:company"], "stays"),
+        ("BR-92", ["store:objects"], "rented"),
+    ):
+        word = {
+            "media": media,
+            "becomes": becomes,
+            "who": "Archive Co",
+            "until": None,
+            "document": document,
+            "digest": "9" * 64,
+        }
+        happened(w, number, "media answered for", {**word, "approver": 1})
+
+    def shown(lang: str = "en") -> str:
+        return " ".join(
+            unescape(re.sub(r"<[^>]*>", " ", browser(f"/shutdown/{number}", lang=lang).text)).split()
+        )
+
+    for told in (
+        f"was done fewer days before collection was closed than the law wants: {TODAY + 15 * DAY}, 1 / 90",
+        f"quietus shutdown answer-short {number} --document NO --file SCAN",
+        f"quietus shutdown media {number} --becomes rented --medium store:objects --provider 'Archive Co' --document BR-92",
+    ):
+        assert told in shown(), told
+    assert "--becomes stays" not in shown(), "of the oldest document the run asks"
+    assert "天数不足" in shown("zh")
+    for approver in (1, 2):
+        gates = {
+            "notified": {"done_on": str(TODAY + 15 * DAY), "document": PAPER.number, "digest": PAPER.digest}
+        }
+        said = {"gates": gates, "document": "BR-93", "digest": "8" * 64, "approver": approver}
+        happened(w, number, "shorter notice answered for", said)
+    assert "answer-short" not in shown(), "both answered"
+
+
+def test_who_objects_late_is_counted_among_what_was_passed_on(
+    browser: Browser, w: World, database: str
+) -> None:
+    number = filled(w, database)
+    with psycopg.connect(database) as conn:
+        conn.execute(
+            "INSERT INTO casebook.handover_bag (order_no, bag, consignment, dataset, kind, shard, last, items, root, salt,"
+            " bytes, sha256, statement) VALUES (%s, 'cert.certificate-00001', 'c', 'cert.certificate', 'rows', 1, false, 1, 'r',"
+            " decode(repeat('00', 32), 'hex'), 1, 's', %s)",
+            (number, STATEMENT.model_copy(update={"order": number}).canonical()),
+        )
+        for n, form in enumerate(("quietus-bag-request/1", "quietus-bag-objection/1"), 1):
+            conn.execute(
+                "INSERT INTO casebook.handover_request (order_no, bag, request, payload, asked, answer_by)"
+                " VALUES (%s, 'cert.certificate-00001', %s, %s, 3, '2026-12-30')",
+                (number, n, json.dumps({"format": form}).encode()),
+            )
+    english = " ".join(unescape(re.sub(r"<[^>]*>", " ", browser(f"/shutdown/{number}").text)).split())
+    assert "passed on: 2 (of them objections 1) · items 6" in english
 
 
 def test_tokens_of_people_are_counted_with_their_last_day(browser: Browser, w: World, database: str) -> None:
