@@ -82,7 +82,7 @@ def begin(
     found = Counter[str]()
     for r in rows:
         found[r.dataset] += r.due
-    why = out_of_line(judged := beyond(found, under), usual(conn, schedule, as_of))
+    why = out_of_line(judged := beyond(found, under), usual(conn, schedule, as_of, at))
     made = conn.execute(
         "INSERT INTO casebook.night (case_no, schedule, as_of, at, due, held, expected, needs_word, late, asked, catalogue,"
         " backlog, under) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING night_id",
@@ -125,7 +125,7 @@ def rows_of(conn: Conn, night: Night) -> list[Row]:
 def obey(conn: Conn, night: Night, plan: str, under: Items) -> None:
     """A plan of stages was approved while the night waited: it obeys that, and what it found besides is judged anew."""
     found = beyond(found_by(conn, night), under)
-    why = out_of_line(found, usual(conn, night.schedule, night.as_of))
+    why = out_of_line(found, usual(conn, night.schedule, night.as_of, night.at))
     conn.execute(
         "UPDATE casebook.night SET backlog = %s, under = %s, needs_word = %s, asked = %s WHERE night_id = %s",
         (plan, Jsonb(dict(under)), why, Jsonb(found) if why else None, night.night_id),
@@ -136,7 +136,7 @@ def judge(conn: Conn, night: Night, found: Items, catalogue: str) -> str | None:
     """Judge a night anew by what is really to go of each dataset: why it stops for a person's word, again if it had one; None, if
     it is in line, or no more than a person was shown who let it go, under the same catalogue."""
     found = beyond(found, night.under)
-    why = out_of_line(found, usual(conn, night.schedule, night.as_of))
+    why = out_of_line(found, usual(conn, night.schedule, night.as_of, night.at))
     if why is not None and night.approved_by is not None:
         if night.catalogue != catalogue:
             why = f"{night.approved_by} let it go on under another catalogue; by now {why}"

@@ -41,10 +41,10 @@ class Booked:
         self, as_of: date, found: list[Row], *, ages: figures.Ages | None = None, at: datetime | None = None,
         gone: Mapping[tuple[str, str], int] | None = None, left: list[Row] | None = None,
         unverified: Mapping[str, str] | None = None, coming: Mapping[date, Mapping[str, int]] | None = None,
-        ended: bool = True, began_at: datetime | None = None,
+        ended: bool = True, began_at: datetime | None = None, word: str | None = None,
     ) -> Night:  # fmt: skip
         """One night; ``began_at``: by the wall clock, the middle of its own day if left out. ``gone``: by (rule without its
-        period, dataset)."""
+        period, dataset). ``word``: who lets it go, if it stops."""
         schedule: Schedule = "days" if at is None else "hours"
         began = began_at or at or figures.midnight(as_of) + timedelta(hours=1)
         with book.connect(self.owner) as conn, book.deed(conn, "test"):
@@ -59,6 +59,8 @@ class Booked:
                 "UPDATE casebook.night SET began_at = %s WHERE night_id = %s", (began, night.night_id)
             )
             figures.keep_found(conn, night, ages or {})
+            if word and night.waits_for_a_person:
+                nights.approve(conn, night, word, None)
             for (rule, dataset), n in (gone or {}).items():
                 nights.tell(conn, night, rule, dataset, gone=n)
             if ended:

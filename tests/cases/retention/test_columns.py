@@ -12,7 +12,8 @@ import pytest
 
 from include.cases import certifying, papers
 from include.cases.keys import FileKeyStore
-from include.cases.retention import due, late, whole
+from include.cases.retention import breaker, due, late, whole
+from include.cases.retention import night as nightly
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.nights import Night
 from include.cases.scopes import HoldBasis, HoldOrder, Scope
@@ -203,3 +204,24 @@ def test_killed_at_any_point_it_goes_on_to_the_same_end(new: Callable[..., House
     night = by_the_minute(house)
     assert house.counts(night) == {"s.ticket.proof": {"erased": ODD}} and others(house) == before
     assert house.state(night) is CaseState.WAITING
+
+
+def test_runs_of_as_much_each_are_asked_about_until_a_person_let_most_of_the_last_go(
+    new: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, asked = new(), []
+    monkeypatch.setattr(breaker, "FEW", 2)
+    for n in range(5):
+        at = NOON + n * timedelta(minutes=10)
+        first = 100 * (n + 1)
+        house.company.sql(
+            "INSERT INTO s.ticket SELECT i, 'acct_000000000001', '2026-11-20', 'b', 'document', 'passport',"
+            f" timestamptz '2026-11-23 11:00+08' FROM generate_series({first}, {first + ODD - 1}) i"
+        )
+        night = by_the_minute(house, at)
+        asked.append(night.waits_for_a_person)
+        if night.waits_for_a_person:
+            nightly.approve(house.desk, str(night.case_no), as_of=DAY, actor="ops/li")
+            night = by_the_minute(house, at)
+        assert night.ended_at is not None and night.gone == night.due >= ODD
+    assert asked == [True, True, True, False, False]
