@@ -18,11 +18,10 @@ Nothing of the company's, nothing of a case.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import dag
 from quietus_console import tidying
 from quietus_console.timetables import MaintenanceWindow
+from quietus_console.work import DEFAULTS
 
 
 @dag(
@@ -33,7 +32,7 @@ from quietus_console.timetables import MaintenanceWindow
     is_paused_upon_creation=False,  # what is kept too long is nobody's favourite task
     doc_md=__doc__,
     tags=["retention", "policy 7.2"],
-    default_args={"owner": "privacy", "retries": 2, "retry_delay": timedelta(minutes=1)},
+    default_args=DEFAULTS,
 )
 def airflow_hygiene() -> None:
     tidying.keep_airflow_in_its_limits()

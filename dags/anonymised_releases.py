@@ -19,11 +19,10 @@ restricted. If no declared level hides everybody, nothing at all.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import dag
 from quietus_console import releasing
 from quietus_console.timetables import MaintenanceWindow
+from quietus_console.work import DEFAULTS
 
 
 @dag(
@@ -36,7 +35,7 @@ from quietus_console.timetables import MaintenanceWindow
     is_paused_upon_creation=True,  # what is destroyed for it somebody must have read first
     doc_md=__doc__,
     tags=["anonymity", "policy 3.4"],
-    default_args={"owner": "privacy", "retries": 1, "retry_delay": timedelta(minutes=1)},
+    default_args=DEFAULTS,
 )
 def anonymised_releases() -> None:
     releasing.certify(cases=releasing.look_again(made=releasing.make()))

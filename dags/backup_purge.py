@@ -18,11 +18,10 @@ anybody can see it; the certificates cite it. Of a database's own log each case 
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import CronTriggerTimetable, dag
 from quietus_console import copies
 from quietus_console.timetables import GRACE
+from quietus_console.work import DEFAULTS
 
 
 @dag(
@@ -33,7 +32,7 @@ from quietus_console.timetables import GRACE
     is_paused_upon_creation=False,  # a wait that nobody ends is none
     doc_md=__doc__,
     tags=["backups", "policy 11.2"],
-    default_args={"owner": "privacy", "retries": 1, "retry_delay": timedelta(minutes=1)},
+    default_args=DEFAULTS,
 )
 def backup_purge() -> None:
     expired = copies.expire()

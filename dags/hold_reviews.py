@@ -16,11 +16,12 @@ frees is an event of its case.
 
 from __future__ import annotations
 
-from datetime import time, timedelta
+from datetime import time
 
 from airflow.sdk import dag
 from quietus_console import holding
 from quietus_console.timetables import PrcWorkdays
+from quietus_console.work import DEFAULTS
 
 
 @dag(
@@ -31,7 +32,7 @@ from quietus_console.timetables import PrcWorkdays
     is_paused_upon_creation=False,  # an alarm that waits to be switched on is none
     doc_md=__doc__,
     tags=["clocks", "policy 5.2"],
-    default_args={"owner": "privacy", "retries": 1, "retry_delay": timedelta(minutes=1)},
+    default_args=DEFAULTS,
 )
 def hold_reviews() -> None:
     holding.reviews_are_not_late()

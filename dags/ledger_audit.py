@@ -18,11 +18,10 @@ recipient answers, how fast and how truly, is said once a day, in counts.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import CronTriggerTimetable, dag
 from quietus_console import steps
 from quietus_console.timetables import GRACE
+from quietus_console.work import DEFAULTS
 
 
 @dag(
@@ -33,7 +32,7 @@ from quietus_console.timetables import GRACE
     is_paused_upon_creation=False,  # an alarm that waits to be switched on is none
     doc_md=__doc__,
     tags=["ledger"],
-    default_args={"owner": "privacy", "retries": 1, "retry_delay": timedelta(minutes=1)},
+    default_args=DEFAULTS,
 )
 def ledger_audit() -> None:
     steps.compare_with_anchors()

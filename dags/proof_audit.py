@@ -20,11 +20,10 @@ company's; the planter's role may not even read it.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import CronTriggerTimetable, dag
 from quietus_console import auditing, shutting_down
 from quietus_console.timetables import GRACE
+from quietus_console.work import DEFAULTS
 
 
 @dag(
@@ -35,7 +34,7 @@ from quietus_console.timetables import GRACE
     is_paused_upon_creation=False,  # proofs that nobody tests are taken on trust
     doc_md=__doc__,
     tags=["proofs"],
-    default_args={"owner": "privacy", "retries": 2, "retry_delay": timedelta(minutes=1)},
+    default_args=DEFAULTS,
 )
 def proof_audit() -> None:
     looked = auditing.look_again()

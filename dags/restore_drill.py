@@ -16,11 +16,10 @@ a set cannot be restored (it would not help in a disaster either), or if the loo
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import CronTriggerTimetable, dag
 from quietus_console import drills
 from quietus_console.timetables import GRACE
+from quietus_console.work import DEFAULTS
 
 
 @dag(
@@ -31,7 +30,7 @@ from quietus_console.timetables import GRACE
     is_paused_upon_creation=False,  # a drill that waits to be switched on is none
     doc_md=__doc__,
     tags=["backups", "policy 11.2"],
-    default_args={"owner": "privacy", "retries": 1, "retry_delay": timedelta(minutes=5)},
+    default_args=DEFAULTS,
 )
 def restore_drill() -> None:
     drills.drill.expand(backup_set=drills.sets())

@@ -20,11 +20,10 @@ on there. Paused, data becomes overdue, which the ops page shows.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import dag
 from quietus_console import nights, questions
 from quietus_console.timetables import MaintenanceWindow
+from quietus_console.work import DEFAULTS
 
 
 @dag(
@@ -35,7 +34,7 @@ from quietus_console.timetables import MaintenanceWindow
     is_paused_upon_creation=True,  # nothing of a real estate goes before somebody has read what would
     doc_md=__doc__,
     tags=["retention", "policy 7.2"],
-    default_args={"owner": "privacy", "retries": 1, "retry_delay": timedelta(minutes=1)},
+    default_args=DEFAULTS,
 )
 def retention_limits() -> None:
     night = nights.look()

@@ -19,11 +19,10 @@ goes on. Paused, biometrics stay in files and in every backup made of them, and 
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import dag
 from quietus_console import scrubbing
 from quietus_console.timetables import MaintenanceWindow
+from quietus_console.work import DEFAULTS
 
 
 @dag(
@@ -34,7 +33,7 @@ from quietus_console.timetables import MaintenanceWindow
     is_paused_upon_creation=False,  # what must be gone the same night does not wait to be switched on
     doc_md=__doc__,
     tags=["scrub", "policy 11.2"],
-    default_args={"owner": "privacy", "retries": 1, "retry_delay": timedelta(minutes=1)},
+    default_args=DEFAULTS,
 )
 def table_scrub() -> None:
     scrubbed = scrubbing.rewrite()

@@ -21,12 +21,11 @@ open nothing: the run is red, and a person looks. It is red, too, while holders 
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import dag
 from quietus_console import unasked
 from quietus_console.partnering import begin
 from quietus_console.timetables import MaintenanceWindow
+from quietus_console.work import DEFAULTS
 
 
 @dag(
@@ -37,7 +36,7 @@ from quietus_console.timetables import MaintenanceWindow
     is_paused_upon_creation=True,  # nothing of a real estate goes before somebody has read what would
     doc_md=__doc__,
     tags=["promise", "PIPL 47"],
-    default_args={"owner": "privacy", "retries": 1, "retry_delay": timedelta(minutes=1)},
+    default_args=DEFAULTS,
 )
 def unasked_deletion() -> None:
     followed = unasked.follow()

@@ -21,11 +21,10 @@ The list itself is `quietus yearly destroyed`. `quietus yearly retest` and `quie
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import CronTriggerTimetable, dag
 from quietus_console import yearly
 from quietus_console.timetables import GRACE
+from quietus_console.work import DEFAULTS
 
 
 @dag(
@@ -36,7 +35,7 @@ from quietus_console.timetables import GRACE
     is_paused_upon_creation=False,  # nobody remembers to switch on what comes once a year
     doc_md=__doc__,
     tags=["retention", "anonymity", "ledger"],
-    default_args={"owner": "privacy", "retries": 2, "retry_delay": timedelta(minutes=5)},
+    default_args=DEFAULTS,
 )
 def yearly_duties() -> None:
     yearly.try_anonymised_sets_again()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from include.model.times import PRC, observed_now, prc_date
 
 if TYPE_CHECKING:
     from include.cases.retention.nights import Night
+    from include.cases.rooms import Desk
 
 COLUMNS = (
     "night",
@@ -29,6 +31,7 @@ COLUMNS = (
     "left",
     "overdue",
     "by plan",
+    "unverified",
     "late",
     "ended",
     "approved by",
@@ -66,7 +69,12 @@ def night(
             f"look at `quietus retention due`, then: quietus retention approve {done.case_no} --actor ROLE/NAME"
         )
         raise typer.Exit(4)
-    _table([done])
+    unasked = _unverified(desk, [done])
+    _table([done], unasked)
+    if n := unasked[done.night_id]:
+        common.say(
+            f"UNVERIFIED {n}: of so many datasets nobody could say, or not wholly, what is due; they are no zero"
+        )
     left = nothing_is_left(desk, done.night_id)
     for what in left:
         common.say(what)
@@ -79,12 +87,14 @@ def listing(
     """The last nights: what each found, what was forecast, what went, and what was left."""
     from include.cases.retention import nights
 
-    with common.desk().book() as conn:
+    desk = common.desk()
+    with desk.book() as conn:
         found = nights.latest(conn, limit=limit)
+    unasked = _unverified(desk, found)
     if as_json:
-        tell({"nights": [_told(n) for n in found]}, [], {})
+        tell({"nights": [_told(n, unasked) for n in found]}, [], {})
         return
-    _table(found)
+    _table(found, unasked)
 
 
 STARTS = ("dataset", "start", "rules", "not started", "starts ahead", "can never start")
@@ -205,15 +215,22 @@ def resume(actor: Annotated[str, typer.Option(help="Who lifts it, as role/name."
     common.say("disposing may go on")
 
 
-def _table(found: list[Night]) -> None:
-    figures([_told(n) for n in found], COLUMNS)
+def _unverified(desk: Desk, found: list[Night]) -> Counter[int]:
+    from include.cases.retention import figures as of
+
+    with desk.book() as conn:
+        return of.unverified(conn, [n.night_id for n in found])
 
 
-def _told(n: Night) -> dict[str, object]:
+def _table(found: list[Night], unverified: Counter[int]) -> None:
+    figures([_told(n, unverified) for n in found], COLUMNS)
+
+
+def _told(n: Night, unverified: Counter[int]) -> dict[str, object]:
     moment: datetime | None = n.at.astimezone(PRC) if n.at else None
     return {
         "night": f"{moment:%Y-%m-%d %H:%M}" if moment else n.as_of, "case": n.case_no, "schedule": n.schedule, "due": n.due,
         "held": n.held, "forecast": n.expected, "gone": n.gone, "left": n.remaining, "overdue": n.overdue, "by plan": n.planned,
-        "late": n.late,
+        "unverified": None if n.ended_at is None else unverified[n.night_id], "late": n.late,
         "ended": None if n.ended_at is None else f"{n.ended_at.astimezone(PRC):%m-%d %H:%M}", "approved by": n.approved_by,
     }  # fmt: skip

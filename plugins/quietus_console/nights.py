@@ -10,7 +10,7 @@ from airflow.sdk import get_current_context
 from quietus_console.handing_out import hand_out, hand_out_each
 from quietus_console.questions import NOT_TONIGHT, chose, person
 from quietus_console.quiet import is_night, only_at_night
-from quietus_console.work import desk, now, step, today
+from quietus_console.work import desk, now, step, today, tries_left
 
 from include.cases.retention import ended, figures, night, night_proofs
 from include.cases.retention import nights as told
@@ -25,10 +25,13 @@ Found = dict[str, Any]
 @step(pool="proofs")
 def look(by_the_minute: bool = False) -> Found:
     """What is due, by the prover, who cannot write. A night that was begun is gone on with. One that Airflow begins late, by day,
-    waits for the next, which takes what it would have taken."""
+    waits for the next, which takes what it would have taken. While a whole store is silent it is tried again; the last try goes
+    on with what can be seen, and the rest is named."""
     if not by_the_minute:
         only_at_night()
-    found = night.begin(desk(), at=observed_now() if by_the_minute else None, **now())
+    # By the minute the next run comes before the last try of this one would.
+    patiently = not by_the_minute and tries_left() > 0
+    found = night.begin(desk(), at=observed_now() if by_the_minute else None, patiently=patiently, **now())
     run = get_current_context()["dag_run"]
     with desk().book() as conn:
         figures.keep_run(conn, found.night_id, run.dag_id, run.run_id)

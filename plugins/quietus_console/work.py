@@ -100,10 +100,15 @@ def plainly(case_no: str | None) -> Iterator[None]:
         raise AirflowException(of_case(f"{_kind_and_place(unforeseen)}. {_tries_left()}")) from None
 
 
+def tries_left() -> int:
+    """How often Airflow would try the task at work again by itself."""
+    task = get_current_context()["ti"]
+    return int(task.max_tries + 1 - task.try_number)
+
+
 def _tries_left() -> str:
     """What becomes of a task that failed with something that may pass by itself."""
-    task = get_current_context()["ti"]
-    if (left := task.max_tries + 1 - task.try_number) > 0:
+    if (left := tries_left()) > 0:
         return f"Airflow tries again by itself (tries left: {left}); nothing is done twice"
     return "It was tried often enough: clear this task once that is mended; nothing is done twice"
 

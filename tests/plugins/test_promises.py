@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from quietus_console.work import DEFAULTS
 
 from include.model.words import Channel, Ground, Requester
 
@@ -65,6 +66,24 @@ def test_a_promise_is_told_owned_and_small(promise: str) -> None:
     assert [
         t.task_id for t in dag.tasks if not t.doc_md and not t.task_id.split(".")[-1].startswith("ask")
     ] == []
+
+
+EVERY_FEW_MINUTES = {
+    "case_clocks",
+    "recipient_notices",
+    "restore_replay",
+    "retention_hours",
+    "upstream_requests",
+}
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_what_does_not_answer_is_tried_five_times_but_where_the_next_run_comes_sooner(promise: str) -> None:
+    """docs/ops.md. Questions to people have tries of their own; what is red for what it found is not tried again."""
+    dag = dag_of(promise)
+    tries = {t.retries for t in dag.tasks if t.retries and not t.task_id.split(".")[-1].startswith("ask")}
+    assert DEFAULTS["retries"] == 5
+    assert tries <= ({1} if promise in EVERY_FEW_MINUTES else {5}) and (tries or promise == "hold_reviews")
 
 
 def test_a_cancellation_goes_in_the_order_of_the_promise() -> None:

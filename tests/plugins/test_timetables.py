@@ -416,7 +416,9 @@ def test_nothing_that_disposes_by_the_night_begins_by_day(
     name, _, what = task.partition(".")
     module = importlib.import_module(f"quietus_console.{name}")
     monkeypatch.setattr(module, "desk", desk)
-    context = {"dag_run": SimpleNamespace(run_type="scheduled"), "params": {}}
+    context = {
+        "dag_run": SimpleNamespace(run_type="scheduled"), "params": {}, "ti": SimpleNamespace(max_tries=5, try_number=1)
+    }  # fmt: skip
     monkeypatch.setattr("quietus_console.work.get_current_context", lambda: context)
     monkeypatch.setattr(quiet, "get_current_context", lambda: context)
     given = {} if by_the_minute is None else {"by_the_minute": by_the_minute}

@@ -17,6 +17,7 @@ from include.cases.retention import objects, records
 from include.cases.retention.accepted import Accepted, Asked
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import binds, bounded, question
+from include.cases.retention.silent import why as in_words
 from include.model.catalogue import Catalogue
 from include.model.doors import Connections
 from include.model.errors import BooksDoNotBalance, CatalogueError, NotReachable, QuietusError
@@ -197,7 +198,7 @@ def _records(
         groups, said = records.groups(records.logs(catalogue, connections, asked, once))
         found = list(judge(catalogue, dataset, seen.as_of, groups, everything=True))
     except QuietusError as error:
-        return str(error)
+        return in_words(error)
     told = (Standing.DUE, Standing.CONFLICT)
     seen.judged += [it for it in found if everything or it.interval.stands(seen.as_of) in told]
     return said[0] if said else None
@@ -224,8 +225,11 @@ def ask(
     for store in catalogue.stores:
         if store.kind is not StoreKind.POSTGRES:
             continue
-        ours = [d for d in catalogue.datasets
-                if d.id in asked and d.kind is not DatasetKind.RECORDS and answering(catalogue, d) == store.id]  # fmt: skip
+        known = [d for d in catalogue.datasets if d.id in asked or d.id in unverified]
+        of_it = [
+            d for d in known if d.kind is not DatasetKind.RECORDS and answering(catalogue, d) == store.id
+        ]
+        ours = [d for d in of_it if d.id in asked]
         server = Server(lambda c=store.connection: connections.postgres(c, Role.PROVER), store.id)  # type: ignore[misc]
         try:
             with server.connect() as connection:
@@ -246,9 +250,9 @@ def ask(
                     except BooksDoNotBalance:
                         raise
                     except QuietusError as error:
-                        unverified[dataset.id] = str(error)
+                        unverified[dataset.id] = in_words(error)
         except NotReachable as error:
-            unverified |= dict.fromkeys((d.id for d in ours), str(error))
+            unverified |= dict.fromkeys((d.id for d in of_it), in_words(error))
     return unverified
 
 

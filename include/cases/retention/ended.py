@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,9 +87,11 @@ def keep(
         "held": ended.held, "gone": ended.gone, "remaining": ended.remaining, "overdue": ended.overdue,
         "late_minutes": ended.late, "forecast": ended.expected, "approved_by": ended.approved_by,
         "undecided": sum(x.items or 0 for x in seen.undecided), "never_started": never,
-        "backlog": ended.backlog, "planned": ended.planned,
+        "backlog": ended.backlog, "planned": ended.planned, "unverified": len(unverified),
     }  # fmt: skip
-    desk.record(KIND, ended.case_no, body, f"{KIND}:{ended.night_id}:{ended.gone}:{ended.remaining}")
+    # Said again it is the same entry; if it stands otherwise by then, it is another one.
+    said = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+    desk.record(KIND, ended.case_no, body, f"{KIND}:{ended.night_id}:{said}")
     return ended
 
 

@@ -120,6 +120,16 @@ def last_end(conn: Conn, schedule: str) -> End | None:
     return End(night, tuple(stood), unverified)
 
 
+def unverified(conn: Conn, night_ids: Sequence[int]) -> Counter[int]:
+    """Of how many datasets it could not be said, or not wholly, how they stood when each night had ended."""
+    rows = conn.execute(
+        "SELECT night_id, count(*)::int AS n FROM casebook.night_standing WHERE night_id = ANY(%s) AND unverified IS NOT NULL"
+        " GROUP BY 1",
+        (list(night_ids),),
+    ).fetchall()
+    return Counter({row["night_id"]: row["n"] for row in rows})
+
+
 def forecast(conn: Conn, night: Night) -> dict[date, Counter[str]]:
     """What was forecast when a night had ended: due per day by rule. The first day has what the night left, too."""
     found: dict[date, Counter[str]] = {}

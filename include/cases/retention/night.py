@@ -39,6 +39,7 @@ from include.cases.retention.objects import Partly
 from include.cases.retention.proposals import in_earnest, lawful
 from include.cases.retention.readings import remembering
 from include.cases.retention.seen import Seen, look
+from include.cases.retention.silent import answered
 from include.cases.retention.stages import Budget
 from include.cases.retention.stayed import stayed
 from include.cases.retention.stopped import stopped
@@ -56,11 +57,14 @@ DAY = timedelta(days=1)
 # --- the beginning --------------------------------------------------------------------------------
 
 
-def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) -> Night:
+def begin(
+    desk: Desk, *, as_of: date, at: datetime | None = None, actor: str, patiently: bool = False
+) -> Night:
     """Look, and open a case if anything is due that no lock keeps; the night that is under way, if there is one. One that found
-    nothing, and was killed before it could say how it ended, is ended first. ``at``: for periods of less than a day. Raises
-    Refused while disposing is stopped, and outside a sandbox while a company period has no owner; NotReachable while another run
-    begins one."""
+    nothing, and was killed before it could say how it ended, is ended first. ``at``: for periods of less than a day.
+    ``patiently``: none is begun while a store is silent; else what lies there is named, and left to the next. Raises Refused
+    while disposing is stopped, and outside a sandbox while a company period has no owner; NotReachable while another run begins
+    one."""
     schedule: nights.Schedule = "days" if at is None else "hours"
     in_earnest(desk.catalogue, desk.connections)
     lawful(desk.catalogue)
@@ -77,19 +81,26 @@ def begin(desk: Desk, *, as_of: date, at: datetime | None = None, actor: str) ->
             if there is not None and there.case_no is not None:
                 return _by_plan_now(conn, there, actor)
         if there is not None:
-            _end_of_nothing(desk, there)
-        return _begin(desk, schedule, as_of, at, actor)
+            _end_of_nothing(desk, there, patiently)
+        return _begin(desk, schedule, as_of, at, actor, patiently)
 
 
-def _end_of_nothing(desk: Desk, night: Night) -> None:
+def _end_of_nothing(desk: Desk, night: Night, patiently: bool) -> None:
     """What has come to light since is left to the night that begins now."""
     held, once, by = held_people(desk), remembering(desk), stopped(desk)
-    keep(desk, night, {}, look(desk, night.as_of, night.at, held, once, by=by), held, once, by)
+    seen = look(desk, night.as_of, night.at, held, once, by=by)
+    if patiently:
+        answered(by, seen.unverified)
+    keep(desk, night, {}, seen, held, once, by)
 
 
-def _begin(desk: Desk, schedule: nights.Schedule, as_of: date, at: datetime | None, actor: str) -> Night:
+def _begin(
+    desk: Desk, schedule: nights.Schedule, as_of: date, at: datetime | None, actor: str, patiently: bool
+) -> Night:
     held, once, by = held_people(desk), remembering(desk), stopped(desk)
     seen = look(desk, as_of, at, held, once, by=by, starts=True)
+    if patiently:
+        answered(by, seen.unverified)
     about = asking(desk, as_of, at, by)
     due_now = Counter[str]()
     for line in seen.rows:
