@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
@@ -100,10 +99,14 @@ def certify(found: Found) -> str:
     return "; ".join((where, f"{len(rest)} taken up", *failed, *uncertified, f"{len(closed)} nights closed"))
 
 
-@step(task_id="of_today")
-def still_to_come(found: Found) -> list[dict[str, str]]:
-    """After the end of an earlier day's night, this day's is still to come, and begins at once; by day the next night does it."""
-    if _day(found) == today() or not is_night():
+@step(task_id="of_today", trigger_rule="all_done")
+def still_to_come(found: Found | None) -> list[dict[str, str]]:
+    """After the end of an earlier day's night, proved or not, this day's is still to come, and begins at once; by day the next
+    night does it. One that has not ended is gone on with first."""
+    if found is None or not is_night():
+        return []
+    night = _night(found)
+    if night.ended_at is None or night.as_of == today():
         return []
     return [{"trigger_run_id": f"after_night_{found['night']}"}]
 
@@ -125,10 +128,9 @@ def nothing_is_left(found: Found) -> str:
             "; ".join(left[:SHOWN]) + more, about=str(found["case"] or "night"),
             next_step="see docs/retention.md; the next night takes what is left by itself",
         )  # fmt: skip
-    return f"nothing was overdue on {_day(found)}"
+    return f"nothing was overdue on {_night(found).as_of}"  # its own day, though it ends on a later one
 
 
-def _day(found: Found) -> date:
-    """Of which a night is: its own, though it ends on a later one."""
+def _night(found: Found) -> told.Night:
     with desk().book() as conn:
-        return told.of_id(conn, found["night"]).as_of
+        return told.of_id(conn, found["night"])

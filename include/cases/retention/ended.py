@@ -82,16 +82,17 @@ def keep(
             overdue=sum(r.overdue for r in seen.rows), tomorrow=tomorrow, expects=None if expects is None else +expects,
             staged=stages.went if stages else None, planned=stages.planned if stages else None,
         )  # fmt: skip
-    body = {
-        "schedule": ended.schedule, "as_of": ended.as_of.isoformat(), "case": ended.case_no, "due": ended.due,
-        "held": ended.held, "gone": ended.gone, "remaining": ended.remaining, "overdue": ended.overdue,
-        "late_minutes": ended.late, "forecast": ended.expected, "approved_by": ended.approved_by,
-        "undecided": sum(x.items or 0 for x in seen.undecided), "never_started": never,
-        "backlog": ended.backlog, "planned": ended.planned, "unverified": len(unverified),
-    }  # fmt: skip
-    # Said again it is the same entry; if it stands otherwise by then, it is another one.
-    said = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
-    desk.record(KIND, ended.case_no, body, f"{KIND}:{ended.night_id}:{said}")
+        body = {
+            "schedule": ended.schedule, "as_of": ended.as_of.isoformat(), "case": ended.case_no, "due": ended.due,
+            "held": ended.held, "gone": ended.gone, "remaining": ended.remaining, "overdue": ended.overdue,
+            "late_minutes": ended.late, "forecast": ended.expected, "approved_by": ended.approved_by,
+            "undecided": sum(x.items or 0 for x in seen.undecided), "never_started": never,
+            "backlog": ended.backlog, "planned": ended.planned, "unverified": len(unverified),
+        }  # fmt: skip
+        # Before the night counts as ended: who is killed in between ends it once more, and says it. Said again it is the same
+        # entry; if it stands otherwise by then, another one.
+        said = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+        desk.record(KIND, ended.case_no, body, f"{KIND}:{ended.night_id}:{said}")
     return ended
 
 

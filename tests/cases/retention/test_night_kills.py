@@ -15,7 +15,7 @@ from include.cases.retention import night as nightly
 from include.cases.retention import nights
 from include.cases.retention.nights import Night
 from include.cases.retention.seen import Seen
-from include.model.errors import NotReachable
+from include.model.errors import NotProved, NotReachable
 from include.model.words import CaseState
 from tests.cases.retention import house as houses
 from tests.cases.retention.house import AS_IF, DAY, DUE, GONE, TABLES, House
@@ -42,6 +42,9 @@ def killed_at(house: House, point: str, time: int) -> None:
             os._exit(0)  # reached only if the point was not
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, f"{point} was never reached"
+
+
+CHANGED = "ALTER TABLE u.click ALTER COLUMN at TYPE timestamp"
 
 
 @pytest.mark.parametrize(
@@ -79,6 +82,62 @@ def test_a_night_that_was_killed_is_gone_on_with_to_the_same_end(
     assert house.there() == after
 
 
+def test_a_night_that_is_gone_on_with_and_not_proved_takes_no_other_days_night_with_it(house: House) -> None:
+    """A column of a dataset has another type meanwhile, and may have it for weeks."""
+    killed_at(house, "clearing.before_commit", 1)
+    house.company.sql(CHANGED)
+    house.company.sql(
+        "INSERT INTO u.visit VALUES (1000, 'acct_000000000001', '2025-11-25', '/')"
+    )  # due on the third day
+    third = DAY + timedelta(days=2)
+    with pytest.raises(NotProved, match=r"u\.click"):
+        house.night(third)
+    with house.desk.book() as conn:
+        todays, first = nights.latest(conn)
+    assert [(n.as_of, n.ended_at is None) for n in (first, todays)] == [(DAY, False), (third, False)]
+    assert todays.gone == 1 and house.company.sql("SELECT count(*) FROM u.visit WHERE id = 1000") == [(0,)]
+
+
+def test_what_an_earlier_night_raised_is_not_raised_once_this_days_proved_it(house: House) -> None:
+    killed_at(house, "clearing.before_commit", 1)
+    came = iter([True])
+
+    def import_again() -> None:
+        if next(came, False):
+            house.company.sql(
+                "INSERT INTO u.visit SELECT 1, id, '2025-01-01', '/' FROM a.account WHERE id LIKE '%2'"
+            )
+
+    todays = house.night(DAY + timedelta(days=1), then=import_again)
+    with house.desk.book() as conn:
+        (first,) = (n for n in nights.latest(conn) if n.night_id != todays.night_id)
+    assert (todays.as_of, first.as_of, todays.gone) == (DAY + timedelta(days=1), DAY, 1)
+    assert [house.state(n) for n in (first, todays)] == [CaseState.WAITING] * 2
+
+
+def test_a_night_that_has_not_ended_is_not_passed_over(house: House) -> None:
+    """What stops it before its end stops that day's too: it is one after the other."""
+    killed_at(house, "clearing.before_commit", 1)
+
+    def away() -> None:
+        raise NotReachable("no answer", about="store company", next_step="wait")
+
+    with pytest.raises(NotReachable):
+        house.night(DAY + timedelta(days=1), before=away)
+    with house.desk.book() as conn:
+        (night,) = nights.latest(conn)
+    assert night.ended_at is None
+
+
+class Dies(list[Any]):
+    """A ledger before which a night is killed."""
+
+    def append(self, entry: Any) -> None:
+        if entry[0] == "night":
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().append(entry)
+
+
 def dies(*_: object, **__: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -106,6 +165,49 @@ def test_a_night_of_nothing_that_was_killed_before_it_said_so_stands_in_no_later
         ended = nights.of_id(conn, stuck.night_id)
     assert ended.ended_at is not None and (ended.gone, ended.remaining) == (0, 0)
     assert [kind for kind, *_ in house.ledger].count("night") == 2
+
+
+@pytest.mark.parametrize("nothing", [True, False])
+def test_a_night_that_is_killed_between_book_and_ledger_is_in_the_ledger_all_the_same(
+    house: House, nothing: bool
+) -> None:
+    if nothing:
+        house.company.sql(AS_IF + "TRUNCATE s.note, s.ticket CASCADE")
+    child = os.fork()
+    if child == 0:
+        house.ledger = Dies()
+        try:
+            house.night()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+    house.night()
+    with house.desk.book() as conn:
+        every = nights.latest(conn)
+    said = {key.split(":")[1] for kind, _, key in house.ledger if kind == "night"}
+    assert said == {str(n.night_id) for n in every} and all(n.ended_at for n in every)
+
+
+@pytest.mark.parametrize("late", [timedelta(), timedelta(days=1)])
+def test_what_was_said_before_the_book_knew_it_is_said_again_as_the_same_entry(
+    house: House, late: timedelta
+) -> None:
+    """Killed after the ledger has it: whoever ends it once more says the same, on whatever day."""
+    house.company.sql(AS_IF + "TRUNCATE s.note, s.ticket CASCADE")
+
+    class Interrupted(list[Any]):
+        def append(self, entry: Any) -> None:
+            super().append(entry)
+            raise KeyboardInterrupt
+
+    house.ledger = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        house.night()
+    house.ledger = list(house.ledger)
+    house.night(DAY + late)
+    first, again, other = [(body, key) for kind, body, key in house.ledger if kind == "night"]
+    assert first == again and other[1] != again[1]
 
 
 def test_two_runs_begin_one_night(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
