@@ -9,8 +9,10 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import psycopg
 import pytest
+from botocore.config import Config
 
 from include.cases import assembling, certificates, wiring
 from include.cases.accounts import CatalogueAccounts
@@ -22,7 +24,7 @@ from include.cases.retention.nights import Night
 from include.cases.rooms import Desk
 from include.catalogue import load
 from include.ledger.verify import verify
-from include.model.errors import Refused
+from include.model.errors import NotReachable, Refused
 from include.model.keks import CONNECTION, Keks
 from include.model.times import observed_now
 from include.model.words import DatasetKind, Role
@@ -199,3 +201,21 @@ def test_objects_go_at_night_then_their_rows_and_what_is_locked_is_named_until_i
         assert [n.gone for n in nights.latest(conn, "days")] == [last.gone, 0, night.gone]
     quiet, _ = house.night()
     assert quiet.case_no is None, "a night that finds nothing opens no case"
+
+
+def test_no_night_is_begun_while_the_buckets_are_silent(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(*_: object) -> Any:
+        return boto3.client(
+            "s3", endpoint_url="http://127.0.0.1:1", region_name="us-east-1", aws_access_key_id="k",
+            aws_secret_access_key="s", config=Config(connect_timeout=2, retries={"max_attempts": 1}),
+        )  # fmt: skip
+
+    with house.desk.book() as conn:
+        before = nights.latest(conn)
+    monkeypatch.setattr(House, "s3", nobody)
+    with pytest.raises(NotReachable, match="store objects: nothing of it could be asked"):
+        nightly.begin(house.desk, **ON, patiently=True)
+    with house.desk.book() as conn:
+        assert nights.latest(conn) == before
