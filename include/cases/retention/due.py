@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
@@ -39,6 +40,7 @@ from include.stores.postgres.server import Connection, Server
 from include.stores.s3.once import Once
 
 DAY = timedelta(days=1)
+LISTINGS = 2  # buckets that are listed at a time
 UNREADABLE = (
     "{} rows have a date that is none, by which no clock can begin: infinite, or not of the years 2 to 8999. They are not due,"
     " and all others are judged. Next: put the right date into the column of the dataset that starts its period"
@@ -53,6 +55,10 @@ OWNERLESS = (
     "{} rows of several owners are nobody's any more, so no clock of theirs can begin: the row of each party went before them. "
     "Bind them to a date of their own (`start`), by which they go"
 )
+
+
+Schemas = dict[str, tuple[Live, dict[str, str]]]
+"""Store -> its schema and the types of its starting points, for several questions of one moment."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ class Seen:
     unverified: dict[str, str] = field(default_factory=dict)  # dataset -> why
     shapes: dict[str, dict[str, str]] = field(default_factory=dict)  # store -> place -> type
     starts: list[Begun] = field(default_factory=list)  # of clocks that have not begun, if it was asked
+    schemas: Schemas = field(default_factory=dict)
 
     def findings(self) -> list[Finding]:
         """Conflicts between statutes, explained by the two that collide; a person decides."""
@@ -137,20 +144,22 @@ def see(
     catalogue: Catalogue, connections: Connections, as_of: date, *, held: HeldPeople | None = None,
     everything: bool = False, bare: bool = False, rows: int = ROWS, say: Known = lambda _: None, once: Once | None = None,
     accepted: Accepted | None = None, only: Collection[str] | None = None,
-    starts: bool = False,
+    starts: bool = False, strays: bool = True, schemas: Schemas | None = None,
 ) -> Seen:  # fmt: skip
     """Ask every store about every dataset. ``everything``: how all items stand, not only what is due; ``bare``: also rows that
     were cut. ``once``: what buckets were seen to hold, for several questions of one moment with the same holds. ``accepted``: of
     records in files, whose owner accepted what; None: as the accounts say it now. ``only``: these datasets; None: all.
-    ``starts``: also which clocks have not begun, by the statements that look for dates that are none."""
+    ``starts``: also which clocks have not begun, by the statements that look for dates that are none. ``strays``: whether rows
+    are counted whose date is none, or that nobody owns any more; they are the same on any day. ``schemas``: what was read of the
+    same moment before."""
     catalogue, once = catalogue.in_parts, once or Once()
-    seen = Seen(as_of)
+    seen = Seen(as_of, schemas=schemas if schemas is not None else {})
 
     def one(server: Server, connection: Connection, it: Look) -> str | None:
         groups = look(server, connection, it, rows)
         judged = judge(catalogue, it.dataset, as_of, groups, everything=everything)
         seen.judged += (replace(x, unfinished=isinstance(it, Paths) and it.unfinished) for x in judged)
-        if it.dataset.kind is not DatasetKind.TABLE:
+        if it.dataset.kind is not DatasetKind.TABLE or not (strays or starts):
             return None
         why, found = [], None
         if starts:
@@ -175,7 +184,13 @@ def see(
         return question(catalogue, dataset, as_of, everything=everything, bare=bare)
 
     people, accepted = held or HeldPeople(), accepted or Asked(catalogue, connections)
-    seen.unverified = ask(catalogue, connections, questions, people, one, say, once, seen.shapes)
+    with ThreadPoolExecutor(LISTINGS) as pool:
+        for dataset in catalogue.datasets if not everything else ():
+            if dataset.kind is DatasetKind.OBJECTS and (only is None or dataset.id in only):
+                _begin_listing(catalogue, connections, dataset, once, pool, rows)
+        seen.unverified = ask(
+            catalogue, connections, questions, people, one, say, once, seen.shapes, seen.schemas
+        )
     for dataset in catalogue.datasets:
         wanted = only is None or dataset.id in only
         if wanted and dataset.kind is DatasetKind.RECORDS and dataset.id not in seen.unverified:
@@ -185,6 +200,17 @@ def see(
             ):
                 seen.unverified[dataset.id] = why
     return seen
+
+
+def _begin_listing(
+    catalogue: Catalogue, connections: Connections, dataset: Dataset, once: Once, pool: ThreadPoolExecutor, paths: int
+) -> None:  # fmt: skip
+    """A bucket is listed while the tables are asked. What cannot be is told when its turn comes."""
+    try:
+        client = connections.s3(catalogue.store(dataset.store).connection, Role.PROVER)
+    except QuietusError:
+        return
+    once.begin_listing(client, dataset, pool, paths)
 
 
 def _records(
@@ -207,13 +233,14 @@ def _records(
 def ask(
     catalogue: Catalogue, connections: Connections, questions: Callable[[Dataset], Question | None], held: HeldPeople,
     one: Callable[[Server, Connection, Look], str | None], say: Known = lambda _: None, once: Once | None = None,
-    shapes: MutableMapping[str, dict[str, str]] | None = None,
+    shapes: MutableMapping[str, dict[str, str]] | None = None, schemas: Schemas | None = None,
 ) -> dict[str, str]:  # fmt: skip
     """Put a question about each table, and about the paths of objects, to its database, in sessions that cannot write.
     What could not be asked, and why; a store that does not answer leaves all of its datasets so. ``questions``: None for a
     dataset that is not asked about; ``one``: says why a part of a table could not be judged, or nothing; ``shapes``: where
-    to write down, by store, what was judged by."""
+    to write down, by store, what was judged by; ``schemas``: what was read of the same moment before, kept there."""
     once, seen = once or Once(), shapes if shapes is not None else {}
+    schemas = schemas if schemas is not None else {}
     unverified: dict[str, str] = {}
     asked: dict[str, Question] = {}
     for dataset in catalogue.datasets:
@@ -234,8 +261,7 @@ def ask(
         try:
             with server.connect() as connection:
                 connection.execute("SET default_transaction_read_only = on")
-                live = Live.read(connection)
-                types: dict[str, str] = {}
+                live, types = _schema(schemas, connection, store.id)
                 for dataset in ours:
                     say(dataset.id)
                     try:
@@ -254,6 +280,12 @@ def ask(
         except NotReachable as error:
             unverified |= dict.fromkeys((d.id for d in of_it), in_words(error))
     return unverified
+
+
+def _schema(schemas: Schemas, connection: Connection, store: str) -> tuple[Live, dict[str, str]]:
+    if store not in schemas:
+        schemas[store] = Live.read(connection), {}
+    return schemas[store]
 
 
 def answering(catalogue: Catalogue, dataset: Dataset) -> str:
@@ -277,7 +309,7 @@ def look_at(
     as_it_was(catalogue, live, dataset, server.store)
     queries = sorted({x.start.query for x in asked.limits if x.start and x.start.query})
     with server.reaching(f"{server.store} {asked.dataset}"):
-        of = kinds(connection, catalogue, queries, asked.as_of, {} if types is None else types)
+        of = kinds(connection, catalogue, queries, asked.as_of, types)
     everybody, people = named(catalogue, held, dataset)
     others = {d.id: Held(*named(catalogue, held, d)) for d in leading_through(catalogue, dataset)}
     return Look(catalogue, live, dataset, asked, of, people, everybody, others, held.released)

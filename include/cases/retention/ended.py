@@ -65,7 +65,10 @@ def keep(
     expects: Counter[str] | None = None
     if night.at is None:
         until = night.as_of + figures.AHEAD * DAY
-        ahead = due.see(by or stopped(desk), desk.connections, until, held=held, once=once)
+        # Of the same moment: what is counted of rows on any day was counted by the look at what is due.
+        ahead = due.see(
+            by or stopped(desk), desk.connections, until, held=held, once=once, strays=False, schemas=seen.schemas
+        )  # fmt: skip
         coming = forecast.nights(ahead, night.as_of + DAY)
         expects = forecast.by_dataset(ahead, night.as_of + DAY)
         unverified = ahead.unverified | unverified  # a forecast without a dataset is no whole one either

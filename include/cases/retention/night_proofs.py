@@ -48,7 +48,7 @@ def plan_and_prove(desk: Desk, case_no: str, *, as_of: date, actor: str) -> str:
         once, kept = remembering(desk), Ciphertexts()
         # Of what was located it counts by itself; what was not is looked at once more when the night has ended.
         located = {x.dataset for x in plan.located}
-        due = nightly.look(desk, night.as_of, night.at, once=once, only=located)
+        due = nightly.look(desk, night.as_of, night.at, once=once, only=located, strays=False)
         counted_due = {dataset: due.of(dataset) for dataset in located}
         found = limits.baseline(
             desk.catalogue.in_parts, desk.connections, step, plan, counted_due, kept, _before(once)

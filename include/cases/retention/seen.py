@@ -22,7 +22,8 @@ from include.stores.s3.once import Once
 class Seen:
     """What the prover sees to be due. ``unverified``: datasets that could not be asked, and why. ``late``: in minutes. ``ages``:
     since when it has been due. ``undecided``: what two laws collide over, or no rule speaks of. ``shapes``: by
-    which columns it was judged, with their types. ``starts``: clocks that have not begun, if it was asked."""
+    which columns it was judged, with their types. ``starts``: clocks that have not begun, if it was asked. ``schemas``: by which
+    it was asked, for another question of the same moment."""
 
     rows: list[Row] = field(default_factory=list)
     unverified: dict[str, str] = field(default_factory=dict)
@@ -31,6 +32,7 @@ class Seen:
     undecided: list[Finding] = field(default_factory=list)
     shapes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     starts: Sequence[Begun] = ()
+    schemas: due.Schemas | None = None
 
     def of(self, dataset: str) -> int:
         """Items of a dataset that are due and not held."""
@@ -40,20 +42,22 @@ class Seen:
 def look(
     desk: Desk, as_of: date, at: datetime | None = None, held: HeldPeople | None = None, once: Once | None = None, *,
     only: Collection[str] | None = None, by: Catalogue | None = None, starts: bool = False,
+    strays: bool = True,
 ) -> Seen:  # fmt: skip
     """What is due on a day, or past its hours at a moment, read by the prover. Nothing is changed. ``once``: what was listed and
     read before, of the same moment. ``only``: of these datasets; None: of all.
     ``by``: the catalogue as it stands by now (``stopped``), where it was asked for already. ``starts``: also which
-    clocks have not begun; by days."""
+    clocks have not begun; by days. ``strays``: whether rows are counted that no clock can be told of, as ``due.see`` says."""
     held = held if held is not None else held_people(desk)
     if at is None:
         once = once or remembering(desk)
         seen = due.see(
-            by or stopped(desk), desk.connections, as_of, held=held, once=once, only=only, starts=starts
-        )
+            by or stopped(desk), desk.connections, as_of, held=held, once=once, only=only, starts=starts,
+            strays=strays,
+        )  # fmt: skip
         return Seen(
             due.table(seen), seen.unverified, ages=figures.ages(seen.judged, as_of), undecided=seen.findings(),
-            shapes=seen.shapes, starts=seen.starts,
+            shapes=seen.shapes, starts=seen.starts, schemas=seen.schemas,
         )  # fmt: skip
     minutes = late.late(by or stopped(desk), desk.connections, at, held=held, only=only)
     lines = late.table(minutes)

@@ -58,12 +58,17 @@ class LiveTable:
     root: str
     row_security: bool
     owner: str
+    at_most: int | None = None  # rows, by what the server knew of it last; None: nobody knows
     columns: dict[str, LiveColumn] = field(default_factory=dict)
     indexes: list[LiveIndex] = field(default_factory=list)
 
     def led_by(self, *columns: str) -> bool:
         """Whether some whole index begins with one of these columns."""
         return any(i.whole and i.columns and i.columns[0] in columns for i in self.indexes)
+
+    def within(self, rows: int) -> bool:
+        """Whether it has rows, and surely no more than so many, as far as the server was told."""
+        return self.at_most is not None and 0 < self.at_most <= rows
 
     def unique_within(self, columns: Iterable[str]) -> bool:
         """Whether a whole unique index over not-null columns lies within these columns."""
@@ -89,8 +94,12 @@ class Live:
     def read(cls, connection: Connection) -> Live:
         """Read everything but system schemas and our own; six statements whatever the size."""
         tables: dict[str, LiveTable] = {}
-        for oid, address, kind, root, secured, owner in connection.execute(_TABLES):
-            tables[address] = LiveTable(oid, address, kind, root, secured, owner)
+        for oid, address, kind, root, secured, owner, at_most in connection.execute(_TABLES):
+            tables[address] = LiveTable(oid, address, kind, root, secured, owner, at_most)
+        for parted in (t for t in tables.values() if t.kind == "p"):
+            leaves = [t.at_most for t in tables.values() if t.root == parted.root and t.kind != "p"]
+            if parted.root == parted.address and None not in leaves:
+                parted.at_most = sum(n for n in leaves if n is not None)
         for address, column, base, kind, not_null in connection.execute(_COLUMNS):
             if address in tables:
                 tables[address].columns[column] = LiveColumn(column, base, kind, not_null)
@@ -129,11 +138,15 @@ class Live:
 _OURS = """n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'quietus')
   AND NOT (n.nspname ~ '^q_' AND obj_description(n.oid, 'pg_namespace') LIKE 'Quietus step area%')"""
 
+# No page has more rows than fit with their headers alone (28 bytes each). What was written since the pages were counted the
+# statistics know; a table of which the server knows nothing is not told of.
 _TABLES = f"""
 SELECT c.oid, n.nspname || '.' || c.relname, c.relkind::text,
        CASE WHEN c.relispartition THEN rn.nspname || '.' || rc.relname
             ELSE n.nspname || '.' || c.relname END,
-       c.relrowsecurity, pg_get_userbyid(c.relowner)
+       c.relrowsecurity, pg_get_userbyid(c.relowner),
+       CASE WHEN c.relkind = 'r' AND (c.relpages > 0 OR c.reltuples >= 0)
+            THEN greatest(c.relpages::bigint * (current_setting('block_size')::int / 28), pg_stat_get_live_tuples(c.oid)) END
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_class rc ON c.relispartition AND rc.oid = pg_partition_root(c.oid)

@@ -13,6 +13,7 @@ import pickle
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import date
 from typing import IO, TYPE_CHECKING, Protocol, cast
@@ -102,13 +103,22 @@ class Once:
     def __init__(self, memory: Memory | None = None, also: Also | None = None) -> None:
         self._memory, self.also = memory, also
         self._listed: dict[str, Remembered] = {}
+        self._listing: dict[str, Future[None]] = {}
         self._of: dict[tuple[str, str | None], _Of] = {}
 
     def inventory(self, client: S3Client, dataset: Dataset) -> Inventory:
         """What lies under each path of a dataset: listed now, or as it was listed before."""
+        if (begun := self._listing.pop(dataset.id, None)) is not None:
+            begun.exception()  # whoever asks lists again, and is told
         if dataset.id not in self._listed:
             self._listed[dataset.id] = Remembered(client, dataset)
         return self._listed[dataset.id]
+
+    def begin_listing(self, client: S3Client, dataset: Dataset, pool: Executor, paths: int) -> None:
+        """List a dataset in another thread, for whoever asks for it later; unless it was listed before."""
+        if dataset.id not in self._listed:
+            made = self._listed[dataset.id] = Remembered(client, dataset)
+            self._listing[dataset.id] = pool.submit(made.list_all, paths)
 
     # --- readings ----------------------------------------------------------------------------------------
 
@@ -190,6 +200,11 @@ class Remembered(Inventory):
             pickle.dump(tally, file)
             yield tally
         self._told[unfinished] = file
+
+    def list_all(self, paths: int) -> None:
+        """Before it is asked for."""
+        for _ in self.tallies(paths):
+            pass
 
     def _again(self, file: IO[bytes]) -> Iterator[Counter[Values]]:
         file.seek(0)

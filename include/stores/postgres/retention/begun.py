@@ -21,7 +21,7 @@ from include.stores.postgres.retention.bare import is_cut
 from include.stores.postgres.retention.look import ROWS, Key, Look, of_parts
 from include.stores.postgres.retention.owners import Owners
 from include.stores.postgres.retention.unreadable import odd, started_by
-from include.stores.postgres.server import Connection, Server, joined, name
+from include.stores.postgres.server import Connection, Server, joined, name, one
 from include.stores.postgres.survey import moment_of
 
 FAR = timedelta(days=3653)
@@ -45,10 +45,23 @@ class Begun:
 
 
 def begun(server: Server, connection: Connection, it: Look, rows: int = ROWS) -> list[Begun]:
-    """Each column that starts a clock of a table, by its index, where one leads by it, and else part by part."""
+    """Each column that starts a clock of a table, by its index, where one leads by it, and else part by part. Of a table of one
+    part all columns are asked about at once."""
     columns = started_by(it)
     table = it.live.tables.get(it.dataset.address)
     found = []
+    if table is not None and table.within(rows) and columns:
+        every_column = [_Asked(it, columns[:n], column) for n, column in enumerate(columns)]
+        with server.reaching(f"{server.store} {it.dataset.id}"):
+            row = one(connection.execute(
+                sql.SQL("SELECT {} FROM {} AS t WHERE {}").format(
+                    joined(", ", (x.counts(it) for x in every_column)), name(it.dataset.address), it.whole()
+                )
+            ))  # fmt: skip
+        return [
+            Begun(it.dataset.id, c, _rules(it, c), *(int(x) for x in row[4 * n : 4 * n + 4]))
+            for n, c in enumerate(columns)
+        ]
     for n, column in enumerate(columns):
         ask = _Asked(it, columns[:n], column)
         if table is not None and table.led_by(column):
@@ -71,19 +84,32 @@ class _Asked:
     column: str
 
     def __call__(self, part: Look, after: Key | None, upto: Key | None) -> sql.Composed:
+        wrong, none, ahead = self._kinds(part)
+        return sql.SQL("SELECT {} FROM {} AS t WHERE ({} OR {} OR {}) AND {} AND {}").format(
+            self.counts(part),
+            name(part.dataset.address),
+            none,
+            ahead,
+            wrong,
+            part.between(after, upto),
+            part.whole(),
+        )
+
+    def counts(self, part: Look) -> sql.Composed:
+        """How many rows ``t`` are of each kind."""
+        wrong, none, ahead = self._kinds(part)
+        before = [sql.SQL("NOT {}").format(_bad(self.it, c)) for c in self.before]
+        uncut = _uncut(part)
+        never = joined(" AND ", (_bad(self.it, self.column), *before, uncut, _never(self.it)))
+        return joined(
+            ", ", (sql.SQL("count(*) FILTER (WHERE {})").format(x) for x in (wrong, none, ahead, never))
+        )
+
+    def _kinds(self, part: Look) -> tuple[sql.Composed, sql.Composed, sql.Composed]:
         wrong, uncut = odd(self.it, self.column), _uncut(part)
         none = sql.SQL("({} IS NULL AND {})").format(name("t", self.column), uncut)
         later = _later(self.it, self.column, self.it.question.as_of)
-        ahead = sql.SQL("({} AND NOT {} AND {})").format(later, wrong, uncut)
-        before = [sql.SQL("NOT {}").format(_bad(self.it, c)) for c in self.before]
-        never = joined(" AND ", (_bad(self.it, self.column), *before, uncut, _never(self.it)))
-        return sql.SQL(
-            "SELECT count(*) FILTER (WHERE {wrong}), count(*) FILTER (WHERE {none}), count(*) FILTER (WHERE {ahead}),"
-            " count(*) FILTER (WHERE {never}) FROM {table} AS t WHERE ({none} OR {ahead} OR {wrong}) AND {within} AND {whole}"
-        ).format(
-            wrong=wrong, none=none, ahead=ahead, never=never, table=name(part.dataset.address),
-            within=part.between(after, upto), whole=part.whole(),
-        )  # fmt: skip
+        return wrong, none, sql.SQL("({} AND NOT {} AND {})").format(later, wrong, uncut)
 
 
 def _never(it: Look) -> sql.Composable:

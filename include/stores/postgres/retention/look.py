@@ -204,7 +204,11 @@ class Look:
     def parts(
         self, server: Server, connection: Connection, rows: int
     ) -> Iterator[tuple[Self, Key | None, Key | None]]:  # fmt: skip
-        """Ranges of so many rows each: after which it begins, and where it ends. Rows of one and the same moment are in one."""
+        """Ranges of so many rows each: after which it begins, and where it ends. Rows of one and the same moment are in one. Of a
+        table that is known to have no more nobody asks where it ends: it is one range without an end."""
+        if (table := self.live.tables.get(self.dataset.address)) is not None and table.within(rows):
+            yield self, None, None
+            return
         after: Key | None = None
         full = True
         while full:  # most tables of most companies are one range, and are not asked for another
@@ -520,6 +524,10 @@ class Look:
         return joined(" AND ", floors) if floors else sql.SQL("true")
 
     def _not_yet_disposed(self) -> sql.Composable:
+        return self._whole
+
+    @cached_property
+    def _whole(self) -> sql.Composable:
         if self.question.bare and self.dataset.action in GOING_WHOLE:
             return sql.SQL("true")
         return not_yet_disposed(self.catalogue, self.live, self.dataset, self.others)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import MutableMapping, Sequence
 from datetime import date
 
+import psycopg
 from psycopg import sql
 
 from include.model.catalogue import Catalogue
 from include.model.errors import CatalogueError
-from include.stores.postgres.server import Connection
+from include.stores.postgres.server import Connection, joined
 
 OIDS = {1082: "date", 1114: "timestamp", 1184: "timestamptz"}  # pg_type.dat
 
@@ -34,9 +35,14 @@ def starting_point(catalogue: Catalogue, query: str, as_of: date) -> sql.Composa
 
 def kinds(
     connection: Connection, catalogue: Catalogue, queries: Sequence[str], as_of: date,
-    known: MutableMapping[str, str],
+    known: MutableMapping[str, str] | None = None,
 ) -> dict[str, str]:  # fmt: skip
-    """The type of each query's ``started_at``, asked of the server for nobody. ``known``: what it said already, kept there."""
+    """The type of each query's ``started_at``, asked of the server for nobody. ``known``: what it said already, kept there; if it
+    said nothing yet, it is asked about every query of the catalogue, for more will be wanted."""
+    if known is None:
+        known = {}
+    elif queries and not known:
+        known.update(_all_kinds(connection, catalogue, as_of))
     for query in queries:
         if query in known:
             continue
@@ -53,3 +59,33 @@ def kinds(
             )  # fmt: skip
         known[query] = OIDS[types["started_at"]]
     return {q: known[q] for q in queries}
+
+
+def _all_kinds(connection: Connection, catalogue: Catalogue, as_of: date) -> dict[str, str]:
+    """The same of all queries of the catalogue in one statement; nothing, if one of them cannot be asked: which one it is, and
+    whom it stops, is told when it is asked by itself."""
+    every = sorted(catalogue.starting_points)
+    if not every:
+        return {}
+    each = joined(
+        ", ",
+        (
+            sql.SQL("(SELECT started_at FROM ({}\n) AS q LIMIT 0)").format(
+                starting_point(catalogue, q, as_of)
+            )
+            for q in every
+        ),
+    )
+    try:
+        with connection.transaction():
+            cursor = connection.execute(
+                sql.SQL(
+                    "WITH cohort(subject_no, subject_id) AS (SELECT 0, ''::text WHERE false) SELECT {} LIMIT 0"
+                ).format(each)
+            )
+    except psycopg.Error:
+        if connection.closed:
+            raise
+        return {}
+    types = [OIDS.get(c.type_code) for c in cursor.description or ()]
+    return {q: kind for q, kind in zip(every, types, strict=True) if kind is not None}
