@@ -18,6 +18,12 @@ def is_staged(why: str, *, gone: int) -> bool:
     return why == STAGED or (gone > 0 and why.startswith(LARGER.partition("{}")[0]))
 
 
+def come_to_again(left: dict[str, str]) -> None:
+    """Another try of the same night comes to what one before it left as a part of a backlog."""
+    for dataset in [d for d, why in left.items() if why == STAGED]:
+        del left[dataset]
+
+
 def nothing() -> None:
     """Stands for ``may_go_on`` where nobody stops a night."""
 

@@ -15,13 +15,14 @@ from include.cases.planner import rest_of, what_ends_the_rest
 from include.cases.retention.accepted import Accepted, nobody
 from include.cases.retention.due import look_at
 from include.cases.retention.fates import by_days, by_hours
+from include.cases.retention.forecast import due_on
 from include.cases.retention.held import HeldPeople
 from include.cases.retention.limits import binds, bounded, ends, question
 from include.cases.retention.records import aging
 from include.model.catalogue import Catalogue
 from include.model.errors import BooksDoNotBalance, QuietusError
 from include.model.estate import Dataset
-from include.model.interval import Standing, interval
+from include.model.interval import Interval, Standing, interval
 from include.model.retention import Clock, Group
 from include.model.template import Template
 from include.model.words import DatasetKind
@@ -113,10 +114,21 @@ class Asking:
             return [by_hours(look.question.limits[group[0]]) for group in groups]
         return [self._by_days(look, group) for group in groups]
 
+    def since(self, look: Look, groups: Sequence[tuple[Any, ...]]) -> list[date | None]:
+        """The day on which each group fell due; None: it is not counted in days."""
+        if isinstance(look, Hours):
+            return [None for _ in groups]
+        return [due_on(self._interval(look, group)) for group in groups]
+
+    def _interval(self, look: Look, said: tuple[Any, ...]) -> Interval:
+        clocks = tuple(Clock(applies=bool(a), day=d) for a, d in zip(said[:-1:2], said[1:-1:2], strict=True))
+        group = Group(clocks=clocks, held=False, items=said[-1])
+        return interval(bounded(tuple(binds(self.catalogue, look.dataset)), group))
+
     def _by_days(self, look: Look, said: tuple[Any, ...]) -> tuple[str, str] | None:
         of = tuple(binds(self.catalogue, look.dataset))
         clocks = tuple(Clock(applies=bool(a), day=d) for a, d in zip(said[:-1:2], said[1:-1:2], strict=True))
-        it = interval(bounded(of, Group(clocks=clocks, held=False, items=said[-1])))
+        it = self._interval(look, said)
         stands = it.stands(self.as_of)
         if stands is Standing.CONFLICT:
             return None

@@ -53,6 +53,18 @@ def keep_found(conn: Conn, night: Night, found: Ages) -> None:
     )
 
 
+def ages_of(conn: Conn, night: Night) -> dict[tuple[str, datetime], int] | None:
+    """Dataset and since when it had been due -> items, as a night found them when it began; None: how many is not known."""
+    found: Counter[tuple[str, datetime]] = Counter()
+    for row in conn.execute(
+        "SELECT dataset, due_at, items FROM casebook.night_age WHERE night_id = %s", (night.night_id,)
+    ):
+        if row["items"] is None:
+            return None
+        found[row["dataset"], row["due_at"]] += row["items"]
+    return found
+
+
 def keep_end(
     conn: Conn, night: Night, rows: Iterable[Row], unverified: Mapping[str, str],
     coming: Mapping[date, Mapping[str, int]], until: date | None,

@@ -50,6 +50,7 @@ from include.model.doors import Clearing
 from include.model.errors import NotReachable, Refused
 from include.model.flow import Line, Located, Plan, Step
 from include.model.words import CaseState
+from include.stores.shared import STAGED
 
 DAY = timedelta(days=1)
 
@@ -287,12 +288,13 @@ def outdated(desk: Desk, case_no: str) -> bool:
     again."""
     with desk.book() as conn:
         case, night, step = _live(desk, conn, case_no)
-        plans = papers.plans(conn, case, "live")
-        if not plans or _same_catalogue(desk, plans[-1]):
-            return False
-        return not any(
-            room.begun_under(step) for room in clearings(desk, asking(desk, night.as_of, night.at))
-        )
+        return _outdated(desk, night, step, papers.plans(conn, case, "live"))
+
+
+def _outdated(desk: Desk, night: Night, step: Step, plans: Sequence[Plan]) -> bool:
+    if not plans or _same_catalogue(desk, plans[-1]):
+        return False
+    return not any(room.begun_under(step) for room in clearings(desk, asking(desk, night.as_of, night.at)))
 
 
 # --- the deed -------------------------------------------------------------------------------------
@@ -302,15 +304,15 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
     """Carry out the plan in every store; the plan in force afterwards, without what was passed over. Raises Refused before a
     person gave the word that the night needs, between two pieces while disposing is stopped, and if the catalogue changed since
     it was planned. Once something went, the rest goes by the rules of now, and the timeline names both."""
-    if outdated(desk, case_no):
-        raise Refused(
-            "the night was planned under another catalogue, and nothing of it went yet", about=case_no,
-            next_step="plan it again: run `quietus retention night`, or clear the task `plan` of its run",
-        )  # fmt: skip
     with desk.book() as conn:
         case, night, step = _live(desk, conn, case_no)
-        _may_go_on(night)
         plans = papers.plans(conn, case, "live")
+        if _outdated(desk, night, step, plans):
+            raise Refused(
+                "the night was planned under another catalogue, and nothing of it went yet", about=case_no,
+                next_step="plan it again: run `quietus retention night`, or clear the task `plan` of its run",
+            )  # fmt: skip
+        _may_go_on(night)
         if not plans:
             raise Refused("there is no plan in force", about=case_no, next_step="plan first")
         if not _same_catalogue(desk, plans[-1]):
@@ -321,6 +323,8 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
         with holds.none_unnoticed(conn, case_no):
             budget = Budget(night.budget)
             _by_plan(conn, night, budget)
+            if (ages := figures.ages_of(conn, night)) is not None:
+                budget.oldest_first(ages, _items(plans[-1]), night.under or {})
             rooms = clearings(desk, asking(desk, night.as_of, night.at), conn=conn, budget=budget)
             _keep_receipts(conn, case, step, rooms)  # of a run that was killed: its items count
             for dataset, words in counted.words(conn, step.id).items():
@@ -329,16 +333,11 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
             lines: list[Line] = []
             by_rows: dict[str, str] = {}
             waits: dict[str, dict[str, dict[str, int]]] = {}
-            planned: Counter[str] = Counter()
+            planned = _carry_out(conn, case, step, rooms, plans, desk.catalogue.in_parts)
+            # What was kept for those that have been due longest, and did not go, the others may have.
+            if budget.let_go() and (rest := [r for r in rooms if STAGED in r.left.values()]):
+                _carry_out(conn, case, step, rest, plans, desk.catalogue.in_parts)
             for room in rooms:
-                mine = {d.id for d in desk.catalogue.in_parts.of_store(room.id)}
-                begun = begun_with(room, step, plans) or plans[-1]
-                for x in begun.located:  # of each copy
-                    if x.dataset in mine and x.items:
-                        planned[x.dataset] += x.items
-                if any(x.items for x in plans[-1].located if x.dataset in mine):
-                    room.dispose(step, begun)
-                _keep_receipts(conn, case, step, [room])
                 # What was planned and then passed over, all of it, is told as none: its units come to their end, too.
                 before = {x.dataset for x in plans[-1].located}
                 located += [x for x in room.settled(step).located if x.items or x.dataset in before]
@@ -359,6 +358,23 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
             for dataset, (items, why) in stayed(papers.receipts(conn, step.id, "dispose")).items():
                 nights.tell(conn, night, nights.STAYED, dataset, needed=items, why_left=why)
     return made
+
+
+def _carry_out(
+    conn: Conn, case: Case, step: Step, rooms: Sequence[Clearing], plans: Sequence[Plan], catalogue: Catalogue
+) -> Counter[str]:  # fmt: skip
+    """Dispose in each store of what is planned there; how many items of each dataset that is, in all of its copies."""
+    planned: Counter[str] = Counter()
+    for room in rooms:
+        mine = {d.id for d in catalogue.of_store(room.id)}
+        begun = begun_with(room, step, plans) or plans[-1]
+        for x in begun.located:
+            if x.dataset in mine and x.items:
+                planned[x.dataset] += x.items
+        if any(x.items for x in plans[-1].located if x.dataset in mine):
+            room.dispose(step, begun)
+        _keep_receipts(conn, case, step, [room])
+    return planned
 
 
 def _disposed(

@@ -60,7 +60,8 @@ def clearings(
     def changes() -> object:
         return holds.changes(conn) if conn is not None else None
 
-    take = (budget or Budget(None)).take
+    budget = budget or Budget(None)
+    take = budget.take
     objects: list[Clearing] = []
     tables: list[Clearing] = []
     for declared in stores_of(desk, about):
@@ -68,7 +69,7 @@ def clearings(
             tables.append(
                 Tables(
                     desk.catalogue.in_parts, declared.id, desk.connections, about.looks, about.fates, changes, stops, take,
-                    Needed(about, desk.connections), about.unasked,
+                    Needed(about, desk.connections), about.unasked, since=about.since, at_most=budget.at_most,
                 )
             )  # fmt: skip
         else:

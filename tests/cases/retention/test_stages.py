@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -63,3 +64,31 @@ def test_never_more_goes_than_the_rate_and_what_is_free(
         went[dataset] += keeps
     assert max(0, went["a"] - free) + went["b"] <= rate
     assert left is None or went.total() <= left
+
+
+LONG_AGO, LATER, NOW = (datetime(year, 1, 1, tzinfo=UTC) for year in (2020, 2021, 2022))
+
+
+def test_of_a_number_those_have_their_part_that_have_been_due_longest() -> None:
+    budget = Budget(10)
+    ages = {("a", NOW): 50, ("a", LONG_AGO): 2, ("b", LATER): 5, ("c", LATER): 9}
+    budget.oldest_first(ages, {"a": 52, "b": 5, "c": 9}, {})
+    assert [budget.at_most(d) for d in "abc"] == [2, 5, 3]
+    assert [budget.take(100, d) for d in ("a", "b", "c")] == [2, 5, 3]
+
+
+def test_what_is_given_back_is_anybodys_and_of_what_is_not_there_nothing_is_kept() -> None:
+    budget = Budget(10)
+    budget.oldest_first({("a", LONG_AGO): 9, ("b", LATER): 9}, {"a": 4, "b": 9}, {})
+    assert budget.at_most("a") == 4, "five of them went meanwhile"
+    assert (budget.take(9, "a"), budget.take(-3, "a"), budget.take(9, "b")) == (4, -3, 9)
+
+
+def test_of_a_plans_rate_too_and_what_fell_due_since_goes_besides() -> None:
+    budget = Budget(None, rate=10, free=Counter({"a": 3}), plan=frozenset("ab"))
+    budget.oldest_first(
+        {("a", LATER): 8, ("a", NOW): 3, ("b", LONG_AGO): 6}, {"a": 11, "b": 6}, {"a": 8, "b": 6}
+    )
+    assert budget.at_most("a") == 3 + 4
+    budget.gone("b", 5)
+    assert (budget.take(100, "a"), budget.take(100, "b")) == (7, 1)

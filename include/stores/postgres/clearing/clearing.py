@@ -35,16 +35,18 @@ from include.stores.postgres.clearing.ahead import Part, ahead
 from include.stores.postgres.clearing.breathing import LAG, PATIENCE, SHARE, Breath
 from include.stores.postgres.clearing.dropping import told, with_its_files
 from include.stores.postgres.clearing.keys import Fates, Looks
+from include.stores.postgres.clearing.located import NONE, digests_of, relations, upto, with_items
+from include.stores.postgres.clearing.oldest import Since, items_first, packs_first
 from include.stores.postgres.clearing.partitions import Whole
-from include.stores.postgres.clearing.piece import NEEDED, NOT_DUE, UPTO, Piece
+from include.stores.postgres.clearing.piece import NEEDED, NOT_DUE, Piece
 from include.stores.postgres.clearing.renewing import renewing
 from include.stores.postgres.install import PROVER
 from include.stores.postgres.live import Live
 from include.stores.postgres.retention.look import Look
-from include.stores.postgres.server import Connection, Patience, Server, joined, one
+from include.stores.postgres.server import Connection, Patience, Server, one
 from include.stores.postgres.survey import digests
 from include.stores.postgres.weigh import lines
-from include.stores.shared import STAGED, everything, nothing, nowhere
+from include.stores.shared import STAGED, come_to_again, everything, nothing, nowhere
 
 TRIES = 3  # to drop a partition that others have in use
 CAREFULLY = "whether a row that stays needs one of its rows is asked of each"
@@ -60,13 +62,19 @@ def _led_by_nothing(
     return {}
 
 
+def as_many_as_there_are(*_datasets: str) -> int | None:
+    """The default for ``at_most``: no number binds these datasets."""
+    return None
+
+
 @dataclass
 class Clearing:
     """Implements ``include.model.doors.Clearing``, as the eraser.
 
     ``looks``: what to ask about each dataset, with the holds of now in it; asked again whenever ``holds`` says something else.
     ``fates``: rule and law of what was found. ``may_go_on`` is called before each piece and raises Stopped; ``budget`` says how
-    many of so many items of these datasets may still go tonight. ``led``: which rows something outside of this database still
+    many of so many items of these datasets may still go tonight, and ``at_most`` how many in all: if that is not everything, what
+    fell due first goes first, by ``since``. ``led``: which rows something outside of this database still
     needs, asked once when a disposal begins. ``unasked``: datasets that the looks left out, and why; ``left``: those that were
     not finished, too. ``by_rows``: those of which a whole partition was due and went row by row, and why. ``lag``: bytes that a
     standby may be behind, ``share``: which part of its sessions the server may have at work for others, and ``wait``: how long
@@ -83,6 +91,8 @@ class Clearing:
     budget: Callable[..., int] = everything
     led: Led = _led_by_nothing
     unasked: Mapping[str, str] = field(default_factory=dict)
+    since: Since | None = None
+    at_most: Callable[..., int | None] = as_many_as_there_are
     prover: str | None = PROVER
     patience: Patience | None = None
     page: int = keys.PAGE
@@ -96,6 +106,8 @@ class Clearing:
     wait: float = PATIENCE
 
     _asked: tuple[object, Mapping[str, Look]] | None = field(default=None, init=False, repr=False)
+
+    _planned: Counter[str] = field(default_factory=Counter, init=False, repr=False)
 
     _careful: set[str] = field(default_factory=set, init=False, repr=False)  # datasets that do not go at once
 
@@ -132,37 +144,57 @@ class Clearing:
             self.left |= {d.id: self.unasked[d.id] for d in self._tables if d.id in self.unasked}
             for before in self._tried(connection, area):
                 keys.drop(connection, area, before)
+            none: list[Look] = []
             for dataset, look in looks.items():
                 try:
                     with self._server.reaching(f"{self.id} {dataset}"):
-                        keys.locate(self._server, connection, area, look, self.fates, self.page, self.pack)
+                        if not keys.locate(
+                            self._server, connection, area, look, self.fates, self.page, self.pack
+                        ):
+                            none.append(look)
                 except BooksDoNotBalance:
                     raise
                 except QuietusError as error:
                     self.left[dataset] = str(error)
+            self._none_of(connection, area, none)
             for other in self._tables:
                 if (other.id not in looks or other.id in self.left) and other.address in live.tables:
                     keys.drop(connection, area, other)  # of one that could not be asked to its end
                     keys.nothing(connection, area, other)
             there = self._there(connection, area)
-            for group in keys.in_order(self.catalogue, there, live):
+            some = with_items(connection, area, there)
+            for group in keys.in_order(self.catalogue, some, live):
                 if within := keys.inner(group, live):
                     self._unpack(connection, area, group, 0)
                     with connection.transaction():
                         keys.tie(connection, area, group, within)
-            in_packs = packs.packed(connection, area, there)
-            of_packs = packs.digests(connection, area, [d for d in there if d.id in in_packs])
-            for d in there:
+            in_packs = packs.packed(connection, area, some)
+            of_packs = packs.digests(connection, area, [d for d in some if d.id in in_packs])
+            for d in some:
                 if d.id in in_packs:
                     packs.remember(connection, area, d, of_packs[d.id])
-            found = of_packs | digests(connection, area, [d for d in there if d.id not in in_packs])
+            found = of_packs | digests(connection, area, [d for d in some if d.id not in in_packs])
+            found |= {d.id: NONE for d in there if d.id not in found}
         self.at("clearing.located")
         return self._survey(step, found)
+
+    def _none_of(self, connection: Connection, area: Area, looks: Sequence[Look]) -> None:
+        """Key tables of datasets of which nothing is due: all at once, or, if one of them is in somebody's hands, one by one."""
+        try:
+            with self._server.reaching():
+                keys.none_of(connection, area, looks)
+        except QuietusError:
+            for look in looks:
+                try:
+                    with self._server.reaching(f"{self.id} {look.dataset.id}"):
+                        keys.none_of(connection, area, [look])
+                except QuietusError as error:
+                    self.left[look.dataset.id] = str(error)
 
     def lines(self, step: Step) -> Sequence[Line]:
         area = Area.of(step.id)
         with self._server.connect() as connection, self._server.reaching(self._about(step)):
-            there = self._there(connection, area)
+            there = with_items(connection, area, self._there(connection, area))
             return lines(
                 connection, area, there, self._about(step), packed=packs.packed(connection, area, there)
             )
@@ -177,15 +209,17 @@ class Clearing:
             raise Refused(
                 "the plan is another step's", about=self._about(step), next_step="give the step's own"
             )
+        come_to_again(self.left)
         with self._server.connect() as connection, self._server.reaching(self._about(step)):
             there = self._there(connection, area)
             if not there and any(d.id in {x.dataset for x in plan.located} for d in self._tables):
                 raise Drifted("the step is not open", about=self._about(step), next_step="locate again")
             receipts.stamp(connection, step.id)
             live = Live.read(connection)
+            self._planned = Counter({x.dataset: x.items for x in plan.located})
             if not receipts.read(connection, step.id, self.id):
                 self._check(connection, area, there, plan)
-            some = self._with_items(connection, area, there)
+            some = with_items(connection, area, there)
             led = self.led(self._server, connection, live, area, some)
             # On most nights nothing is due of most tables: where nothing was located, nothing is come to.
             located = {d.id for d in some}
@@ -218,7 +252,7 @@ class Clearing:
 
     def _check(self, connection: Connection, area: Area, there: Sequence[Dataset], plan: Plan) -> None:
         planned = {x.dataset: (x.items, x.digest) for x in plan.located}
-        for dataset, found in _digests(connection, area, there, begun=False).items():
+        for dataset, found in digests_of(connection, area, there, begun=False).items():
             if planned.get(dataset, found if not found[0] else None) != found:
                 raise Drifted(
                     f"{planned.get(dataset, (0, ''))[0]} items were planned, and {found[0]}, or other ones, are located",
@@ -230,13 +264,15 @@ class Clearing:
         led: Mapping[str, sql.Composable],
     ) -> bool:  # fmt: skip
         """Dispose of all that was located in a group, piece by piece; whether anything was come to, now or before."""
-        after = max((_upto(connection, step, d) for d in group), default=0)
+        after = max((upto(connection, step, d) for d in group), default=0)
         if len(group) > 1:
             self._unpack(connection, area, group, after)
         named = [d.id for d in group]
         noted = partitions.are_noted(connection, area, group[0])
         if noted and (why := partitions.why_not(connection, area, group[0])) is not None:
             self.by_rows[group[0].id] = why
+        if not after and not noted:  # partitions that may go whole keep their order
+            self._oldest_first(connection, area, live, group)
         while (part := self._next(connection, area, group, after, noted=noted)) is not None:
             self.may_go_on()
             self._breath.take(connection)  # before the holds are asked for: one may come meanwhile
@@ -270,6 +306,20 @@ class Clearing:
             after = part.upto
         receipts.stamp(connection, step.id)
         return after > 0
+
+    def _oldest_first(self, connection: Connection, area: Area, live: Live, group: Sequence[Dataset]) -> None:
+        """Where not all of a group may go tonight, what fell due first comes first."""
+        most = self.at_most(*(d.id for d in group))
+        items = sum(self._planned[d.id] for d in group)
+        if self.since is None or not most or most >= items:
+            return
+        there, looks = with_items(connection, area, group), self._of_now(connection, live)
+        if not there or any(d.id not in looks for d in there):
+            return
+        if packs.packed(connection, area, there):
+            packs_first(connection, area, looks[there[0].id], self.since)
+        else:
+            items_first(connection, area, there, looks, self.since, most, items)
 
     def _next(
         self, connection: Connection, area: Area, group: Sequence[Dataset], after: int, *, noted: bool
@@ -408,9 +458,9 @@ class Clearing:
             there = self._there(connection, area)
             begun = bool(receipts.read(connection, step.id, self.id))
             if begun:
-                for dataset in self._with_items(connection, area, there):
-                    self._give_up(connection, area, dataset, _upto(connection, step, dataset))
-            found = _digests(connection, area, there, begun=begun)
+                for dataset in with_items(connection, area, there):
+                    self._give_up(connection, area, dataset, upto(connection, step, dataset))
+            found = digests_of(connection, area, there, begun=begun)
         return self._survey(step, found)
 
     def _give_up(self, connection: Connection, area: Area, dataset: Dataset, after: int) -> None:
@@ -450,53 +500,15 @@ class Clearing:
     def _tables(self) -> tuple[Dataset, ...]:
         return self.catalogue.of_store(self.id, DatasetKind.TABLE)
 
-    def _with_items(
-        self, connection: Connection, area: Area, there: Sequence[Dataset]
-    ) -> tuple[Dataset, ...]:
-        """Those of which something is located."""
-        if not there:
-            return ()
-        each = [sql.SQL("EXISTS (SELECT FROM {})").format(area.table(d.id)) for d in there]
-        found = one(connection.execute(sql.SQL("SELECT ARRAY[{}]").format(joined(", ", each))))[0]
-        return tuple(d for d, some in zip(there, found, strict=True) if some)
-
     def _there(self, connection: Connection, area: Area) -> tuple[Dataset, ...]:
         """The datasets that have a key table."""
-        known = _relations(connection, area)
+        known = relations(connection, area)
         return tuple(d for d in self._tables if d.id in known)
 
     def _tried(self, connection: Connection, area: Area) -> tuple[Dataset, ...]:
         """The datasets of which a try before this one left anything in the area."""
-        known = {table.partition("#")[0] for table in _relations(connection, area)}
+        known = {table.partition("#")[0] for table in relations(connection, area)}
         return tuple(d for d in self._tables if d.id in known)
 
     def _about(self, step: Step) -> str:
         return f"step {step.id} of {step.case_no} in store {self.id}"
-
-
-def _relations(connection: Connection, area: Area) -> set[str]:
-    rows = connection.execute(
-        "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'v')",
-        [f'"{area.schema}"'],
-    )
-    return {str(table) for (table,) in rows}
-
-
-def _digests(
-    connection: Connection, area: Area, datasets: Sequence[Dataset], *, begun: bool
-) -> dict[str, tuple[int, str]]:
-    """Of packs, which do not change, as it was written down when they were located; of what is unpacked, too, as long as nothing
-    was disposed of (``begun``): until then no item leaves."""
-    known = packs.remembered(connection, area, datasets, unpacked=not begun)
-    return {**known, **digests(connection, area, [d for d in datasets if d.id not in known])}
-
-
-def _upto(connection: Connection, step: Step, dataset: Dataset) -> int:
-    """The last place in the order of a dataset that was dealt with; 0: none."""
-    (upto,) = one(
-        connection.execute(
-            "SELECT max((counts -> %s ->> %s)::bigint) FROM quietus.receipt WHERE step = %s AND verb = 'dispose'",
-            [dataset.id, UPTO, step.id],
-        )
-    )
-    return 0 if upto is None else int(upto)

@@ -24,6 +24,7 @@ from include.stores.postgres import periods
 from include.stores.postgres.area import Area, same_key
 from include.stores.postgres.chunks import pack as tied_together
 from include.stores.postgres.clearing import packs, partitions
+from include.stores.postgres.clearing.oldest import FIRST
 from include.stores.postgres.clearing.snapshot import Snapshot
 from include.stores.postgres.live import ForeignKey, Live
 from include.stores.postgres.order import groups
@@ -49,40 +50,54 @@ Fates = Callable[[Look, Sequence[tuple[Any, ...]]], Sequence[tuple[str, str] | N
 def locate(
     server: Server, connection: Connection, area: Area, look: Look, fates: Fates, page: int = PAGE,
     pack: int = packs.PACK,
-) -> None:  # fmt: skip
-    """Make the dataset's key table, and fill it with everything that is due. Nothing of it may lie in the area (``drop``)."""
+) -> bool:  # fmt: skip
+    """Make the dataset's key table, and fill it with everything that is due. False: it was asked, nothing is, and there is no
+    table yet (``none_of``). Nothing of it may lie in the area (``drop``)."""
     dataset = look.dataset
     if packs.packable(look):
-        _in_packs(server, connection, area, look, fates, page, pack)
-        return
+        return _in_packs(server, connection, area, look, fates, page, pack)
     table = area.table(dataset.id)
     columns = joined(", ", (sql.Identifier(c) for c in (*dataset.key, *look.said)))
-    place, pages = 0, 0
+    place, pages = 0, 0  # how many so far
     for _, after, upto in look.parts(server, connection, page):
         into = sql.SQL("INSERT INTO {} ({}, {})").format(table, columns, name(ITEM))
-        if not pages:
-            into = sql.SQL("CREATE TABLE {} AS").format(table)
         with server.reaching(f"{server.store} {dataset.id}"):
+            pages += 1
+            if not place:  # on most nights nothing is due of most tables
+                if not packs.any_(connection, look, after, upto):
+                    continue
+                into = sql.SQL("CREATE TABLE {} AS").format(table)
             place += connection.execute(
                 sql.SQL("{} SELECT w.*, {} + row_number() OVER () AS {} FROM ({}) AS w").format(
-                    into, sql.Literal(place), name(ITEM), look.due_rows(look.between(after, upto))
+                    into, sql.Literal(FIRST + place), name(ITEM), look.due_rows(look.between(after, upto))
                 )
             ).rowcount
-        pages += 1
-    if not pages:
-        _of_none(connection, table, look, asked=True)
-        return
+            if not place:  # it went meanwhile
+                connection.execute(sql.SQL("DROP TABLE {}").format(table))
     if not place:
-        connection.execute(sql.SQL("ALTER TABLE {} {}").format(table, _unweighed()))
-        return
+        return _asked_of_none(connection, area, look, pages)
     with connection.transaction():
         _give_fates(connection, table, look, fates, sql.SQL("count(*)"))
         _key(connection, area, dataset)
+    return True
 
 
-def _of_none(connection: Connection, table: sql.Identifier, look: Look, *, asked: bool) -> None:
-    """A key table without a row. ``asked``: by the question itself, which nobody put yet: if it cannot be asked (a column was
-    renamed since yesterday), that is said though nothing is there to be asked about."""
+def _asked_of_none(connection: Connection, area: Area, look: Look, pages: int) -> bool:
+    """Of a table without a row the question is put nevertheless: if it cannot be asked (a column was renamed since yesterday),
+    that is said though nothing is there to be asked about. Whether the key table is made."""
+    if not pages:
+        connection.execute(_of_none(area, look, asked=True))
+    return not pages
+
+
+def none_of(connection: Connection, area: Area, looks: Sequence[Look]) -> None:
+    """Key tables without a row, in one statement."""
+    if looks:
+        connection.execute(joined("; ", (_of_none(area, look, asked=False) for look in looks)))
+
+
+def _of_none(area: Area, look: Look, *, asked: bool) -> sql.Composed:
+    """A key table without a row. ``asked``: by the question itself."""
     weighed = joined(
         ", ", (sql.SQL("NULL::{} AS {}").format(sql.SQL(t), name(c)) for c, t in _WEIGHED.items())
     )
@@ -95,11 +110,9 @@ def _of_none(connection: Connection, table: sql.Identifier, look: Look, *, asked
             joined(", ", (sql.SQL("NULL::{} AS {}").format(_kind(c), sql.Identifier(c)) for c in look.said)),
             name(look.dataset.address),
         )  # fmt: skip
-    connection.execute(
-        sql.SQL("CREATE TABLE {} AS SELECT w.*, NULL::bigint AS {}, {} FROM ({}) AS w WITH NO DATA").format(
-            table, name(ITEM), weighed, rows
-        )
-    )
+    return sql.SQL(
+        "CREATE TABLE {} AS SELECT w.*, NULL::bigint AS {}, {} FROM ({}) AS w WITH NO DATA"
+    ).format(area.table(look.dataset.id), name(ITEM), weighed, rows)
 
 
 def _kind(said: str) -> sql.SQL:
@@ -116,7 +129,7 @@ def _unweighed() -> sql.Composed:
 
 def _in_packs(
     server: Server, connection: Connection, area: Area, look: Look, fates: Fates, page: int, pack: int
-) -> None:
+) -> bool:
     place, made = 0, False
     with Snapshot(connection) as snapshot:
         parts, why_not = partitions.parted(connection, look)
@@ -127,8 +140,8 @@ def _in_packs(
                 pages += 1
                 with server.reaching(f"{server.store} {part.dataset.address}"):
                     # On most nights nothing is due of most tables, and none is made to hold nothing. Where a date says which
-                    # rows to read, these are what is due.
-                    by_date = part.paged_by != part.dataset.key
+                    # rows to read, these are what is due; but of a small table it was not asked whether there are any.
+                    by_date = part.paged_by != part.dataset.key and upto is not None
                     if made or by_date or packs.any_(connection, part, after, upto):
                         if not made:
                             packs.make(connection, area, look)
@@ -140,8 +153,7 @@ def _in_packs(
     if not place:
         if made:
             drop(connection, area, look.dataset)
-        _of_none(connection, area.table(look.dataset.id), look, asked=not pages)
-        return
+        return _asked_of_none(connection, area, look, pages)
     with connection.transaction():
         _give_fates(connection, area.packs(look.dataset.id), look, fates, sql.SQL('sum("#items")::bigint'))
         if why_not:
@@ -149,6 +161,7 @@ def _in_packs(
         once = snapshot.taken == 1 or (len(parts) == 1 and look.paged_by == look.dataset.key)
         if not packs.finish(connection, area, look, once=once):
             unpack(connection, area, look.dataset, 0)
+    return True
 
 
 def unpack(connection: Connection, area: Area, dataset: Dataset, after: int) -> None:

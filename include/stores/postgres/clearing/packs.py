@@ -24,6 +24,7 @@ from include.model.estate import Dataset
 from include.model.words import Disposition
 from include.stores.postgres.area import Area
 from include.stores.postgres.clearing import partitions
+from include.stores.postgres.clearing.oldest import FIRST
 from include.stores.postgres.retention.look import Key, Look
 from include.stores.postgres.server import Connection, joined, name, one
 
@@ -169,7 +170,7 @@ def drop(connection: Connection, area: Area, dataset: Dataset) -> None:
 
 def unpack(connection: Connection, area: Area, dataset: Dataset, after: int) -> None:
     """A plain table of the keys in place of the view, without its indexes, in the caller's transaction. What lies after a
-    place that was dealt with gets places of its own, in the same order; what went keeps the pack's."""
+    place that was dealt with gets places of its own behind it, in the same order; what went keeps the pack's."""
     loose = sql.Identifier(area.schema, f"{dataset.id}#1")
     connection.execute(
         sql.SQL(
@@ -178,9 +179,9 @@ def unpack(connection: Connection, area: Area, dataset: Dataset, after: int) -> 
     )  # fmt: skip
     connection.execute(
         sql.SQL(
-            "UPDATE {t} AS k SET item = {after} + n.no FROM"
+            "UPDATE {t} AS k SET item = {first} + n.no FROM"
             " (SELECT ctid, row_number() OVER (ORDER BY item) AS no FROM {t} WHERE item > {after}) AS n WHERE n.ctid = k.ctid"
-        ).format(t=loose, after=sql.Literal(after))
+        ).format(t=loose, after=sql.Literal(after), first=sql.Literal(after + FIRST))
     )  # fmt: skip
     digest = remembered(connection, area, [dataset], unpacked=False).get(dataset.id)
     drop(connection, area, dataset)

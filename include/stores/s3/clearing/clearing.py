@@ -36,7 +36,7 @@ from include.stores.s3.once import Memory, Once
 from include.stores.s3.server import BATCH, Patience
 from include.stores.s3.site import Site
 from include.stores.s3.wiring import no_keys
-from include.stores.shared import LARGER, STAGED, everything, nothing, nowhere
+from include.stores.shared import LARGER, STAGED, come_to_again, everything, nothing, nowhere
 
 QUICK = 10.0  # seconds between two journal entries, and two looks whether somebody stops us
 
@@ -142,6 +142,7 @@ class Clearing:
             raise Refused(
                 "the plan is another step's", about=self._about(step), next_step="give the step's own"
             )
+        come_to_again(self.left)
         begun = self.begun_under(step)
         if begun not in (None, fingerprint):
             raise Drifted(

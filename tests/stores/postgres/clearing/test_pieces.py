@@ -373,3 +373,24 @@ def test_whoever_proves_looks_keys_up_by_the_thousand_and_sees_one_row_more_or_l
     assert failed(limits.gone(POLICY, logs, STEP, plan)) == []
     logs.sql(f"ALTER TABLE usage.click DROP CONSTRAINT click_visit_id_fkey; {put_back}")
     assert failed(limits.gone(POLICY, logs, STEP, plan)) == [("gone.usage.click", 1)]
+
+
+@pytest.mark.parametrize("pack", [12, 2])
+def test_what_fell_due_first_goes_first_where_not_all_may(logs: Logs, pack: int) -> None:
+    """Gone through by its key, the higher of which is older here, page by page."""
+    logs.sql("DROP INDEX usage.click_clicked_at_idx")
+    logs.sql("UPDATE usage.click SET clicked_at = timestamptz '2025-06-01' - make_interval(days => click_id::int)"
+             f" WHERE visit_id <= {DUE}")  # fmt: skip
+    budget = [5]
+
+    def take(wanted: int, *_: str) -> int:
+        taken = min(wanted, budget[0])
+        budget[0] -= taken
+        return taken
+
+    since = Asking(POLICY, AS_OF, held=lambda: logs.held).since
+    clearing = logs.clearing(pack=pack, page=7, budget=take, since=since, at_most=lambda *_: budget[0])
+    clearing.dispose(STEP, plan_of(clearing))
+    last = 2 * DUE + 1
+    assert logs.sql(f"SELECT max(click_id) FROM usage.click WHERE visit_id <= {DUE}") == [last - 5]
+    assert logs.sql("SELECT count(*) FROM usage.click") == [2 * ALL - 5]

@@ -1,0 +1,79 @@
+"""A night that may not take everything takes what has been due longest: over all datasets, and within each."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from include.cases.retention import backlog
+from tests.cases.retention.house import DAY, DUE, House
+from tests.cases.retention.test_breaker import visits
+
+ALL = ("s.note", "s.ticket", "u.visit", "u.click", "a.account")
+
+
+def there(house: House, table: str) -> list[int]:
+    return [
+        int(str(x[0]).removeprefix("acct_")) for x in house.company.sql(f"SELECT id FROM {table} ORDER BY id")
+    ]
+
+
+def test_of_all_datasets_the_one_that_has_been_due_longest_goes_first(house: House) -> None:
+    house.company.sql("UPDATE u.click SET at = '2020-01-01' WHERE at < '2025-11-24'")
+    house.company.sql("UPDATE u.visit SET at = '2021-01-01' WHERE id IN (31, 37)")
+    night = house.night(budget=DUE["u.click"] + 2)
+    assert house.counts(night) == {"u.click": {"erased": DUE["u.click"]}, "u.visit": {"erased": 2}}
+    assert not {31, 37} & set(there(house, "u.visit"))
+    assert house.left(night) == [], "what a person left for the nights after is no fault"
+    rest = house.night(DAY + timedelta(days=1))
+    assert rest.remaining == 1 and not set(there(house, "u.visit")) & set(range(1, 60, 2))
+
+
+def test_what_one_dataset_gives_back_another_may_have(house: House) -> None:
+    house.company.sql("UPDATE s.ticket SET closed = '2020-01-01' WHERE closed < '2025-11-24'")
+    house.company.sql("UPDATE s.note SET written = '2026-11-23'")  # all tickets are needed
+    night = house.night(budget=4)
+    assert house.counts(night)["s.ticket"] == {"needed": 4} and night.gone == 4
+
+
+@pytest.mark.parametrize(("budget", "left"), [(3, [1, 3, 4, 5, 6, 7, 8]), (8, [1, 3])])
+def test_within_a_key_table_too(house: House, budget: int, left: list[int]) -> None:
+    """Accounts have a key each; the higher its number, the longer one of these left ago, but for the second."""
+    for table in ALL[:-1]:
+        house.company.sql(f"DELETE FROM {table}")
+    house.company.sql(
+        "UPDATE a.account SET ended = date '2026-10-01' - right(id, 2)::int - CASE id WHEN 'acct_000000000002' THEN 90 ELSE 0 END"
+    )
+    night = house.night(budget=budget)
+    assert house.counts(night) == {"a.account": {"erased": budget}}
+    assert there(house, "a.account") == left
+
+
+def test_rows_that_go_together_go_with_the_one_that_has_been_due_longest(house: House) -> None:
+    house.company.sql("DELETE FROM s.note; ALTER TABLE s.ticket ADD of int REFERENCES s.ticket DEFERRABLE")
+    house.company.sql("UPDATE u.visit SET at = '2026-11-23'; UPDATE u.click SET at = '2026-11-23'")
+    house.company.sql("UPDATE a.account SET ended = NULL")
+    house.company.sql("UPDATE s.ticket SET closed = '2020-01-01', of = 5 WHERE id = 7")
+    house.company.sql("UPDATE s.ticket SET closed = '2025-11-01' WHERE id = 5")
+    with house.clearing(page=2):  # by their keys, two at a time
+        night = house.night(budget=2)
+    assert house.counts(night) == {"s.ticket": {"erased": 2}}
+    assert not {5, 7} & set(there(house, "s.ticket")) and {1, 3} <= set(there(house, "s.ticket"))
+
+
+@pytest.mark.parametrize("before", [0, 4])
+def test_so_does_a_night_by_a_plan_of_stages(house: House, before: int) -> None:
+    """``before``: visits that go tonight by an earlier date than all others."""
+    house.company.sql("UPDATE s.note SET written = '2025-01-01'")
+    visits(house, 600)
+    house.company.sql("UPDATE u.click SET at = '2020-01-01' WHERE at < '2025-11-24'")
+    if before:
+        house.company.sql(
+            f"UPDATE u.visit SET at = '2019-01-01' WHERE id > (SELECT max(id) - {before} FROM u.visit)"
+        )
+    plan = backlog.propose(house.desk, rate=DUE["u.click"] + before, until=None, as_of=DAY, actor="ops/li")
+    backlog.approve(house.desk, plan.number, as_of=DAY, actor="legal/wang")
+    night = house.night()
+    went = {"u.click": {"erased": DUE["u.click"]}} | ({"u.visit": {"erased": before}} if before else {})
+    assert house.counts(night) == went
