@@ -154,12 +154,12 @@ class Clearing:
                 self._check(manifest, plan)
             # On most nights nothing is due of most buckets: where nothing was located, nothing is come to.
             located = {x.dataset for x in plan.located if x.items}
+            mine = self._disposed(step)
             for dataset in self._every:
                 if dataset.id in located:
-                    self._dataset(step, fingerprint, dataset, manifest)
-        if not self._disposed(step):  # nothing was come to: what was located is given up for tonight
-            self._receive(step, fingerprint, 0, {}, {})
-        mine = self._disposed(step)
+                    self._dataset(step, fingerprint, dataset, manifest, mine)
+        if not mine:  # nothing was come to: what was located is given up for tonight
+            mine.append(self._receive(step, fingerprint, 0, {}, {}))
         return Receipt(
             step=step.id, store=self.id, verb="dispose", chunk=mine[-1].chunk, plan=fingerprint,
             counts=sum_of([r.counts for r in mine]), position={"chunks": str(len(mine))}, done_at=mine[-1].done_at,
@@ -181,9 +181,10 @@ class Clearing:
                     about=f"{self.id} {dataset.id}", next_step="plan again from what is located",
                 )  # fmt: skip
 
-    def _dataset(self, step: Step, plan: str, dataset: Dataset, manifest: Manifest) -> None:
-        """The chunks of one dataset that have no receipt yet."""
-        done = self._disposed(step)
+    def _dataset(
+        self, step: Step, plan: str, dataset: Dataset, manifest: Manifest, done: list[Receipt]
+    ) -> None:
+        """The chunks of one dataset that have no receipt yet. ``done``: the receipts that there are, which it goes on with."""
         after = _upto(done, dataset)
         number = max((r.chunk for r in done), default=-1) + 1
         begun = self._begun(step, number, dataset)
@@ -209,7 +210,7 @@ class Clearing:
                 self.budget(-_items(taken), dataset.id)
                 self.left[dataset.id] = str(error)
                 return
-            self._one(step, plan, number, chunk)
+            done.append(self._one(step, plan, number, chunk))
             if not begun:
                 self.budget(-chunk.left_over, dataset.id)  # what was passed over may be others'
                 self._learn(
@@ -220,7 +221,7 @@ class Clearing:
                 self.left[dataset.id] = rest
                 return
 
-    def _one(self, step: Step, plan: str, number: int, chunk: Chunk) -> None:
+    def _one(self, step: Step, plan: str, number: int, chunk: Chunk) -> Receipt:
         self._area.intend(step.id, number, plan, **chunk.intent())
         self.at("clearing.intended")
         chunk.carry_out()
@@ -228,8 +229,9 @@ class Clearing:
         self.at("clearing.deleted")
         self._area.pass_over(step.id, number, chunk.passed)
         self.at("clearing.passed")
-        self._receive(step, plan, number, {chunk.dataset.id: chunk.counts()}, chunk.position())
+        receipt = self._receive(step, plan, number, {chunk.dataset.id: chunk.counts()}, chunk.position())
         self.at("clearing.receipt")
+        return receipt
 
     def _learn(self, size: Size, seconds: float, taken: Numbered, *, keys: bool, busy: bool) -> None:
         """From a chunk that was done. ``busy``: the server answered so."""
@@ -267,8 +269,8 @@ class Clearing:
 
     def _receive(
         self, step: Step, plan: str, number: int, counts: dict[str, dict[str, int]], position: dict[str, str]
-    ) -> None:
-        self._area.receipt(
+    ) -> Receipt:
+        return self._area.receipt(
             Receipt(
                 step=step.id, store=self.id, verb="dispose", chunk=number, plan=plan, counts=counts, position=position,
                 done_at=observed_now(),

@@ -109,6 +109,38 @@ def test_a_table_is_gone_through_by_the_date_that_makes_its_rows_due_where_an_in
     assert logs.sql(NAMED) == found
 
 
+def test_a_table_that_is_known_to_be_of_one_range_is_not_asked_where_it_ends(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edges = Counter[str]()
+    ask = Look._edge_or_end
+
+    def counted(look: Look, *a: Any) -> Any:
+        edges[look.dataset.id] += 1
+        return ask(look, *a)
+
+    def located(page: int) -> tuple[dict[str, int], Counter[str]]:
+        edges.clear()
+        found = {x.dataset: x.items for x in logs.clearing(page=page).locate(STEP).located if x.items}
+        return found, edges.copy()
+
+    monkeypatch.setattr(Look, "_edge_or_end", counted)
+    due = {"usage.visit": DUE, "usage.click": 2 * DUE}
+    found, asked = located(keys.PAGE)
+    assert found == due and asked["account.account"], "nobody counted yet"
+    logs.sql("ANALYZE account.account; ANALYZE usage.visit; ANALYZE usage.click")
+    assert located(keys.PAGE) == (due, Counter())
+    found, asked = located(7)
+    assert found == due and min(asked["usage.visit"], asked["usage.click"]) > 1, (
+        "a page may have more than seven"
+    )
+    # It grew, and nobody analyzed it since.
+    logs.sql(f"INSERT INTO usage.click SELECT 1000 + g, 1, 'x', '2025-01-01' FROM generate_series(1, {keys.PAGE}) AS g;"
+             " SELECT pg_stat_force_next_flush()")  # fmt: skip
+    found, asked = located(keys.PAGE)
+    assert found == due | {"usage.click": 2 * DUE + keys.PAGE} and asked["usage.click"] == 2
+
+
 @pytest.mark.parametrize(
     ("longest", "day"),
     [(60.0, "2025-01-01"), (0.0, "2025-06-01")],
