@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from include.stores.postgres.server import Connection
 
+EXPRESSION = 0  # in place of the number of an index's column
 CASCADING = {"c": "ON DELETE CASCADE", "n": "ON DELETE SET NULL", "d": "ON DELETE SET DEFAULT"}
 
 
@@ -100,12 +102,16 @@ class Live:
             leaves = [t.at_most for t in tables.values() if t.root == parted.root and t.kind != "p"]
             if parted.root == parted.address and None not in leaves:
                 parted.at_most = sum(n for n in leaves if n is not None)
-        for address, column, base, kind, not_null in connection.execute(_COLUMNS):
+        numbered: dict[str, dict[int, str]] = {address: {} for address in tables}
+        for address, column, base, kind, not_null, number in connection.execute(_COLUMNS):
             if address in tables:
                 tables[address].columns[column] = LiveColumn(column, base, kind, not_null)
-        for address, columns, unique, predicate, width in connection.execute(_INDEXES):
+                numbered[address][number] = column
+        for address, numbers, unique, predicate, width in connection.execute(_INDEXES):
             if address in tables:
-                plain = tuple(columns)
+                plain = tuple(
+                    numbered[address][n] for n in takewhile(lambda n: n != EXPRESSION, numbers[:width])
+                )
                 whole = predicate is None or (
                     bool(plain) and predicate in (f"({plain[0]} IS NOT NULL)", f'("{plain[0]}" IS NOT NULL)')
                 )
@@ -119,9 +125,9 @@ class Live:
                     ForeignKey(
                         fk,
                         tables[child].root,
-                        tuple(child_columns),
+                        tuple(numbered[child][n] for n in child_columns),
                         tables[parent].root,
-                        tuple(parent_columns),
+                        tuple(numbered[parent][n] for n in parent_columns),
                         action,
                         deferrable,
                     )
@@ -135,8 +141,10 @@ class Live:
         return tuple(sorted(t.address for t in self.tables.values() if t.root == root and t.address != root))
 
 
-_OURS = """n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'quietus')
-  AND NOT (n.nspname ~ '^q_' AND obj_description(n.oid, 'pg_namespace') LIKE 'Quietus step area%')"""
+# Looked for once a statement, and not at each row of it: a step area has a table for each dataset.
+_OURS = """n.oid = ANY (ARRAY(SELECT s.oid FROM pg_namespace s
+  WHERE s.nspname !~ '^pg_' AND s.nspname NOT IN ('information_schema', 'quietus')
+    AND NOT (s.nspname ~ '^q_' AND obj_description(s.oid, 'pg_namespace') LIKE 'Quietus step area%')))"""
 
 # No page has more rows than fit with their headers alone (28 bytes each). What was written since the pages were counted the
 # statistics know; a table of which the server knows nothing is not told of.
@@ -157,7 +165,7 @@ SELECT c.oid, n.nspname || '.' || c.relname, c.relkind::text,
 _COLUMNS = f"""
 SELECT n.nspname || '.' || c.relname, a.attname,
        format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, -1),
-       CASE WHEN t.typtype = 'd' THEN bt.typname ELSE t.typname END, a.attnotnull
+       CASE WHEN t.typtype = 'd' THEN bt.typname ELSE t.typname END, a.attnotnull, a.attnum
   FROM pg_attribute a
   JOIN pg_class c ON c.oid = a.attrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -169,12 +177,7 @@ SELECT n.nspname || '.' || c.relname, a.attname,
 
 _INDEXES = f"""
 SELECT n.nspname || '.' || c.relname,
-       (SELECT coalesce(array_agg(a.attname::text ORDER BY k.pos), '{{}}')
-          FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, pos)
-          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-         WHERE k.pos <= i.indnkeyatts
-           AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS e(attnum, pos)
-                            WHERE e.attnum = 0 AND e.pos <= k.pos)),
+       i.indkey::int2[],
        i.indisunique AND i.indimmediate, pg_get_expr(i.indpred, i.indrelid), i.indnkeyatts
   FROM pg_index i
   JOIN pg_class c ON c.oid = i.indrelid
@@ -186,11 +189,9 @@ SELECT n.nspname || '.' || c.relname,
 
 _KEYS = f"""
 SELECT k.conname, n.nspname || '.' || c.relname,
-       (SELECT array_agg(a.attname::text ORDER BY p.pos) FROM unnest(k.conkey) WITH ORDINALITY AS p(num, pos)
-          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = p.num),
+       k.conkey,
        fn.nspname || '.' || fc.relname,
-       (SELECT array_agg(a.attname::text ORDER BY p.pos) FROM unnest(k.confkey) WITH ORDINALITY AS p(num, pos)
-          JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = p.num),
+       k.confkey,
        k.confdeltype::text, k.condeferrable
   FROM pg_constraint k
   JOIN pg_class c ON c.oid = k.conrelid
