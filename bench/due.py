@@ -27,7 +27,7 @@ from include.model.errors import NotReachable
 from include.model.words import DatasetKind, Role
 from include.sandbox.loading import derive, make_partitions
 from include.sandbox.loading import load as load_rows
-from include.sandbox.people.everybody import makings, rows_of
+from include.sandbox.people.everybody import all_rows
 from include.sandbox.stack.postgres import Cluster, ensure_our_roles
 
 AS_OF = date(2026, 11, 24)
@@ -98,7 +98,7 @@ def fill(cluster: Cluster, people: int) -> int:
         for file in sorted(SCHEMA.glob("*.sql")):
             conn.execute(file.read_text("utf-8").encode())
         make_partitions(conn, AS_OF)
-        counts = load_rows(conn, (row for m in makings(people, 5, AS_OF) for row in rows_of(m)))
+        counts = load_rows(conn, all_rows(people, 5, AS_OF))
         derive(conn, AS_OF)
     with psycopg.connect(cluster.superuser_conninfo(), autocommit=True) as conn:
         conn.execute("VACUUM (ANALYZE)")

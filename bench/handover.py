@@ -49,7 +49,7 @@ from include.model.handover import Consigned, Consignment, Successor
 from include.model.words import Role
 from include.sandbox.loading import derive, make_partitions
 from include.sandbox.loading import load as load_rows
-from include.sandbox.people.everybody import makings, rows_of
+from include.sandbox.people.everybody import all_rows
 from include.sandbox.stack.postgres import Cluster, ensure_our_roles
 
 AS_OF = date(2026, 11, 24)
@@ -120,7 +120,7 @@ def fill(house: House, rows: int, photos: int) -> None:
         for file in sorted(SCHEMA.glob("*.sql")):
             conn.execute(file.read_text("utf-8").encode())
         make_partitions(conn, AS_OF)
-        load_rows(conn, (row for m in makings(2_000, 5, AS_OF) for row in rows_of(m)))
+        load_rows(conn, all_rows(2_000, 5, AS_OF))
         derive(conn, AS_OF)
         conn.execute("TRUNCATE sign.signature")
         conn.execute(SIGNATURES.format(rows=rows).encode())

@@ -18,6 +18,7 @@ from include.sandbox.buckets import make_buckets
 from include.sandbox.loading import derive, load, make_partitions
 from include.sandbox.objects_seed import LOCKED_FOR, Putting
 from include.sandbox.people import ops, synthetic
+from include.sandbox.people.authority import Published
 from include.sandbox.people.cases import ORDER, hard_cases
 from include.sandbox.people.everybody import makings, rows_of
 from include.sandbox.people.files import files_of, open_upload
@@ -161,11 +162,12 @@ def _everything(
 ) -> Iterator[Row]:
     """All rows; objects of those who are wanted are put as they come, and the shared logs last."""
     today = date.fromisoformat(made.today)
-    logs = Logs(made.seed, today)
+    logs, published = Logs(made.seed, today), Published(made.seed, today)
     yield from ops.incidents(today)
     for making in makings(made.people, made.seed, today, keks):
         rows = list(rows_of(making))
         yield from rows
+        published.add(making)
         number = making.person.number
         with_objects = (
             number < len(ORDER) or source(made.seed, number, "objects").random() < made.share
@@ -176,6 +178,7 @@ def _everything(
             logs.add(making)
         if (number + 1) % TELL_EVERY == 0:
             say(f"{number + 1:,} people")
+    yield from published.rows()
     putting.put(logs.files())
     yield from synthetic.rows(made.synthetic, made.seed, today)
 

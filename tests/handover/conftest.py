@@ -18,7 +18,7 @@ from moto.server import ThreadedMotoServer
 from include.handover.custody import prepare
 from include.sandbox.loading import derive, make_partitions
 from include.sandbox.loading import load as load_rows
-from include.sandbox.people.everybody import makings, rows_of
+from include.sandbox.people.everybody import all_rows
 from include.sandbox.stack.lightly import lightly
 from tests.cases.conftest import case_book
 from tests.conftest import PgServer, S3Server
@@ -38,7 +38,7 @@ def _schema(conn: psycopg.Connection) -> None:
 def _company(conninfo: str) -> None:
     with psycopg.connect(conninfo) as conn:
         _schema(conn)
-        load_rows(conn, (row for m in makings(60, 5, AS_OF) for row in rows_of(m)))
+        load_rows(conn, all_rows(60, 5, AS_OF))
         derive(conn, AS_OF)
         conn.execute("GRANT USAGE ON SCHEMA account, cert, ra, sign TO prover")
         conn.execute("GRANT SELECT ON ALL TABLES IN SCHEMA account, cert, ra, sign TO prover")

@@ -273,8 +273,8 @@ def test_one_thing_stops_that_bag_and_is_named(
 ITRUS = load()
 HANDED = {
     "ra.application", "ra.id_card", "ra.image", "ra.match_result", "ra.other_evidence", "ra.operator_record",
-    "objects.id_photos", "cert.certificate", "cert.crl_entry", "cert.issuance_log", "sign.signature", "sign.evidence_key",
-    "sign.chain_anchor", "objects.locked_evidence",
+    "objects.id_photos", "cert.certificate", "cert.crl_entry", "cert.crl", "cert.crl_listed", "cert.issuance_log",
+    "sign.signature", "sign.evidence_key", "sign.chain_anchor", "objects.locked_evidence",
 }  # fmt: skip
 
 

@@ -6,6 +6,10 @@ import hashlib
 from collections.abc import Iterator
 from random import Random
 
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from include.sandbox.people.authority import authority
 from include.sandbox.people.making import Certificate, Making, Row, unique
 from include.sandbox.people.values import region
 
@@ -51,7 +55,13 @@ def _certificate(m: Making, r: Random, c: Certificate) -> Iterator[Row]:
     holder = p.firm if p.kind == "enterprise" else p.name
     number = p.credit_code if p.kind == "enterprise" else p.document_no
     subject = f"CN={holder},serialNumber={number},L={region(p.address)},C=CN"
-    der = b"0\x82" + len(subject.encode()).to_bytes(2, "big") + subject.encode() + r.randbytes(64)
+    der = authority(m.seed).certificate(
+        c.serial,
+        _subject(holder, number, region(p.address)),
+        r.randbytes(64),
+        m.ago(-c.begins),
+        m.ago(-c.ends),
+    )
     revoked = m.ago(-c.revoked) if c.revoked is not None else None
     yield "cert.certificate", {
         "serial": c.serial, "account_id": p.account_id, "application_id": c.application_id, "renews_serial": c.renews,
@@ -69,3 +79,11 @@ def _certificate(m: Making, r: Random, c: Certificate) -> Iterator[Row]:
             "issuance_log_id": m.id("issuance_log"), "serial": c.serial, "event": "revoked", "subject_dn": subject,
             "at": revoked,
         }  # fmt: skip
+
+
+def _subject(holder: str, number: str, place: str) -> x509.Name:
+    parts = {
+        NameOID.COMMON_NAME: holder, NameOID.SERIAL_NUMBER: number, NameOID.LOCALITY_NAME: place,
+        NameOID.COUNTRY_NAME: "CN",
+    }  # fmt: skip
+    return x509.Name([x509.NameAttribute(kind, value) for kind, value in parts.items()])

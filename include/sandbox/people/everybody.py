@@ -21,6 +21,7 @@ from include.sandbox.people import (
     support,
     usage,
 )
+from include.sandbox.people.authority import Published
 from include.sandbox.people.making import Maker, Making, Row
 from include.sandbox.people.person import Person, source
 
@@ -35,6 +36,15 @@ def rows_of(m: Making) -> Iterator[Row]:
     """All rows that come with a person. Each schema has chance of its own."""
     for schema, make in SCHEMAS.items():
         yield from make(m, source(m.seed, m.person.number, schema))
+
+
+def all_rows(people: int, seed: int, today: date) -> Iterator[Row]:
+    """Everybody's rows, and the revocation lists that were published of them."""
+    published = Published(seed, today)
+    for making in makings(people, seed, today):
+        yield from rows_of(making)
+        published.add(making)
+    yield from published.rows()
 
 
 def makings(people: int, seed: int, today: date, keks: Keks | None = None) -> Iterator[Making]:

@@ -99,6 +99,6 @@ def test_of_the_first_policy_goes_what_the_law_hands_over(house: House) -> None:
         of = orders.order(conn, number)
     assert {d.dataset for d in consignment(load(), of, "Old CA", SHOWN, KEY).datasets} == {
         "ra.application", "ra.id_card", "ra.image", "ra.match_result", "ra.other_evidence", "ra.operator_record",
-        "objects.id_photos", "cert.certificate", "cert.crl_entry", "cert.issuance_log", "sign.signature",
-        "sign.evidence_key", "sign.chain_anchor", "objects.locked_evidence",
+        "objects.id_photos", "cert.certificate", "cert.crl_entry", "cert.crl", "cert.crl_listed",
+        "cert.issuance_log", "sign.signature", "sign.evidence_key", "sign.chain_anchor", "objects.locked_evidence",
     }  # fmt: skip

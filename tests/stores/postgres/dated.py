@@ -19,7 +19,7 @@ from include.model.times import PRC, prc_date
 from include.model.words import DatasetKind, Ownership, Role
 from include.sandbox.loading import derive, make_partitions
 from include.sandbox.loading import load as load_rows
-from include.sandbox.people.everybody import makings, rows_of
+from include.sandbox.people.everybody import all_rows
 from include.stores.postgres.live import Live
 from tests.conftest import PgServer
 
@@ -51,7 +51,7 @@ def made(pg: PgServer) -> One:
         for file in sorted(SCHEMA.glob("*.sql")):
             conn.execute(file.read_text("utf-8").encode())
         make_partitions(conn, AS_OF)
-        load_rows(conn, (row for m in makings(120, 5, AS_OF) for row in rows_of(m)))
+        load_rows(conn, all_rows(120, 5, AS_OF))
         derive(conn, AS_OF)
         conn.execute(TRAPS.encode())
     return One(pg, name)
