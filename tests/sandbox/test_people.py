@@ -9,12 +9,14 @@ from typing import Any
 
 import phonenumbers
 import pytest
+from cryptography import x509
 from stdnum import luhn
 from stdnum.cn import ric, uscc
 
 from include.model.screening import kind_of_identifier
 from include.sandbox.people import cases
-from include.sandbox.people.everybody import makings, rows_of
+from include.sandbox.people.authority import LISTS, Revoked, authority
+from include.sandbox.people.everybody import all_rows, makings, rows_of
 from include.sandbox.people.files import files_of, open_upload
 from include.sandbox.people.making import PER_PERSON, Row
 
@@ -373,3 +375,37 @@ def test_the_hard_cases_are_hard_with_any_seed(seed: int) -> None:
     rows = [r for m in everybody for t, r in rows_of(m) if t == "sign.contract_party"]
     ids = cases.hard_cases(seed)
     assert {ids["ordinary"], ids["cosigner"]} <= {r["account_id"] for r in rows}
+
+
+# --- revocation lists -----------------------------------------------------------------------------------
+
+
+def published(people: int) -> tuple[Rows, Rows]:
+    """The lists, and who is on them."""
+    rows = [(t, row) for t, row in all_rows(people, 1, TODAY) if t in ("cert.crl", "cert.crl_listed")]
+    return [row for t, row in rows if t == "cert.crl"], [row for t, row in rows if t == "cert.crl_listed"]
+
+
+def test_there_are_a_few_lists_and_none_that_lists_nobody() -> None:
+    for people in (50, PEOPLE):
+        lists, listed = published(people)
+        assert 0 < len(lists) <= LISTS
+        on = {row["crl_number"]: len(x509.load_der_x509_crl(row["der"])) for row in lists}
+        assert list(on) == list(range(1, len(lists) + 1)) and min(on.values()) > 0
+        assert on == {n: sum(row["crl_number"] == n for row in listed) for n in on}
+    assert len(published(50)[0]) < LISTS, "quarters without anybody have none"
+
+
+def test_a_list_has_who_was_revoked_by_then_and_had_not_expired(tables: dict[str, Rows]) -> None:
+    lists, listed = published(PEOPLE)
+    revoked = [c for c in tables["cert.certificate"] if c["revoked_at"] is not None]
+    for row in lists:
+        on = {c["serial"] for c in revoked if c["revoked_at"] <= row["this_update"] < c["not_after"]}
+        assert on == {x["serial"] for x in listed if x["crl_number"] == row["crl_number"]}
+
+
+def test_the_same_seed_signs_the_same_bytes() -> None:
+    assert published(50) == published(50)
+    day = published(50)[0][0]["this_update"]
+    one = [Revoked("0A", day, day)]
+    assert authority(1).crl(1, day, one) != authority(2).crl(1, day, one)
