@@ -26,6 +26,18 @@ _FROM, _UNTIL = datetime(2005, 1, 1, tzinfo=UTC), datetime(2055, 1, 1, tzinfo=UT
 _CHINA = timedelta(hours=8)
 
 
+def _usage(*of: str) -> x509.KeyUsage:
+    every = (
+        "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign",
+        "crl_sign", "encipher_only", "decipher_only",
+    )  # fmt: skip
+    return x509.KeyUsage(**{use: use in of for use in every})
+
+
+_SIGNATORY = x509.BasicConstraints(ca=False, path_length=None)
+_SIGNS = _usage("digital_signature", "content_commitment")
+
+
 @dataclass(frozen=True)
 class Revoked:
     """A certificate that was revoked before it expired."""
@@ -58,9 +70,9 @@ class Authority:
         key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(secret).digest()).public_key()
         made = (
             x509.CertificateBuilder(self.name, subject, key, int(serial, 16), begins, ends)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage("digital_signature", "content_commitment"), critical=True)
-            .add_extension(_authority_key(self._issuing_key), critical=False)
+            .add_extension(_SIGNATORY, critical=True)
+            .add_extension(_SIGNS, critical=True)
+            .add_extension(self._issued_by, critical=False)
         )  # fmt: skip
         return made.sign(self._issuing_key, None).public_bytes(Encoding.DER)
 
@@ -73,7 +85,7 @@ class Authority:
             .last_update(at)
             .next_update(at + timedelta(days=BETWEEN))
             .add_extension(x509.CRLNumber(number), critical=False)
-            .add_extension(_authority_key(self._issuing_key), critical=False)
+            .add_extension(self._issued_by, critical=False)
         )
         for one in listed:
             made = made.add_revoked_certificate(
@@ -83,6 +95,10 @@ class Authority:
                 .build()
             )
         return made.sign(self._issuing_key, None).public_bytes(Encoding.DER)
+
+    @cached_property
+    def _issued_by(self) -> x509.AuthorityKeyIdentifier:
+        return _authority_key(self._issuing_key)
 
     @cached_property
     def _root_key(self) -> Ed25519PrivateKey:
@@ -152,21 +168,13 @@ class Published:
                 "der": ca.crl(number, at, listed), "ca_chain": ca.chain,
             }  # fmt: skip
             for one in listed:
-                yield "cert.crl_listed", {"crl_number": number, "serial": one.serial, "last_expiry": last}
+                yield "cert.crl_listed", {"crl_number": number, "serial": one.serial}
 
 
 def _name(common: str) -> x509.Name:
     return x509.Name(
         [x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"), x509.NameAttribute(NameOID.COMMON_NAME, common)]
     )
-
-
-def _usage(*of: str) -> x509.KeyUsage:
-    every = (
-        "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign",
-        "crl_sign", "encipher_only", "decipher_only",
-    )  # fmt: skip
-    return x509.KeyUsage(**{use: use in of for use in every})
 
 
 def _authority_key(key: Ed25519PrivateKey) -> x509.AuthorityKeyIdentifier:

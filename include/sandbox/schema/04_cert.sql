@@ -35,11 +35,10 @@ CREATE TABLE cert.crl (
   ca_chain text NOT NULL -- the signer's certificate and those above it, in PEM
 );
 
--- Whose certificates are on it. No foreign key to the list: with one it would wait for everybody's rows, without a day to tell.
+-- Whose certificates are on it. Each row goes with its certificate, the list by its own date: sooner or later, so it has no key to it.
 CREATE TABLE cert.crl_listed (
   crl_number bigint,
   serial text REFERENCES cert.certificate, -- PI-030
-  last_expiry date NOT NULL, -- that of its list: both go on one day
   PRIMARY KEY (crl_number, serial)
 );
 CREATE INDEX ON cert.crl_listed (serial);
