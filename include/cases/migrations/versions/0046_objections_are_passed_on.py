@@ -7,7 +7,7 @@ from typing import Any
 
 from alembic import op
 
-revision = "0048"
+revision = "0046"
 down_revision = "0045"
 branch_labels = None
 depends_on = None
