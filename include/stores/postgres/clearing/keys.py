@@ -40,6 +40,7 @@ _WEIGHED = {
     "ownership": "text",
 }  # fmt: skip
 """The columns of weighing."""
+_NOT_WEIGHED = sql.SQL(", ".join(f'NULL::{kind} AS "{column}"' for column, kind in _WEIGHED.items()))
 
 Looks = Callable[[Server, Connection, Live], Mapping[str, Look]]
 """What to ask about each dataset of a store: dataset -> look, with today's holds in it."""
@@ -98,9 +99,6 @@ def none_of(connection: Connection, area: Area, looks: Sequence[Look]) -> None:
 
 def _of_none(area: Area, look: Look, *, asked: bool) -> sql.Composed:
     """A key table without a row. ``asked``: by the question itself."""
-    weighed = joined(
-        ", ", (sql.SQL("NULL::{} AS {}").format(sql.SQL(t), name(c)) for c, t in _WEIGHED.items())
-    )
     rows: sql.Composable
     if asked:
         rows = look.due_rows(sql.SQL("false"))
@@ -112,7 +110,7 @@ def _of_none(area: Area, look: Look, *, asked: bool) -> sql.Composed:
         )  # fmt: skip
     return sql.SQL(
         "CREATE TABLE {} AS SELECT w.*, NULL::bigint AS {}, {} FROM ({}) AS w WITH NO DATA"
-    ).format(area.table(look.dataset.id), name(ITEM), weighed, rows)
+    ).format(area.table(look.dataset.id), name(ITEM), _NOT_WEIGHED, rows)
 
 
 def _kind(said: str) -> sql.SQL:
