@@ -20,7 +20,7 @@ def is_staged(why: str, *, gone: int) -> bool:
 
 def come_to_again(left: dict[str, str]) -> None:
     """Another try of the same night comes to what one before it left as a part of a backlog."""
-    for dataset in [d for d, why in left.items() if why == STAGED]:
+    for dataset in [d for d, why in left.items() if is_staged(why, gone=1)]:
         del left[dataset]
 
 

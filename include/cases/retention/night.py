@@ -50,7 +50,7 @@ from include.model.doors import Clearing
 from include.model.errors import NotReachable, Refused
 from include.model.flow import Line, Located, Plan, Step
 from include.model.words import CaseState
-from include.stores.shared import STAGED
+from include.stores.shared import is_staged
 
 DAY = timedelta(days=1)
 
@@ -335,8 +335,9 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
             waits: dict[str, dict[str, dict[str, int]]] = {}
             planned = _carry_out(conn, case, step, rooms, plans, desk.catalogue.in_parts)
             # What was kept for those that have been due longest, and did not go, the others may have.
-            if budget.let_go() and (rest := [r for r in rooms if STAGED in r.left.values()]):
-                _carry_out(conn, case, step, rest, plans, desk.catalogue.in_parts)
+            staged = [r for r in rooms if any(is_staged(why, gone=1) for why in r.left.values())]
+            if budget.let_go() and staged:
+                _carry_out(conn, case, step, staged, plans, desk.catalogue.in_parts)
             for room in rooms:
                 # What was planned and then passed over, all of it, is told as none: its units come to their end, too.
                 before = {x.dataset for x in plans[-1].located}
