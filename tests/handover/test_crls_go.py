@@ -12,6 +12,7 @@ from cryptography.x509.oid import NameOID
 from include.cases.periods import last_day
 from include.model.errors import BooksDoNotBalance
 from include.model.handover import Consigned
+from include.sandbox.people.authority import BETWEEN
 from tests.handover.both import INBOX, ORDER, Both
 from tests.stores.postgres.dated import AS_OF
 
@@ -56,7 +57,9 @@ def test_a_list_is_read_and_checked_with_what_came_along(sent: Both) -> None:
         assert listed and {r.serial_number: r.revocation_date_utc for r in crl} == {
             int(serial, 16): revoked for serial, revoked, *_ in listed
         }, "whom it lists, and since when"
-        assert all(revoked <= crl.last_update_utc < ends for _, revoked, ends, _ in listed)
+        assert all(
+            revoked <= crl.last_update_utc < ends + timedelta(days=BETWEEN) for _, revoked, ends, _ in listed
+        )
         assert last == max(day for *_, day in listed)
 
 

@@ -15,7 +15,7 @@ from stdnum.cn import ric, uscc
 
 from include.model.screening import kind_of_identifier
 from include.sandbox.people import cases
-from include.sandbox.people.authority import LISTS, Revoked, authority
+from include.sandbox.people.authority import BETWEEN, LISTS, Revoked, authority
 from include.sandbox.people.everybody import all_rows, makings, rows_of
 from include.sandbox.people.files import files_of, open_upload
 from include.sandbox.people.making import PER_PERSON, Row
@@ -396,11 +396,12 @@ def test_there_are_a_few_lists_and_none_that_lists_nobody() -> None:
     assert len(published(50)[0]) < LISTS, "quarters without anybody have none"
 
 
-def test_a_list_has_who_was_revoked_by_then_and_had_not_expired(tables: dict[str, Rows]) -> None:
+def test_a_list_has_who_was_revoked_by_then_and_one_more_after_it_expired(tables: dict[str, Rows]) -> None:
     lists, listed = published(PEOPLE)
     revoked = [c for c in tables["cert.certificate"] if c["revoked_at"] is not None]
     for row in lists:
-        on = {c["serial"] for c in revoked if c["revoked_at"] <= row["this_update"] < c["not_after"]}
+        at, before = row["this_update"], row["this_update"] - timedelta(days=BETWEEN)
+        on = {c["serial"] for c in revoked if c["revoked_at"] <= at and before < c["not_after"]}
         assert on == {x["serial"] for x in listed if x["crl_number"] == row["crl_number"]}
 
 

@@ -149,13 +149,14 @@ class Published:
         ]
 
     def rows(self) -> Iterator[Row]:
-        """A list has whatever was revoked by then and had not expired (RFC 5280, 3.3); one that would list nobody is none."""
+        """A list has whatever was revoked by then, until one that comes after it expired had it, too (RFC 5280, 3.3); one that
+        would list nobody is none."""
         ca, number = authority(self.seed), 0
         for back in reversed(range(LISTS)):
             day = self.today - timedelta(days=1 + back * BETWEEN)
             at = datetime(day.year, day.month, day.day, 1, tzinfo=UTC)
             listed = sorted(
-                (r for r in self._revoked if r.revoked_at <= at < r.not_after),
+                (r for r in self._revoked if r.revoked_at <= at < r.not_after + timedelta(days=BETWEEN)),
                 key=lambda r: (r.revoked_at, r.serial),
             )
             if not listed:
