@@ -47,6 +47,7 @@ def _checked(conn: Conn, consignment: Consignment, way: Way) -> None:
         and lying(way.client, way.bucket, statement_key(number, b.name), f"bag {b.name}") == b.envelope
         for b in (sent[0], sent[-1])
     ):
+        inboxes.keep(conn, consignment, here)  # so that no other order takes it for its own
         return
     if sent and known is not None:
         raise inboxes.another(number, f"its bags are with {who} in {known}, and it names {here}", str(known))

@@ -69,7 +69,7 @@ def signed(home: Path, order: str, log: dict[int, Said]) -> tuple[list[str], lis
             problems += (f"{about} {what}" for what in _wrong(home, entry["kind"], said, agreed, who))
             if said.get("asked", 0) - said.get("not_asked", 0) > asked[str(said.get("bag"))]:
                 problems.append(
-                    f"{about} says of more items that we asked it to delete them than the log does"
+                    f"{about} says that more items went at requests and objections than the log has in them"
                 )
     return problems, keys
 

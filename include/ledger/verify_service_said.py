@@ -67,8 +67,9 @@ WITHDREW, LEFT, SETTLED = "successor withdrew", "left with who withdrew", "went 
 MOVED = "T0 moved"
 VOIDING = (WITHDREW, MOVED)
 """Of the events. Those by which what people were told counts no more: each names the gates under ``counts_no_more``."""
-SINCE_FORMER = (CONSERVED, SPOKEN_FOR, SHORT)
-"""Of the events. What a certificate of the former format does not tell of, and no log had before there was a newer one."""
+SINCE_FORMER = (SPOKEN_FOR, SHORT)
+"""Of the events. What a certificate of the former format does not tell of, and no log had before there was a newer one. Of the
+suite that judged the books logs told before."""
 APPROVERS = (1, 2)
 BEGUN = ("source deletion begun", "disposal begun")
 """Of the events. Those that say by which case something of the order is disposed of, and of which bags."""

@@ -74,7 +74,7 @@ def renamed(home: Path) -> Log:
         (lambda home: log_of(kept(home, envelope(THEIRS)), missing=1), "has another missing than the log says"),
         (lambda home: log_of(kept(home, envelope(THEIRS, asked=["e" * 64]))), "has another asked than the log says"),
         (lambda home: log_of(kept(home, envelope(THEIRS)), asked=1, not_asked=1), "has another asked than the log says"),
-        (lambda home: log_of(kept(home, envelope(THEIRS, asked=["e" * 64])), asked=1), "than the log does"),
+        (lambda home: log_of(kept(home, envelope(THEIRS, asked=["e" * 64])), asked=1), "than the log has in them"),
         (lambda home: log_of(kept(home, envelope(THEIRS, stored_at="2020-01-01T00:00:00Z"))),
          "has another stored_at than the log says"),
         (lambda home: log_of(kept(home, envelope(THEIRS, stored_at=7))), "cannot be read"),

@@ -109,9 +109,7 @@ def close(
     checked_paper(paper, number)
     with orders.deed(desk, number) as (conn, of):
         if of.closed_on is None:
-            orders.days(conn, of).closable(as_of)
-            if wanting := missing(desk, conn, of):
-                raise Refused("; ".join(wanting), about=number, next_step=" ".join(wanting.values()))
+            _may_be_closed(desk, conn, of, as_of)
         if of.closing_at is None:
             conn.execute(
                 "UPDATE casebook.shutdown_order SET closing_at = clock_timestamp() WHERE number = %s", (number,)
@@ -122,6 +120,9 @@ def close(
         _take(desk, of, store, at)
     with orders.deed(desk, number) as (conn, of):
         if of.closed_on is None:
+            _may_be_closed(
+                desk, conn, of, as_of
+            )  # a gate may have been put right meanwhile, or the successor gone
             rights = len(taken(conn, number))
             orders.passed(conn, number, Gate.CLOSED, of.t0, as_of, paper, actor)
             conn.execute(
@@ -130,6 +131,13 @@ def close(
             detail = {"document": paper.number, "digest": paper.digest, "rights_taken": rights}
             orders.say(desk, conn, number, orders.COLLECTION_CLOSED, as_of, actor, detail)
         return orders.order(conn, number)
+
+
+def _may_be_closed(desk: Desk, conn: Conn, of: Order, as_of: date) -> None:
+    """Raises Refused before T0, and while something must come first."""
+    orders.days(conn, of).closable(as_of)
+    if wanting := missing(desk, conn, of):
+        raise Refused("; ".join(wanting), about=of.number, next_step=" ".join(wanting.values()))
 
 
 def missing(desk: Desk, conn: Conn, of: Order) -> dict[str, str]:

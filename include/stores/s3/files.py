@@ -55,15 +55,22 @@ class File:
     def written(self) -> date | None:
         """The day by which all of its records were written. A copy of ours is younger than they are, and says so; that counts for
         as long as it is this very copy, and not for what somebody made of it."""
+        stored = day_of(self.entry.modified)
         said, _, content = self.headers.get("Metadata", {}).get(WRITTEN, "").partition(" ")
         day = day_of(said)
-        return day if day is not None and content == self.digest(self.body) else day_of(self.entry.modified)
+        if day is None or (stored is not None and day > stored) or content != self.digest(self.body):
+            return stored
+        return day
 
     @staticmethod
     def digest(body: IO[bytes]) -> str:
-        """SHA-256 of a content, from its beginning to its end."""
+        """SHA-256 of a content, from its beginning to its end; whoever reads it goes on where he was."""
+        at = body.tell()
         body.seek(0)
-        return hashlib.file_digest(cast("Any", body), "sha256").hexdigest()
+        try:
+            return hashlib.file_digest(cast("Any", body), "sha256").hexdigest()
+        finally:
+            body.seek(at)
 
     def headers_of(self, copy: str) -> dict[str, Any]:
         """What a copy of that digest takes over: the object's own headers, and by when its records were written."""
@@ -145,12 +152,12 @@ class Files:
     def youngest(self, file: File) -> dict[str, str]:
         """Time field -> the day of the youngest record, whoever's. A record without a readable time is at most
         as young as the version that it was written into."""
-        found: dict[str, str] = {}
+        found, written = dict[str, str](), _written(file)
         for name in self.times:
             days = set[str]()
             for value in self.format.times(file.body, name):
                 day = day_of(value)
-                days.add(day.isoformat() if day else _written(file))
+                days.add(day.isoformat() if day else written)
             if days:
                 found[name] = max(days)
         return found

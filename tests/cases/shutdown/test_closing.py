@@ -216,6 +216,26 @@ def test_withdrawn_between_begin_and_end_it_gives_back_what_was_taken(house: Hou
     assert acls(house) == before
 
 
+def test_a_gate_that_is_put_right_while_it_is_being_closed_is_waited_for(house: House) -> None:
+    """T0 moves with it, and no certificate could say that collection was closed before T0."""
+    number, later = ready(house), T0 - timedelta(days=20)
+
+    def meanwhile(point: str) -> None:
+        if point == "shutdown.close.begun":
+            orders.pass_gate(
+                house.desk, number, orders.Gate.REPORTED, on=later, paper=PAPER, as_of=T0, actor="legal/zhao"
+            )
+
+    with pytest.raises(Refused, match=r"T0 is .*, and has not come"):
+        close(house, number, at=meanwhile)
+    with house.desk.book() as conn:
+        it = orders.order(conn, number)
+    assert it.closed_on is None and it.t0 > T0
+    done = closing.close(house.desk, number, paper=PAPER, as_of=it.t0, actor="ops/wu")
+    assert done.closed_on == it.t0
+    assert closing.prove(house.desk, number, as_of=it.t0, actor="system/airflow").verdict is Verdict.PASSED
+
+
 def test_withdrawn_while_it_is_being_closed_no_right_is_lost(house: House) -> None:
     number, before = ready(house), acls(house)
     other = Thread(target=lambda: withdraw(house, number))

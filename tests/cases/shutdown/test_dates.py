@@ -200,7 +200,7 @@ def test_certificates_for_e_government_have_a_second_regulator_who_is_told_first
 
 
 def test_sixty_working_days_of_any_known_calendar_are_over_before_the_second_regulators_days() -> None:
-    """From every day since 2009 of which the calendar is known: the verifier counts as the gate does."""
+    """From every day since 2009 of which the calendar is known; the verifier wants no more than the gate."""
     known = [
         due.day - day
         for day in (date(2009, 1, 1) + n * DAY for n in range(6700))
@@ -208,4 +208,4 @@ def test_sixty_working_days_of_any_known_calendar_are_over_before_the_second_reg
     ]
     assert len(known) > 6000 and max(known) <= E_GOVERNMENT * DAY
     assert DEFAULT.after(date(2026, 1, 30), 60).day == date(2026, 5, 6)
-    assert verify_service_books.E_GOVERNMENT_DAYS == E_GOVERNMENT
+    assert verify_service_books.E_GOVERNMENT_DAYS <= E_GOVERNMENT

@@ -158,7 +158,10 @@ def test_of_an_order_from_before_it_was_kept_its_own_bags_say_where(
     with pytest.raises(Refused, match=rf"none of its bags lies in bucket {OTHERS}"):
         ways.way(two.desk, two.first.stopped.consignment)
     two.at.buckets[SUCCESSOR_INBOX] = INBOX
+    kept: list[str] = []
+    monkeypatch.setattr(inboxes, "keep", lambda _conn, of, inbox: kept.append(f"{of.order} {inbox.bucket}"))
     assert ways.way(two.desk, two.first.stopped.consignment).bucket == INBOX
+    assert kept == [f"{two.number} {INBOX}"], "and from then on no other order takes it for its own"
 
 
 def test_a_server_that_has_another_address_now_has_its_bags_still(

@@ -14,9 +14,10 @@ from include.cases.retention.held import HeldPeople
 from include.cases.retention.objects import Partly
 from include.model.times import observed_now, prc_date
 from include.stores.s3.aged import Logs as Read
-from include.stores.s3.files import WRITTEN
+from include.stores.s3.files import WRITTEN, Files
 from include.stores.s3.once import Once
-from tests.stores.s3.clearing.test_logs import LOG, Logs, Row, entry, here
+from include.stores.s3.site import Owned, Owners
+from tests.stores.s3.clearing.test_logs import LOG, OLD, Logs, Row, entry, here
 from tests.stores.s3.test_once import Kept
 from tests.stores.s3.world import jsonl
 
@@ -86,3 +87,28 @@ def test_what_somebody_made_of_a_copy_of_ours_is_as_young_as_that(here: Logs) ->
     written = prc_date(observed_now())
     assert due(here, date(2027, 4, 2)) == 0
     assert due(here, written + timedelta(days=190)) == 1 and due(here, written + timedelta(days=370)) == 2
+
+
+def test_nothing_is_younger_than_its_file_whatever_its_file_says(here: Logs) -> None:
+    rows = [entry("a"), entry("b", "2999-01-01T00:00:00+08:00")]
+    content = hashlib.sha256(gzip.compress(jsonl(rows), mtime=0)).hexdigest()
+    here.put("access/1", rows, Metadata={WRITTEN: f"2999-01-01 {content}"})
+    written = prc_date(observed_now())
+    assert due(here, written + timedelta(days=190)) == 1 and due(here, written + timedelta(days=370)) == 2
+    assert "records without a time" in here.seen().unverified[LOG]
+
+
+def test_a_rewritten_file_of_one_person_reads_to_its_end(here: Logs) -> None:
+    """More than is read ahead at once."""
+    rows = [entry("a", None if n == 7 else OLD, n) for n in range(60_000)]
+    copied(here, "access/1", rows)
+    files = Files(here.world.s3, here.dataset)
+    (version,) = files.versions("access/1")
+    file = files.fetch(version)
+    assert file is not None
+    with file.body:
+        known: Owners = {("a",): Owned((1,), link_only=False)}
+        found, unreadable = files.records(file, "account_id", frozenset({"a"}), known)
+        files.describe(file, found)
+    assert (len(found), unreadable, version.mixed) == (60_000, 0, False)
+    assert version.youngest == {"at": LONG_AGO.isoformat()}
