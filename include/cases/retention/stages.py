@@ -30,10 +30,14 @@ class Budget:
     ) -> None:
         """Keep for each dataset what has been due longest. ``ages``: dataset and since when it has been due -> items;
         ``located``: how many there are of each; ``under``: how many of each the plan covers, which are its oldest."""
-        if self.left is not None:
-            self._kept = _shares(ages, located, self.left)
         if self.plan:
             self._kept_of_rate = _shares(ages, under, self.rate)
+        if self.left is not None:
+            may = {
+                d: min(n, self.free[d] + self._kept_of_rate[d]) if d in self.plan else n
+                for d, n in located.items()
+            }
+            self._kept = _shares(ages, may, self.left)  # none for what the plan keeps from going
 
     def at_most(self, *datasets: str) -> int | None:
         """How many items of datasets that go together may go now; None: all of them."""
@@ -46,7 +50,7 @@ class Budget:
     def let_go(self) -> bool:
         """Keep nothing for anybody any more; whether something that was kept may go still."""
         kept, self._kept, self._kept_of_rate = self._kept or self._kept_of_rate, Counter(), Counter()
-        return bool(kept) and (self.left is None or self.left > 0) and (not self.plan or self.rate > 0)
+        return bool(kept) and (self.rate if self.left is None else self.left) > 0
 
     def take(self, wanted: int, *datasets: str) -> int:
         """How many of these items it may, of datasets that go together; fewer than none gives back what was not used."""
@@ -54,27 +58,31 @@ class Budget:
         if self.left is not None and wanted > 0:
             taken = min(wanted, _open(self.left, self._kept, datasets))
         if self.plan.intersection(datasets):
-            taken = self._staged(taken, datasets) if taken > 0 else self._given_back(taken, datasets)
+            if taken > 0:
+                taken = self._staged(taken, datasets, _open(self.rate, self._kept_of_rate, datasets))
+            else:
+                taken = self._given_back(taken, datasets)
         if self.left is not None:
             self.left -= taken
             _used(self._kept, taken, datasets)
         return taken
 
     def gone(self, dataset: str, items: int) -> None:
-        """So many went already, by a run that was stopped."""
+        """So many went already, by a run that was stopped, whatever is kept for others: nothing may have been any more."""
         if self.left is not None:
             self.left = max(0, self.left - items)
             _used(self._kept, items, (dataset,))
         if dataset in self.plan:
-            self._staged(items, (dataset,))
+            self._staged(items, (dataset,), self.rate)
 
-    def _staged(self, wanted: int, datasets: tuple[str, ...]) -> int:
+    def _staged(self, wanted: int, datasets: tuple[str, ...], rate: int) -> int:
+        """How many of these items go by the plan: what goes besides first, then so many of the rate."""
         taken = 0
         for dataset in datasets:
             of = min(wanted - taken, self.free[dataset])
             self.free[dataset] -= of
             taken += of
-        lent = min(wanted - taken, _open(self.rate, self._kept_of_rate, datasets))
+        lent = min(wanted - taken, rate)
         self.rate -= lent
         _used(self._kept_of_rate, lent, datasets)
         self._lent[datasets[0]] += lent

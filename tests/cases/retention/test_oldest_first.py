@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from include.cases.retention import backlog
 from tests.cases.retention.house import DAY, DUE, House
 from tests.cases.retention.test_breaker import visits
+from tests.stores.sizes import Pieces
 
 ALL = ("s.note", "s.ticket", "u.visit", "u.click", "a.account")
 
@@ -77,3 +79,62 @@ def test_so_does_a_night_by_a_plan_of_stages(house: House, before: int) -> None:
     night = house.night()
     went = {"u.click": {"erased": DUE["u.click"]}} | ({"u.visit": {"erased": before}} if before else {})
     assert house.counts(night) == went
+
+
+TICKETS = range(100, 120)
+
+
+def tickets(house: House, *needed: int) -> None:
+    """Twenty that refer to each other, so that each has a key; the higher its number, the longer it has been due."""
+    house.company.sql("DELETE FROM s.note; DELETE FROM s.ticket; UPDATE a.account SET ended = NULL")
+    house.company.sql("ALTER TABLE s.ticket ADD of int REFERENCES s.ticket DEFERRABLE")
+    house.company.sql("UPDATE u.visit SET at = '2026-11-23'; UPDATE u.click SET at = '2026-11-23'")
+    house.company.sql(
+        "INSERT INTO s.ticket SELECT i, 'acct_000000000001', date '2024-01-01' - i, 'b' FROM generate_series(100, 119) AS i"
+    )
+    for n, ticket in enumerate(needed):
+        house.company.sql(f"INSERT INTO s.note VALUES ({100 + n}, {ticket}, '2026-11-23')")
+
+
+@pytest.mark.parametrize("budget", [1, 3, 9, 12])
+@pytest.mark.parametrize("needed", [(118, 119), (119, 117, 115, 114), tuple(range(110, 120))])
+def test_and_so_do_those_behind_the_ones_that_stay(
+    house: House, budget: int, needed: tuple[int, ...]
+) -> None:
+    tickets(house, *needed)
+    with house.clearing(page=2, size=Pieces(2)):
+        night = house.night(budget=budget)
+    goes = [x for x in reversed(TICKETS) if x not in needed][:budget]
+    assert sorted(set(TICKETS) - set(there(house, "s.ticket"))) == sorted(goes)
+    assert night.gone == len(goes)
+
+
+class Killed(BaseException):
+    """As if by the kernel: nobody catches it."""
+
+
+@pytest.mark.parametrize("killed", range(6))
+def test_and_so_do_those_that_go_in_place_of_another_datasets(house: House, killed: int) -> None:
+    """Four tickets are older than all notes and stay, for others need them; so four notes more may go, after them. ``killed``:
+    after how many pieces; 0: not."""
+    house.company.sql("UPDATE s.ticket SET closed = '2010-01-01' WHERE closed < '2025-11-24'")
+    house.company.sql("UPDATE s.note SET written = '2026-11-23'; UPDATE a.account SET ended = NULL")
+    house.company.sql("ALTER TABLE s.note ADD of int REFERENCES s.note DEFERRABLE")
+    house.company.sql("UPDATE u.visit SET at = '2026-11-23'; UPDATE u.click SET at = '2026-11-23'")
+    house.company.sql(
+        "INSERT INTO s.note SELECT i, 2, date '2024-01-01' - i FROM generate_series(100, 119) AS i"
+    )
+    pieces: list[str] = []
+
+    def at(point: str) -> None:
+        pieces.extend([point] if point == "clearing.after_commit" else [])
+        if killed and len(pieces) == killed:
+            pieces.append("")
+            raise Killed
+
+    with house.clearing(page=2, size=Pieces(2), at=at):
+        with pytest.raises(Killed) if killed else nullcontext():
+            house.night(budget=7)
+        night = house.night() if killed else house.of_last()
+    assert house.counts(night) == {"s.note": {"erased": 7}, "s.ticket": {"needed": 4}}
+    assert [n for n in there(house, "s.note") if n >= 100] == [*range(100, 113)]

@@ -47,25 +47,6 @@ def test_of_rows_that_go_together_one_in_the_plan_binds_all() -> None:
     assert budget.take(100, "s.note", "s.ticket") == 9
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 50), st.floats(0, 1)), max_size=30),
-    st.integers(0, 60), st.integers(0, 20), st.none() | st.integers(0, 100),
-)  # fmt: skip
-def test_never_more_goes_than_the_rate_and_what_is_free(
-    asked: list[tuple[str, int, float]], rate: int, free: int, left: int | None
-) -> None:
-    budget = Budget(left, rate=rate, free=Counter({"a": free}), plan=frozenset("ab"))
-    went = Counter[str]()
-    for dataset, wanted, used in asked:
-        taken = budget.take(wanted, dataset)
-        assert 0 <= taken <= wanted
-        keeps = round(taken * used)
-        budget.take(keeps - taken, dataset)
-        went[dataset] += keeps
-    assert max(0, went["a"] - free) + went["b"] <= rate
-    assert left is None or went.total() <= left
-
-
 LONG_AGO, LATER, NOW = (datetime(year, 1, 1, tzinfo=UTC) for year in (2020, 2021, 2022))
 
 
@@ -92,3 +73,87 @@ def test_of_a_plans_rate_too_and_what_fell_due_since_goes_besides() -> None:
     assert budget.at_most("a") == 3 + 4
     budget.gone("b", 5)
     assert (budget.take(100, "a"), budget.take(100, "b")) == (7, 1)
+
+
+def test_of_what_went_before_a_stop_all_is_of_the_rate_whatever_is_kept() -> None:
+    def begun() -> Budget:
+        budget = Budget(None, rate=10, plan=frozenset("ab"))
+        budget.oldest_first({("a", LONG_AGO): 10, ("b", LATER): 50}, {"a": 10, "b": 50}, {"a": 10, "b": 50})
+        return budget
+
+    budget = begun()
+    assert (budget.take(10, "a"), budget.take(-10, "a"), budget.let_go()) == (10, -10, True)
+    assert budget.take(5, "b") == 5
+    budget = begun()
+    budget.gone("b", 5)
+    assert (budget.take(10, "a"), budget.take(-5, "a"), budget.let_go(), budget.take(10, "b")) == (
+        5,
+        -5,
+        True,
+        5,
+    )
+
+
+@pytest.mark.parametrize("free", ["b", "c"])
+def test_what_a_plan_keeps_from_going_has_no_part_of_a_nights_number(free: str) -> None:
+    """``free``: of a dataset in the plan, or in none."""
+    budget = Budget(500, rate=100, free=Counter({"b": 1000}), plan=frozenset("ab"))
+    budget.oldest_first({("a", LONG_AGO): 5000, (free, NOW): 1000}, {"a": 5000, free: 1000}, {"a": 5000})
+    assert [budget.at_most(d) for d in ("a", free)] == [100, 400]
+    assert (budget.take(5000, "a"), budget.take(1000, free), budget.left) == (100, 400, 0)
+
+
+def test_what_is_let_go_by_nobodys_rate_goes_once_nothing_is_kept() -> None:
+    budget = Budget(10, rate=2, free=Counter({"b": 9}), plan=frozenset("ab"))
+    budget.oldest_first(
+        {("c", LONG_AGO): 8, ("a", LATER): 2, ("b", NOW): 9}, {"c": 8, "a": 2, "b": 9}, {"a": 2}
+    )
+    assert [budget.take(9, d) for d in "abc"] == [2, 0, 8]
+    assert (budget.take(-8, "c"), budget.rate, budget.let_go(), budget.take(9, "b")) == (-8, 0, True, 8)
+
+
+AGES = st.dictionaries(
+    st.tuples(st.sampled_from("abc"), st.sampled_from([LONG_AGO, LATER, NOW])), st.integers(0, 60)
+)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc-!"), st.integers(0, 50), st.floats(0, 1)), max_size=30), AGES,
+    st.integers(0, 60), st.integers(0, 20), st.none() | st.integers(0, 100),
+)  # fmt: skip
+def test_never_more_goes_than_the_rate_and_what_is_free(
+    asked: list[tuple[str, int, float]], ages: dict[tuple[str, datetime], int], rate: int, free: int, left: int | None
+) -> None:  # fmt: skip
+    """Whatever is kept for whom, let go (``-``), or begun again after a stop (``!``). No plan names ``c``."""
+    there = Counter[str]()
+    for (dataset, _), items in ages.items():
+        there[dataset] += items
+
+    def begun() -> Budget:
+        budget = Budget(left, rate=rate, free=Counter({"a": free}), plan=frozenset("ab"))
+        budget.oldest_first(ages, there, {"a": max(0, there["a"] - free), "b": there["b"]})
+        for dataset, items in went.items():
+            budget.gone(dataset, items)
+        return budget
+
+    went = Counter[str]()
+    budget = begun()
+    for dataset, wanted, used in asked:
+        if dataset == "-":
+            budget.let_go()
+        elif dataset == "!":
+            budget = begun()
+        else:
+            most = budget.at_most(dataset)
+            taken = budget.take(wanted, dataset)
+            assert taken == (wanted if most is None else min(wanted, most)) and taken >= 0
+            keeps = round(taken * used)
+            budget.take(keeps - taken, dataset)
+            went[dataset] += keeps
+    assert max(0, went["a"] - free) + went["b"] <= rate
+    assert left is None or went.total() <= left
+    budget.let_go()
+    rest = sum(budget.take(1000, d) for d in "abc")
+    assert left is None or went.total() + rest == min(left, went["a"] + went["b"] + 1000 + rest), (
+        "none is lost"
+    )

@@ -23,14 +23,15 @@ class Part(NamedTuple):
 def ahead(
     connection: Connection, area: Area, group: Sequence[Dataset], after: int, items: int, edge: int | None = None
 ) -> Part | None:  # fmt: skip
-    """The next piece: so many items, and the rest of those that share the last place. Of packs, as many as have no more than
-    that, up to ``edge``; zero items, if the next alone has. None: nothing is left."""
+    """The next piece, up to the place ``edge``: so many items, and the rest of those that share the last place. Of packs, as
+    many as have no more than that; zero items, if the next alone has. None: nothing is left."""
     if packs.packed(connection, area, group):
         found = packs.ahead(connection, area, group[0], after, items, edge)
         return None if found is None else Part(*found)
+    here = sql.SQL("true") if edge is None else sql.SQL("item <= {}").format(sql.Literal(edge))
     every = sql.SQL(" UNION ALL ").join(
-        sql.SQL("(SELECT item FROM {} WHERE item > {} ORDER BY item LIMIT {})").format(
-            area.table(d.id), sql.Literal(after), sql.Literal(items)
+        sql.SQL("(SELECT item FROM {} WHERE item > {} AND {} ORDER BY item LIMIT {})").format(
+            area.table(d.id), sql.Literal(after), here, sql.Literal(items)
         )
         for d in group
     )

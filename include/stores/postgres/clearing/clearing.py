@@ -36,7 +36,7 @@ from include.stores.postgres.clearing.breathing import LAG, PATIENCE, SHARE, Bre
 from include.stores.postgres.clearing.dropping import told, with_its_files
 from include.stores.postgres.clearing.keys import Fates, Looks
 from include.stores.postgres.clearing.located import NONE, digests_of, relations, upto, with_items
-from include.stores.postgres.clearing.oldest import Since, items_first, packs_first
+from include.stores.postgres.clearing.oldest import Since, oldest_first
 from include.stores.postgres.clearing.partitions import Whole
 from include.stores.postgres.clearing.piece import NEEDED, NOT_DUE, Piece
 from include.stores.postgres.clearing.renewing import renewing
@@ -271,9 +271,9 @@ class Clearing:
         noted = partitions.are_noted(connection, area, group[0])
         if noted and (why := partitions.why_not(connection, area, group[0])) is not None:
             self.by_rows[group[0].id] = why
-        if not after and not noted:  # partitions that may go whole keep their order
-            self._oldest_first(connection, area, live, group)
-        while (part := self._next(connection, area, group, after, noted=noted)) is not None:
+        in_order = None if noted else after  # up to which place; None: all. Whole partitions keep their order
+        while (found := self._next(connection, area, live, group, after, in_order, noted=noted)) is not None:
+            part, in_order = found
             self.may_go_on()
             self._breath.take(connection)  # before the holds are asked for: one may come meanwhile
             piece = self._piece(connection, live, group, step, led)
@@ -307,26 +307,29 @@ class Clearing:
         receipts.stamp(connection, step.id)
         return after > 0
 
-    def _oldest_first(self, connection: Connection, area: Area, live: Live, group: Sequence[Dataset]) -> None:
-        """Where not all of a group may go tonight, what fell due first comes first."""
+    def _oldest_first(
+        self, connection: Connection, area: Area, live: Live, group: Sequence[Dataset], after: int
+    ) -> int | None:  # fmt: skip
+        """Where not all of a group may go tonight, what fell due first comes next; up to which place. None: to the end."""
         most = self.at_most(*(d.id for d in group))
-        items = sum(self._planned[d.id] for d in group)
-        if self.since is None or not most or most >= items:
-            return
+        if self.since is None or not most or (not after and most >= sum(self._planned[d.id] for d in group)):
+            return None
         there, looks = with_items(connection, area, group), self._of_now(connection, live)
         if not there or any(d.id not in looks for d in there):
-            return
-        if packs.packed(connection, area, there):
-            packs_first(connection, area, looks[there[0].id], self.since)
-        else:
-            items_first(connection, area, there, looks, self.since, most, items)
+            return None
+        return oldest_first(connection, area, there, looks, self.since, most, after)
 
     def _next(
-        self, connection: Connection, area: Area, group: Sequence[Dataset], after: int, *, noted: bool
-    ) -> Part | None:
-        """The next piece. ``noted``: partitions of its dataset may go whole, and each begins one."""
-        edge = partitions.begins(connection, area, group[0], after) if noted else None
-        return ahead(connection, area, group, after, self.size.items, edge)
+        self, connection: Connection, area: Area, live: Live, group: Sequence[Dataset], after: int, in_order: int | None,
+        *, noted: bool,
+    ) -> tuple[Part, int | None] | None:  # fmt: skip
+        """The next piece, and up to which place all are in order now. ``noted``: partitions of its dataset may go whole, and
+        each begins one."""
+        if in_order is not None and after >= in_order:
+            in_order = self._oldest_first(connection, area, live, group, after)
+        edge = partitions.begins(connection, area, group[0], after) if noted else in_order
+        part = ahead(connection, area, group, after, self.size.items, edge)
+        return None if part is None else (part, in_order)
 
     def _that_may_go(
         self, connection: Connection, area: Area, group: Sequence[Dataset], after: int, part: Part

@@ -24,7 +24,7 @@ from include.stores.postgres import periods
 from include.stores.postgres.area import Area, same_key
 from include.stores.postgres.chunks import pack as tied_together
 from include.stores.postgres.clearing import packs, partitions
-from include.stores.postgres.clearing.oldest import FIRST
+from include.stores.postgres.clearing.packs import FIRST
 from include.stores.postgres.clearing.snapshot import Snapshot
 from include.stores.postgres.live import ForeignKey, Live
 from include.stores.postgres.order import groups

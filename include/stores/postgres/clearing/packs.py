@@ -24,11 +24,12 @@ from include.model.estate import Dataset
 from include.model.words import Disposition
 from include.stores.postgres.area import Area
 from include.stores.postgres.clearing import partitions
-from include.stores.postgres.clearing.oldest import FIRST
 from include.stores.postgres.retention.look import Key, Look
 from include.stores.postgres.server import Connection, joined, name, one
 
 PACK = 1_000  # keys, at most
+FIRST = 1 << 40
+"""The place of a key table before which there is room for what is to go first."""
 WEIGHED = ("disposition", "rule", "law", "until", "waits_for", "hold", "ownership")
 _NO, _ITEMS = sql.Identifier("#pack"), sql.Identifier("#items")  # no column of a company begins with ``#``
 
