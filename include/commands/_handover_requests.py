@@ -67,7 +67,9 @@ def take(
         common.desk(), order, ids, channel=channel, method=method, fields=field, as_of=common.today(),
         actor=common.me(role),
     )  # fmt: skip
-    common.say(f"{order}: request {request} is taken; `quietus handover requests send` passes it on")
+    common.say(
+        f"{order}: request {request} is taken; `quietus handover requests send` passes it on, once our copy went"
+    )
 
 
 @app.command()

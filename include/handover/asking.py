@@ -19,7 +19,7 @@ from include.cases.keys import Purpose
 from include.cases.retention.due import named
 from include.cases.retention.held import HeldPeople
 from include.cases.rooms import Desk
-from include.cases.shutdown import begun, orders, way
+from include.cases.shutdown import begun, objecting, orders, way
 from include.cases.shutdown.who_asked import still_here
 from include.handover import whose
 from include.handover.register import Bag
@@ -36,15 +36,21 @@ TAKEN = "request taken"
 class Asks:
     """Who asks by one case or request. ``tokens``: every token under which something of hers may have been packed -> one that
     stands for the person; ``since``: until when her case looked here for what is hers, or when she asked; ``datasets``: what it
-    reaches; None: everything of hers; ``objects``: she objects to the handover, and asks for no deletion."""
+    reaches; None: everything of hers; ``objects``: she objects to the handover, and asks for no deletion; ``gone``: her account
+    was gone here when she turned to us: no notice tells of her, so the successor is asked whenever our copy goes."""
 
     tokens: Mapping[bytes, bytes] = field(repr=False)
     since: datetime
     datasets: frozenset[str] | None = None
     objects: bool = False
+    gone: bool = False
 
     def reaches(self, dataset: str) -> bool:
         return self.datasets is None or dataset in self.datasets
+
+    def late(self, since: datetime) -> bool:
+        """Whether a bag of which our copy began to go then says nothing of it, and no notice about it does."""
+        return self.gone or self.since >= since
 
 
 def take(
@@ -53,10 +59,11 @@ def take(
 ) -> int:  # fmt: skip
     """Take the request of a person who has no account here any more; its number. ``account_ids``: each under which she may have
     been known. The same person again has the same; an account that she did not name before has a request of its own. ``method``
-    and ``fields``: how it was checked who asks, and which categories were compared.
+    and ``fields``: how it was checked who asks, and which categories were compared. Of what was packed and is here still the
+    successor is asked once our copy went.
 
     Raises Refused, with nothing stored, for an unexplained check, while an account is there (a case is what it needs), if
-    nothing of one of them went to the successor, or once nothing is passed on any more; NotReachable.
+    nothing of one of them was packed, or once nothing is passed on any more; NotReachable.
     """
     ids = tuple(dict.fromkeys(map(subjects.screened, account_ids)))
     how = decisions.method_named(method, number)
@@ -141,14 +148,24 @@ def who_asks(desk: Desk, conn: Conn, number: str) -> list[Asks]:
         " JOIN casebook.shutdown_request_token AS t USING (request) WHERE r.number = %s GROUP BY r.request ORDER BY r.request",
         (number,),
     ).fetchall()
-    found = [Asks(_one_person(map(bytes, r["tokens"])), r["recorded_at"]) for r in rows]
+    # A request is taken of nobody who has an account here.
+    found = [Asks(_one_person(map(bytes, r["tokens"])), r["recorded_at"], gone=True) for r in rows]
+    without = objecting.without_account(conn, number)
     rows = conn.execute(
-        "SELECT o.recorded_at, array_agg(t.token ORDER BY t.token) AS tokens FROM casebook.shutdown_objection AS o"
+        "SELECT o.objection, o.recorded_at, array_agg(t.token ORDER BY t.token) AS tokens FROM casebook.shutdown_objection AS o"
         " JOIN casebook.shutdown_objection_token AS t USING (objection) WHERE o.number = %s GROUP BY o.objection"
         " ORDER BY o.objection",
         (number,),
     ).fetchall()
-    found += [Asks(_one_person(map(bytes, r["tokens"])), r["recorded_at"], objects=True) for r in rows]
+    found += [
+        Asks(
+            _one_person(map(bytes, r["tokens"])),
+            r["recorded_at"],
+            objects=True,
+            gone=r["objection"] in without,
+        )
+        for r in rows
+    ]
     first = min(went(conn, number).values(), default=None)
     if first is None:
         return found
@@ -199,18 +216,18 @@ def asked_for(
     conn: Conn, number: str, bag: str, dataset: Dataset, who: Sequence[Asks], since: datetime, *, alone: bool
 ) -> Mapping[bytes, set[bytes]]:
     """Items of a bag that these people ask to be deleted: digest -> whose, a token for each person. ``since``: when our copy of
-    it began to go: what was decided before that is in the bag, or in a notice about it."""
-    late = [a for a in who if not a.objects and a.since >= since and a.reaches(dataset.id)]
+    it began to go: what was decided before that is in the bag, or in a notice about it, unless her account was gone by then."""
+    late = [a for a in who if not a.objects and a.late(since) and a.reaches(dataset.id)]
     return _theirs(conn, number, bag, late, alone=alone)
 
 
 def objected_to(
     conn: Conn, number: str, bag: str, dataset: Dataset, who: Sequence[Asks], since: datetime, *, alone: bool
 ) -> Mapping[bytes, set[bytes]]:
-    """Items of a bag of which an owner objects since then, and no owner is left who neither objects nor asks: a shared item is
-    restricted once it is so of all of them, as it would have been packed."""
-    late = {t for a in who if a.objects and a.since >= since for t in a.tokens}
-    every = [a for a in who if a.objects or (a.since >= since and a.reaches(dataset.id))]
+    """Items of a bag of which an owner objects since then, or did without an account, and no owner is left who neither objects
+    nor asks: a shared item is restricted once it is so of all of them, as it would have been packed."""
+    late = {t for a in who if a.objects and a.late(since) for t in a.tokens}
+    every = [a for a in who if a.objects or (a.late(since) and a.reaches(dataset.id))]
     return _theirs(conn, number, bag, every, alone=alone, one_of=late) if late else {}
 
 

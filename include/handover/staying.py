@@ -2,8 +2,9 @@
 
     a hold that came with them and was not released, or one that the successor opened itself, by whom it names
     a floor that runs still by the clocks that came
-    a row that is kept and refers to them, by a foreign key or as the one by which it is known whose it is: rows of bags are
-    deleted without the database looking at foreign keys, so that it is asked first
+    a row that is kept and refers to them by a foreign key, or of which it must stay known by them whose it is, as on a night
+    (:mod:`include.stores.postgres.retention.needs`): rows of bags are deleted without the database looking at foreign keys, so
+    that it is asked first
 
 What stays for such a row is due the next day, as everything that is kept without a day: a night deletes it once nothing needs it.
 """
@@ -26,8 +27,8 @@ from include.model.errors import Refused
 from include.model.estate import Dataset
 from include.model.handover import BagKind, Clocks, Kept
 from include.model.template import Template
-from include.model.words import DatasetKind, Ownership
 from include.stores.postgres.live import Live
+from include.stores.postgres.retention.needs import Held, needs
 from include.stores.postgres.retention.owners import Owners
 from include.stores.postgres.server import Connection, joined, name
 
@@ -112,24 +113,13 @@ class Staying:
         return self._those(going, joined(" OR ", ways)) if ways and going else set()
 
     def _referring(self) -> Iterator[tuple[str, sql.Composable]]:
-        """Tables whose rows ``ct`` refer to a row ``pt`` of the dataset, and how."""
-        for k in self.live.foreign_keys:
-            if k.parent == self.dataset.address:
-                same = zip(k.child_columns, k.parent_columns, strict=True)
-                yield (
-                    k.child,
-                    joined(
-                        " AND ", (sql.SQL("{} = {}").format(name("ct", a), name("pt", b)) for a, b in same)
-                    ),
-                )
-        owners = Owners(self.custody.catalogue, self.live)
-        for child in self.custody.catalogue.of_store(self.dataset.store, DatasetKind.TABLE):
-            for link in child.links if child.address in self.live.tables else ():
-                if link.ownership is Ownership.ACCESS_ONLY:
-                    continue
-                above = owners.above(child, link, "ct", "pt")
-                if above is not None and above[0].address == self.dataset.address:
-                    yield child.address, above[2]
+        """Tables whose rows ``ct`` need a row ``pt`` of the dataset, and how. What is several people's and goes by a date of its
+        own, as a published list does, needs none of the rows that lead to them. Raises CatalogueError if a column is gone."""
+        looks = {
+            d.id: Held(*named(self.custody.catalogue, self.held, d)) for d in self.custody.catalogue.datasets
+        }
+        for need in needs(self.custody.catalogue, self.live, [self.dataset], looks):
+            yield need.child, need.refers
 
     # --- SQL
     @property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -10,8 +11,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 
 from include.cases.periods import last_day
+from include.handover import notices
+from include.handover.following import Followed, follow
+from include.handover.heeding import Heeded, heed
+from include.handover.items import Growing
+from include.handover.sending import notice_key, request_key
+from include.ledger import attest
 from include.model.errors import BooksDoNotBalance
-from include.model.handover import Consigned
+from include.model.handover import REQUEST, BagNotice, BagRequest, Consigned
+from include.model.times import observed_now
+from include.model.words import Role
 from include.sandbox.people.authority import BETWEEN
 from tests.handover.both import INBOX, ORDER, Both
 from tests.stores.postgres.dated import AS_OF
@@ -19,6 +28,8 @@ from tests.stores.postgres.dated import AS_OF
 LISTS, LISTED = "cert.crl", "cert.crl_listed"
 GOING = tuple(Consigned(dataset=d, rule="RS-04") for d in ("cert.certificate", LISTS, LISTED))
 NAME = f"{LISTS}-00001"
+LATE = date(2060, 1, 1)
+"""By then no floor of a certificate runs."""
 
 
 @pytest.fixture
@@ -113,3 +124,51 @@ def test_a_byte_that_changed_on_the_way_stops_that_bag(sent: Both) -> None:
     got = sent.receive()
     assert set(got.refused) == {NAME}
     assert sent.sql(sent.theirs, f"SELECT count(*) FROM {LISTS}") == [(0,)]
+
+
+@pytest.mark.parametrize("how", ["notice", "request"])
+def test_a_list_that_is_published_still_keeps_no_certificate_on_it(sent: Both, how: str) -> None:
+    assert not sent.receive().refused
+    ((serial,),) = sent.sql(
+        sent.theirs,
+        f"SELECT min(serial) FROM {LISTED} AS t WHERE NOT EXISTS"
+        " (SELECT FROM cert.certificate AS c WHERE c.renews_serial = t.serial)",
+    )
+    lists = sent.sql(sent.theirs, f"SELECT crl_number, der FROM {LISTS} ORDER BY 1")
+    assert _fates(sent, how, LISTED, serial) == {("deleted", None)}, "the list itself does not need that row"
+    assert _fates(sent, how, "cert.certificate", serial) == {("deleted", None)}
+    assert lists == sent.sql(sent.theirs, f"SELECT crl_number, der FROM {LISTS} ORDER BY 1"), "to the byte"
+
+
+def _fates(both: Both, how: str, dataset: str, serial: str) -> set[tuple[str, str | None]]:
+    """Of the rows of this certificate: what became of them at the authority's word, and why."""
+    mine = f"dataset = '{dataset}' AND '{serial}' = ANY(key)"
+    for bag in both.bags(dataset):
+        leaves = both.sql(
+            both.theirs,
+            f"SELECT encode(leaf, 'hex') FROM quietus_handover.item WHERE {mine} AND bag = '{bag.name}' ORDER BY no",
+        )
+        if leaves:
+            _say(both, how, bag.name, attest.digest(bag.payload), tuple(x for (x,) in leaves))
+    obeys = follow if how == "notice" else heed
+    done: Followed | Heeded = obeys(both.inbox, both.custody, both.their_signer, ORDER, as_of=LATE)
+    assert not done.refused
+    return set(both.sql(both.theirs, f"SELECT fate, why FROM quietus_handover.item WHERE {mine}"))  # type: ignore[arg-type]
+
+
+def _say(both: Both, how: str, bag: str, statement: str, leaves: tuple[str, ...]) -> None:
+    same: dict[str, Any] = {
+        "order": ORDER, "bag": bag, "statement": statement, "as_of": AS_OF, "made_at": observed_now(),
+    }  # fmt: skip
+    said: BagNotice | BagRequest
+    if how == "notice":
+        said = BagNotice(notice=1, removed=leaves, added=0, items=0, root=Growing().root(), **same)
+        key = notice_key(ORDER, notices.name(bag, 1))
+    else:
+        said = BagRequest(
+            format=REQUEST, request=1, asked=leaves, people=1, law="PIPL 47", answer_by=AS_OF, **same
+        )
+        key = request_key(ORDER, notices.name(bag, 1))
+    both.theirs.s3("inbox", Role.COURIER).put_object(
+        Bucket=both.bucket, Key=key, Body=both.our_signer(said.canonical())
+    )

@@ -24,6 +24,8 @@ from include.model.words import Channel
 
 OBJECTED = "objection"
 """Of the event."""
+GONE = "account_gone"
+"""In it: no account of hers was here."""
 
 
 def object_to(
@@ -32,7 +34,8 @@ def object_to(
 ) -> int:  # fmt: skip
     """Record an objection; its number. The same person again has the same. ``method`` and ``fields``: how it was checked who
     asks, and which categories were compared. Also of somebody whose account is gone here, or after the order's end, if something
-    of hers went to the successor.
+    of hers was packed: no notice tells of one without an account, so the successor is asked once our copy of it went. Who
+    objected with an account and does so again without it is passed on so, too.
 
     Raises Refused, with nothing stored, for what is no account, an unexplained check, an order that is not in force, if all that
     went of hers is with a company that takes over no more, or once nothing is passed on any more; NotReachable.
@@ -54,7 +57,7 @@ def object_to(
             "SELECT min(objection) AS objection FROM casebook.shutdown_objection_token WHERE number = %s AND token = ANY(%s)",
             (number, tokens),
         ).fetchone()
-        objection = there["objection"] if there is not None else None
+        objection, new = there["objection"] if there is not None else None, False
         if objection is None:
             _comes_to_something(conn, of, tokens, here=here)
             row = conn.execute(
@@ -62,10 +65,10 @@ def object_to(
                 " VALUES (%s, %s, %s, %s, %s, %s) RETURNING objection",
                 (number, as_of, channel.value, how.value, list(fields), checked_actor(actor)),
             ).fetchone()
-            objection = int(row["objection"]) if row else 0
-            orders.say(
-                desk, conn, number, OBJECTED, as_of, actor, {"objection": objection, "channel": channel.value}
-            )
+            objection, new = int(row["objection"]) if row else 0, True
+        if new or not (here or objection in without_account(conn, number)):
+            said = {"objection": objection, "channel": channel.value}
+            orders.say(desk, conn, number, OBJECTED, as_of, actor, said if here else {**said, GONE: True})
         conn.execute(
             "INSERT INTO casebook.shutdown_objection_token (number, token, objection) SELECT %s, unnest(%s::bytea[]), %s"
             " ON CONFLICT DO NOTHING",
@@ -99,6 +102,16 @@ def _comes_to_something(conn: Conn, of: Order, tokens: Sequence[bytes], *, here:
             "there is no such account, or nothing of it went to the successor", about="account id",
             next_step="check the id with support",
         )  # fmt: skip
+
+
+def without_account(conn: Conn, number: str) -> frozenset[int]:
+    """Objections of people who had no account here when they objected: neither packing nor a notice knows them."""
+    rows = conn.execute(
+        "SELECT (detail ->> 'objection')::bigint AS objection FROM casebook.shutdown_event"
+        " WHERE number = %s AND what = %s AND (detail ->> %s)::boolean",
+        (number, OBJECTED, GONE),
+    ).fetchall()
+    return frozenset(int(r["objection"]) for r in rows)
 
 
 def _packs(conn: Conn, number: str) -> bool:

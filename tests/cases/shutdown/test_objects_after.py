@@ -222,6 +222,52 @@ def test_whose_account_is_gone_here_may_object_too(gone: Handing) -> None:
     assert words(gone) == {("objection", "kept")}
 
 
+def test_whose_account_goes_before_our_copy_does_is_heard_once_that_went(handing: Handing) -> None:
+    """No notice knows her, and packing did not: else she is told that she objected, and nobody ever hears of it."""
+    handing.pack()
+    handing.hand_over()
+    parted(handing)
+    assert objects(handing.stopped) == 1
+    assert handing.amend().made == [] and handing.ask().made == [], (
+        "while our copy is here nobody can say whose it is"
+    )
+    clearing.run(handing.stopped.house.desk, handing.number, **ON)
+    assert visits(handing) == 0
+    with handing.stopped.house.desk.book() as conn:
+        assert unpassed.unpassed(handing.stopped.house.desk, conn, handing.number).items == 7
+    assert handing.ask().made and {r.said.format for r in handing.requests()} == {OBJECTION}
+    assert words(handing) == {("objection", None)} and len(hers(handing)) == 7
+    assert words(handing, WANG) == {(None, None)}, "nobody else's are touched"
+    assert handing.ask().made == [] and objects(handing.stopped) == 1 and handing.ask().made == []
+
+
+def test_who_objects_again_without_her_account_is_heard_once_our_copy_went(handing: Handing) -> None:
+    """Her account went before the notice was made that would have told of her."""
+    handing.pack()
+    handing.hand_over()
+    assert objects(handing.stopped) == 1
+    parted(handing)
+    assert objects(handing.stopped) == objects(handing.stopped) == 1
+    with handing.stopped.house.desk.book() as conn:
+        said = [e["detail"] for e in orders.history(conn, handing.number) if e["what"] == objecting.OBJECTED]
+    assert [d.get(objecting.GONE, False) for d in said] == [False, True], "it is said once"
+    clearing.run(handing.stopped.house.desk, handing.number, **ON)
+    assert handing.ask().made and words(handing) == {("objection", None)}
+
+
+def parted(handing: Handing) -> None:
+    """Her account goes, and what was handed over is here still."""
+    for table in ("u.visit", "u.click"):
+        names = company(
+            handing.stopped.house,
+            f"SELECT conname FROM pg_constraint WHERE conrelid = '{table}'::regclass"
+            " AND confrelid = 'a.account'::regclass",
+        )
+        for (found,) in names:
+            company(handing.stopped.house, f"ALTER TABLE {table} DROP CONSTRAINT {found}")
+    without_account(handing)
+
+
 def test_it_is_known_under_every_key_that_bags_were_packed_under(handing: Handing) -> None:
     handing.pack()
     desk = handing.stopped.house.desk

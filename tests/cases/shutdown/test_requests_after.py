@@ -179,6 +179,23 @@ def test_who_has_no_account_here_any_more_is_heard_too(gone: Handing) -> None:
     assert LI not in str(gone.stopped.house.ledger)
 
 
+def test_whose_account_goes_before_our_copy_does_is_asked_for_once_that_went(handing: Handing) -> None:
+    handing.pack()
+    handing.hand_over()
+    for (name,) in company(
+        handing.stopped.house,
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'u.visit'::regclass AND confrelid = 'a.account'::regclass",
+    ):
+        company(handing.stopped.house, f"ALTER TABLE u.visit DROP CONSTRAINT {name}")
+    without_account(handing)
+    assert take(handing) == 1
+    assert handing.amend(OVER).made == [] and handing.ask(OVER).made == []
+    clearing.run(handing.stopped.house.desk, handing.number, as_of=T0, actor="ops/wu")
+    assert visits(handing) == 0 and handing.ask(OVER).made
+    assert len(hers(handing)) == 3 and len(hers(handing, WANG)) == 7, "hers that no law keeps are gone"
+    assert handing.ask(OVER).made == []
+
+
 class Stop(Exception):
     """A run of packing that ends."""
 
