@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from include.cases.retention.behind import read_by
 from include.cases.retention.limits import binds
 from include.handover.conservation import BagSeen, Place
 from include.model.catalogue import Catalogue
@@ -30,7 +29,7 @@ def hanging(
             table
             for b in binds(catalogue, dataset) if b.bound.start is not None and b.bound.start.query is not None
             if leaving or b.period.restrains_deletion
-            for table in read_by(catalogue, b.bound.start.query)
+            for table in catalogue.read_by(b.bound.start.query)
         } - {dataset.id}  # fmt: skip
         for bag, of in going.items():
             if of in on and bag not in found:

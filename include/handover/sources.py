@@ -10,7 +10,6 @@ from typing import Any
 
 from include.cases.book import Conn
 from include.cases.retention.asking import Asking
-from include.cases.retention.behind import read_by
 from include.cases.retention.due import answering, look_at
 from include.cases.retention.held import HeldPeople, held_people
 from include.cases.retention.limits import Bind, binds, question
@@ -135,4 +134,4 @@ class Sources:
     def _started_by(self, bind: Bind) -> set[str]:
         """The datasets by whose rows a clock starts."""
         query = bind.bound.start.query if bind.bound.start is not None else None
-        return set(read_by(self._desk.catalogue, query)) if query else set()
+        return set(self._desk.catalogue.read_by(query)) if query else set()

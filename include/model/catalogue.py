@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Literal, TypeVar
@@ -110,6 +111,19 @@ class Catalogue(Declared):
             return _by_id(self.datasets, id)
         except KeyError:
             return _by_id(tuple(self._part(d, p) for d in self.datasets for p in d.parts), id)
+
+    def read_by(self, query: str) -> tuple[str, ...]:
+        """Datasets whose table a starting point names."""
+        text = self.starting_points.get(query, "")
+        return tuple(d.id for d in self.datasets if re.search(rf"\b{re.escape(d.address)}\b", text))
+
+    def clocks_from(self, dataset: Dataset) -> frozenset[str]:
+        """The other datasets by whose rows it is known when its own clocks began: without them nothing is due of it any more."""
+        queries = {
+            b.start.query for b in dataset.all_binds if b.start is not None and b.start.query is not None
+        }
+        read = {d for query in queries for d in self.read_by(query)}
+        return frozenset(d for d in read if self.dataset(d).address != dataset.address)
 
     @property
     def in_parts(self) -> Catalogue:

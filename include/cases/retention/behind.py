@@ -10,7 +10,6 @@ An object that is not due yet needs no row that is due: its own clock, which sta
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,7 +48,7 @@ def leads(catalogue: Catalogue) -> dict[str, frozenset[str]]:
         tables = {home(catalogue).id, *_above(catalogue, dataset)}
         for bound in dataset.binds:
             if bound.start is not None and bound.start.query is not None:
-                tables |= set(read_by(catalogue, bound.start.query))
+                tables |= set(catalogue.read_by(bound.start.query))
         found[dataset.id] = frozenset(tables)
     return found
 
@@ -167,11 +166,3 @@ def _above(catalogue: Catalogue, dataset: Dataset) -> Iterator[str]:
         if link.via is not None:
             yield link.via
             yield from _above(catalogue, catalogue.dataset(link.via))
-
-
-def read_by(catalogue: Catalogue, query: str) -> Iterator[str]:
-    """Datasets whose table a starting point names."""
-    text = catalogue.starting_points.get(query, "")
-    for dataset in catalogue.datasets:
-        if re.search(rf"\b{re.escape(dataset.address)}\b", text):
-            yield dataset.id

@@ -323,9 +323,11 @@ def dispose(desk: Desk, case_no: str, *, as_of: date, actor: str) -> Plan:
         with holds.none_unnoticed(conn, case_no):
             budget = Budget(night.budget)
             _by_plan(conn, night, budget)
-            if (ages := figures.ages_of(conn, night)) is not None:
-                budget.oldest_first(ages, _items(plans[-1]), night.under or {})
             rooms = clearings(desk, asking(desk, night.as_of, night.at), conn=conn, budget=budget)
+            if (ages := figures.ages_of(conn, night)) is not None:
+                of = _items(plans[-1])
+                come_to = [d.id for room in rooms for d in desk.catalogue.in_parts.of_store(room.id)]
+                budget.oldest_first(ages, {d: of[d] for d in come_to if d in of}, night.under or {})
             _keep_receipts(conn, case, step, rooms)  # of a run that was killed: its items count
             for dataset, words in counted.words(conn, step.id).items():
                 budget.gone(dataset, counted.gone({dataset: words}))

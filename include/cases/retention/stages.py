@@ -29,7 +29,12 @@ class Budget:
         self, ages: Mapping[tuple[str, datetime], int], located: Mapping[str, int], under: Mapping[str, int]
     ) -> None:
         """Keep for each dataset what has been due longest. ``ages``: dataset and since when it has been due -> items;
-        ``located``: how many there are of each; ``under``: how many of each the plan covers, which are its oldest."""
+        ``located``: how many there are of each, in the order in which they are come to; ``under``: how many of each the plan
+        covers, which are its oldest."""
+        # Of one day objects come before what leads to them.
+        come = {dataset: n for n, dataset in enumerate(located)}
+        oldest = sorted(ages, key=lambda x: (x[1], come.get(x[0], len(come)), x[0]))
+        ages = {x: ages[x] for x in oldest}
         if self.plan:
             self._kept_of_rate = _shares(ages, under, self.rate)
         if self.left is not None:
@@ -99,9 +104,9 @@ class Budget:
 def _shares(
     ages: Mapping[tuple[str, datetime], int], there: Mapping[str, int], number: int
 ) -> Counter[str]:  # fmt: skip
-    """Of so many items how many each dataset has, those first that have been due longest."""
+    """Of so many items how many each dataset has, by their ages, the oldest first."""
     left, found = Counter(dict(there)), Counter[str]()
-    for (dataset, _), items in sorted(ages.items(), key=lambda x: (x[0][1], x[0][0])):
+    for (dataset, _), items in ages.items():
         few = min(items, left[dataset], number)
         left[dataset] -= few
         found[dataset] += few

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from include.cases.retention.behind import Needed, read_by
+from include.cases.retention.behind import Needed
 from include.cases.retention.limits import binds
 from include.cases.shutdown.questions import GOES, Ends
 from include.model.catalogue import Catalogue
@@ -53,7 +53,7 @@ def waiting(
                 or bind.bound.start.query is None
             ):
                 continue
-            for table in set(read_by(catalogue, bind.bound.start.query)) & going - {dataset.id}:
+            for table in set(catalogue.read_by(bind.bound.start.query)) & going - {dataset.id}:
                 found.setdefault(
                     table, f"clocks of {dataset.id} start by its rows, and that is not gone here"
                 )

@@ -5,11 +5,15 @@ from __future__ import annotations
 from contextlib import nullcontext
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from include.cases.retention import backlog
+from include.model.estate import Bound, Start
 from tests.cases.retention.house import DAY, DUE, House
 from tests.cases.retention.test_breaker import visits
+from tests.cases.retention.test_night_meets import SHORT
+from tests.cases.retention.test_night_undecided import bound
 from tests.stores.sizes import Pieces
 
 ALL = ("s.note", "s.ticket", "u.visit", "u.click", "a.account")
@@ -69,7 +73,7 @@ def test_so_does_a_night_by_a_plan_of_stages(house: House, before: int) -> None:
     """``before``: visits that go tonight by an earlier date than all others."""
     house.company.sql("UPDATE s.note SET written = '2025-01-01'")
     visits(house, 600)
-    house.company.sql("UPDATE u.click SET at = '2020-01-01' WHERE at < '2025-11-24'")
+    house.company.sql("UPDATE u.click SET at = '2019-06-01' WHERE at < '2025-11-24'")
     if before:
         house.company.sql(
             f"UPDATE u.visit SET at = '2019-01-01' WHERE id > (SELECT max(id) - {before} FROM u.visit)"
@@ -79,6 +83,50 @@ def test_so_does_a_night_by_a_plan_of_stages(house: House, before: int) -> None:
     night = house.night()
     went = {"u.click": {"erased": DUE["u.click"]}} | ({"u.visit": {"erased": before}} if before else {})
     assert house.counts(night) == went
+
+
+BY_VISITS = (
+    "SELECT k.id AS click_id, (SELECT max(v.at) FROM u.visit AS v WHERE v.account_id = k.account_id) AS started_at"
+    " FROM cohort AS s JOIN u.click AS k ON k.account_id = s.subject_id"
+)
+
+
+def clicks_by_visits(house: House) -> None:
+    """Clicks go a year after the last visit of their account, which are a year old as well."""
+    for table in ("s.note", "s.ticket", "u.visit", "u.click"):
+        house.company.sql(f"DELETE FROM {table}")
+    house.company.sql("UPDATE a.account SET ended = NULL")
+    for i in range(1, 7):
+        house.company.sql(f"INSERT INTO u.visit VALUES ({i}, 'acct_00000000000{i}', '2025-01-01', '/')")
+        house.company.sql(f"INSERT INTO u.click VALUES ({i}, 'acct_00000000000{i}', '2024-01-01')")
+    catalogue = house.company.catalogue.model_copy(update={"starting_points": {"visited": BY_VISITS}})
+    start = Start(query="visited", on={"id": "click_id"})
+    house.company.catalogue = bound(catalogue, "u.click", Bound(rule="RS-12", start=start))
+
+
+@pytest.mark.parametrize("budget", range(1, 12))
+def test_what_says_when_a_clock_began_goes_after_all_that_it_is_said_of(house: House, budget: int) -> None:
+    """Else what is left for the nights after would be due no more."""
+    clicks_by_visits(house)
+    night = house.night(budget=budget)
+    assert (night.due, night.gone, night.remaining) == (12, budget, 12 - budget)
+    assert house.counts(night).get("u.visit", {}).get("erased", 0) == max(0, budget - 6)
+    rest = house.night(DAY + timedelta(days=1))
+    assert (there(house, "u.click"), there(house, "u.visit"), rest.remaining) == ([], [], 0)
+
+
+def test_and_so_it_does_where_that_is_in_somebodys_hands(house: House) -> None:
+    clicks_by_visits(house)
+    house.begin()
+    with psycopg.connect(house.company.conninfo(house.company.admin)) as other:
+        other.execute("LOCK TABLE u.click IN ROW EXCLUSIVE MODE")
+        other.execute("SELECT FROM u.click FOR UPDATE")
+        with house.clearing(patience=SHORT):
+            night = house.night()
+        other.rollback()
+    assert night.gone == 0 and len(there(house, "u.visit")) == 6
+    assert any("u.visit: its rows say when those of u.click began" in x for x in house.left(night))
+    assert house.night(DAY + timedelta(days=1)).gone == 12
 
 
 TICKETS = range(100, 120)

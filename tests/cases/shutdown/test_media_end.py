@@ -19,7 +19,7 @@ from include.commands import _common as common
 from include.commands import shutdown as command
 from include.handover import clearing, service_certificate, service_page
 from include.ledger import verify, verify_ledger, verify_service, verify_service_end, verify_service_said
-from include.model.errors import Refused
+from include.model.errors import NotProved, Refused
 from include.model.estate import BackupSet, Keys
 from include.model.media import Becomes
 from tests.cases.shutdown.ended import Ended
@@ -146,7 +146,9 @@ def test_a_former_certificate_is_not_signed_any_more(ended: Ended, monkeypatch: 
         return said | {"format": verify_service_said.FORMER, "media": []}
 
     monkeypatch.setattr(service_certificate, "facts", former)
-    with pytest.raises(Refused, match="is signed as quietus-service-certificate/2"):
+    with pytest.raises(
+        NotProved, match="it is in a former format, which tells nothing of 'media answered for'"
+    ):
         ended.certificate()
 
 

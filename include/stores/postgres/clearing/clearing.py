@@ -46,9 +46,10 @@ from include.stores.postgres.retention.look import Look
 from include.stores.postgres.server import Connection, Patience, Server, one
 from include.stores.postgres.survey import digests
 from include.stores.postgres.weigh import lines
-from include.stores.shared import STAGED, come_to_again, everything, nothing, nowhere
+from include.stores.shared import STAGED, come_to_again, everything, is_staged, nothing, nowhere
 
 TRIES = 3  # to drop a partition that others have in use
+LATER = "its rows say when those of {} began, which could not be finished: they go after these"
 CAREFULLY = "whether a row that stays needs one of its rows is asked of each"
 
 Led = Callable[[Server, Connection, Live, Area, Sequence[Dataset]], Mapping[str, sql.Composable]]
@@ -229,6 +230,9 @@ class Clearing:
             in_files = {d.id for d in some if partitions.are_noted(connection, area, d)}
             with renewing(self._server, self._tables, in_files) as ahead_of_time:
                 for n, group in enumerate(groups):
+                    if why := self._reads_them(group):
+                        self.left |= dict.fromkeys((d.id for d in group), why)
+                        continue
                     try:
                         if self._group(connection, area, live, group, step, fingerprint, led):
                             ahead_of_time.begin(group, [d for later in groups[n + 1 :] for d in later])
@@ -258,6 +262,16 @@ class Clearing:
                     f"{planned.get(dataset, (0, ''))[0]} items were planned, and {found[0]}, or other ones, are located",
                     about=f"{self.id} {dataset}", next_step="plan again from what is located",
                 )  # fmt: skip
+
+    def _reads_them(self, group: Sequence[Dataset]) -> str | None:
+        """Why a group waits; None: it may go. Rows that are left to the next night are due then only if what says when their
+        clocks began is there still."""
+        mine = {d.id for d in group}
+        for dataset in self._tables:
+            why = self.left.get(dataset.id)
+            if why is not None and dataset.id not in mine and self.catalogue.clocks_from(dataset) & mine:
+                return STAGED if is_staged(why, gone=1) else LATER.format(dataset.id)
+        return None
 
     def _group(
         self, connection: Connection, area: Area, live: Live, group: Sequence[Dataset], step: Step, plan: str,

@@ -280,7 +280,8 @@ def in_order(
     catalogue: Catalogue, datasets: Sequence[Dataset], live: Live
 ) -> tuple[tuple[Dataset, ...], ...]:
     """Groups of datasets in the order of disposal: what refers to a row goes before it, by a foreign key or by a link of the
-    catalogue. The accounts go last, for by them it is known when everything else ended."""
+    catalogue, and so does that whose clock begins by it. The accounts go last, for by them it is known when everything else
+    ended."""
     found = [*live.foreign_keys]
     for dataset in datasets:
         above = {catalogue.dataset(link.via).address for link in dataset.links if link.via}
@@ -288,7 +289,12 @@ def in_order(
         found += [
             ForeignKey("", dataset.address, (), address, (), "a", deferrable=False) for address in above
         ]
-    return groups(datasets, found)
+    clocks = (
+        (d.address, catalogue.dataset(of).address)
+        for d in datasets
+        for of in sorted(catalogue.clocks_from(d))
+    )
+    return groups(datasets, found, clocks)
 
 
 def inner(datasets: Sequence[Dataset], live: Live) -> tuple[ForeignKey, ...]:
