@@ -172,7 +172,8 @@ def test_nothing_goes_while_too_many_others_are_at_work(logs: Logs) -> None:
 def test_fewer_are_not_waited_for(logs: Logs) -> None:
     with others_at_work(logs, 3):
         allowed = logs.sql("SELECT current_setting('max_connections')::int")[0]
-        clearing = logs.clearing(share=3.5 / allowed)
+        # One that has just ended may be counted still, and so may whoever else passes by.
+        clearing = logs.clearing(share=8.5 / allowed)
         assert logs.dispose(clearing, plan_of(clearing)) == GONE
     assert clearing.waited == {}
 
