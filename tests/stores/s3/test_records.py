@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from include.model.errors import Drifted, QuietusError
 from include.model.estate import Bound, Cut, Start
 from include.model.flow import Held
 from include.model.words import CopyKind, Disposition
+from include.stores.s3.files import WRITTEN
 from tests.stores.s3.world import World, count, jsonl, planned, provide, six_months
 
 pytestmark = pytest.mark.s3
@@ -47,6 +49,8 @@ def test_only_the_persons_lines_go_and_the_file_keeps_its_traits(world: World) -
     assert len(world.versions(bucket)) == 2  # the old version is gone
     assert [v for v in world.versions(bucket) if "01-06" in v[0]] == other
     head = world.s3.head_object(Bucket=bucket, Key=key)
+    said = head["Metadata"].pop(WRITTEN)  # and what it says of itself
+    assert said.endswith(sha256(world.s3.get_object(Bucket=bucket, Key=key)["Body"].read()).hexdigest())
     assert (head["ContentType"], head["Metadata"]) == ("application/x-ndjson", {"origin": "web-3"})
     tags = {t["Key"]: t["Value"] for t in world.s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]}
     assert {"team": "web", "k": "v +w"}.items() <= tags.items()
