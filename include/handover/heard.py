@@ -6,17 +6,15 @@ as that left it from then on. Between the sending of a notice and its answer it 
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from include.cases.book import Conn
 from include.handover import requests
 from include.handover.register import Bag
 from include.handover.timely import SKEW
+from include.ledger.verify import said_in
 from include.model.handover import BagReceipt, NoticeReceipt
 
 
@@ -47,7 +45,9 @@ def receipts(conn: Conn, order: str, bag: str | None = None) -> dict[str, list[B
     ).fetchall()
     found: dict[str, list[BagReceipt]] = {}
     for r in rows:
-        found.setdefault(str(r["bag"]), []).append(judged(conn, BagReceipt.model_validate(_payload(r))))
+        found.setdefault(str(r["bag"]), []).append(
+            judged(conn, BagReceipt.model_validate(said_in(bytes(r["envelope"]))))
+        )
     return {name: sorted(said, key=lambda x: x.stored_at) for name, said in found.items()}
 
 
@@ -70,7 +70,7 @@ def answered(conn: Conn, order: str, bag: str | None = None) -> dict[str, list[t
     found: dict[str, list[tuple[NoticeReceipt, bool]]] = {}
     for r in rows:
         found.setdefault(str(r["bag"]), []).append(
-            (NoticeReceipt.model_validate(_payload(r)), r["reconciled"])
+            (NoticeReceipt.model_validate(said_in(bytes(r["envelope"]))), r["reconciled"])
         )
     return {name: sorted(said, key=lambda x: x[0].done_at) for name, said in found.items()}
 
@@ -117,7 +117,3 @@ def _answer(signed: Iterable[BagReceipt], followed: Iterable[NoticeReceipt]) -> 
     return Answer(
         root, *(sum(len(getattr(w, kind)) for w in words) for kind in ("missing", "changed", "extra"))
     )
-
-
-def _payload(row: Mapping[str, Any]) -> Any:
-    return json.loads(base64.b64decode(json.loads(bytes(row["envelope"]))["payload"]))

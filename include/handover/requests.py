@@ -3,7 +3,6 @@ signed, sent, answered."""
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from datetime import date, datetime
 from typing import Any
 
 from include.cases.book import Conn
+from include.ledger.verify import said_in
 from include.model.errors import Refused
 from include.model.handover import OBJECTION, BagRequest, RequestReceipt
 
@@ -139,8 +139,8 @@ def _answer(conn: Conn, of: Request) -> RequestReceipt:
         " ORDER BY receipt_no DESC LIMIT 1",
         _key(of),
     ).fetchone()
-    payload = json.loads(bytes(row["envelope"]))["payload"] if row is not None else ""
-    return RequestReceipt.model_validate(json.loads(base64.b64decode(payload)))
+    assert row is not None  # noqa: S101  what is answered has its answer
+    return RequestReceipt.model_validate(said_in(bytes(row["envelope"])))
 
 
 def made(conn: Conn, said: BagRequest) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from include.handover.heard import Answer
 from include.handover.inboxes import Inbox
 from include.handover.register import Bag
 from include.handover.shards import At
+from include.ledger.verify import said_in
 from include.model.errors import NoRoom, Refused
 from include.model.handover import BagState, Consignment
 from include.stores.s3.server import ABSENT, code_of, reaching
@@ -182,7 +182,7 @@ def _nobody_elses(way: Way, bag: Bag) -> None:
     if (file := lying(way.client, way.bucket, key, f"bag {bag.name}")) is None:
         return
     try:
-        sender = json.loads(base64.b64decode(json.loads(file)["payload"]))["sender"]
+        sender = said_in(file)["sender"]
     except (ValueError, KeyError, TypeError):
         return  # damaged: ours is put there anew
     if sender != bag.statement.sender:

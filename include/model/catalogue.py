@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Literal, TypeVar
 
 from include.model.carried import Taken
@@ -45,6 +46,12 @@ class Control(Declared):
     code: str  # "include.cases.planner:plan": importable, or "dags/x.py"
     test: str  # "tests/…::test_name"
     what: str
+
+
+@lru_cache(maxsize=256)  # of each starting point each dataset asks, at each step
+def _named_in(text: str, addresses: tuple[str, ...]) -> frozenset[str]:
+    """Which of these a text names."""
+    return frozenset(a for a in addresses if re.search(rf"\b{re.escape(a)}\b", text))
 
 
 _Named = TypeVar("_Named", Category, RetentionRule, StoreDeclared, Dataset, Release)
@@ -114,8 +121,8 @@ class Catalogue(Declared):
 
     def read_by(self, query: str) -> tuple[str, ...]:
         """Datasets whose table a starting point names."""
-        text = self.starting_points.get(query, "")
-        return tuple(d.id for d in self.datasets if re.search(rf"\b{re.escape(d.address)}\b", text))
+        named = _named_in(self.starting_points.get(query, ""), tuple(d.address for d in self.datasets))
+        return tuple(d.id for d in self.datasets if d.address in named)
 
     def clocks_from(self, dataset: Dataset) -> frozenset[str]:
         """The other datasets by whose rows it is known when its own clocks began: without them nothing is due of it any more."""

@@ -45,11 +45,8 @@ def leads(catalogue: Catalogue) -> dict[str, frozenset[str]]:
             or dataset.kind is not DatasetKind.OBJECTS
         ):
             continue
-        tables = {home(catalogue).id, *_above(catalogue, dataset)}
-        for bound in dataset.binds:
-            if bound.start is not None and bound.start.query is not None:
-                tables |= set(catalogue.read_by(bound.start.query))
-        found[dataset.id] = frozenset(tables)
+        above = {home(catalogue).id, *_above(catalogue, dataset)}
+        found[dataset.id] = catalogue.clocks_from(dataset) | above
     return found
 
 
